@@ -1,0 +1,100 @@
+# Everything comes from the Go module proxy; `make help` lists what there is.
+
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+# One set of build flags for all, so that what one build compiles the next one finds in the cache.
+export CGO_ENABLED := 0
+export GOFLAGS += -trimpath
+
+KUBERNETES_VERSION := v1.37.2
+VERSION ?= v0.1.0
+IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
+
+TOOL := go tool -modfile=go.tools.mod
+UNIT := ./api/... ./scaling/... ./nodes/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/walk/...
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run
+
+.PHONY: demo
+demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster (about 3 minutes).
+	go run ./test/demo
+
+.PHONY: up
+up: build kube ## Start a local cluster to play with, and print how to use it.
+	go run ./test/cluster/local up
+
+.PHONY: down
+down: ## Stop the local cluster of `make up`.
+	go run ./test/cluster/local down
+
+.PHONY: build
+build: ## Build adapter and controller into bin/.
+	go build -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
+
+.PHONY: image
+image: ## Build the image with Docker.
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+##@ Test
+
+.PHONY: test
+test: unit integration ## Run all tests but the benchmarks.
+
+.PHONY: unit
+unit: ## Run the unit tests: no binaries, no cluster.
+	go test $(UNIT)
+
+.PHONY: integration
+integration: build kube ## Run the integration tests on a real local control plane.
+	go test -count=1 -timeout 40m ./test/integration/...
+
+.PHONY: race
+race: ## Run the unit tests under the race detector, which needs a C compiler.
+	CGO_ENABLED=1 go test -race $(UNIT)
+
+.PHONY: bench
+bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes.
+	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... | tee bin/bench.txt
+	$(TOOL) benchstat bin/bench.txt
+
+##@ Check
+
+.PHONY: lint
+lint: ## Run the linters.
+	$(TOOL) golangci-lint run
+
+.PHONY: generate
+generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the install manifest.
+	$(TOOL) controller-gen object paths=./api/...
+	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
+	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
+	mkdir -p deploy
+	$(TOOL) kustomize build config/default > deploy/install.yaml
+
+.PHONY: verify
+verify: lint ## Check that linters are content, and that what is generated and formatted is up to date.
+	$(MAKE) generate
+	go mod tidy -diff
+	@changes=$$(git status --porcelain); if [ -n "$$changes" ]; then \
+		echo "Not up to date; run 'make generate' and commit:"; echo "$$changes"; git diff; exit 1; fi
+
+##@ Local Kubernetes
+
+.PHONY: kube
+kube: bin/kube bin/kubectl ## Build the local Kubernetes, once (about 7 minutes on 2 cores).
+
+VERSION_PACKAGES := k8s.io/component-base/version k8s.io/client-go/pkg/version
+KUBE_LDFLAGS := -s -w $(foreach p,$(VERSION_PACKAGES),-X $(p).gitVersion=$(KUBERNETES_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=37)
+
+bin/kube: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard test/cluster/binaries/kube/*.go)
+	@echo "Building Kubernetes $(KUBERNETES_VERSION), etcd and KWOK into $@; from nothing this takes about 7 minutes on 2 cores ..."
+	@mkdir -p bin
+	cd test/cluster/binaries && go build -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./kube
+
+bin/kubectl: | bin/kube
+	ln -sf kube $@

@@ -1,0 +1,178 @@
+package adapter_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/metrics/pkg/apis/external_metrics"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
+
+	"github.com/example/ksmscale/adapter"
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/nodes"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+var asOf = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// stub has the plans of two KSMScales in namespace a and of one in b.
+type stub struct{ err error }
+
+func (s stub) All(context.Context) ([]plans.Planned, error) {
+	return []plans.Planned{planned("one", "a", 60), planned("two", "a", 90), planned("one-b", "b", 45)}, s.err
+}
+
+func planned(name, namespace string, nodes int) plans.Planned {
+	ksmScale := &v1alpha1.KSMScale{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.KSMScaleSpec{
+			NodesPerMonitor: 15, Namespace: namespace,
+			Sharding: &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1},
+		},
+	}
+	cluster := scaling.Cluster{Nodes: nodes}
+	return plans.Planned{KSMScale: ksmScale, Cluster: cluster, AsOf: asOf, Plan: scaling.New(ksmScale, cluster)}
+}
+
+func ask(t testing.TB, p *adapter.Provider, namespace, metric, selector string) (*external_metrics.ExternalMetricValueList, error) {
+	t.Helper()
+	parsed, err := labels.Parse(selector)
+	require.NoError(t, err)
+	return p.GetExternalMetric(t.Context(), namespace, parsed, provider.ExternalMetricInfo{Metric: metric})
+}
+
+func TestGetExternalMetric(t *testing.T) {
+	for _, test := range []struct {
+		name, namespace, metric, selector string
+		want                              []int64
+		code                              int32
+	}{
+		{name: "one shard", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one,shard=0,total_shards=3", want: []int64{2}},
+		{name: "all shards of one", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one", want: []int64{2, 1, 1}},
+		{name: "everything in the namespace", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, want: []int64{2, 1, 1, 2, 2, 2}},
+		{name: "another namespace", namespace: "b", metric: v1alpha1.MetricDesiredReplicas, want: []int64{1, 1, 1}},
+		{name: "set-based", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "shard in (1,2),ksmscale!=two", want: []int64{1, 1}},
+		{name: "nodes", namespace: "a", metric: v1alpha1.MetricNodes, selector: "ksmscale=two", want: []int64{90}},
+		{name: "someone else's namespace", namespace: "b", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one", code: http.StatusNotFound},
+		{name: "a namespace without any", namespace: "c", metric: v1alpha1.MetricDesiredReplicas, code: http.StatusNotFound},
+		{name: "no namespace", namespace: "", metric: v1alpha1.MetricDesiredReplicas, code: http.StatusNotFound},
+		{name: "another partition", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one,total_shards=5", code: http.StatusNotFound},
+		{name: "an unknown metric", namespace: "a", metric: "other", code: http.StatusNotFound},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			list, err := ask(t, adapter.NewProvider(stub{}), test.namespace, test.metric, test.selector)
+			if test.code != 0 {
+				var status apierrors.APIStatus
+				require.ErrorAs(t, err, &status)
+				assert.Equal(t, test.code, status.Status().Code)
+				assert.Nil(t, list)
+				return
+			}
+			require.NoError(t, err)
+			var values []int64
+			for _, item := range list.Items {
+				values = append(values, item.Value.Value())
+				assert.Equal(t, test.metric, item.MetricName)
+				assert.Equal(t, asOf, item.Timestamp.Time, "the time of the picture, not of the request")
+			}
+			assert.Equal(t, test.want, values)
+		})
+	}
+}
+
+func TestNotSyncedIsUnavailable(t *testing.T) {
+	_, err := ask(t, adapter.NewProvider(stub{err: plans.ErrNotSynced}), "a", v1alpha1.MetricDesiredReplicas, "")
+	assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
+
+	other := errors.New("other")
+	_, err = ask(t, adapter.NewProvider(stub{err: other}), "a", v1alpha1.MetricDesiredReplicas, "")
+	assert.ErrorIs(t, err, other)
+}
+
+func TestDiscoveryListsBothMetrics(t *testing.T) {
+	assert.Equal(t, []provider.ExternalMetricInfo{{Metric: v1alpha1.MetricDesiredReplicas}, {Metric: v1alpha1.MetricNodes}},
+		adapter.NewProvider(stub{}).ListAllExternalMetrics())
+}
+
+// reader has KSMScales as a cache has them.
+type reader struct {
+	client.Reader
+	ksmScales []v1alpha1.KSMScale
+}
+
+func (r reader) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	into, ok := list.(*v1alpha1.KSMScaleList)
+	if !ok {
+		return errors.New("only KSMScales")
+	}
+	into.Items = r.ksmScales
+	return nil
+}
+
+// source counts nodes and plans three KSMScales.
+func source(count int) (*plans.Source, *nodes.Counter) {
+	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(asOf))
+	for i := range count {
+		counter.OnAdd(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}}, true)
+	}
+	all, _ := stub{}.All(context.Background())
+	var ksmScales []v1alpha1.KSMScale
+	for _, one := range all {
+		ksmScales = append(ksmScales, *one.KSMScale)
+	}
+	return plans.NewSource(reader{ksmScales: ksmScales}, counter, func() bool { return true }), counter
+}
+
+func TestConcurrentRequestsWhileNodesComeAndGo(t *testing.T) {
+	source, counter := source(45)
+	p := adapter.NewProvider(source)
+	var running sync.WaitGroup
+	for worker := range 4 {
+		running.Go(func() {
+			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + strconv.Itoa(worker)}}
+			for range 200 {
+				counter.OnAdd(node, false)
+				list, err := ask(t, p, "a", v1alpha1.MetricDesiredReplicas, "ksmscale=one")
+				if assert.NoError(t, err) {
+					assert.Len(t, list.Items, 3)
+				}
+				counter.OnDelete(node)
+			}
+		})
+	}
+	running.Wait()
+	list, err := ask(t, p, "a", v1alpha1.MetricNodes, "ksmscale=one")
+	require.NoError(t, err)
+	assert.EqualValues(t, 45, list.Items[0].Value.Value())
+}
+
+func BenchmarkGetExternalMetric(b *testing.B) {
+	for _, nodes := range []int{100, 1000, 5000, 15000} {
+		b.Run("nodes="+strconv.Itoa(nodes), func(b *testing.B) {
+			source, _ := source(nodes)
+			p := adapter.NewProvider(source)
+			selector, err := labels.Parse("ksmscale=one,shard=0,total_shards=3")
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.GetExternalMetric(b.Context(), "a", selector, provider.ExternalMetricInfo{Metric: v1alpha1.MetricDesiredReplicas}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,101 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/nodes"
+	"github.com/example/ksmscale/plans"
+)
+
+// Run serves external metrics until the context is done, and then until requests under way have been answered.
+// It returns an error if the server or its watches cannot be set up, or end before that.
+func Run(ctx context.Context, options *Options) error {
+	config, err := options.base.ClientConfig()
+	if err != nil {
+		return err
+	}
+	objects, err := newCache(config)
+	if err != nil {
+		return err
+	}
+	source, err := plans.Watch(ctx, objects, nodes.NewCounter(clock.RealClock{}))
+	if err != nil {
+		return err
+	}
+	if err := legacyregistry.Registerer().Register(plans.Collector{Source: source}); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	return serve(ctx, options, objects, source)
+}
+
+// newCache returns a cache of just what plans are made from.
+func newCache(config *rest.Config) (cache.Cache, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	objects, err := cache.New(config, cache.Options{
+		Scheme:   scheme,
+		ByObject: map[client.Object]cache.ByObject{&corev1.Node{}: nodes.ForCache()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create the cache: %w", err)
+	}
+	return objects, nil
+}
+
+// serve runs the watches and the server, and stops both when either ends.
+func serve(ctx context.Context, options *Options, objects cache.Cache, source *plans.Source) error {
+	options.base.WithExternalMetrics(NewProvider(source))
+	config, err := options.base.Config()
+	if err != nil {
+		return fmt.Errorf("configure the server: %w", err)
+	}
+	config.GenericConfig.ShutdownDelayDuration = options.ShutdownDelay
+	server, err := options.base.Server()
+	if err != nil {
+		return fmt.Errorf("create the server: %w", err)
+	}
+	if err := server.GenericAPIServer.AddReadyzChecks(readyWhenSynced(source)); err != nil {
+		return fmt.Errorf("add the readiness check: %w", err)
+	}
+
+	// The watches outlive ctx by the time that the server takes to stop, so that it answers rightly to the end.
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error {
+		if err := objects.Start(watching); err != nil {
+			return fmt.Errorf("watch nodes and KSMScales: %w", err)
+		}
+		return nil
+	})
+	running.Go(func() error {
+		defer stopWatching()
+		return options.base.Run(ctx)
+	})
+	return running.Wait()
+}
+
+func readyWhenSynced(source *plans.Source) healthz.HealthChecker {
+	return healthz.NamedCheck("nodes-counted", func(*http.Request) error {
+		if !source.Synced() {
+			return plans.ErrNotSynced
+		}
+		return nil
+	})
+}

@@ -1,0 +1,97 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Labels of the objects and pods of a shard. LabelKSMScale, LabelShardID and LabelTotalShards together name one
+// shard of one partition and make up every selector.
+const (
+	// LabelKSMScale has the name of the KSMScale.
+	LabelKSMScale = "ksmscale.example.com"
+	// LabelShardID has the number of the shard, from 0.
+	LabelShardID = "shard-id"
+	// LabelTotalShards has the number of shards that the objects are divided among.
+	LabelTotalShards = "total-shards"
+	// LabelShardingEnabled is "true" or "false", as spec.sharding.enabled.
+	LabelShardingEnabled = "sharding-enabled"
+	// AnnotationShardAssignment says which shard a pod is, for people.
+	AnnotationShardAssignment = "ksmscale.example.com/shard-assignment"
+)
+
+// Ports of a kube-state-metrics pod and of its shard's Service.
+const (
+	// PortNameMetrics is the port with the metrics of the cluster's objects.
+	PortNameMetrics = "http-metrics"
+	// PortMetrics is the number of PortNameMetrics.
+	PortMetrics int32 = 8080
+	// PortNameTelemetry is the port with the metrics of kube-state-metrics itself.
+	PortNameTelemetry = "telemetry"
+	// PortTelemetry is the number of PortNameTelemetry.
+	PortTelemetry int32 = 8081
+)
+
+// External metrics, served in the namespace of a KSMScale, and their labels.
+const (
+	// MetricDesiredReplicas is the number of replicas wanted of a shard. Its labels are MetricLabelKSMScale,
+	// MetricLabelShard and MetricLabelTotalShards.
+	MetricDesiredReplicas = "ksmscale_desired_replicas"
+	// MetricNodes is the number of nodes counted. Its label is MetricLabelKSMScale.
+	MetricNodes = "ksmscale_nodes"
+
+	// MetricLabelKSMScale has the name of the KSMScale.
+	MetricLabelKSMScale = "ksmscale"
+	// MetricLabelShard has the number of the shard, from 0.
+	MetricLabelShard = "shard"
+	// MetricLabelTotalShards has the number of shards that the objects are divided among.
+	MetricLabelTotalShards = "total_shards"
+)
+
+// Shard names one shard of a KSMScale. The total is part of the name because two partitions of the objects can
+// exist side by side.
+//
+// +kubebuilder:object:generate=false
+type Shard struct {
+	// KSMScale is the name of the KSMScale.
+	KSMScale string
+	// ID is the number of the shard, from 0 to Total-1.
+	ID int32
+	// Total is the number of shards that the objects are divided among; 1 without sharding.
+	Total int32
+}
+
+// Name is the name that all objects of the shard share.
+func (s Shard) Name() string {
+	return fmt.Sprintf("ksm-%s-shard-%d-of-%d", s.KSMScale, s.ID, s.Total)
+}
+
+// Selector is the labels that every selector of the shard's pods has.
+func (s Shard) Selector() map[string]string {
+	return map[string]string{
+		LabelKSMScale:    s.KSMScale,
+		LabelShardID:     strconv.Itoa(int(s.ID)),
+		LabelTotalShards: strconv.Itoa(int(s.Total)),
+	}
+}
+
+// MetricLabels is the labels of the shard's MetricDesiredReplicas.
+func (s Shard) MetricLabels() map[string]string {
+	return map[string]string{
+		MetricLabelKSMScale:    s.KSMScale,
+		MetricLabelShard:       strconv.Itoa(int(s.ID)),
+		MetricLabelTotalShards: strconv.Itoa(int(s.Total)),
+	}
+}
+
+// ServiceAccountName is the name of the service account that the pods of a KSMScale run under, and of its
+// ClusterRoleBinding.
+func ServiceAccountName(ksmScale string) string { return "ksm-" + ksmScale }
+
+// TotalShards is the number of shards that the spec wants; 1 without sharding.
+func (s *KSMScaleSpec) TotalShards() int32 {
+	if s.Sharding == nil || !s.Sharding.Enabled {
+		return 1
+	}
+	return s.Sharding.ShardCount
+}

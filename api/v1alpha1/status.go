@@ -1,0 +1,136 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Phase sums a KSMScale up in a word, for people; programs read the conditions.
+//
+// +kubebuilder:validation:Enum=Incomplete;Scaling;Ready
+type Phase string
+
+// The phases of a KSMScale, the worse first.
+const (
+	// PhaseIncomplete is while some shard has no ready pod, so that its objects are missing from the metrics.
+	PhaseIncomplete Phase = "Incomplete"
+	// PhaseScaling is while the pods are not as many as are wanted.
+	PhaseScaling Phase = "Scaling"
+	// PhaseReady is while every shard has a ready pod, and as many pods as are wanted.
+	PhaseReady Phase = "Ready"
+)
+
+// MaxPodsInStatus is how many names a shard's status lists at most, so that a large shard does not make a large
+// object.
+const MaxPodsInStatus = 100
+
+// KSMScaleStatus is what the controller last saw.
+type KSMScaleStatus struct {
+	// observedGeneration is the metadata.generation that the rest of the status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// phase is Incomplete while some shard has no ready pod, Scaling while the pods are not as many as are
+	// wanted, and Ready otherwise.
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// nodeCount is the number of nodes counted.
+	// +optional
+	NodeCount int32 `json:"nodeCount,omitempty"`
+	// desiredReplicas is the number of pods wanted, of all shards.
+	// +optional
+	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
+	// currentReplicas is the number of pods there are, ready or not, of all shards.
+	// +optional
+	CurrentReplicas int32 `json:"currentReplicas,omitempty"`
+	// lastUpdated is when the status last changed.
+	// +optional
+	LastUpdated metav1.Time `json:"lastUpdated,omitzero"`
+	// shardingStatus is about each shard.
+	// +optional
+	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
+	// conditions are Ready, which is derived from the others, Progressing, Covered, Schedulable and
+	// Autoscaling. All are True when all is well.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ShardingStatus is what there is of each shard.
+type ShardingStatus struct {
+	// totalShards is the number of shards; 1 without sharding.
+	TotalShards int32 `json:"totalShards"`
+	// shardDistribution has what there is of a shard under its number, from "0".
+	// +optional
+	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+}
+
+// ShardReplicas is what there is of one shard.
+type ShardReplicas struct {
+	// replicas is the number of pods, ready or not. Pods that are being deleted do not count.
+	Replicas int32 `json:"replicas"`
+	// pods are the names of these pods in order, the first 100 of them.
+	// +listType=atomic
+	// +optional
+	Pods []string `json:"pods"`
+	// ready is the number of ready pods.
+	Ready int32 `json:"ready"`
+}
+
+// Condition types of a KSMScale. Each is True when all is well.
+const (
+	// ConditionReady is derived from the others: True when all of them are and nothing is under way.
+	ConditionReady = "Ready"
+	// ConditionProgressing is False when the wanted objects or pods cannot be made. As that of a Deployment,
+	// it is True both while work is under way and when there is none left; the reason tells.
+	ConditionProgressing = "Progressing"
+	// ConditionCovered is False while some shard has no ready pod.
+	ConditionCovered = "Covered"
+	// ConditionSchedulable is False while the scheduler finds no node for some pod.
+	ConditionSchedulable = "Schedulable"
+	// ConditionAutoscaling is False while replicas do not follow the nodes.
+	ConditionAutoscaling = "Autoscaling"
+)
+
+// Reasons of the conditions. Reasons of waiting containers (such as ImagePullBackOff) and of
+// HorizontalPodAutoscalers (such as FailedGetExternalMetric) are passed on as they are.
+const (
+	// ReasonAsPlanned is for Ready: the calculated number of replicas is running.
+	ReasonAsPlanned = "AsPlanned"
+	// ReasonAtMinimum is for Ready: fewer replicas were calculated than the minimum, which is running.
+	ReasonAtMinimum = "AtMinimum"
+	// ReasonAtMaximum is for Ready: more replicas were calculated than the maximum, which is running.
+	ReasonAtMaximum = "AtMaximum"
+
+	// ReasonComplete is for Progressing: nothing is left to do.
+	ReasonComplete = "Complete"
+	// ReasonScaling is for Progressing: the pods are not yet as many as are wanted.
+	ReasonScaling = "Scaling"
+	// ReasonRollingOut is for Progressing: some Deployment replaces its pods.
+	ReasonRollingOut = "RollingOut"
+	// ReasonNamespaceNotFound is for Progressing: spec.namespace does not exist.
+	ReasonNamespaceNotFound = "NamespaceNotFound"
+	// ReasonForbidden is for Progressing: the controller lacks a right.
+	ReasonForbidden = "Forbidden"
+	// ReasonNotOwned is for Progressing: an object of a wanted name exists and belongs to someone else.
+	ReasonNotOwned = "NotOwned"
+	// ReasonApplyFailed is for Progressing: the API server refused an object for any other reason.
+	ReasonApplyFailed = "ApplyFailed"
+
+	// ReasonAllShardsReady is for Covered: each shard has a ready pod.
+	ReasonAllShardsReady = "AllShardsReady"
+	// ReasonShardsNotReady is for Covered: some shard has no ready pod.
+	ReasonShardsNotReady = "ShardsNotReady"
+
+	// ReasonAllPodsScheduled is for Schedulable: no pod waits for a node.
+	ReasonAllPodsScheduled = "AllPodsScheduled"
+	// ReasonUnschedulable is for Schedulable: the scheduler found no node for some pod.
+	ReasonUnschedulable = "Unschedulable"
+
+	// ReasonFollowingNodes is for Autoscaling: replicas follow the nodes.
+	ReasonFollowingNodes = "FollowingNodes"
+	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
+	ReasonStarting = "Starting"
+	// ReasonForeignAPIService is for Autoscaling: external metrics are served by another adapter.
+	ReasonForeignAPIService = "ForeignAPIService"
+	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less
+	// than a tenth of the replicas are not acted on.
+	ReasonToleranceIgnored = "ToleranceIgnored"
+)

@@ -1,0 +1,203 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// KSMScale runs kube-state-metrics as a fixed number of shards whose replicas follow the number of nodes.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=ksm,singular=ksmscale,path=ksmscales
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodeCount`
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`
+// +kubebuilder:printcolumn:name="Current",type=integer,JSONPath=`.status.currentReplicas`
+// +kubebuilder:printcolumn:name="Shards",type=integer,JSONPath=`.status.shardingStatus.totalShards`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 45 characters (lower case letters, digits and '-'), since the names of each shard's objects are made from it: choose a shorter or simpler name"
+type KSMScale struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted.
+	// +kubebuilder:default={}
+	// +optional
+	Spec KSMScaleSpec `json:"spec,omitzero"`
+	// status is what the controller last saw. It is written only when its content changes.
+	// +optional
+	Status KSMScaleStatus `json:"status,omitzero"`
+}
+
+// KSMScaleList is a list of KSMScales, as the API server returns it.
+//
+// +kubebuilder:object:root=true
+type KSMScaleList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []KSMScale `json:"items"`
+}
+
+// KSMScaleSpec is what a user wants of the kube-state-metrics of a cluster.
+//
+// +kubebuilder:validation:XValidation:rule="self.__namespace__ == oldSelf.__namespace__",message="spec.namespace cannot be changed: shards in another namespace are other shards; create a second KSMScale there and delete this one once that one is Ready"
+// +kubebuilder:validation:XValidation:rule="(has(self.sharding) && self.sharding.enabled ? self.sharding.shardCount : 1) == (has(oldSelf.sharding) && oldSelf.sharding.enabled ? oldSelf.sharding.shardCount : 1)",message="spec.sharding.enabled and spec.sharding.shardCount cannot be changed yet: objects that move to other shards would be missing from the metrics meanwhile; create a second KSMScale with the sharding you want and delete this one once that one is Ready"
+type KSMScaleSpec struct {
+	// nodesPerMonitor is how many nodes of the cluster one kube-state-metrics pod is wanted for.
+	// +kubebuilder:default=15
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	NodesPerMonitor int32 `json:"nodesPerMonitor,omitempty"`
+	// monitorImage is the kube-state-metrics image. Sharded releases before v2.20.0 can lose objects after a
+	// relist (kubernetes/kube-state-metrics#3065) and keep every shard's objects in memory (#3003).
+	// +kubebuilder:default="registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\s]+$')",message="spec.monitorImage must be an image reference without spaces, such as registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
+	// +optional
+	MonitorImage string `json:"monitorImage,omitempty"`
+	// namespace is where the shards run. It must exist, and cannot be changed.
+	// +kubebuilder:default=monitoring
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="spec.namespace must be the name of a namespace: a DNS label of lower case letters, digits and '-', such as monitoring"
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// resources are the resource requirements of each kube-state-metrics container.
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims is not supported: set requests and limits only"
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	// sharding divides the objects of the cluster among shards. Without it one set of pods exports them all.
+	// +optional
+	Sharding *ShardingConfig `json:"sharding,omitempty"`
+	// autoscaling sets how the HorizontalPodAutoscaler of each shard follows the wanted replicas.
+	// +optional
+	Autoscaling *AutoscalingConfig `json:"autoscaling,omitempty"`
+	// template is what is added to the pods of each shard.
+	// +optional
+	Template *PodTemplate `json:"template,omitempty"`
+}
+
+// ReplicationStrategy names a way to divide the wanted replicas among the shards.
+//
+// +kubebuilder:validation:Enum=round-robin
+type ReplicationStrategy string
+
+// RoundRobin gives every shard the same number of replicas, and one more to the first ones if they do not
+// divide evenly.
+const RoundRobin ReplicationStrategy = "round-robin"
+
+// ShardingConfig is how many shards there are, and how many replicas each may have.
+//
+// +kubebuilder:validation:XValidation:rule="self.maxReplicasPerShard == 0 || self.minReplicasPerShard <= self.maxReplicasPerShard",message="spec.sharding.minReplicasPerShard must not be above spec.sharding.maxReplicasPerShard: lower the minimum, or raise the maximum (0 is unlimited)"
+type ShardingConfig struct {
+	// enabled divides the objects among shardCount shards. If false, there is one shard with all of them.
+	// +kubebuilder:default=false
+	// +optional
+	Enabled bool `json:"enabled"`
+	// shardCount is the number of shards, which does not change with the size of the cluster. An object
+	// belongs to the shard that its UID hashes to.
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:XValidation:rule="self >= 2 && self <= 10",message="spec.sharding.shardCount must be from 2 to 10; for a single shard, set spec.sharding.enabled to false"
+	// +optional
+	ShardCount int32 `json:"shardCount"`
+	// replicationStrategy is how the wanted replicas are divided among the shards.
+	// +kubebuilder:default=round-robin
+	// +optional
+	ReplicationStrategy ReplicationStrategy `json:"replicationStrategy,omitempty"`
+	// minReplicasPerShard is the least number of replicas of each shard. Two keep a shard exported while a
+	// node is drained.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	MinReplicasPerShard int32 `json:"minReplicasPerShard,omitempty"`
+	// maxReplicasPerShard is the greatest number of replicas of each shard; 0 is unlimited.
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MaxReplicasPerShard int32 `json:"maxReplicasPerShard,omitempty"`
+}
+
+// AutoscalingConfig is how the shards' HorizontalPodAutoscalers act.
+type AutoscalingConfig struct {
+	// behavior is that of each shard's HorizontalPodAutoscaler. Tolerances left out are 0, so that a single
+	// replica more or less is acted on; all else left out has the defaults of a HorizontalPodAutoscaler.
+	// +optional
+	Behavior *ScalingBehavior `json:"behavior,omitempty"`
+}
+
+// ScalingBehavior is an autoscaling/v2 HorizontalPodAutoscalerBehavior, with its bounds checked here already.
+type ScalingBehavior struct {
+	// scaleUp is how replicas are added.
+	// +optional
+	ScaleUp *ScalingRules `json:"scaleUp,omitempty"`
+	// scaleDown is how replicas are removed.
+	// +optional
+	ScaleDown *ScalingRules `json:"scaleDown,omitempty"`
+}
+
+// ScalingRules is an autoscaling/v2 HPAScalingRules.
+type ScalingRules struct {
+	// stabilizationWindowSeconds is for how many seconds past recommendations count.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	// +optional
+	StabilizationWindowSeconds *int32 `json:"stabilizationWindowSeconds,omitempty"`
+	// selectPolicy says which of several policies decides.
+	// +kubebuilder:validation:Enum=Max;Min;Disabled
+	// +optional
+	SelectPolicy *string `json:"selectPolicy,omitempty"`
+	// policies limit how many replicas are added or removed in a period.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=atomic
+	// +optional
+	Policies []ScalingPolicy `json:"policies,omitempty"`
+	// tolerance is the ratio of wanted to current replicas, less one, below which nothing is done; 0 unless
+	// set. API servers before Kubernetes 1.35 drop it unless a feature gate is on, and use 0.1.
+	// +optional
+	Tolerance *resource.Quantity `json:"tolerance,omitempty"`
+}
+
+// ScalingPolicy is an autoscaling/v2 HPAScalingPolicy.
+type ScalingPolicy struct {
+	// type says what value counts: pods, or percent of the pods there are.
+	// +kubebuilder:validation:Enum=Pods;Percent
+	Type string `json:"type"`
+	// value is how many of them may be added or removed in a period.
+	// +kubebuilder:validation:Minimum=1
+	Value int32 `json:"value"`
+	// periodSeconds is the length of the period in seconds.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1800
+	PeriodSeconds int32 `json:"periodSeconds"`
+}
+
+// PodTemplate is what is added to the pods of each shard.
+type PodTemplate struct {
+	// extraArgs are further flags of kube-state-metrics, each written as --flag or --flag=value. Flags that
+	// set shard, addresses or credentials are refused, because sharding and probes rely on them. Unless
+	// --resources is among them, kube-state-metrics exports its default resources but for Secrets, which it
+	// may read only if --resources names them.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.startsWith('--') && arg.size() > 2)",message="each of spec.template.extraArgs must be one flag, written as --flag or --flag=value: join a flag and its value with '='"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--shard', '--total-shards']))",message="spec.template.extraArgs must not set --shard or --total-shards: write spec.sharding.enabled and spec.sharding.shardCount instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--pod', '--pod-namespace', '--node', '--track-unscheduled-pods']))",message="spec.template.extraArgs must not set --pod, --pod-namespace, --node or --track-unscheduled-pods, which switch on kube-state-metrics' own sharding: write spec.sharding.enabled and spec.sharding.shardCount instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--config', '--continue-without-config']))",message="spec.template.extraArgs must not set --config, since a file could set the shard: write its options as flags in spec.template.extraArgs instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--port', '--host', '--tls-config'] || arg.startsWith('--telemetry-')))",message="spec.template.extraArgs must not set --port, --host, --tls-config or --telemetry-*: Services and probes use ports 8080 and 8081 of every address; leave them out, and use a Service of your own for another port"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--kubeconfig', '--apiserver']))",message="spec.template.extraArgs must not set --kubeconfig or --apiserver: kube-state-metrics uses the service account of its pod; leave them out"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--help', '--version']))",message="spec.template.extraArgs must not set --help or --version, with which kube-state-metrics ends at once: leave them out"
+	// +listType=atomic
+	// +optional
+	ExtraArgs []string `json:"extraArgs,omitempty"`
+	// nodeSelector is that of the pods.
+	// +kubebuilder:validation:MaxProperties=64
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// tolerations are those of the pods.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+}

@@ -1,0 +1,48 @@
+package controller
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// Cluster roles that the installation has for kube-state-metrics. The controller may bind just these.
+const (
+	// MonitorClusterRole lists and watches all that kube-state-metrics can export but Secrets.
+	MonitorClusterRole = "ksmscale-kube-state-metrics"
+	// MonitorSecretsClusterRole lists and watches Secrets.
+	MonitorSecretsClusterRole = "ksmscale-kube-state-metrics-secrets"
+)
+
+// serviceAccount is the wanted service account of a KSMScale's shards.
+func serviceAccount(ksmScale *v1alpha1.KSMScale) *corev1ac.ServiceAccountApplyConfiguration {
+	return corev1ac.ServiceAccount(v1alpha1.ServiceAccountName(ksmScale.Name), ksmScale.Spec.Namespace).
+		WithLabels(commonLabels(ksmScale)).
+		WithOwnerReferences(owner(ksmScale))
+}
+
+// clusterRoleBindings are the wanted bindings of that service account. Secrets have one of their own, since the
+// role of a binding cannot be changed.
+func clusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBindingApplyConfiguration {
+	name := v1alpha1.ServiceAccountName(ksmScale.Name)
+	bindings := []*rbacv1ac.ClusterRoleBindingApplyConfiguration{clusterRoleBinding(ksmScale, name, MonitorClusterRole)}
+	if exportsSecrets(ksmScale) {
+		// No KSMScale's name has a colon, so that this is no other one's first binding.
+		bindings = append(bindings, clusterRoleBinding(ksmScale, name+":secrets", MonitorSecretsClusterRole))
+	}
+	return bindings
+}
+
+func clusterRoleBinding(ksmScale *v1alpha1.KSMScale, name, clusterRole string) *rbacv1ac.ClusterRoleBindingApplyConfiguration {
+	return rbacv1ac.ClusterRoleBinding(name).
+		WithLabels(commonLabels(ksmScale)).
+		WithOwnerReferences(owner(ksmScale)).
+		WithRoleRef(rbacv1ac.RoleRef().
+			WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(clusterRole)).
+		WithSubjects(rbacv1ac.Subject().
+			WithKind(rbacv1.ServiceAccountKind).
+			WithName(v1alpha1.ServiceAccountName(ksmScale.Name)).
+			WithNamespace(ksmScale.Spec.Namespace))
+}

@@ -1,0 +1,155 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/nodes"
+)
+
+const (
+	// ControllerName is the name of the controller of KSMScales in logs, metrics and events.
+	ControllerName = "ksmscale"
+
+	// nodeChangeDelay gathers changes of nodes, which come in bursts, into one write of the status. Scaling does
+	// not wait for it.
+	nodeChangeDelay = time.Second
+	// concurrentReconciles keeps one KSMScale that the API server is slow for from holding up the others.
+	concurrentReconciles = 4
+	// A mistake that a user has to mend is tried again after retryMax at the latest.
+	retryMin, retryMax = 200 * time.Millisecond, time.Minute
+)
+
+// AddToManager fills in what is not set, and has the manager call Reconcile when a KSMScale, anything made for
+// it, the number of nodes, or the registration of external metrics changes.
+func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) error {
+	if r.Client == nil {
+		r.Client = manager.GetClient()
+	}
+	if r.APIReader == nil {
+		r.APIReader = manager.GetAPIReader()
+	}
+	if r.Recorder == nil {
+		r.Recorder = manager.GetEventRecorder(ControllerName)
+	}
+	if r.Clock == nil {
+		r.Clock = clock.RealClock{}
+	}
+	return ctrl.NewControllerManagedBy(manager).
+		Named(ControllerName).
+		// The status is our own, and changes without the generation.
+		For(&v1alpha1.KSMScale{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&appsv1.Deployment{}).
+		Owns(&corev1.Service{}).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}).
+		Owns(&policyv1.PodDisruptionBudget{}).
+		Owns(&corev1.ServiceAccount{}).
+		Owns(&rbacv1.ClusterRoleBinding{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ksmScaleOf), builder.WithPredicates(podChanged())).
+		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
+		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrentReconciles,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryMin, retryMax),
+		}).
+		Complete(r)
+}
+
+// AddToManager fills in what is not set, and has the manager call Reconcile when the APIService or the
+// certificate changes.
+func (r *APIServiceReconciler) AddToManager(manager ctrl.Manager) error {
+	if r.Client == nil {
+		r.Client = manager.GetClient()
+	}
+	if r.APIReader == nil {
+		r.APIReader = manager.GetAPIReader()
+	}
+	always := func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: APIServiceName}}}
+	}
+	isCertificate := predicate.NewPredicateFuncs(func(object client.Object) bool {
+		return client.ObjectKeyFromObject(object) == r.Certificate
+	})
+	return ctrl.NewControllerManagedBy(manager).
+		Named("apiservice").
+		For(&apiregistrationv1.APIService{}).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always), builder.WithPredicates(isCertificate)).
+		Complete(r)
+}
+
+// nodeChanges has an event when the number of nodes has changed since the last was taken out.
+func nodeChanges(counter *nodes.Counter) <-chan event.GenericEvent {
+	changes := make(chan event.GenericEvent, 1)
+	counter.OnChange(func() {
+		select {
+		case changes <- event.GenericEvent{Object: &corev1.Node{}}:
+		default: // One that has not been taken out stands for this change as well.
+		}
+	})
+	return changes
+}
+
+func (r *Reconciler) afterNodeChange() handler.EventHandler {
+	return handler.Funcs{GenericFunc: func(ctx context.Context, e event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, request := range r.allKSMScales(ctx, e.Object) {
+			queue.AddAfter(request, nodeChangeDelay)
+		}
+	}}
+}
+
+func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list v1alpha1.KSMScaleList
+	if err := r.Client.List(ctx, &list); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list KSMScales, so that their status may lag behind the nodes")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i] = requestFor(list.Items[i].Name)
+	}
+	return requests
+}
+
+func ksmScaleOf(_ context.Context, object client.Object) []reconcile.Request {
+	return []reconcile.Request{requestFor(object.GetLabels()[v1alpha1.LabelKSMScale])}
+}
+
+func requestFor(ksmScale string) reconcile.Request {
+	return reconcile.Request{NamespacedName: client.ObjectKey{Name: ksmScale}}
+}
+
+// podChanged passes changes of what the status is made from.
+func podChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*corev1.Pod)
+		after, okAfter := e.ObjectNew.(*corev1.Pod)
+		if !ok || !okAfter {
+			panic(fmt.Sprintf("a change of a pod has %T and %T", e.ObjectOld, e.ObjectNew))
+		}
+		return !equality.Semantic.DeepEqual(before.Status, after.Status) ||
+			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
+	}}
+}

@@ -1,0 +1,103 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
+)
+
+// notOwnedError is returned instead of taking over an object that someone else made.
+type notOwnedError struct{ kind, name string }
+
+func (e notOwnedError) Error() string {
+	return fmt.Sprintf("%s %s exists and was not made for this KSMScale: delete or rename it, or create the KSMScale under another name", e.kind, e.name)
+}
+
+// applyAll makes the objects of a KSMScale as they are wanted. One that fails does not keep the others from being
+// made; the errors are joined.
+func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, plan scaling.Plan) error {
+	a := applier{Reconciler: r, owner: ksmScale}
+	errs := []error{apply(ctx, a, serviceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount)}
+	for _, binding := range clusterRoleBindings(ksmScale) {
+		errs = append(errs, apply(ctx, a, binding, &rbacv1.ClusterRoleBinding{}, rbacv1ac.ExtractClusterRoleBinding))
+	}
+	for _, planned := range plan.Shards {
+		shard := planned.Shard
+		errs = append(errs,
+			apply(ctx, a, deployment(ksmScale, shard), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
+			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
+			apply(ctx, a, autoscaler(ksmScale, shard), &autoscalingv2.HorizontalPodAutoscaler{}, autoscalingv2ac.ExtractHorizontalPodAutoscaler),
+			apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
+	}
+	return errors.Join(errs...)
+}
+
+// applier applies the objects of one owner.
+type applier struct {
+	*Reconciler
+	owner *v1alpha1.KSMScale
+}
+
+// configuration is any apply configuration.
+type configuration interface {
+	comparable
+	runtime.ApplyConfiguration
+	GetKind() *string
+	GetName() *string
+	GetNamespace() *string
+}
+
+// apply makes one object as it is wanted, by server-side apply, unless it is so already: fields that others own
+// do not matter, and a field of ours that someone else has changed is no longer ours, and so differs. The live
+// object is filled in with what there is.
+func apply[Object client.Object, Configuration configuration](
+	ctx context.Context, a applier, wanted Configuration, live Object,
+	extract func(Object, string) (Configuration, error),
+) error {
+	kind, key := *wanted.GetKind(), client.ObjectKey{Namespace: ptr.Deref(wanted.GetNamespace(), ""), Name: *wanted.GetName()}
+	err := a.Client.Get(ctx, key, live)
+	if apierrors.IsNotFound(err) {
+		// The cache has only objects with our label. This costs a request for each object that is created.
+		err = a.APIReader.Get(ctx, key, live)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
+	case !metav1.IsControlledBy(live, a.owner):
+		return notOwnedError{kind: kind, name: key.String()}
+	default:
+		owned, err := extract(live, FieldOwner)
+		if err != nil {
+			return fmt.Errorf("read the managed fields of %s %s: %w", kind, key.Name, err)
+		}
+		if equality.Semantic.DeepEqual(owned, wanted) {
+			return nil
+		}
+	}
+	if err := a.Client.Apply(ctx, wanted, client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
+		return fmt.Errorf("apply %s %s: %w", kind, key.Name, err)
+	}
+	return nil
+}

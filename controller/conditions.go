@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+// maxConditionMessage keeps a message readable; the API server accepts 32768 bytes.
+const maxConditionMessage = 2048
+
+// conditionInput is all that conditions are made from.
+type conditionInput struct {
+	ksmScale *v1alpha1.KSMScale
+	planned  plans.Planned
+	observed observed
+	// status is complete but for its conditions.
+	status   v1alpha1.KSMScaleStatus
+	applyErr error
+	// adapter is where external metrics should be registered to be served.
+	adapter ServiceReference
+	now     metav1.Time
+}
+
+// conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from them.
+// Transition times of conditions whose status stays are kept.
+func conditions(in conditionInput) []metav1.Condition {
+	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
+	parts := []metav1.Condition{progressing(in), schedulable(in), covered(in), autoscaling(in)}
+	all := slices.Clone(in.ksmScale.Status.Conditions)
+	for _, condition := range append(parts, ready(in, parts)) {
+		condition.ObservedGeneration = in.ksmScale.Generation
+		condition.LastTransitionTime = in.now
+		if len(condition.Message) > maxConditionMessage {
+			condition.Message = condition.Message[:maxConditionMessage-3] + "..."
+		}
+		meta.SetStatusCondition(&all, condition)
+	}
+	return all
+}
+
+// ready is derived from the other conditions: the first that is not True gives its status, reason and message.
+func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
+	for _, part := range parts {
+		if part.Status != metav1.ConditionTrue {
+			return metav1.Condition{Type: v1alpha1.ConditionReady, Status: part.Status, Reason: part.Reason, Message: part.Message}
+		}
+		if part.Type == v1alpha1.ConditionProgressing && part.Reason != v1alpha1.ReasonComplete {
+			return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: part.Reason, Message: part.Message}
+		}
+	}
+	is := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
+	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
+		in.planned.Cluster.Nodes, in.ksmScale.Spec.NodesPerMonitor, in.planned.Calculated)
+	switch in.planned.Bound {
+	case scaling.AtMinimum:
+		is.Reason, is.Message = v1alpha1.ReasonAtMinimum, fmt.Sprintf("%s; the minimum of %d runs", calculated, in.planned.Desired)
+	case scaling.AtMaximum:
+		is.Reason, is.Message = v1alpha1.ReasonAtMaximum, fmt.Sprintf("%s; the maximum of %d runs", calculated, in.planned.Desired)
+	default:
+		is.Reason, is.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
+	}
+	return is
+}
+
+// schedulable quotes the scheduler about the first pod, by name, that it finds no node for.
+func schedulable(in conditionInput) metav1.Condition {
+	var waiting int
+	var first *corev1.Pod
+	for i := range in.observed.pods {
+		pod := &in.observed.pods[i]
+		scheduled := podCondition(pod, corev1.PodScheduled)
+		if !isActive(pod) || scheduled.Status != corev1.ConditionFalse || scheduled.Reason != corev1.PodReasonUnschedulable {
+			continue
+		}
+		waiting++
+		if first == nil || pod.Name < first.Name {
+			first = pod
+		}
+	}
+	if first == nil {
+		return metav1.Condition{
+			Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
+			Reason: v1alpha1.ReasonAllPodsScheduled, Message: "No pod waits for a node",
+		}
+	}
+	return metav1.Condition{
+		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonUnschedulable,
+		Message: fmt.Sprintf("%s for a node; the scheduler says of %s: %s",
+			plural(waiting, "pod waits", "pods wait"), first.Name, podCondition(first, corev1.PodScheduled).Message),
+	}
+}
+
+func covered(in conditionInput) metav1.Condition {
+	shards := uncovered(in.status.ShardingStatus)
+	if len(shards) == 0 {
+		return metav1.Condition{
+			Type: v1alpha1.ConditionCovered, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllShardsReady,
+			Message: fmt.Sprintf("Each of %s has a ready pod", plural(len(in.planned.Shards), "shard", "shards")),
+		}
+	}
+	return metav1.Condition{
+		Type: v1alpha1.ConditionCovered, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonShardsNotReady,
+		Message: fmt.Sprintf("%s of %d without a ready pod: %s",
+			plural(len(shards), "shard", "shards"), len(in.planned.Shards), strings.Join(shards, ", ")),
+	}
+}
+
+func plural(count int, one, many string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", count, many)
+}
+
+// byName orders objects, so that messages about the first of them repeat exactly.
+func byName[T any, P interface {
+	*T
+	GetName() string
+}](objects []T) []*T {
+	ordered := make([]*T, len(objects))
+	for i := range objects {
+		ordered[i] = &objects[i]
+	}
+	slices.SortFunc(ordered, func(a, b *T) int { return cmp.Compare(P(a).GetName(), P(b).GetName()) })
+	return ordered
+}

@@ -1,0 +1,251 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+var (
+	testTime    = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	testAdapter = ServiceReference{Namespace: "ksmscale-system", Name: "ksmscale-adapter", Port: 443}
+)
+
+// world is all that the status is made from: by default 45 nodes, and a ready pod of each of three shards.
+type world struct {
+	ksmScale *v1alpha1.KSMScale
+	nodes    int
+	observed observed
+	applyErr error
+}
+
+func (w world) status() v1alpha1.KSMScaleStatus {
+	cluster := scaling.Cluster{Nodes: w.nodes}
+	planned := plans.Planned{KSMScale: w.ksmScale, Cluster: cluster, AsOf: testTime, Plan: scaling.New(w.ksmScale, cluster)}
+	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime)}
+	return r.status(w.ksmScale, planned, w.observed, w.applyErr)
+}
+
+func newWorld(overrides ...func(*world)) world {
+	w := world{ksmScale: ksmScaleWith(), nodes: 45}
+	w.observed.apiService = registered("ksmscale-system", "ksmscale-adapter", apiregistrationv1.ConditionTrue)
+	for id := range int32(3) {
+		w.observed.pods = append(w.observed.pods, pod(id, "a"))
+		w.observed.deployments = append(w.observed.deployments, appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name()}, Status: appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1},
+		})
+		w.observed.autoscalers = append(w.observed.autoscalers, acting(id))
+	}
+	for _, override := range overrides {
+		override(&w)
+	}
+	return w
+}
+
+func registered(namespace, name string, available apiregistrationv1.ConditionStatus) *apiregistrationv1.APIService {
+	return &apiregistrationv1.APIService{
+		Spec: apiregistrationv1.APIServiceSpec{Service: &apiregistrationv1.ServiceReference{Namespace: namespace, Name: name}},
+		Status: apiregistrationv1.APIServiceStatus{Conditions: []apiregistrationv1.APIServiceCondition{
+			{Type: apiregistrationv1.Available, Status: available, Reason: "MissingEndpoints", Message: "no endpoints"},
+		}},
+	}
+}
+
+// pod is a ready pod of a shard.
+func pod(id int32, suffix string, overrides ...func(*corev1.Pod)) corev1.Pod {
+	p := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name() + "-" + suffix, Labels: shard(id).Selector()},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: corev1.ConditionTrue},
+		}},
+	}
+	for _, override := range overrides {
+		override(&p)
+	}
+	return p
+}
+
+func notReady(p *corev1.Pod) { p.Status.Conditions[1].Status = corev1.ConditionFalse }
+
+func waiting(reason string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		notReady(p)
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "kube-state-metrics", Image: testImage,
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "said the kubelet"}},
+		}}
+	}
+}
+
+func unschedulable(p *corev1.Pod) {
+	notReady(p)
+	p.Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes are available"}
+}
+
+// acting is a HorizontalPodAutoscaler that has acted.
+func acting(id int32) autoscalingv2.HorizontalPodAutoscaler {
+	zero := &autoscalingv2.HPAScalingRules{Tolerance: ptr.To(resource.MustParse("0"))}
+	return autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name()},
+		Spec:       autoscalingv2.HorizontalPodAutoscalerSpec{Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: zero, ScaleDown: zero}},
+		Status: autoscalingv2.HorizontalPodAutoscalerStatus{Conditions: []autoscalingv2.HorizontalPodAutoscalerCondition{
+			{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue},
+			{Type: autoscalingv2.ScalingLimited, Status: corev1.ConditionFalse},
+		}},
+	}
+}
+
+// forbidden is an error as the API server returns it, wrapped as it is on its way.
+func refused(err error) error { return errors.Join(nil, fmt.Errorf("apply Service a: %w", err)) }
+
+func TestConditions(t *testing.T) {
+	services := corev1.Resource("services")
+	for _, test := range []struct {
+		name     string
+		override func(*world)
+		// condition, reason and message are of the condition that tells; Ready takes them over unless ready says
+		// otherwise.
+		condition string
+		status    metav1.ConditionStatus
+		reason    string
+		message   string
+		ready     string
+		phase     v1alpha1.Phase
+	}{
+		{name: "all is well", override: func(*world) {},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Complete", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
+		{name: "at the minimum", override: func(w *world) { w.nodes = 10 },
+			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "1 replicas calculated; the minimum of 3 runs", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
+		{name: "at the maximum", override: func(w *world) { w.nodes, w.ksmScale.Spec.Sharding.MaxReplicasPerShard = 90, 1 },
+			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMaximum", message: "6 replicas calculated; the maximum of 3 runs", ready: "True AtMaximum", phase: v1alpha1.PhaseReady},
+		{name: "scaling up", override: func(w *world) { w.nodes = 60 },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "3 pods of the 4 wanted", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
+		{name: "pods are many enough, but of the wrong shards", override: func(w *world) {
+			w.nodes = 60
+			w.observed.pods = append(w.observed.pods, pod(2, "b"))
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
+		{name: "rolling out", override: func(w *world) { w.observed.deployments[1].Status.Replicas = 2 },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+		{name: "a shard without a ready pod", override: func(w *world) { w.observed.pods[2] = pod(2, "a", notReady) },
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
+		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
+			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.NewTime(testTime)) })
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 0", ready: "False Scaling", phase: v1alpha1.PhaseIncomplete},
+		{name: "a pod of another partition covers nothing", override: func(w *world) {
+			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelTotalShards] = "5" })
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", ready: "False Scaling", phase: v1alpha1.PhaseIncomplete},
+		{name: "no node for a pod", override: func(w *world) { w.observed.pods[1] = pod(1, "a", unschedulable) },
+			condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "1 pod waits for a node; the scheduler says of ksm-main-shard-1-of-3-a: 0/3 nodes are available", phase: v1alpha1.PhaseIncomplete},
+		{name: "an image that cannot be pulled", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ImagePullBackOff"))) },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: "said the kubelet", phase: v1alpha1.PhaseScaling},
+		{name: "an image that is being tried again", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ErrImagePull"))) },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", phase: v1alpha1.PhaseScaling},
+		{name: "a container that is only just being made", override: func(w *world) { w.observed.pods[0] = pod(0, "a", waiting("ContainerCreating")) },
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
+		{name: "pods that may not be created", override: func(w *world) {
+			w.observed.deployments[0].Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota"}}
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "FailedCreate", message: "exceeded quota", phase: v1alpha1.PhaseReady},
+		{name: "no namespace", override: func(w *world) {
+			w.applyErr = refused(apierrors.NewNotFound(corev1.Resource("namespaces"), "monitoring"))
+		},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceNotFound", message: `spec.namespace "monitoring" does not exist: create it`, phase: v1alpha1.PhaseReady},
+		{name: "no rights", override: func(w *world) { w.applyErr = refused(apierrors.NewForbidden(services, "a", errors.New("no"))) },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", message: "services", phase: v1alpha1.PhaseReady},
+		{name: "someone else's object", override: func(w *world) { w.applyErr = refused(notOwnedError{kind: "Service", name: "monitoring/a"}) },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NotOwned", message: "Service monitoring/a exists", phase: v1alpha1.PhaseReady},
+		{name: "refused for another reason", override: func(w *world) { w.applyErr = refused(apierrors.NewBadRequest("nonsense")) },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ApplyFailed", message: "nonsense", phase: v1alpha1.PhaseReady},
+		{name: "external metrics are not registered", override: func(w *world) { w.observed.apiService = nil },
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Starting", phase: v1alpha1.PhaseReady},
+		{name: "external metrics are someone else's", override: func(w *world) { w.observed.apiService = registered("keda", "metrics", apiregistrationv1.ConditionTrue) },
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "Service keda/metrics", phase: v1alpha1.PhaseReady},
+		{name: "the adapter is down", override: func(w *world) {
+			w.observed.apiService = registered("ksmscale-system", "ksmscale-adapter", apiregistrationv1.ConditionFalse)
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "MissingEndpoints", message: "no endpoints", phase: v1alpha1.PhaseReady},
+		{name: "a HorizontalPodAutoscaler cannot act", override: func(w *world) {
+			w.observed.autoscalers[1].Status.Conditions[0] = autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "FailedGetExternalMetric", Message: "no metrics"}
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "FailedGetExternalMetric", message: "HorizontalPodAutoscaler ksm-main-shard-1-of-3: no metrics", phase: v1alpha1.PhaseReady},
+		{name: "a HorizontalPodAutoscaler has not acted yet", override: func(w *world) { w.observed.autoscalers[1].Status.Conditions = nil },
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionUnknown, reason: "Starting", phase: v1alpha1.PhaseReady},
+		{name: "an API server that drops tolerances", override: func(w *world) { w.observed.autoscalers[1].Spec.Behavior.ScaleUp = &autoscalingv2.HPAScalingRules{} },
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "ToleranceIgnored", message: "from 10 replicas", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status := newWorld(test.override).status()
+			condition := meta.FindStatusCondition(status.Conditions, test.condition)
+			require.NotNil(t, condition)
+			assert.Equal(t, test.status, condition.Status)
+			assert.Equal(t, test.reason, condition.Reason)
+			assert.Contains(t, condition.Message, test.message)
+			assert.EqualValues(t, 1, condition.ObservedGeneration)
+			assert.Equal(t, test.phase, status.Phase)
+
+			ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+			wanted := test.ready
+			if wanted == "" {
+				wanted = string(test.status) + " " + test.reason
+			}
+			assert.Equal(t, wanted, string(ready.Status)+" "+ready.Reason)
+		})
+	}
+}
+
+func TestTransitionTimesAreKept(t *testing.T) {
+	w := newWorld()
+	w.ksmScale.Status.Conditions = w.status().Conditions
+	earlier := metav1.NewTime(testTime.Add(-time.Hour))
+	for i := range w.ksmScale.Status.Conditions {
+		w.ksmScale.Status.Conditions[i].LastTransitionTime = earlier
+	}
+	w.observed.pods[0] = pod(0, "a", notReady)
+	conditions := w.status().Conditions
+	assert.Equal(t, earlier, meta.FindStatusCondition(conditions, v1alpha1.ConditionSchedulable).LastTransitionTime)
+	assert.Equal(t, testTime, meta.FindStatusCondition(conditions, v1alpha1.ConditionCovered).LastTransitionTime.UTC())
+}
+
+func TestLongMessagesAreCut(t *testing.T) {
+	w := newWorld(func(w *world) { w.applyErr = errors.New(strings.Repeat("long ", 2000)) })
+	message := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionProgressing).Message
+	assert.Len(t, message, maxConditionMessage)
+	assert.True(t, strings.HasSuffix(message, "..."))
+}
+
+func TestStatusCounts(t *testing.T) {
+	w := newWorld(func(w *world) {
+		w.nodes = 3000
+		w.ksmScale.Generation = 7
+		for i := range 150 {
+			w.observed.pods = append(w.observed.pods, pod(1, fmt.Sprintf("extra-%03d", i), notReady))
+		}
+	})
+	status := w.status()
+	assert.EqualValues(t, 7, status.ObservedGeneration)
+	assert.EqualValues(t, 3000, status.NodeCount)
+	assert.EqualValues(t, 200, status.DesiredReplicas)
+	assert.EqualValues(t, 153, status.CurrentReplicas)
+	assert.EqualValues(t, 3, status.ShardingStatus.TotalShards)
+	crowded := status.ShardingStatus.ShardDistribution["1"]
+	assert.EqualValues(t, 151, crowded.Replicas, "replicas is the truth")
+	assert.Len(t, crowded.Pods, 100, "names are not all listed")
+	assert.EqualValues(t, 1, crowded.Ready)
+	assert.IsNonDecreasing(t, crowded.Pods)
+}

@@ -1,0 +1,171 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	containerName = "kube-state-metrics"
+	// unprivilegedUser is "nobody", as in kube-state-metrics' own image.
+	unprivilegedUser = 65534
+	// resourcesFlag is kube-state-metrics' flag for the resources to export.
+	resourcesFlag = "--resources"
+)
+
+// defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
+// secrets, which it has no right to read, and for the admission policies, which older versions do not know and
+// refuse to start with.
+var defaultResources = []string{
+	"certificatesigningrequests", "configmaps", "cronjobs", "daemonsets", "deployments", "endpointslices",
+	"horizontalpodautoscalers", "ingresses", "jobs", "leases", "limitranges", "mutatingwebhookconfigurations",
+	"namespaces", "networkpolicies", "nodes", "persistentvolumeclaims", "persistentvolumes",
+	"poddisruptionbudgets", "pods", "replicasets", "replicationcontrollers", "resourcequotas", "services",
+	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
+}
+
+// deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: the HorizontalPodAutoscaler
+// owns that field. To send it once and drop it later would be worse than never to send it, because a field that
+// its only owner drops is removed, and the Deployment falls back to one replica.
+func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *appsv1ac.DeploymentApplyConfiguration {
+	return appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace).
+		WithLabels(shardLabels(ksmScale, shard)).
+		WithOwnerReferences(owner(ksmScale)).
+		WithSpec(appsv1ac.DeploymentSpec().
+			WithSelector(selector(shard)).
+			// A pod leaves only when its successor is ready, even if it is the only one.
+			WithStrategy(appsv1ac.DeploymentStrategy().
+				WithType(appsv1.RollingUpdateDeploymentStrategyType).
+				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
+					WithMaxUnavailable(intstr.FromInt32(0)).
+					WithMaxSurge(intstr.FromInt32(1)))).
+			WithTemplate(corev1ac.PodTemplateSpec().
+				WithLabels(shardLabels(ksmScale, shard)).
+				WithAnnotations(map[string]string{
+					v1alpha1.AnnotationShardAssignment: fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total),
+				}).
+				WithSpec(podSpec(ksmScale, shard))))
+}
+
+func podSpec(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.PodSpecApplyConfiguration {
+	spec := corev1ac.PodSpec().
+		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
+		WithTopologySpreadConstraints(
+			spread(shard, corev1.LabelHostname, corev1.DoNotSchedule),
+			spread(shard, corev1.LabelTopologyZone, corev1.ScheduleAnyway)).
+		WithAffinity(avoidSiblings(shard)).
+		WithContainers(container(ksmScale, shard))
+	if template := ksmScale.Spec.Template; template != nil {
+		if len(template.NodeSelector) > 0 {
+			spec.WithNodeSelector(template.NodeSelector)
+		}
+		for _, toleration := range template.Tolerations {
+			spec.WithTolerations(as[corev1ac.TolerationApplyConfiguration](toleration))
+		}
+	}
+	return spec
+}
+
+// spread keeps the replicas of a shard apart. Nodes with taints that the pods do not tolerate do not count, since
+// they would be empty domains forever and leave the second replica pending; and pods of another version do not
+// count either, so that a rollout can add one more.
+func spread(shard v1alpha1.Shard, topologyKey string, otherwise corev1.UnsatisfiableConstraintAction) *corev1ac.TopologySpreadConstraintApplyConfiguration {
+	return corev1ac.TopologySpreadConstraint().
+		WithTopologyKey(topologyKey).
+		WithMaxSkew(1).
+		WithWhenUnsatisfiable(otherwise).
+		WithNodeTaintsPolicy(corev1.NodeInclusionPolicyHonor).
+		WithMatchLabelKeys("pod-template-hash").
+		WithLabelSelector(selector(shard))
+}
+
+func avoidSiblings(shard v1alpha1.Shard) *corev1ac.AffinityApplyConfiguration {
+	return corev1ac.Affinity().WithPodAntiAffinity(corev1ac.PodAntiAffinity().
+		WithPreferredDuringSchedulingIgnoredDuringExecution(corev1ac.WeightedPodAffinityTerm().
+			WithWeight(100).
+			WithPodAffinityTerm(corev1ac.PodAffinityTerm().
+				WithTopologyKey(corev1.LabelHostname).
+				WithLabelSelector(selector(shard)))))
+}
+
+func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ContainerApplyConfiguration {
+	return corev1ac.Container().
+		WithName(containerName).
+		WithImage(ksmScale.Spec.MonitorImage).
+		WithArgs(args(ksmScale, shard)...).
+		WithEnv(
+			corev1ac.EnvVar().WithName("SHARD_ID").WithValue(strconv.Itoa(int(shard.ID))),
+			corev1ac.EnvVar().WithName("POD_NAME").WithValueFrom(corev1ac.EnvVarSource().
+				WithFieldRef(corev1ac.ObjectFieldSelector().WithAPIVersion("v1").WithFieldPath("metadata.name")))).
+		WithPorts(
+			port(v1alpha1.PortNameMetrics, v1alpha1.PortMetrics),
+			port(v1alpha1.PortNameTelemetry, v1alpha1.PortTelemetry)).
+		// Not /livez, which asks the API server and so restarts kube-state-metrics whenever that is slow.
+		WithLivenessProbe(probe("/healthz", v1alpha1.PortNameMetrics)).
+		WithReadinessProbe(probe("/", v1alpha1.PortNameTelemetry)).
+		WithResources(as[corev1ac.ResourceRequirementsApplyConfiguration](ksmScale.Spec.Resources)).
+		WithSecurityContext(corev1ac.SecurityContext().
+			WithRunAsNonRoot(true).
+			WithRunAsUser(unprivilegedUser).
+			WithReadOnlyRootFilesystem(true).
+			WithAllowPrivilegeEscalation(false).
+			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
+			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+}
+
+// args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
+func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
+	args := []string{
+		fmt.Sprintf("--port=%d", v1alpha1.PortMetrics),
+		fmt.Sprintf("--telemetry-port=%d", v1alpha1.PortTelemetry),
+		fmt.Sprintf("--shard=%d", shard.ID),
+		fmt.Sprintf("--total-shards=%d", shard.Total),
+	}
+	if _, chosen := chosenResources(ksmScale); !chosen {
+		args = append(args, resourcesFlag+"="+strings.Join(defaultResources, ","))
+	}
+	if ksmScale.Spec.Template != nil {
+		args = append(args, ksmScale.Spec.Template.ExtraArgs...)
+	}
+	return args
+}
+
+// chosenResources is what the user has kube-state-metrics export, if they chose.
+func chosenResources(ksmScale *v1alpha1.KSMScale) (resources []string, chosen bool) {
+	if ksmScale.Spec.Template == nil {
+		return nil, false
+	}
+	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
+		if name, value, _ := strings.Cut(arg, "="); name == resourcesFlag {
+			resources, chosen = append(resources, strings.Split(value, ",")...), true
+		}
+	}
+	return resources, chosen
+}
+
+// exportsSecrets tells whether kube-state-metrics needs to read Secrets.
+func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
+	resources, _ := chosenResources(ksmScale)
+	return slices.Contains(resources, "secrets")
+}
+
+func port(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {
+	return corev1ac.ContainerPort().WithName(name).WithContainerPort(number).WithProtocol(corev1.ProtocolTCP)
+}
+
+func probe(path, port string) *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(port))).
+		WithInitialDelaySeconds(5).
+		WithTimeoutSeconds(5)
+}

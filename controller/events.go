@@ -1,0 +1,46 @@
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	// eventAction is the action of all events of a KSMScale.
+	eventAction = "Reconcile"
+	// maxEventNote is the length in bytes that the API server accepts.
+	maxEventNote = 1024
+)
+
+// recordTransition tells of a change of the Ready condition's status or reason, after it has been written.
+func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []metav1.Condition) {
+	was, is := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionReady)
+	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
+		return
+	}
+	note := is.Message
+	if len(note) > maxEventNote {
+		note = note[:maxEventNote-3] + "..."
+	}
+	r.Recorder.Eventf(ksmScale, nil, eventType(was, is), is.Reason, eventAction, "%s", note)
+}
+
+// eventType is Warning for what needs someone's attention: not for work under way, nor for shards that have only
+// just been created.
+func eventType(was, is *metav1.Condition) string {
+	switch is.Reason {
+	case v1alpha1.ReasonScaling, v1alpha1.ReasonRollingOut, v1alpha1.ReasonStarting:
+		return corev1.EventTypeNormal
+	case v1alpha1.ReasonShardsNotReady:
+		if was == nil {
+			return corev1.EventTypeNormal
+		}
+	}
+	if is.Status == metav1.ConditionTrue {
+		return corev1.EventTypeNormal
+	}
+	return corev1.EventTypeWarning
+}

@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// FieldOwner is the field manager that the controller applies objects as.
+const FieldOwner = "ksmscale"
+
+// commonLabels are on everything that is made for a KSMScale.
+func commonLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name":      "kube-state-metrics",
+		"app.kubernetes.io/instance":  ksmScale.Name,
+		"app.kubernetes.io/component": "exporter",
+		v1alpha1.LabelKSMScale:        ksmScale.Name,
+	}
+}
+
+// shardLabels are on the objects and the pods of a shard.
+func shardLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
+	labels := commonLabels(ksmScale)
+	for key, value := range shard.Selector() {
+		labels[key] = value
+	}
+	labels[v1alpha1.LabelShardingEnabled] = strconv.FormatBool(shard.Total > 1)
+	return labels
+}
+
+func selector(shard v1alpha1.Shard) *metav1ac.LabelSelectorApplyConfiguration {
+	return metav1ac.LabelSelector().WithMatchLabels(shard.Selector())
+}
+
+// owner has the garbage collector delete an object with its KSMScale. It does not block the KSMScale's deletion,
+// which would take the right to change its finalizers.
+func owner(ksmScale *v1alpha1.KSMScale) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("KSMScale").
+		WithName(ksmScale.Name).WithUID(ksmScale.UID).WithController(true)
+}
+
+// as returns an API value as its apply configuration, which has the same JSON. It panics if it has not, which
+// only a change of types can bring about.
+func as[Configuration any](value any) *Configuration {
+	configuration := new(Configuration)
+	data, err := json.Marshal(value)
+	if err == nil {
+		err = json.Unmarshal(data, configuration)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("%T is not a %T: %v", value, configuration, err))
+	}
+	return configuration
+}

@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+var (
+	shardMetricLabels = []string{v1alpha1.MetricLabelKSMScale, v1alpha1.MetricLabelShard, v1alpha1.MetricLabelTotalShards}
+
+	readyReplicas = prometheus.NewDesc("ksmscale_ready_replicas",
+		"Number of ready pods of a shard.", shardMetricLabels, nil)
+	shardCovered = prometheus.NewDesc("ksmscale_shard_covered",
+		"1 if a shard has a ready pod, 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
+)
+
+// collector exports what the status of each KSMScale says of its shards. It reads it when it is scraped, so that
+// a deleted KSMScale leaves nothing behind.
+type collector struct {
+	ksmScales client.Reader
+}
+
+var _ prometheus.Collector = collector{}
+
+// Describe is part of prometheus.Collector.
+func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- readyReplicas
+	descriptions <- shardCovered
+}
+
+// Collect is part of prometheus.Collector.
+func (c collector) Collect(metrics chan<- prometheus.Metric) {
+	var list v1alpha1.KSMScaleList
+	if err := c.ksmScales.List(context.Background(), &list, client.UnsafeDisableDeepCopy); err != nil {
+		metrics <- prometheus.NewInvalidMetric(readyReplicas, err)
+		return
+	}
+	for _, ksmScale := range list.Items {
+		sharding := ksmScale.Status.ShardingStatus
+		if sharding == nil {
+			continue
+		}
+		for shard, replicas := range sharding.ShardDistribution {
+			labels := []string{ksmScale.Name, shard, strconv.Itoa(int(sharding.TotalShards))}
+			covered := float64(min(replicas.Ready, 1))
+			metrics <- prometheus.MustNewConstMetric(readyReplicas, prometheus.GaugeValue, float64(replicas.Ready), labels...)
+			metrics <- prometheus.MustNewConstMetric(shardCovered, prometheus.GaugeValue, covered, labels...)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package controller
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const testImage = "example.com/kube-state-metrics:v2.20.0"
+
+// ksmScaleWith is a sharded KSMScale as the API server defaults it, with the overrides made.
+func ksmScaleWith(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
+	ksmScale := &v1alpha1.KSMScale{
+		ObjectMeta: metav1.ObjectMeta{Name: "main", UID: "uid", Generation: 1},
+		Spec: v1alpha1.KSMScaleSpec{
+			NodesPerMonitor: 15, MonitorImage: testImage, Namespace: "monitoring",
+			Sharding: &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1},
+		},
+	}
+	for _, override := range overrides {
+		override(ksmScale)
+	}
+	return ksmScale
+}
+
+func shard(id int32) v1alpha1.Shard { return v1alpha1.Shard{KSMScale: "main", ID: id, Total: 3} }
+
+var wholeSelector = map[string]string{"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3"}
+
+func TestObjectsOfAShardAgree(t *testing.T) {
+	ksmScale, shard := ksmScaleWith(), shard(1)
+	wantedLabels := map[string]string{
+		"app.kubernetes.io/name": "kube-state-metrics", "app.kubernetes.io/instance": "main", "app.kubernetes.io/component": "exporter",
+		"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3", "sharding-enabled": "true",
+	}
+	for _, object := range []any{
+		deployment(ksmScale, shard), service(ksmScale, shard), autoscaler(ksmScale, shard), disruptionBudget(ksmScale, shard),
+	} {
+		data, err := json.Marshal(object)
+		require.NoError(t, err)
+		var meta metav1.PartialObjectMetadata
+		require.NoError(t, json.Unmarshal(data, &meta))
+		assert.Equal(t, "ksm-main-shard-1-of-3", meta.Name, meta.Kind)
+		assert.Equal(t, "monitoring", meta.Namespace, meta.Kind)
+		assert.Equal(t, wantedLabels, meta.Labels, meta.Kind)
+		require.Len(t, meta.OwnerReferences, 1, meta.Kind)
+		assert.True(t, metav1.IsControlledBy(&meta, ksmScale), meta.Kind)
+		assert.Nil(t, meta.OwnerReferences[0].BlockOwnerDeletion, meta.Kind)
+	}
+}
+
+func TestDeployment(t *testing.T) {
+	wanted := deployment(ksmScaleWith(), shard(1))
+	assert.Nil(t, wanted.Spec.Replicas, "the HorizontalPodAutoscaler owns the replicas")
+	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
+	assert.Equal(t, 0, wanted.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
+	for key, value := range wholeSelector {
+		assert.Equal(t, value, wanted.Spec.Template.Labels[key])
+	}
+	assert.Equal(t, "Shard 1 of 3", wanted.Spec.Template.Annotations["ksmscale.example.com/shard-assignment"])
+
+	pod := wanted.Spec.Template.Spec
+	assert.Equal(t, "ksm-main", *pod.ServiceAccountName)
+	require.Len(t, pod.TopologySpreadConstraints, 2)
+	for i, key := range []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"} {
+		constraint := pod.TopologySpreadConstraints[i]
+		assert.Equal(t, key, *constraint.TopologyKey)
+		assert.Equal(t, corev1.NodeInclusionPolicyHonor, *constraint.NodeTaintsPolicy)
+		assert.Equal(t, []string{"pod-template-hash"}, constraint.MatchLabelKeys)
+		assert.Equal(t, wholeSelector, constraint.LabelSelector.MatchLabels)
+	}
+	assert.Equal(t, corev1.DoNotSchedule, *pod.TopologySpreadConstraints[0].WhenUnsatisfiable)
+	assert.Equal(t, corev1.ScheduleAnyway, *pod.TopologySpreadConstraints[1].WhenUnsatisfiable)
+	preferred := pod.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+	require.Len(t, preferred, 1)
+	assert.Equal(t, wholeSelector, preferred[0].PodAffinityTerm.LabelSelector.MatchLabels)
+}
+
+func TestContainer(t *testing.T) {
+	wanted := deployment(ksmScaleWith(), shard(1)).Spec.Template.Spec.Containers[0]
+	assert.Equal(t, testImage, *wanted.Image)
+	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
+	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
+	assert.EqualValues(t, 8080, *wanted.Ports[0].ContainerPort)
+	assert.Equal(t, "telemetry", *wanted.Ports[1].Name)
+	assert.EqualValues(t, 8081, *wanted.Ports[1].ContainerPort)
+	assert.Equal(t, "/healthz", *wanted.LivenessProbe.HTTPGet.Path)
+	assert.Equal(t, "http-metrics", wanted.LivenessProbe.HTTPGet.Port.String())
+	assert.Equal(t, "/", *wanted.ReadinessProbe.HTTPGet.Path)
+	assert.Equal(t, "telemetry", wanted.ReadinessProbe.HTTPGet.Port.String())
+	assert.Equal(t, "SHARD_ID", *wanted.Env[0].Name)
+	assert.Equal(t, "1", *wanted.Env[0].Value)
+	assert.Equal(t, "POD_NAME", *wanted.Env[1].Name)
+
+	security := wanted.SecurityContext
+	assert.EqualValues(t, 65534, *security.RunAsUser)
+	assert.True(t, *security.RunAsNonRoot)
+	assert.True(t, *security.ReadOnlyRootFilesystem)
+	assert.False(t, *security.AllowPrivilegeEscalation)
+	assert.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
+	assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, *security.SeccompProfile.Type)
+}
+
+func TestTemplateIsAdded(t *testing.T) {
+	toleration := corev1.Toleration{Key: "dedicated", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}
+	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) {
+		k.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+		k.Spec.Template = &v1alpha1.PodTemplate{
+			ExtraArgs: []string{"--v=4"}, NodeSelector: map[string]string{"disk": "ssd"}, Tolerations: []corev1.Toleration{toleration},
+		}
+	})
+	pod := deployment(ksmScale, shard(0)).Spec.Template.Spec
+	assert.Equal(t, "--v=4", pod.Containers[0].Args[len(pod.Containers[0].Args)-1])
+	assert.Equal(t, "1Gi", ptr.To((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
+	assert.Equal(t, map[string]string{"disk": "ssd"}, pod.NodeSelector)
+	require.Len(t, pod.Tolerations, 1)
+	assert.Equal(t, "dedicated", *pod.Tolerations[0].Key)
+	assert.Nil(t, pod.Tolerations[0].Value, "what is empty is left out")
+}
+
+func TestUnsharded(t *testing.T) {
+	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil })
+	wanted := deployment(ksmScale, v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1})
+	assert.Equal(t, "ksm-main-shard-0-of-1", *wanted.Name)
+	assert.Equal(t, "false", wanted.Labels["sharding-enabled"])
+	assert.Contains(t, wanted.Spec.Template.Spec.Containers[0].Args, "--total-shards=1")
+}
+
+func TestSecretsAreReadOnlyIfExported(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		extraArgs []string
+		secrets   bool
+		resources string
+	}{
+		{name: "by default not"},
+		{name: "with other flags not", extraArgs: []string{"--v=4"}},
+		{name: "with other resources not", extraArgs: []string{"--resources=pods,nodes"}, resources: "--resources=pods,nodes"},
+		{name: "named", extraArgs: []string{"--resources=pods,secrets"}, secrets: true, resources: "--resources=pods,secrets"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Template = &v1alpha1.PodTemplate{ExtraArgs: test.extraArgs} })
+			var roles []string
+			for _, binding := range clusterRoleBindings(ksmScale) {
+				roles = append(roles, *binding.RoleRef.Name)
+				assert.Equal(t, "ksm-main", *binding.Subjects[0].Name)
+			}
+			wanted := []string{MonitorClusterRole}
+			if test.secrets {
+				wanted = append(wanted, MonitorSecretsClusterRole)
+			}
+			assert.Equal(t, wanted, roles)
+			var resources []string
+			for _, arg := range args(ksmScale, shard(0)) {
+				if len(arg) > 12 && arg[:12] == "--resources=" {
+					resources = append(resources, arg)
+				}
+			}
+			require.Len(t, resources, 1)
+			if test.resources != "" {
+				assert.Equal(t, test.resources, resources[0])
+				return
+			}
+			assert.NotContains(t, resources[0], "secrets")
+			assert.Contains(t, resources[0], "pods")
+		})
+	}
+}
+
+func TestService(t *testing.T) {
+	wanted := service(ksmScaleWith(), shard(1))
+	assert.Equal(t, wholeSelector, wanted.Spec.Selector)
+	require.Len(t, wanted.Spec.Ports, 1)
+	assert.Equal(t, "http-metrics", *wanted.Spec.Ports[0].Name)
+	assert.EqualValues(t, 8080, *wanted.Spec.Ports[0].Port)
+	assert.Equal(t, "http-metrics", wanted.Spec.Ports[0].TargetPort.String())
+}
+
+func TestAutoscaler(t *testing.T) {
+	wanted := autoscaler(ksmScaleWith(), shard(1))
+	assert.Equal(t, "ksm-main-shard-1-of-3", *wanted.Spec.ScaleTargetRef.Name)
+	assert.EqualValues(t, 1, *wanted.Spec.MinReplicas)
+	assert.EqualValues(t, math.MaxInt32, *wanted.Spec.MaxReplicas)
+	require.Len(t, wanted.Spec.Metrics, 1)
+	metric := wanted.Spec.Metrics[0].External
+	assert.Equal(t, "ksmscale_desired_replicas", *metric.Metric.Name)
+	assert.Equal(t, map[string]string{"ksmscale": "main", "shard": "1", "total_shards": "3"}, metric.Metric.Selector.MatchLabels)
+	assert.Equal(t, "1", metric.Target.AverageValue.String())
+	assert.Nil(t, metric.Target.Value)
+	for _, rules := range []*resource.Quantity{wanted.Spec.Behavior.ScaleUp.Tolerance, wanted.Spec.Behavior.ScaleDown.Tolerance} {
+		assert.True(t, rules.IsZero())
+	}
+	assert.Nil(t, wanted.Spec.Behavior.ScaleUp.Policies, "the default rate is kept")
+}
+
+func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
+	wanted := autoscaler(ksmScaleWith(func(k *v1alpha1.KSMScale) {
+		k.Spec.Sharding.MinReplicasPerShard, k.Spec.Sharding.MaxReplicasPerShard = 2, 5
+		k.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
+			ScaleUp: &v1alpha1.ScalingRules{Tolerance: ptr.To(resource.MustParse("0.05")), SelectPolicy: ptr.To("Min"),
+				Policies: []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 4, PeriodSeconds: 15}}},
+			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: ptr.To[int32](0)},
+		}}
+	}), shard(0)).Spec
+	assert.EqualValues(t, 2, *wanted.MinReplicas)
+	assert.EqualValues(t, 5, *wanted.MaxReplicas)
+	assert.Equal(t, "50m", wanted.Behavior.ScaleUp.Tolerance.String())
+	assert.EqualValues(t, "Min", *wanted.Behavior.ScaleUp.SelectPolicy)
+	assert.EqualValues(t, 4, *wanted.Behavior.ScaleUp.Policies[0].Value)
+	assert.EqualValues(t, 0, *wanted.Behavior.ScaleDown.StabilizationWindowSeconds)
+	assert.True(t, wanted.Behavior.ScaleDown.Tolerance.IsZero())
+}
+
+func TestDisruptionBudget(t *testing.T) {
+	wanted := disruptionBudget(ksmScaleWith(), shard(1))
+	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
+	assert.Equal(t, 1, wanted.Spec.MaxUnavailable.IntValue())
+	assert.EqualValues(t, "AlwaysAllow", *wanted.Spec.UnhealthyPodEvictionPolicy)
+}

@@ -1,0 +1,65 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// observed is what there is of a KSMScale.
+type observed struct {
+	deployments []appsv1.Deployment
+	autoscalers []autoscalingv2.HorizontalPodAutoscaler
+	pods        []corev1.Pod
+	// apiService is nil if external metrics are not registered.
+	apiService *apiregistrationv1.APIService
+}
+
+func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observed, error) {
+	ofKSMScale := []client.ListOption{
+		client.InNamespace(ksmScale.Spec.Namespace),
+		client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
+	}
+	var (
+		deployments appsv1.DeploymentList
+		autoscalers autoscalingv2.HorizontalPodAutoscalerList
+		pods        corev1.PodList
+	)
+	if err := errors.Join(
+		r.Client.List(ctx, &deployments, ofKSMScale...),
+		r.Client.List(ctx, &autoscalers, ofKSMScale...),
+		r.Client.List(ctx, &pods, ofKSMScale...),
+	); err != nil {
+		return observed{}, fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
+	}
+	apiService, err := r.apiService(ctx)
+	if err != nil {
+		return observed{}, err
+	}
+	return observed{
+		deployments: deployments.Items,
+		autoscalers: autoscalers.Items,
+		pods:        pods.Items,
+		apiService:  apiService,
+	}, nil
+}
+
+func (r *Reconciler) apiService(ctx context.Context) (*apiregistrationv1.APIService, error) {
+	var apiService apiregistrationv1.APIService
+	err := r.Client.Get(ctx, client.ObjectKey{Name: APIServiceName}, &apiService)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return nil, fmt.Errorf("get APIService %s: %w", APIServiceName, err)
+	case err != nil:
+		return nil, nil //nolint:nilnil // None is as ordinary as one, and looked at in one place.
+	}
+	return &apiService, nil
+}

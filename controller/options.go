@@ -1,0 +1,88 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/pflag"
+)
+
+// Options is how a controller is run. Create it with NewOptions.
+type Options struct {
+	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
+	Kubeconfig string
+	// Namespace is where the controller and the adapter run: that of the lease, of the adapter's Service and of
+	// its certificate.
+	Namespace string
+	// AdapterService and AdapterServicePort are where the adapter is served.
+	AdapterService     string
+	AdapterServicePort int32
+	// CertificateSecret is the name of the Secret of the adapter's certificate, and CertificateDirectory where
+	// it is mounted.
+	CertificateSecret    string
+	CertificateDirectory string
+	// LeaderElect has one of several controllers act.
+	LeaderElect bool
+	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
+	// "0" not to serve metrics.
+	MetricsAddress string
+	HealthAddress  string
+}
+
+// NewOptions returns the defaults. The namespace is that of the pod, if the environment tells it.
+func NewOptions() *Options {
+	namespace := os.Getenv("POD_NAMESPACE")
+	if namespace == "" {
+		namespace = "ksmscale-system"
+	}
+	return &Options{
+		Namespace:            namespace,
+		AdapterService:       "ksmscale-adapter",
+		AdapterServicePort:   443,
+		CertificateSecret:    "ksmscale-adapter-certificate",
+		CertificateDirectory: "/etc/ksmscale/certificate",
+		LeaderElect:          true,
+		MetricsAddress:       ":8443",
+		HealthAddress:        ":8081",
+	}
+}
+
+// AddFlags adds a flag for each option.
+func (o *Options) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the controller and the adapter. The environment variable POD_NAMESPACE sets the default.")
+	flags.StringVar(&o.AdapterService, "adapter-service", o.AdapterService, "Name of the adapter's Service.")
+	flags.Int32Var(&o.AdapterServicePort, "adapter-service-port", o.AdapterServicePort, "Port of the adapter's Service.")
+	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that the adapter's certificate is written to.")
+	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
+	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "Address to serve /healthz and /readyz on.")
+}
+
+// Complete has nothing to fill in.
+func (o *Options) Complete() {}
+
+// Validate returns what is wrong with the options, naming the flags.
+func (o *Options) Validate() error {
+	var errs []error
+	for _, required := range []struct{ flag, value string }{
+		{"namespace", o.Namespace},
+		{"adapter-service", o.AdapterService},
+		{"certificate-secret", o.CertificateSecret},
+		{"certificate-directory", o.CertificateDirectory},
+	} {
+		if required.value == "" {
+			errs = append(errs, fmt.Errorf("--%s must not be empty", required.flag))
+		}
+	}
+	if o.AdapterServicePort < 1 || o.AdapterServicePort > 65535 {
+		errs = append(errs, fmt.Errorf("--adapter-service-port is %d, and must be from 1 to 65535", o.AdapterServicePort))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) adapter() ServiceReference {
+	return ServiceReference{Namespace: o.Namespace, Name: o.AdapterService, Port: o.AdapterServicePort}
+}

@@ -1,0 +1,58 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
+)
+
+// prune deletes the objects that were made for a KSMScale and are no longer wanted.
+func (r *Reconciler) prune(ctx context.Context, ksmScale *v1alpha1.KSMScale, plan scaling.Plan) error {
+	shards := sets.New[string]()
+	for _, shard := range plan.Shards {
+		shards.Insert(shard.Name())
+	}
+	bindings := sets.New[string]()
+	for _, binding := range clusterRoleBindings(ksmScale) {
+		bindings.Insert(*binding.GetName())
+	}
+	// HorizontalPodAutoscalers go first, so that none is left without what it scales.
+	return errors.Join(
+		r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, shards),
+		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, shards),
+		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, shards),
+		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, shards),
+		r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, bindings))
+}
+
+func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted sets.Set[string]) error {
+	if err := r.Client.List(ctx, list, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
+		return fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
+	}
+	return meta.EachListItem(list, func(item runtime.Object) error {
+		object, ok := item.(client.Object)
+		if !ok || wanted.Has(object.GetName()) || !metav1.IsControlledBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
+			return nil
+		}
+		precondition := client.Preconditions{UID: ptr.To(object.GetUID())}
+		if err := r.Client.Delete(ctx, object, precondition, client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete %T %s: %w", object, object.GetName(), err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,39 @@
+package controller
+
+// The controller's rights; config/rbac/role.yaml is generated from these markers. Names limit them wherever the
+// API allows that.
+
+// What plans are made from.
+// +kubebuilder:rbac:groups=monitor.example.com,resources=ksmscales,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
+
+// What it reports.
+// +kubebuilder:rbac:groups=monitor.example.com,resources=ksmscales/status,verbs=update
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// The objects of the shards, wherever spec.namespace says, and their pods to report on.
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+
+// The rights of kube-state-metrics: the controller can grant just what the two cluster roles of the installation
+// have.
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterrolebindings,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=ksmscale-kube-state-metrics;ksmscale-kube-state-metrics-secrets
+
+// The registration of external metrics, and the role that it is deleted with.
+// +kubebuilder:rbac:groups=apiregistration.k8s.io,resources=apiservices,verbs=get;list;watch;create;patch,resourceNames=v1beta1.external.metrics.k8s.io
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=get,resourceNames=ksmscale-adapter
+
+// Who may read the controller's own metrics.
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// Its lease, and the adapter's certificate.
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=get;update,resourceNames=ksmscale-controller
+// +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=update,resourceNames=ksmscale-adapter-certificate

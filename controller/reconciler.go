@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+)
+
+// syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
+const syncInterval = time.Second
+
+// Plans has the plan of a KSMScale, or plans.ErrNotSynced.
+type Plans interface {
+	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
+}
+
+// Reconciler makes the objects of a KSMScale, and writes its status.
+type Reconciler struct {
+	// Client reads from a cache that has what the controller itself has written.
+	Client client.Client
+	// APIReader reads from the API server.
+	APIReader client.Reader
+	Plans     Plans
+	Recorder  events.EventRecorder
+	Clock     clock.PassiveClock
+	// Adapter is where the adapter is served.
+	Adapter ServiceReference
+}
+
+// Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	ksmScale := &v1alpha1.KSMScale{}
+	if err := r.Client.Get(ctx, request.NamespacedName, ksmScale); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if ksmScale.DeletionTimestamp != nil {
+		// The garbage collector deletes what it owns.
+		return ctrl.Result{}, nil
+	}
+	planned, err := r.Plans.One(ksmScale)
+	if errors.Is(err, plans.ErrNotSynced) {
+		return ctrl.Result{RequeueAfter: syncInterval}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+
+	applyErr := r.applyAll(ctx, ksmScale, planned.Plan)
+	if applyErr == nil {
+		applyErr = r.prune(ctx, ksmScale, planned.Plan)
+	}
+	observed, err := r.observe(ctx, ksmScale)
+	if err != nil {
+		return ctrl.Result{}, errors.Join(applyErr, err)
+	}
+	return ctrl.Result{}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, r.status(ksmScale, planned, observed, applyErr)))
+}
+
+// writeStatus writes a status if it differs from the one there is, and then tells of it.
+func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, status v1alpha1.KSMScaleStatus) error {
+	status.LastUpdated = ksmScale.Status.LastUpdated
+	if equality.Semantic.DeepEqual(ksmScale.Status, status) {
+		return nil
+	}
+	status.LastUpdated = now(r.Clock)
+	updated := ksmScale.DeepCopy()
+	updated.Status = status
+	if err := r.Client.Status().Update(ctx, updated); err != nil {
+		return fmt.Errorf("write the status: %w", err)
+	}
+	r.recordTransition(updated, ksmScale.Status.Conditions)
+	return nil
+}

@@ -1,0 +1,139 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+// planner plans for a number of nodes, unless it has an error.
+type planner struct {
+	nodes int
+	err   error
+}
+
+func (p planner) One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error) {
+	cluster := scaling.Cluster{Nodes: p.nodes}
+	return plans.Planned{KSMScale: ksmScale, Cluster: cluster, Plan: scaling.New(ksmScale, cluster)}, p.err
+}
+
+// newReconciler reconciles one KSMScale with a fake client. Apply, if not nil, is called before each object is
+// applied, with its name.
+func newReconciler(t *testing.T, plans planner, apply func(kind, name string) error) (*Reconciler, *events.FakeRecorder) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)))
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(ksmScaleWith()).WithStatusSubresource(&v1alpha1.KSMScale{}).
+		WithReturnManagedFields().
+		WithInterceptorFuncs(interceptor.Funcs{Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			if named, ok := object.(interface {
+				GetKind() *string
+				GetName() *string
+			}); ok && apply != nil {
+				if err := apply(*named.GetKind(), *named.GetName()); err != nil {
+					return err
+				}
+			}
+			return c.Apply(ctx, object, options...)
+		}}).Build()
+	recorder := events.NewFakeRecorder(100)
+	return &Reconciler{
+		Client: c, APIReader: c, Plans: plans, Recorder: recorder,
+		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
+	}, recorder
+}
+
+func reconcileMain(t *testing.T, r *Reconciler) (ctrl.Result, error) {
+	t.Helper()
+	return r.Reconcile(t.Context(), requestFor("main"))
+}
+
+func readMain(t *testing.T, r *Reconciler) *v1alpha1.KSMScale {
+	t.Helper()
+	ksmScale := &v1alpha1.KSMScale{}
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Name: "main"}, ksmScale))
+	return ksmScale
+}
+
+func TestReconcileMakesEveryShard(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	var deployments appsv1.DeploymentList
+	require.NoError(t, r.Client.List(t.Context(), &deployments, client.InNamespace("monitoring")))
+	assert.Len(t, deployments.Items, 3)
+	status := readMain(t, r).Status
+	assert.EqualValues(t, 4, status.DesiredReplicas)
+	assert.Equal(t, v1alpha1.PhaseIncomplete, status.Phase)
+	assert.Equal(t, testTime, status.LastUpdated.UTC())
+}
+
+func TestReconcileAgainWritesNothing(t *testing.T) {
+	var applied int
+	r, recorder := newReconciler(t, planner{nodes: 60}, func(string, string) error { applied++; return nil })
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	before, appliedOnce := readMain(t, r), applied
+	require.Len(t, recorder.Events, 1)
+
+	for range 10 {
+		_, err := reconcileMain(t, r)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, appliedOnce, applied, "nothing is applied again")
+	assert.Equal(t, before.ResourceVersion, readMain(t, r).ResourceVersion, "the status is not written again")
+	assert.Len(t, recorder.Events, 1, "no event is repeated")
+}
+
+func TestOneShardThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
+	refusal := errors.New("refused")
+	r, recorder := newReconciler(t, planner{nodes: 60}, func(kind, name string) error {
+		if kind == "Deployment" && name == "ksm-main-shard-1-of-3" {
+			return refusal
+		}
+		return nil
+	})
+	_, err := reconcileMain(t, r)
+	require.ErrorIs(t, err, refusal)
+	for id, wanted := range []bool{true, false, true} {
+		err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(int32(id)).Name()}, &appsv1.Deployment{})
+		assert.Equal(t, wanted, err == nil, "shard %d", id)
+	}
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(1).Name()}, &corev1.Service{}))
+	ready := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionReady)
+	require.NotNil(t, ready, "the status is written all the same")
+	assert.Equal(t, v1alpha1.ReasonApplyFailed, ready.Reason)
+	assert.Contains(t, <-recorder.Events, "Warning ApplyFailed")
+}
+
+func TestReconcileWaitsForTheNodes(t *testing.T) {
+	r, _ := newReconciler(t, planner{err: plans.ErrNotSynced}, func(string, string) error { return errors.New("too early") })
+	result, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	assert.Equal(t, syncInterval, result.RequeueAfter)
+}
+
+func TestReconcileOfWhatIsGone(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, func(string, string) error { return errors.New("not wanted") })
+	_, err := r.Reconcile(t.Context(), requestFor("gone"))
+	assert.NoError(t, err)
+}

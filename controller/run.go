@@ -1,0 +1,99 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/nodes"
+	"github.com/example/ksmscale/plans"
+)
+
+// Run reconciles until the context is done. It returns an error if the controller cannot be set up, or loses its
+// lease.
+func Run(ctx context.Context, options *Options) error {
+	manager, err := newManager(options)
+	if err != nil {
+		return err
+	}
+	counter := nodes.NewCounter(clock.RealClock{})
+	source, err := plans.Watch(ctx, manager.GetCache(), counter)
+	if err != nil {
+		return err
+	}
+
+	secret := client.ObjectKey{Namespace: options.Namespace, Name: options.CertificateSecret}
+	if err := addCertificate(manager, options.adapter(), secret, options.CertificateDirectory); err != nil {
+		return err
+	}
+	if err := (&APIServiceReconciler{Adapter: options.adapter(), Certificate: secret}).AddToManager(manager); err != nil {
+		return err
+	}
+	if err := (&Reconciler{Plans: source, Adapter: options.adapter()}).AddToManager(manager, counter); err != nil {
+		return err
+	}
+	if err := errors.Join(
+		metrics.Registry.Register(plans.Collector{Source: source}),
+		metrics.Registry.Register(collector{manager.GetCache()}),
+		manager.AddHealthzCheck("ping", healthz.Ping),
+		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
+			if !source.Synced() {
+				return plans.ErrNotSynced
+			}
+			return nil
+		}),
+	); err != nil {
+		return fmt.Errorf("set up metrics and probes: %w", err)
+	}
+	return manager.Start(ctx)
+}
+
+func newManager(options *Options) (ctrl.Manager, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read --kubeconfig: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(
+		clientgoscheme.AddToScheme(scheme),
+		apiregistrationv1.AddToScheme(scheme),
+		v1alpha1.AddToScheme(scheme),
+	); err != nil {
+		return nil, err
+	}
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme,
+		Cache:  cacheOptions(options.Namespace),
+		// A cache that lags behind our own writes would have us write them again.
+		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
+		LeaderElection:                options.LeaderElect,
+		LeaderElectionID:              "ksmscale-controller",
+		LeaderElectionNamespace:       options.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		HealthProbeBindAddress:        options.HealthAddress,
+		Metrics: metricsserver.Options{
+			BindAddress:    options.MetricsAddress,
+			SecureServing:  true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create the manager: %w", err)
+	}
+	return manager, nil
+}

@@ -1,0 +1,25 @@
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// service is the wanted Service of a shard: what Prometheus scrapes, so that each series is stored once whatever
+// the number of replicas. It has no port for kube-state-metrics' own metrics, which differ from replica to
+// replica and are to be scraped per pod.
+func service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
+	return corev1ac.Service(shard.Name(), ksmScale.Spec.Namespace).
+		WithLabels(shardLabels(ksmScale, shard)).
+		WithOwnerReferences(owner(ksmScale)).
+		WithSpec(corev1ac.ServiceSpec().
+			WithSelector(shard.Selector()).
+			WithPorts(corev1ac.ServicePort().
+				WithName(v1alpha1.PortNameMetrics).
+				WithPort(v1alpha1.PortMetrics).
+				WithTargetPort(intstr.FromString(v1alpha1.PortNameMetrics)).
+				WithProtocol(corev1.ProtocolTCP)))
+}

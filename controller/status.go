@@ -1,0 +1,104 @@
+package controller
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+)
+
+// status is what a KSMScale's status should be, but for lastUpdated.
+func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, applyErr error) v1alpha1.KSMScaleStatus {
+	status := v1alpha1.KSMScaleStatus{
+		ObservedGeneration: ksmScale.Generation,
+		NodeCount:          saturated(int64(planned.Cluster.Nodes)),
+		DesiredReplicas:    saturated(planned.Desired),
+		ShardingStatus: &v1alpha1.ShardingStatus{
+			TotalShards:       int32(len(planned.Shards)),
+			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
+		},
+	}
+	status.Phase = v1alpha1.PhaseReady
+	for _, shard := range planned.Shards {
+		replicas := shardReplicas(shard.Shard, observed.pods)
+		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
+		status.CurrentReplicas += replicas.Replicas
+		if replicas.Replicas != shard.Replicas {
+			status.Phase = v1alpha1.PhaseScaling
+		}
+	}
+	if len(uncovered(status.ShardingStatus)) > 0 {
+		status.Phase = v1alpha1.PhaseIncomplete
+	}
+	status.Conditions = conditions(conditionInput{
+		ksmScale: ksmScale, planned: planned, observed: observed, status: status,
+		applyErr: applyErr, adapter: r.Adapter, now: now(r.Clock),
+	})
+	return status
+}
+
+// shardReplicas counts the pods of a shard. Pods that are being deleted, or have ended, do not count.
+func shardReplicas(shard v1alpha1.Shard, pods []corev1.Pod) v1alpha1.ShardReplicas {
+	replicas := v1alpha1.ShardReplicas{Pods: []string{}}
+	for i := range pods {
+		pod := &pods[i]
+		if !belongsTo(pod, shard) || !isActive(pod) {
+			continue
+		}
+		replicas.Replicas++
+		replicas.Pods = append(replicas.Pods, pod.Name)
+		if podCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue {
+			replicas.Ready++
+		}
+	}
+	slices.Sort(replicas.Pods)
+	replicas.Pods = replicas.Pods[:min(len(replicas.Pods), v1alpha1.MaxPodsInStatus)]
+	return replicas
+}
+
+func belongsTo(pod *corev1.Pod, shard v1alpha1.Shard) bool {
+	for key, value := range shard.Selector() {
+		if pod.Labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// isActive tells whether a pod runs or is still going to.
+func isActive(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
+// podCondition returns the zero condition if there is none of that type.
+func podCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1.PodCondition {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == conditionType {
+			return condition
+		}
+	}
+	return corev1.PodCondition{}
+}
+
+// uncovered are the shards without a ready pod, in order.
+func uncovered(sharding *v1alpha1.ShardingStatus) []string {
+	var shards []string
+	for id := range sharding.TotalShards {
+		if name := strconv.Itoa(int(id)); sharding.ShardDistribution[name].Ready == 0 {
+			shards = append(shards, name)
+		}
+	}
+	return shards
+}
+
+// saturated is a count as the 32-bit fields of the status can hold it.
+func saturated(count int64) int32 { return int32(min(count, math.MaxInt32)) }
+
+// now is the time to the second, as the API server keeps it.
+func now(clock clock.PassiveClock) metav1.Time { return metav1.NewTime(clock.Now()).Rfc3339Copy() }

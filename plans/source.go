@@ -1,0 +1,88 @@
+package plans
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/nodes"
+	"github.com/example/ksmscale/scaling"
+)
+
+// ErrNotSynced is returned until every node has been counted and every KSMScale is known. Whoever gets it must
+// not act as if there were none.
+var ErrNotSynced = errors.New("the nodes of the cluster have not all been counted yet")
+
+// Planned is the plan of one KSMScale, and what it was made from.
+type Planned struct {
+	// KSMScale may be shared with a cache and must not be changed.
+	KSMScale *v1alpha1.KSMScale
+	// Cluster is the picture of the cluster.
+	Cluster scaling.Cluster
+	// AsOf is when the picture was taken.
+	AsOf time.Time
+	scaling.Plan
+}
+
+// Source plans the KSMScales that it reads.
+type Source struct {
+	ksmScales client.Reader
+	nodes     *nodes.Counter
+	synced    func() bool
+}
+
+// NewSource returns a Source that reads KSMScales from a reader. Synced tells whether the reader has them all, and
+// all nodes have been counted.
+func NewSource(ksmScales client.Reader, nodes *nodes.Counter, synced func() bool) *Source {
+	return &Source{ksmScales: ksmScales, nodes: nodes, synced: synced}
+}
+
+// Watch returns a Source that watches KSMScales and nodes through a cache, which may be started before or after.
+// It fails if the CustomResourceDefinition is not installed.
+func Watch(ctx context.Context, objects cache.Cache, nodes *nodes.Counter) (*Source, error) {
+	informer, err := objects.GetInformer(ctx, &v1alpha1.KSMScale{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watch KSMScales: %w", err)
+	}
+	if err := nodes.Watch(ctx, objects); err != nil {
+		return nil, err
+	}
+	return NewSource(objects, nodes, func() bool { return informer.HasSynced() && nodes.Synced() }), nil
+}
+
+// Synced tells whether every node that existed at the start has been counted, and every KSMScale is known.
+func (s *Source) Synced() bool { return s.synced() }
+
+// All returns the plan of every KSMScale, or ErrNotSynced.
+func (s *Source) All(ctx context.Context) ([]Planned, error) {
+	if !s.Synced() {
+		return nil, ErrNotSynced
+	}
+	var list v1alpha1.KSMScaleList
+	if err := s.ksmScales.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list KSMScales: %w", err)
+	}
+	planned := make([]Planned, len(list.Items))
+	for i := range list.Items {
+		planned[i] = s.plan(&list.Items[i])
+	}
+	return planned, nil
+}
+
+// One returns the plan of a KSMScale, or ErrNotSynced.
+func (s *Source) One(ksmScale *v1alpha1.KSMScale) (Planned, error) {
+	if !s.Synced() {
+		return Planned{}, ErrNotSynced
+	}
+	return s.plan(ksmScale), nil
+}
+
+func (s *Source) plan(ksmScale *v1alpha1.KSMScale) Planned {
+	cluster, asOf := s.nodes.Cluster()
+	return Planned{KSMScale: ksmScale, Cluster: cluster, AsOf: asOf, Plan: scaling.New(ksmScale, cluster)}
+}

@@ -1,0 +1,78 @@
+package plans
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/nodes"
+)
+
+func newSource(t *testing.T, synced bool) *Source {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, v1alpha1.AddToScheme(scheme))
+	ksmScale := &v1alpha1.KSMScale{
+		ObjectMeta: metav1.ObjectMeta{Name: "main"},
+		Spec: v1alpha1.KSMScaleSpec{
+			NodesPerMonitor: 1,
+			Sharding:        &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 2, MinReplicasPerShard: 1},
+		},
+	}
+	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0)))
+	for _, name := range []string{"a", "b", "c"} {
+		counter.OnAdd(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, true)
+	}
+	return NewSource(fake.NewClientBuilder().WithScheme(scheme).WithObjects(ksmScale).Build(), counter, func() bool { return synced })
+}
+
+func TestSourcePlansWhatItReads(t *testing.T) {
+	source := newSource(t, true)
+	all, err := source.All(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	assert.Equal(t, "main", all[0].KSMScale.Name)
+	assert.EqualValues(t, 3, all[0].Desired)
+
+	one, err := source.One(all[0].KSMScale)
+	require.NoError(t, err)
+	assert.Equal(t, all[0], one)
+}
+
+func TestSourceHasNoPlansUntilSynced(t *testing.T) {
+	source := newSource(t, false)
+	_, err := source.All(t.Context())
+	assert.ErrorIs(t, err, ErrNotSynced)
+	_, err = source.One(&v1alpha1.KSMScale{})
+	assert.ErrorIs(t, err, ErrNotSynced)
+}
+
+func TestCollector(t *testing.T) {
+	assert.NoError(t, testutil.CollectAndCompare(Collector{Source: newSource(t, true)}, strings.NewReader(`
+# HELP ksmscale_configured_shards Number of shards that a KSMScale is configured to have.
+# TYPE ksmscale_configured_shards gauge
+ksmscale_configured_shards{ksmscale="main"} 2
+# HELP ksmscale_desired_replicas Number of replicas wanted of a shard.
+# TYPE ksmscale_desired_replicas gauge
+ksmscale_desired_replicas{ksmscale="main",shard="0",total_shards="2"} 2
+ksmscale_desired_replicas{ksmscale="main",shard="1",total_shards="2"} 1
+# HELP ksmscale_last_node_event_timestamp_seconds Unix time of the last event about any node, heartbeats included; 0 before the first.
+# TYPE ksmscale_last_node_event_timestamp_seconds gauge
+ksmscale_last_node_event_timestamp_seconds 1.7e+09
+# HELP ksmscale_nodes Number of nodes counted for a KSMScale.
+# TYPE ksmscale_nodes gauge
+ksmscale_nodes{ksmscale="main"} 3
+`)))
+	assert.Equal(t, 1, testutil.CollectAndCount(Collector{Source: newSource(t, false)}),
+		"wrong plans are worse than none")
+}

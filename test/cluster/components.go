@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"k8s.io/client-go/util/cert"
+)
+
+// The components, as keys of Options.Flags; the log of each is NAME.log in the folder of Cluster.Logs.
+const (
+	Etcd              = "etcd"
+	APIServer         = "kube-apiserver"
+	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
+	KWOK              = "kwok"
+)
+
+const (
+	admin              = "admin"
+	proxyUser          = "front-proxy-client"
+	serviceRange       = "10.96.0.0/16"
+	apiServerServiceIP = "10.96.0.1"
+)
+
+// users are the clients with a certificate, by the name of its files. KWOK may do everything, as the admin
+// may, but under a name of its own so that the audit log tells them apart.
+var users = map[string]cert.Config{
+	admin:             clientConfig(admin, "system:masters"),
+	ControllerManager: clientConfig("system:kube-controller-manager"),
+	Scheduler:         clientConfig("system:kube-scheduler"),
+	KWOK:              clientConfig(KWOK, "system:masters"),
+}
+
+//go:embed audit-policy.yaml
+var auditPolicy []byte
+
+// component is a part of the control plane, ready to be started.
+type component struct {
+	name string
+	// url is where it listens, and health the path that answers 200 once it does its work.
+	url, health string
+	flags       []string
+	process     *Process // once launched
+}
+
+// etcd keeps no promise about a power cut: not waiting for the disk is what makes tests fast. Nobody dials
+// its peer address, so it listens for peers on whatever port is free.
+func (c *Cluster) etcd(port int) component {
+	url, peerURL := "http://"+address(port), "http://127.0.0.1:2380"
+	return component{name: Etcd, url: url, health: "/readyz", flags: []string{
+		"--name=local",
+		"--data-dir=" + c.path("etcd"),
+		"--listen-client-urls=" + url,
+		"--advertise-client-urls=" + url,
+		"--listen-peer-urls=http://127.0.0.1:0",
+		"--initial-advertise-peer-urls=" + peerURL,
+		"--initial-cluster=local=" + peerURL,
+		"--unsafe-no-fsync",
+		"--quota-backend-bytes=8589934592",
+		"--log-level=warn",
+	}}
+}
+
+// apiServer's request limits are far above the defaults, which thousands of objects made at once would hit.
+// It has no endpoint reconciler: it listens on loopback, which is no valid endpoint of the kubernetes Service.
+func (c *Cluster) apiServer(port int, etcdURL string) component {
+	return component{name: APIServer, url: "https://" + address(port), health: "/readyz", flags: []string{
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=127.0.0.1",
+		"--advertise-address=127.0.0.1",
+		"--endpoint-reconciler-type=none",
+		"--secure-port=" + strconv.Itoa(port),
+		"--tls-cert-file=" + c.pki().certFile("server"),
+		"--tls-private-key-file=" + c.pki().keyFile("server"),
+		"--client-ca-file=" + c.pki().certFile("ca"),
+		"--authorization-mode=Node,RBAC",
+		"--allow-privileged",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + c.pki().keyFile("service-account"),
+		"--service-account-signing-key-file=" + c.pki().keyFile("service-account"),
+		"--service-cluster-ip-range=" + serviceRange,
+		"--requestheader-client-ca-file=" + c.pki().certFile("proxy-ca"),
+		"--requestheader-allowed-names=" + proxyUser,
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + c.pki().certFile(proxyUser),
+		"--proxy-client-key-file=" + c.pki().keyFile(proxyUser),
+		"--enable-aggregator-routing=false",
+		"--max-requests-inflight=3000",
+		"--max-mutating-requests-inflight=1000",
+		"--audit-policy-file=" + c.path("audit-policy.yaml"),
+		"--audit-log-path=" + c.AuditLog(),
+		// Never rotated, so that a reader's offset stays valid.
+		"--audit-log-maxsize=0",
+	}}
+}
+
+func (c *Cluster) controllerManager(port int) component {
+	flags := append(c.controllerFlags(ControllerManager, port),
+		"--service-account-private-key-file="+c.pki().keyFile("service-account"),
+		"--root-ca-file="+c.pki().certFile("ca"),
+		"--use-service-account-credentials",
+	)
+	if period := c.options.HPASyncPeriod; period > 0 {
+		flags = append(flags, "--horizontal-pod-autoscaler-sync-period="+period.String())
+	}
+	if window := c.options.HPADownscaleStabilization; window != nil {
+		flags = append(flags, "--horizontal-pod-autoscaler-downscale-stabilization="+window.String())
+	}
+	return component{name: ControllerManager, url: "https://" + address(port), health: "/healthz", flags: flags}
+}
+
+func (c *Cluster) scheduler(port int) component {
+	return component{
+		name: Scheduler, url: "https://" + address(port), health: "/readyz",
+		flags: c.controllerFlags(Scheduler, port),
+	}
+}
+
+// controllerFlags are those that the controller manager and the scheduler share.
+func (c *Cluster) controllerFlags(name string, port int) []string {
+	kubeconfig := c.kubeconfigOf(name)
+	return []string{
+		"--kubeconfig=" + kubeconfig,
+		"--authentication-kubeconfig=" + kubeconfig,
+		"--authorization-kubeconfig=" + kubeconfig,
+		"--bind-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(port),
+		"--tls-cert-file=" + c.pki().certFile("server"),
+		"--tls-private-key-file=" + c.pki().keyFile("server"),
+		"--leader-elect=false",
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
+	}
+}
+
+func (c *Cluster) kwok(port int) component {
+	return component{name: KWOK, url: "http://" + address(port), health: "/readyz", flags: []string{
+		"--kubeconfig=" + c.kubeconfigOf(KWOK),
+		"--config=" + c.path("kwok-stages.yaml"),
+		"--server-address=" + address(port),
+		"--manage-all-nodes=false",
+		"--manage-nodes-with-annotation-selector=" + fakeAnnotation + "=" + fakeValue,
+		"--node-lease-duration-seconds=40",
+	}}
+}
+
+// writeConfigs writes the files that the components' flags refer to, apart from keys and kubeconfigs.
+func (c *Cluster) writeConfigs(ctx context.Context) error {
+	if err := os.WriteFile(c.path("audit-policy.yaml"), auditPolicy, 0o600); err != nil {
+		return fmt.Errorf("write audit policy: %w", err)
+	}
+	stages, err := exec.CommandContext(ctx, c.options.Binary, "kwok-stages").Output()
+	if err != nil {
+		return fmt.Errorf("%s kwok-stages: %w", c.options.Binary, err)
+	}
+	if err := os.WriteFile(c.path("kwok-stages.yaml"), stages, 0o600); err != nil {
+		return fmt.Errorf("write stages of KWOK: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) path(name string) string         { return filepath.Join(c.dir, name) }
+func (c *Cluster) kubeconfigOf(user string) string { return c.path(user + ".kubeconfig") }
+func (c *Cluster) pki() pki                        { return pki{c.path("pki")} }
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// freePort returns a port that nobody listens on. It is to be used at once: nothing reserves it.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}

@@ -1,0 +1,10 @@
+// Package cluster runs a real Kubernetes control plane on this machine, for tests, demos and playing with
+// kubectl: etcd, API server, controller manager, scheduler, and KWOK, which makes Node objects look alive and
+// their pods running without a process behind them. Everything listens on loopback and everything comes from
+// one binary, bin/kube, which `make kube` builds; neither containers nor downloads are needed.
+//
+// Start is the way in, StartT for tests. Read cluster.go for the order of things, components.go for the
+// flags, nodes.go for the fake nodes and process.go for how a program is kept from outliving its test.
+//
+// It is no place for secrets: etcd listens on loopback without a password.
+package cluster

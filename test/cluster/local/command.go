@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example/ksmscale/test/cluster"
+)
+
+func newCommand() *cobra.Command {
+	var dir string
+	root := &cobra.Command{
+		Use:           "local",
+		Short:         "A real Kubernetes control plane with fake nodes on this machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) (err error) {
+			if dir == "" {
+				dir, err = defaultDir()
+			}
+			return err
+		},
+	}
+	root.PersistentFlags().StringVar(&dir, "dir", "", "folder for all state (default .local-cluster in the checkout)")
+	root.AddCommand(newUpCommand(&dir), newDownCommand(&dir), newNodesCommand(&dir))
+	return root
+}
+
+// defaultDir is beside the bin folder, so that it is the same from every folder of the checkout.
+func defaultDir() (string, error) {
+	binary, err := cluster.FindBinary()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(filepath.Dir(binary)), ".local-cluster"), nil
+}
+
+func newUpCommand(dir *string) *cobra.Command {
+	nodes := 10
+	command := &cobra.Command{
+		Use:   "up",
+		Short: "Start a cluster that keeps running until `down`",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return up(command.Context(), *dir, nodes, command.OutOrStdout())
+		},
+	}
+	command.Flags().IntVar(&nodes, "nodes", nodes, "number of fake nodes")
+	return command
+}
+
+func newDownCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Stop the cluster and remove its state",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			c, err := cluster.Open(*dir)
+			if errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintf(command.OutOrStdout(), "no cluster in %s\n", *dir)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return c.Stop()
+		},
+	}
+}
+
+func newNodesCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "nodes N",
+		Short: "Make the number of fake nodes N",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			n, err := strconv.Atoi(args[0])
+			if err != nil {
+				return fmt.Errorf("number of nodes: %w", err)
+			}
+			c, err := cluster.Open(*dir)
+			if err != nil {
+				return err
+			}
+			return c.SetNodes(command.Context(), n)
+		},
+	}
+}
+
+// up leaves a running cluster as it is, and clears away one that has died.
+func up(ctx context.Context, dir string, nodes int, out io.Writer) error {
+	c, err := cluster.Open(dir)
+	switch {
+	case err == nil && c.Check() == nil:
+		fmt.Fprintf(out, "already up in %s\n", dir)
+		printUse(out, c)
+		return nil
+	case err == nil:
+		if err := c.Stop(); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	c, err = cluster.Start(ctx, cluster.Options{Dir: dir, Progress: out, Detached: true})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "creating %d fake nodes\n", nodes)
+	if err := c.SetNodes(ctx, nodes); err != nil {
+		return errors.Join(err, c.Stop())
+	}
+	printUse(out, c)
+	return nil
+}
+
+// printUse prints what can be pasted into a shell. The folder of the binary goes into PATH because kubectl is
+// a link there.
+func printUse(out io.Writer, c *cluster.Cluster) {
+	fmt.Fprintf(out, "export KUBECONFIG=%s\n", c.Kubeconfig())
+	if binary, err := cluster.FindBinary(); err == nil {
+		fmt.Fprintf(out, "export PATH=%s:$PATH # for kubectl\n", filepath.Dir(binary))
+	}
+}

@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	fakeAnnotation = "kwok.x-k8s.io/node"
+	fakeValue      = "fake"
+	nodePrefix     = "fake-node-"
+	// parallelRequests saturates an API server on a laptop; more only lengthens its queue.
+	parallelRequests = 32
+)
+
+// SetNodes makes the number of fake nodes exactly n: it returns once the nodes exist or are gone, and KWOK
+// makes new ones Ready within seconds. They are called fake-node-00000 and so on, and the highest numbers go
+// first. Nodes go the way a cluster autoscaler removes them: cordoned, emptied, deleted, so that no pod is
+// left behind on a node that is gone. On an error some of the work is done; calling it again does the rest.
+func (c *Cluster) SetNodes(ctx context.Context, n int) error {
+	if n < 0 {
+		return fmt.Errorf("number of nodes %d is negative", n)
+	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	missing, surplus := changes(list.Items, n)
+	err = inParallel(ctx, missing, func(ctx context.Context, number int) error {
+		_, err := client.CoreV1().Nodes().Create(ctx, fakeNode(number), metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create nodes: %w", err)
+	}
+	return removeNodes(ctx, client.CoreV1(), surplus)
+}
+
+// changes compares the nodes there are with the n that are wanted, and returns the numbers of those to create
+// and the names of those to remove. It leaves nodes alone that are not fake.
+func changes(nodes []corev1.Node, n int) (missing []int, surplus []string) {
+	exists := make([]bool, n)
+	for _, node := range nodes {
+		number, fake := nodeNumber(&node)
+		switch {
+		case !fake:
+		case number < n:
+			exists[number] = true
+		default:
+			surplus = append(surplus, node.Name)
+		}
+	}
+	for number, there := range exists {
+		if !there {
+			missing = append(missing, number)
+		}
+	}
+	return missing, surplus
+}
+
+func nodeName(number int) string { return fmt.Sprintf("%s%05d", nodePrefix, number) }
+
+// nodeNumber is the inverse of nodeName; the result is false for nodes that SetNodes has not created.
+func nodeNumber(node *corev1.Node) (int, bool) {
+	digits, named := strings.CutPrefix(node.Name, nodePrefix)
+	number, err := strconv.Atoi(digits)
+	return number, named && err == nil && number >= 0 && node.Annotations[fakeAnnotation] == fakeValue
+}
+
+// fakeNode has no taint, unlike most uses of KWOK: nothing else runs pods here.
+func fakeNode(number int) *corev1.Node {
+	resources := corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("32"),
+		corev1.ResourceMemory: resource.MustParse("256Gi"),
+		corev1.ResourcePods:   resource.MustParse("110"),
+	}
+	name := nodeName(number)
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Annotations: map[string]string{fakeAnnotation: fakeValue},
+			Labels: map[string]string{
+				corev1.LabelHostname:     name,
+				corev1.LabelOSStable:     string(corev1.Linux),
+				corev1.LabelTopologyZone: "zone-" + string("abc"[number%3]),
+			},
+		},
+		Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources},
+	}
+}
+
+// removeNodes empties the nodes a second time after they are gone, for pods that the scheduler bound or a
+// DaemonSet created while they were being emptied.
+func removeNodes(ctx context.Context, client typedcorev1.CoreV1Interface, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	err := inParallel(ctx, names, func(ctx context.Context, name string) error {
+		_, err := client.Nodes().Patch(ctx, name, types.MergePatchType,
+			[]byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
+		return ctrlclient.IgnoreNotFound(err)
+	})
+	if err != nil {
+		return fmt.Errorf("cordon nodes: %w", err)
+	}
+	if err := deletePods(ctx, client, names); err != nil {
+		return err
+	}
+	err = inParallel(ctx, names, func(ctx context.Context, name string) error {
+		return ctrlclient.IgnoreNotFound(client.Nodes().Delete(ctx, name, metav1.DeleteOptions{}))
+	})
+	if err != nil {
+		return fmt.Errorf("delete nodes: %w", err)
+	}
+	return deletePods(ctx, client, names)
+}
+
+// deletePods deletes, without a grace period, the pods bound to the nodes.
+func deletePods(ctx context.Context, client typedcorev1.CoreV1Interface, nodes []string) error {
+	list, err := client.Pods(corev1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	going := make(map[string]bool, len(nodes))
+	for _, name := range nodes {
+		going[name] = true
+	}
+	var pods []types.NamespacedName
+	for _, pod := range list.Items {
+		if going[pod.Spec.NodeName] {
+			pods = append(pods, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
+		}
+	}
+	err = inParallel(ctx, pods, func(ctx context.Context, pod types.NamespacedName) error {
+		return ctrlclient.IgnoreNotFound(client.Pods(pod.Namespace).Delete(ctx, pod.Name, *metav1.NewDeleteOptions(0)))
+	})
+	if err != nil {
+		return fmt.Errorf("delete pods: %w", err)
+	}
+	return nil
+}
+
+// inParallel calls work for all items, a bounded number at a time, and returns its first error.
+func inParallel[T any](ctx context.Context, items []T, work func(context.Context, T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelRequests)
+	for _, item := range items {
+		group.Go(func() error { return work(ctx, item) })
+	}
+	return group.Wait()
+}

@@ -1,0 +1,56 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestChanges(t *testing.T) {
+	realNode := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-7"}}
+	impostor := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName(9)}} // no annotation
+	tests := []struct {
+		name    string
+		nodes   []corev1.Node
+		n       int
+		missing []int
+		surplus []string
+	}{
+		{name: "none wanted, none there"},
+		{name: "grow from nothing", n: 3, missing: []int{0, 1, 2}},
+		{name: "fill gaps", nodes: fakeNodes(1, 3), n: 4, missing: []int{0, 2}},
+		{name: "enough", nodes: fakeNodes(0, 1), n: 2},
+		{name: "highest go", nodes: fakeNodes(0, 1, 2, 3), n: 2, surplus: []string{nodeName(2), nodeName(3)}},
+		{name: "shrink and fill", nodes: fakeNodes(0, 5), n: 2, missing: []int{1}, surplus: []string{nodeName(5)}},
+		{name: "others are left alone", nodes: []corev1.Node{realNode, impostor}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			missing, surplus := changes(test.nodes, test.n)
+			assert.Equal(t, test.missing, missing)
+			assert.Equal(t, test.surplus, surplus)
+		})
+	}
+}
+
+func TestFakeNode(t *testing.T) {
+	node := fakeNode(3001)
+	number, fake := nodeNumber(node)
+	assert.Equal(t, "fake-node-03001", node.Name)
+	assert.True(t, fake)
+	assert.Equal(t, 3001, number)
+	assert.Equal(t, "zone-b", node.Labels[corev1.LabelTopologyZone])
+	assert.Equal(t, node.Name, node.Labels[corev1.LabelHostname])
+	assert.Empty(t, node.Spec.Taints)
+	assert.Equal(t, node.Status.Capacity, node.Status.Allocatable)
+}
+
+func fakeNodes(numbers ...int) []corev1.Node {
+	var nodes []corev1.Node
+	for _, number := range numbers {
+		nodes = append(nodes, *fakeNode(number))
+	}
+	return nodes
+}

@@ -1,0 +1,209 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	// readyTimeout of one component; an idle laptop needs a few seconds for all of them.
+	readyTimeout = 90 * time.Second
+	pollInterval = 50 * time.Millisecond
+	// requestTimeout of one readiness request: a server that is just starting may accept and not answer.
+	requestTimeout = 2 * time.Second
+)
+
+// prepare fills in the defaults and creates the folders.
+func (c *Cluster) prepare() error {
+	var err error
+	if c.options.Binary == "" {
+		if c.options.Binary, err = FindBinary(); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(c.options.Binary); err != nil {
+		return fmt.Errorf("find kube binary, which `make kube` builds: %w", err)
+	}
+	if c.options.Progress == nil {
+		c.options.Progress = io.Discard
+	}
+	if c.dir, err = emptyDir(c.options.Dir); err != nil {
+		return err
+	}
+	for _, dir := range []string{c.pki().dir, c.Logs()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("create folder of cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+// emptyDir returns the absolute path of an empty folder, for the components do not share our working folder.
+// It refuses one with something in it, because Stop removes it.
+func emptyDir(dir string) (string, error) {
+	if dir == "" {
+		dir, err := os.MkdirTemp("", "cluster-")
+		if err != nil {
+			return "", fmt.Errorf("create folder of cluster: %w", err)
+		}
+		return dir, nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find folder of cluster: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("create folder of cluster: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("read folder of cluster: %w", err)
+	}
+	if len(entries) > 0 {
+		return "", fmt.Errorf("folder of cluster %s is not empty", dir)
+	}
+	return dir, nil
+}
+
+// start starts etcd, then the API server, then everybody else at once: each of the first two is what the
+// next one would only log errors about if it were missing.
+func (c *Cluster) start(ctx context.Context) error {
+	if err := c.pki().writeAll(); err != nil {
+		return err
+	}
+	if err := c.writeConfigs(ctx); err != nil {
+		return err
+	}
+	etcd, err := c.launch(c.etcd)
+	if err != nil {
+		return err
+	}
+	if err := c.awaitReady(ctx, http.DefaultClient, etcd); err != nil {
+		return err
+	}
+	apiServer, err := c.launch(func(port int) component { return c.apiServer(port, etcd.url) })
+	if err != nil {
+		return err
+	}
+	if err := c.writeUserKubeconfigs(apiServer.url); err != nil {
+		return err
+	}
+	if c.config, err = loadConfig(c.Kubeconfig()); err != nil {
+		return err
+	}
+	client, err := rest.HTTPClientFor(c.config)
+	if err != nil {
+		return fmt.Errorf("create client: %w", err)
+	}
+	if err := c.awaitReady(ctx, client, apiServer); err != nil {
+		return err
+	}
+	return c.startControllers(ctx, client)
+}
+
+func (c *Cluster) startControllers(ctx context.Context, client *http.Client) error {
+	var started []component
+	for _, build := range []func(int) component{c.controllerManager, c.scheduler, c.kwok} {
+		launched, err := c.launch(build)
+		if err != nil {
+			return err
+		}
+		started = append(started, launched)
+	}
+	for _, launched := range started {
+		if err := c.awaitReady(ctx, client, launched); err != nil {
+			return err
+		}
+	}
+	return c.awaitServiceAccount(ctx, started[0])
+}
+
+// launch starts the component on a free port. The port is chosen here and not earlier, because nothing
+// reserves it until the component listens.
+func (c *Cluster) launch(build func(port int) component) (component, error) {
+	port, err := freePort()
+	if err != nil {
+		return component{}, err
+	}
+	launched := build(port)
+	flags := append([]string{launched.name}, launched.flags...)
+	command := exec.Command(c.options.Binary, append(flags, c.options.Flags[launched.name]...)...)
+	command.Dir = c.dir
+	logFile := filepath.Join(c.Logs(), launched.name+".log")
+	launched.process, err = startProcess(launched.name, logFile, command, c.options.Detached)
+	if err != nil {
+		return component{}, err
+	}
+	c.processes = append(c.processes, launched.process)
+	if c.options.Detached {
+		return launched, c.writeRecord()
+	}
+	return launched, nil
+}
+
+func (c *Cluster) awaitReady(ctx context.Context, client *http.Client, of component) error {
+	return c.await(ctx, of, of.name, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, of.url+of.health, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			body, _ := io.ReadAll(io.LimitReader(response.Body, 1024))
+			return fmt.Errorf("%s: %s", response.Status, body)
+		}
+		return nil
+	})
+}
+
+// awaitServiceAccount waits for what the controller manager makes in the default namespace: without it no
+// pod can be created.
+func (c *Cluster) awaitServiceAccount(ctx context.Context, controllerManager component) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	what := "the service account of namespace default"
+	return c.await(ctx, controllerManager, what, func(ctx context.Context) error {
+		namespace := metav1.NamespaceDefault
+		_, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
+}
+
+// await polls until ready returns nil. It gives up after readyTimeout or as soon as any component has ended,
+// and then shows the log of the component that is to blame.
+func (c *Cluster) await(ctx context.Context, blame component, what string, ready func(context.Context) error) error {
+	fmt.Fprintf(c.options.Progress, "%5.1fs waiting for %s\n", time.Since(c.began).Seconds(), what)
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		if err := c.Check(); err != nil {
+			return false, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		last = ready(ctx)
+		return last == nil, nil
+	})
+	switch {
+	case err == nil:
+		return nil
+	case wait.Interrupted(err):
+		return fmt.Errorf("wait for %s: %w; last answer: %v%s", what, err, last, blame.process.logTail())
+	default:
+		return fmt.Errorf("wait for %s: %w", what, err)
+	}
+}

@@ -1,0 +1,172 @@
+// Command demo shows a KSMScale follow the nodes of a real local cluster: it installs KSMScale from config/default,
+// applies a sample, walks through numbers of nodes, and prints at each what the metrics say, what the
+// HorizontalPodAutoscalers want and what the Deployments have. It ends with code 1 unless all agree with the
+// arithmetic.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/component-base/cli"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/spf13/cobra"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/installation"
+	"github.com/example/ksmscale/test/walk"
+)
+
+const (
+	sample        = "config/samples/medium-sharded.yaml"
+	hpaSyncPeriod = time.Second
+	stepTimeout   = 90 * time.Second
+)
+
+// steps are the numbers of nodes, and the replicas of each shard that 15 nodes per monitor, 3 shards and at most
+// 10 replicas of each make of them.
+var steps = []struct {
+	nodes    int
+	expected []int32
+}{
+	{10, []int32{1, 1, 1}},
+	{45, []int32{1, 1, 1}},
+	{60, []int32{2, 1, 1}},
+	{75, []int32{2, 2, 1}},
+	{90, []int32{2, 2, 2}},
+	{300, []int32{7, 7, 6}},
+	{45, []int32{1, 1, 1}},
+}
+
+func main() {
+	command := &cobra.Command{
+		Use:          "demo",
+		Short:        "Shows a KSMScale follow the nodes of a real local cluster",
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return demo(ctx, command.OutOrStdout())
+		},
+	}
+	os.Exit(cli.Run(command))
+}
+
+func demo(ctx context.Context, out io.Writer) (err error) {
+	fmt.Fprintf(out, "Starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK on this machine.\n"+
+		"For a short demo the HPA controller syncs every %s instead of every 15s, and the sample's scale-down\n"+
+		"stabilization is 0s instead of 300s; the rate of scaling up is the default.\n\n", hpaSyncPeriod)
+	local, err := cluster.Start(ctx, cluster.Options{HPASyncPeriod: hpaSyncPeriod, Progress: out})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, local.Stop()) }()
+
+	installed, err := installation.Install(ctx, local)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Installed config/default; starting controller and adapter.\n")
+	controller, adapter, err := installed.StartAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, adapter.Stop(context.Background()), controller.Stop(context.Background()))
+	}()
+
+	ksmScale, err := applySample(ctx, local.Config())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Applied %s.\n\n", sample)
+	if err := walkThrough(ctx, out, local, ksmScale); err != nil {
+		return err
+	}
+	status, err := installed.Kubectl(ctx, "get", "ksmscale,hpa,deployment", "-A", "-l", "", "--selector=app.kubernetes.io/part-of!=ksmscale")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n$ kubectl get ksmscale,hpa,deployment -A\n%s\n", status)
+	return nil
+}
+
+func applySample(ctx context.Context, config *rest.Config) (*v1alpha1.KSMScale, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(root, sample))
+	if err != nil {
+		return nil, err
+	}
+	ksmScale := &v1alpha1.KSMScale{}
+	if err := yaml.UnmarshalStrict(data, ksmScale); err != nil {
+		return nil, fmt.Errorf("read %s: %w", sample, err)
+	}
+	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
+		ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: ptr.To[int32](0)},
+	}}
+	c, err := client.New(config, client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := v1alpha1.AddToScheme(c.Scheme()); err != nil {
+		return nil, err
+	}
+	return ksmScale, c.Create(ctx, ksmScale)
+}
+
+func repositoryRoot() (string, error) {
+	binary, err := cluster.FindBinary()
+	return filepath.Dir(filepath.Dir(binary)), err
+}
+
+func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksmScale *v1alpha1.KSMScale) error {
+	walker, err := walk.New(local.Config())
+	if err != nil {
+		return err
+	}
+	const row = "%6v  %-10v %-12v %-12v %-10v %-10v %8v  %v\n"
+	fmt.Fprintf(out, row, "nodes", "expected", "metric", "HPA desired", "replicas", "ready", "took", "agree")
+	var errs []error
+	for _, step := range steps {
+		start := time.Now()
+		if err := local.SetNodes(ctx, step.nodes); err != nil {
+			return err
+		}
+		replicas, err := walker.Await(ctx, ksmScale, step.expected, stepTimeout)
+		agree := "yes"
+		if err != nil {
+			agree, errs = "NO", append(errs, err)
+		}
+		fmt.Fprintf(out, row, step.nodes, slashed(step.expected), slashed(replicas.Metrics), slashed(replicas.Autoscalers),
+			slashed(replicas.Deployments), slashed(replicas.Ready), time.Since(start).Round(100*time.Millisecond), agree)
+	}
+	return errors.Join(errs...)
+}
+
+// slashed is 2/1/1 for the replicas of three shards.
+func slashed(replicas []int32) string {
+	var text string
+	for i, n := range replicas {
+		if i > 0 {
+			text += "/"
+		}
+		text += fmt.Sprint(n)
+	}
+	return text
+}

@@ -1,0 +1,246 @@
+// Package installation installs KSMScale on a local cluster as a user would, from config/default, and runs its
+// adapter and controller as processes of this machine, under exactly the service accounts that they have there.
+// Install is the way in; tests and the demo start, kill and restart the components through it.
+package installation
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/example/ksmscale/test/cluster"
+)
+
+// What config/default calls things.
+const (
+	Namespace         = "ksmscale-system"
+	ControllerAccount = "ksmscale-controller"
+	AdapterAccount    = "ksmscale-adapter"
+
+	adapterService    = "ksmscale-adapter"
+	certificateSecret = "ksmscale-adapter-certificate"
+)
+
+const (
+	pollInterval = 100 * time.Millisecond
+	waitTimeout  = 2 * time.Minute
+	stopTimeout  = 15 * time.Second
+)
+
+// Installation is KSMScale on a cluster. Its methods may be called from several goroutines.
+type Installation struct {
+	cluster *cluster.Cluster
+	client  *kubernetes.Clientset
+	root    string
+	// adapterPort is the same for all adapters: they share it, as adapters share a Service.
+	adapterPort int
+}
+
+// Install applies config/default with kubectl and strict validation, and then replaces what needs real nodes: the
+// Deployments get no replicas, since processes stand in for them, and the adapter's Service leads to localhost.
+func Install(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
+	binary, err := cluster.FindBinary()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(on.Config())
+	if err != nil {
+		return nil, fmt.Errorf("create a client: %w", err)
+	}
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := &Installation{cluster: on, client: client, root: filepath.Dir(filepath.Dir(binary)), adapterPort: port}
+	if _, err := i.Kubectl(ctx, "apply", "--server-side", "--validate=strict", "-k", filepath.Join(i.root, "config/default")); err != nil {
+		return nil, err
+	}
+	if err := i.standIn(ctx); err != nil {
+		return nil, err
+	}
+	return i, os.MkdirAll(i.certificateDirectory(), 0o700)
+}
+
+// Kubectl runs kubectl as the cluster's administrator and returns what it prints. Its error has what it printed
+// as an error.
+func (i *Installation) Kubectl(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, filepath.Join(i.root, "bin", "kubectl"), append([]string{"--kubeconfig", i.cluster.Kubeconfig()}, args...)...)
+	var output, problems bytes.Buffer
+	command.Stdout, command.Stderr = &output, &problems
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("kubectl %v: %w: %s", args, err, problems.String())
+	}
+	return output.String(), nil
+}
+
+func (i *Installation) standIn(ctx context.Context) error {
+	if _, err := i.Kubectl(ctx, "scale", "--replicas=0", "-n", Namespace, "deployment", "--all"); err != nil {
+		return err
+	}
+	services := i.client.CoreV1().Services(Namespace)
+	if err := services.Delete(ctx, adapterService, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("delete the adapter's Service: %w", err)
+	}
+	_, err := services.Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: adapterService},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("create the adapter's Service: %w", err)
+	}
+	return nil
+}
+
+// Component is an adapter or a controller that runs.
+type Component struct {
+	*cluster.Process
+	// HealthURL is where its probes are served, without a path.
+	HealthURL string
+	// MetricsURL is where its own metrics are served.
+	MetricsURL string
+}
+
+// Stop ends the component as a kubelet does, and waits until it has ended.
+func (c *Component) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	return c.Terminate(ctx)
+}
+
+// StartController starts a controller under a name that its log gets. Several elect a leader.
+func (i *Installation) StartController(ctx context.Context, name string) (*Component, error) {
+	kubeconfig, err := i.kubeconfig(ctx, ControllerAccount)
+	if err != nil {
+		return nil, err
+	}
+	metrics, errMetrics := freePort(ctx)
+	health, errHealth := freePort(ctx)
+	if err := errors.Join(errMetrics, errHealth); err != nil {
+		return nil, err
+	}
+	return i.start(name, "controller", &Component{
+		HealthURL:  "http://" + address(health),
+		MetricsURL: "https://" + address(metrics) + "/metrics",
+	},
+		"--kubeconfig="+kubeconfig,
+		"--namespace="+Namespace,
+		"--adapter-service-port="+strconv.Itoa(i.adapterPort),
+		"--certificate-directory="+i.certificateDirectory(),
+		"--metrics-bind-address="+address(metrics),
+		"--health-probe-bind-address="+address(health))
+}
+
+// StartAdapter starts an adapter under a name that its log gets. It waits until a controller has made the
+// certificate, as the kubelet does with a pod that mounts it.
+func (i *Installation) StartAdapter(ctx context.Context, name string) (*Component, error) {
+	kubeconfig, err := i.kubeconfig(ctx, AdapterAccount)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.mountCertificate(ctx); err != nil {
+		return nil, err
+	}
+	url := "https://" + address(i.adapterPort)
+	return i.start(name, "adapter", &Component{HealthURL: url, MetricsURL: url + "/metrics"},
+		"--kubeconfig="+kubeconfig,
+		"--bind-address=127.0.0.1",
+		"--secure-port="+strconv.Itoa(i.adapterPort),
+		"--permit-port-sharing",
+		"--shutdown-delay-duration=0s",
+		"--tls-cert-file="+filepath.Join(i.certificateDirectory(), corev1.TLSCertKey),
+		"--tls-private-key-file="+filepath.Join(i.certificateDirectory(), corev1.TLSPrivateKeyKey))
+}
+
+// StartAll starts a controller and an adapter, and waits until external metrics are served.
+func (i *Installation) StartAll(ctx context.Context) (controller, adapter *Component, err error) {
+	if controller, err = i.StartController(ctx, "controller"); err != nil {
+		return nil, nil, err
+	}
+	if adapter, err = i.StartAdapter(ctx, "adapter"); err != nil {
+		return nil, nil, err
+	}
+	return controller, adapter, i.AwaitMetrics(ctx)
+}
+
+// AwaitMetrics waits until the API server passes requests for external metrics on to an adapter.
+func (i *Installation) AwaitMetrics(ctx context.Context) error {
+	return await(ctx, "external metrics", func(ctx context.Context) error {
+		return i.client.RESTClient().Get().AbsPath("/apis/external.metrics.k8s.io/v1beta1").Do(ctx).Error()
+	})
+}
+
+func (i *Installation) start(name, binary string, component *Component, flags ...string) (*Component, error) {
+	var err error
+	component.Process, err = cluster.StartProcess(name, filepath.Join(i.cluster.Logs(), name+".log"),
+		exec.Command(filepath.Join(i.root, "bin", binary), flags...))
+	return component, err
+}
+
+func (i *Installation) kubeconfig(ctx context.Context, account string) (string, error) {
+	path := filepath.Join(i.cluster.Dir(), account+".kubeconfig")
+	return path, i.cluster.KubeconfigFor(ctx, Namespace, account, path)
+}
+
+func (i *Installation) certificateDirectory() string {
+	return filepath.Join(i.cluster.Dir(), "certificate")
+}
+
+func (i *Installation) mountCertificate(ctx context.Context) error {
+	return await(ctx, "the adapter's certificate", func(ctx context.Context) error {
+		secret, err := i.client.CoreV1().Secrets(Namespace).Get(ctx, certificateSecret, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
+			if len(secret.Data[key]) == 0 {
+				return apierrors.NewNotFound(corev1.Resource("secrets"), key)
+			}
+			if err := os.WriteFile(filepath.Join(i.certificateDirectory(), key), secret.Data[key], 0o600); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// await polls until there is no error, and otherwise returns the last one.
+func await(ctx context.Context, what string, ready func(context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, waitTimeout, true, func(ctx context.Context) (bool, error) {
+		last = ready(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w; last: %v", what, err, last)
+	}
+	return nil
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+func freePort(ctx context.Context) (int, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	tcp, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("%v is no TCP address", listener.Addr())
+	}
+	return tcp.Port, nil
+}

@@ -1,0 +1,138 @@
+package integration
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	// eventually is how long anything that must come may take, on a slow machine that does other things too.
+	eventually = 2 * time.Minute
+	poll       = 200 * time.Millisecond
+)
+
+// newKSMScale is a KSMScale of 3 shards in a namespace of its own that does not exist yet, with the overrides made.
+// It scales at the rate that the tests' patience needs.
+func newKSMScale(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
+	name := "test-" + rand.String(5)
+	fast := &v1alpha1.ScalingRules{
+		StabilizationWindowSeconds: ptr.To[int32](0),
+		Policies:                   []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 1000, PeriodSeconds: 1}},
+	}
+	ksmScale := &v1alpha1.KSMScale{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.KSMScaleSpec{
+			Namespace:   name,
+			Sharding:    &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1},
+			Autoscaling: &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{ScaleUp: fast, ScaleDown: fast}},
+		},
+	}
+	for _, override := range overrides {
+		override(ksmScale)
+	}
+	return ksmScale
+}
+
+// create creates a KSMScale and its namespace, until the test ends.
+func create(t *testing.T, ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
+	t.Helper()
+	createNamespace(t, ksmScale.Spec.Namespace)
+	require.NoError(t, shared.client.Create(t.Context(), ksmScale))
+	t.Cleanup(func() { remove(t, ksmScale) })
+	return ksmScale
+}
+
+func createNamespace(t *testing.T, name string) {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	require.NoError(t, client.IgnoreAlreadyExists(shared.client.Create(t.Context(), namespace)))
+}
+
+// afterwards is a context for a test's clean-up, when its own is done.
+func afterwards(t *testing.T) context.Context {
+	t.Helper()
+	return context.WithoutCancel(t.Context())
+}
+
+// remove deletes an object and waits until it is gone.
+func remove(t *testing.T, object client.Object) {
+	t.Helper()
+	ctx := afterwards(t)
+	require.NoError(t, client.IgnoreNotFound(shared.client.Delete(ctx, object)))
+	require.EventuallyWithT(t, func(c *require.CollectT) {
+		err := shared.client.Get(ctx, client.ObjectKeyFromObject(object), object)
+		require.True(c, apierrors.IsNotFound(err), "still there: %v", err)
+	}, eventually, poll)
+}
+
+func setNodes(t *testing.T, number int) {
+	t.Helper()
+	require.NoError(t, shared.cluster.SetNodes(t.Context(), number))
+}
+
+// awaitReplicas waits until metric, HorizontalPodAutoscalers and Deployments of a KSMScale agree on the replicas of
+// each shard, and they are ready.
+func awaitReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32) {
+	t.Helper()
+	_, err := shared.walker.Await(t.Context(), ksmScale, expected, eventually)
+	require.NoError(t, err)
+}
+
+// awaitCondition waits until a condition of a KSMScale has a status and reason, and returns it.
+func awaitCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, conditionType string, status metav1.ConditionStatus, reason string) metav1.Condition {
+	t.Helper()
+	var condition metav1.Condition
+	require.EventuallyWithT(t, func(c *require.CollectT) {
+		require.NoError(c, get(t, ksmScale))
+		found := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType)
+		require.NotNil(c, found)
+		require.Equal(c, string(status)+" "+reason, string(found.Status)+" "+found.Reason, found.Message)
+		condition = *found
+	}, eventually, poll)
+	return condition
+}
+
+// awaitEvent waits until an event about a KSMScale has a type and reason.
+func awaitEvent(t *testing.T, ksmScale *v1alpha1.KSMScale, eventType, reason string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *require.CollectT) {
+		var events corev1.EventList
+		require.NoError(c, shared.client.List(t.Context(), &events))
+		var reasons []string
+		for _, event := range events.Items {
+			if event.InvolvedObject.Kind == "KSMScale" && event.InvolvedObject.Name == ksmScale.Name {
+				reasons = append(reasons, event.Type+" "+event.Reason)
+			}
+		}
+		require.Contains(c, reasons, eventType+" "+reason)
+	}, eventually, poll)
+}
+
+// get reads an object again.
+func get(t *testing.T, object client.Object) error {
+	t.Helper()
+	return shared.client.Get(t.Context(), client.ObjectKeyFromObject(object), object)
+}
+
+// shardObject is an object of a shard, not yet read.
+func shardObject[T client.Object](ksmScale *v1alpha1.KSMScale, id int32, object T) T {
+	object.SetNamespace(ksmScale.Spec.Namespace)
+	object.SetName(shardOf(ksmScale, id).Name())
+	return object
+}
+
+func shardOf(ksmScale *v1alpha1.KSMScale, id int32) v1alpha1.Shard {
+	return v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.Spec.TotalShards()}
+}

@@ -1,0 +1,168 @@
+package integration
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/audit"
+	"github.com/example/ksmscale/test/installation"
+)
+
+// Adapter and controller are killed in turn. Replicas never fall, and scaling goes on.
+func TestKillingComponents(t *testing.T) {
+	mark := auditMark(t)
+	setNodes(t, 90)
+	ksmScale := create(t, newKSMScale())
+	awaitReplicas(t, ksmScale, 2, 2, 2)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	watched := watchReplicas(t, ksmScale)
+
+	t.Run("adapter", func(t *testing.T) {
+		shared.adapter.Kill()
+		awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, "FailedGetExternalMetric")
+		setNodes(t, 120)
+		var err error
+		shared.adapter, err = shared.installed.StartAdapter(t.Context(), "adapter-restarted")
+		require.NoError(t, err)
+		awaitReplicas(t, ksmScale, 3, 3, 2)
+		awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes)
+	})
+	t.Run("one of two adapters", func(t *testing.T) {
+		second, err := shared.installed.StartAdapter(t.Context(), "adapter-second")
+		require.NoError(t, err)
+		require.NoError(t, shared.installed.AwaitMetrics(t.Context()))
+		shared.adapter.Kill()
+		shared.adapter = second
+		setNodes(t, 135)
+		awaitReplicas(t, ksmScale, 3, 3, 3)
+	})
+	t.Run("controller", func(t *testing.T) {
+		shared.controller.Kill()
+		setNodes(t, 150)
+		awaitReplicas(t, ksmScale, 4, 3, 3)
+		startController(t, "controller-restarted")
+		awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+		assert.EqualValues(t, 150, ksmScale.Status.NodeCount)
+	})
+	t.Run("leader of two controllers", func(t *testing.T) {
+		leader := shared.controller
+		before := leaseHolder(t)
+		startController(t, "controller-second")
+		leader.Kill()
+		setNodes(t, 165)
+		awaitReplicas(t, ksmScale, 4, 4, 3)
+		require.EventuallyWithT(t, func(c *require.CollectT) {
+			require.NoError(c, get(t, ksmScale))
+			require.EqualValues(c, 165, ksmScale.Status.NodeCount)
+		}, eventually, poll)
+		assert.NotEqual(t, before, leaseHolder(t))
+	})
+
+	assert.Empty(t, watched.falls(), "replicas never fall")
+	events := auditSince(t, mark)
+	for object, count := range audit.Creates(events, controllerUser) {
+		if object.Name != "" { // Reviews have no names.
+			assert.Equal(t, 1, count, "%v is created once", object)
+		}
+	}
+	assert.Empty(t, uris(audit.NoOpPatches(events, controllerUser)), "no patch leaves an object as it was")
+}
+
+func startController(t *testing.T, name string) {
+	t.Helper()
+	var err error
+	shared.controller, err = shared.installed.StartController(t.Context(), name)
+	require.NoError(t, err)
+}
+
+func leaseHolder(t *testing.T) string {
+	t.Helper()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: installation.Namespace, Name: "ksmscale-controller"}}
+	require.NoError(t, get(t, lease))
+	return *lease.Spec.HolderIdentity
+}
+
+// replicaWatch sees every number of replicas that Deployments are set to.
+type replicaWatch struct {
+	mu   sync.Mutex
+	seen map[string][]int32
+}
+
+func watchReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale) *replicaWatch {
+	t.Helper()
+	clientset, err := kubernetes.NewForConfig(shared.cluster.Config())
+	require.NoError(t, err)
+	watching, err := clientset.AppsV1().Deployments(ksmScale.Spec.Namespace).Watch(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	t.Cleanup(watching.Stop)
+	watched := &replicaWatch{seen: map[string][]int32{}}
+	go func() {
+		for event := range watching.ResultChan() {
+			if deployment, ok := event.Object.(*appsv1.Deployment); ok && deployment.DeletionTimestamp == nil {
+				watched.add(deployment.Name, *deployment.Spec.Replicas)
+			}
+		}
+	}()
+	return watched
+}
+
+func (w *replicaWatch) add(deployment string, replicas int32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen[deployment] = append(w.seen[deployment], replicas)
+}
+
+// falls are the Deployments whose replicas became fewer, with all they had.
+func (w *replicaWatch) falls() map[string][]int32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	falls := map[string][]int32{}
+	for deployment, seen := range w.seen {
+		for i := 1; i < len(seen); i++ {
+			if seen[i] < seen[i-1] {
+				falls[deployment] = seen
+			}
+		}
+	}
+	return falls
+}
+
+func auditMark(t *testing.T) int64 {
+	t.Helper()
+	mark, err := audit.Mark(shared.cluster.AuditLog())
+	require.NoError(t, err)
+	return mark
+}
+
+func auditSince(t *testing.T, mark int64) []auditv1.Event {
+	t.Helper()
+	events, err := audit.Since(shared.cluster.AuditLog(), mark)
+	require.NoError(t, err)
+	return events
+}
+
+func uris(events []auditv1.Event) []string {
+	var uris []string
+	for _, event := range events {
+		uris = append(uris, event.RequestURI)
+	}
+	return uris
+}
+
+func length(t *testing.T, list client.ObjectList) int {
+	t.Helper()
+	items, err := meta.ExtractList(list)
+	require.NoError(t, err)
+	return len(items)
+}

@@ -1,0 +1,151 @@
+package integration
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// The walk of the demo, by several KSMScales at once, each in a namespace of its own.
+func TestReplicasFollowNodes(t *testing.T) {
+	setNodes(t, 10)
+	plain := create(t, newKSMScale())
+	atLeastTwo := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.MinReplicasPerShard = 2 }))
+	atMostTwo := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.MaxReplicasPerShard = 2 }))
+	unsharded := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil }))
+
+	for _, step := range []struct {
+		nodes                                   int
+		plain, atLeastTwo, atMostTwo, unsharded []int32
+	}{
+		{10, []int32{1, 1, 1}, []int32{2, 2, 2}, []int32{1, 1, 1}, []int32{1}},
+		{45, []int32{1, 1, 1}, []int32{2, 2, 2}, []int32{1, 1, 1}, []int32{3}},
+		{60, []int32{2, 1, 1}, []int32{2, 2, 2}, []int32{2, 1, 1}, []int32{4}},
+		{75, []int32{2, 2, 1}, []int32{2, 2, 2}, []int32{2, 2, 1}, []int32{5}},
+		{90, []int32{2, 2, 2}, []int32{2, 2, 2}, []int32{2, 2, 2}, []int32{6}},
+		{300, []int32{7, 7, 6}, []int32{7, 7, 6}, []int32{2, 2, 2}, []int32{20}},
+		{45, []int32{1, 1, 1}, []int32{2, 2, 2}, []int32{1, 1, 1}, []int32{3}},
+	} {
+		t.Run(strconv.Itoa(step.nodes)+" nodes", func(t *testing.T) {
+			setNodes(t, step.nodes)
+			awaitReplicas(t, plain, step.plain...)
+			awaitReplicas(t, atLeastTwo, step.atLeastTwo...)
+			awaitReplicas(t, atMostTwo, step.atMostTwo...)
+			awaitReplicas(t, unsharded, step.unsharded...)
+		})
+	}
+
+	awaitCondition(t, plain, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	assert.Equal(t, v1alpha1.PhaseReady, plain.Status.Phase)
+	assert.EqualValues(t, 45, plain.Status.NodeCount)
+	assert.EqualValues(t, 3, plain.Status.DesiredReplicas)
+	assert.EqualValues(t, 3, plain.Status.CurrentReplicas)
+	require.Len(t, plain.Status.ShardingStatus.ShardDistribution, 3)
+	for id, shard := range plain.Status.ShardingStatus.ShardDistribution {
+		assert.EqualValues(t, 1, shard.Replicas, "shard %s", id)
+		assert.EqualValues(t, 1, shard.Ready, "shard %s", id)
+		assert.Len(t, shard.Pods, 1, "shard %s", id)
+	}
+	bounded := awaitCondition(t, atLeastTwo, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	assert.Contains(t, bounded.Message, "3 replicas calculated")
+
+	for _, other := range []*v1alpha1.KSMScale{plain, atLeastTwo} {
+		for _, namespace := range []string{atMostTwo.Spec.Namespace, "default"} {
+			assert.EqualValues(t, 404, getMetric(t, namespace, v1alpha1.MetricDesiredReplicas, v1alpha1.MetricLabelKSMScale+"="+other.Name).code,
+				"a KSMScale is invisible in another namespace")
+		}
+	}
+}
+
+// From 10 replicas up the default tolerance of a HorizontalPodAutoscaler swallows a step of one replica.
+func TestOneNodeIsOneReplica(t *testing.T) {
+	setNodes(t, 39)
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = 1 }))
+	awaitReplicas(t, ksmScale, 13, 13, 13)
+	tolerant := createTolerantAutoscaler(t, ksmScale)
+	awaitTolerant(t, tolerant, "1", 13)
+
+	setNodes(t, 40)
+	awaitReplicas(t, ksmScale, 14, 13, 13)
+	awaitTolerant(t, tolerant, "1077m", 13)
+
+	setNodes(t, 39)
+	awaitReplicas(t, ksmScale, 13, 13, 13)
+	setNodes(t, 36)
+	awaitReplicas(t, ksmScale, 12, 12, 12)
+	awaitTolerant(t, tolerant, "924m", 13)
+}
+
+// createTolerantAutoscaler creates a Deployment that follows shard 0 as HorizontalPodAutoscalers do by default.
+func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autoscalingv2.HorizontalPodAutoscaler {
+	t.Helper()
+	labels := map[string]string{"app": "tolerant"}
+	deployment := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ksmScale.Spec.Namespace, Name: "tolerant"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To[int32](13),
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "any", Image: "any"}}},
+			},
+		},
+	}
+	autoscaler := &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: deployment.ObjectMeta,
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: deployment.Name},
+			MaxReplicas:    100,
+			Metrics: []autoscalingv2.MetricSpec{{
+				Type: autoscalingv2.ExternalMetricSourceType,
+				External: &autoscalingv2.ExternalMetricSource{
+					Metric: autoscalingv2.MetricIdentifier{
+						Name:     v1alpha1.MetricDesiredReplicas,
+						Selector: &metav1.LabelSelector{MatchLabels: shardOf(ksmScale, 0).MetricLabels()},
+					},
+					Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: ptr.To(resource.MustParse("1"))},
+				},
+			}},
+		},
+	}
+	require.NoError(t, shared.client.Create(t.Context(), deployment))
+	require.NoError(t, shared.client.Create(t.Context(), autoscaler))
+	t.Cleanup(func() {
+		remove(t, autoscaler)
+		remove(t, deployment)
+	})
+	return autoscaler
+}
+
+// awaitTolerant waits until the autoscaler has read a value per replica, and checks that it wants the replicas.
+func awaitTolerant(t *testing.T, autoscaler *autoscalingv2.HorizontalPodAutoscaler, value string, replicas int32) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *require.CollectT) {
+		require.NoError(c, get(t, autoscaler))
+		require.Len(c, autoscaler.Status.CurrentMetrics, 1)
+		require.NotNil(c, autoscaler.Status.CurrentMetrics[0].External)
+		require.Equal(c, value, autoscaler.Status.CurrentMetrics[0].External.Current.AverageValue.String())
+	}, eventually, poll)
+	assert.Equal(t, replicas, autoscaler.Status.DesiredReplicas)
+}
+
+func TestJumpTo3000Nodes(t *testing.T) {
+	setNodes(t, 45)
+	ksmScale := create(t, newKSMScale())
+	awaitReplicas(t, ksmScale, 1, 1, 1)
+	setNodes(t, 3000)
+	awaitReplicas(t, ksmScale, 67, 67, 66)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	setNodes(t, 45)
+	awaitReplicas(t, ksmScale, 1, 1, 1)
+}

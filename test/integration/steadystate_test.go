@@ -1,0 +1,109 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// With 1,000 nodes that send heartbeats, two minutes pass without a write but for leases and reviews, and without
+// a reconcile.
+func TestSteadyState(t *testing.T) {
+	const nodes, quiet = 1000, 2 * time.Minute
+	setNodes(t, nodes)
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = 100 }))
+	awaitReplicas(t, ksmScale, 4, 3, 3)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	awaitQuiet(t)
+
+	mark, reconciles, start := auditMark(t), reconcilesNow(t), time.Now()
+	beatHearts(t)
+	awaitTime(t, quiet-time.Since(start))
+	for _, event := range auditSince(t, mark) {
+		assert.False(t, unexpectedWrite(event), "%s %s by %s in steady state", event.Verb, event.RequestURI, event.User.Username)
+	}
+	assert.Equal(t, reconciles, reconcilesNow(t), "heartbeats cause no reconcile")
+
+	var leases coordinationv1.LeaseList
+	require.NoError(t, shared.client.List(t.Context(), &leases, client.InNamespace(corev1.NamespaceNodeLease)))
+	var renewed int
+	for _, lease := range leases.Items {
+		if lease.Spec.RenewTime.After(start) {
+			renewed++
+		}
+	}
+	assert.GreaterOrEqual(t, renewed, nodes, "every node has renewed its lease meanwhile")
+}
+
+// beatHearts writes the status of every node, as its kubelet does every five minutes.
+func beatHearts(t *testing.T) {
+	t.Helper()
+	var nodes corev1.NodeList
+	require.NoError(t, shared.client.List(t.Context(), &nodes))
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(16)
+	for i := range nodes.Items {
+		group.Go(func() error {
+			patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":%q}]}}`, time.Now().UTC().Format(time.RFC3339))
+			return shared.client.Status().Patch(ctx, &nodes.Items[i], client.RawPatch("application/strategic-merge-patch+json", []byte(patch)))
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+var reconcileCount = regexp.MustCompile(`controller_runtime_reconcile_total\{controller="(?:ksmscale|apiservice)",result="\w+"\} \d+`)
+
+// reconcilesNow is how often the controller has reconciled, as its metrics say.
+func reconcilesNow(t *testing.T) string {
+	t.Helper()
+	is := askWith(t, monitorClient(t), shared.controller.MetricsURL)
+	require.Equal(t, 200, is.code, is.body)
+	return strings.Join(reconcileCount.FindAllString(is.body, -1), "\n")
+}
+
+// unexpectedWrite tells whether a component wrote anything but its lease and reviews of tokens and rights.
+func unexpectedWrite(event auditv1.Event) bool {
+	if event.User.Username != controllerUser && event.User.Username != adapterUser {
+		return false
+	}
+	switch event.ObjectRef.Resource {
+	case "leases", "tokenreviews", "subjectaccessreviews":
+		return false
+	}
+	return true
+}
+
+// awaitQuiet waits until no component has written anything for a while, so that the end of a change is not
+// mistaken for steady state.
+func awaitQuiet(t *testing.T) {
+	t.Helper()
+	const while = 10 * time.Second
+	require.EventuallyWithT(t, func(c *require.CollectT) {
+		mark := auditMark(t)
+		awaitTime(t, while)
+		for _, event := range auditSince(t, mark) {
+			require.False(c, unexpectedWrite(event), "%s %s", event.Verb, event.RequestURI)
+		}
+	}, eventually, poll)
+}
+
+// awaitTime is for what must not happen, for which there is nothing else to wait for.
+func awaitTime(t *testing.T, duration time.Duration) {
+	t.Helper()
+	_ = wait.PollUntilContextTimeout(t.Context(), duration, duration, false, func(context.Context) (bool, error) { return false, nil })
+}

@@ -1,0 +1,202 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/installation"
+)
+
+func TestNamespaceThatDoesNotExist(t *testing.T) {
+	setNodes(t, 10)
+	ksmScale := newKSMScale()
+	require.NoError(t, shared.client.Create(t.Context(), ksmScale))
+	t.Cleanup(func() { remove(t, ksmScale) })
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonNamespaceNotFound)
+	assert.Contains(t, condition.Message, "create it")
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonNamespaceNotFound)
+	awaitEvent(t, ksmScale, corev1.EventTypeWarning, v1alpha1.ReasonNamespaceNotFound)
+
+	createNamespace(t, ksmScale.Spec.Namespace)
+	awaitReplicas(t, ksmScale, 1, 1, 1)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	awaitEvent(t, ksmScale, corev1.EventTypeNormal, v1alpha1.ReasonAtMinimum)
+}
+
+func TestMissingRights(t *testing.T) {
+	setNodes(t, 10)
+	running := create(t, newKSMScale())
+	awaitReplicas(t, running, 1, 1, 1)
+
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: installation.ControllerAccount}}
+	require.NoError(t, get(t, role))
+	complete := role.DeepCopy()
+	for i, rule := range role.Rules {
+		if rule.Resources[0] == "services" {
+			role.Rules[i].Verbs = []string{"get", "list", "watch"}
+		}
+	}
+	require.NotEqual(t, complete.Rules, role.Rules)
+	require.NoError(t, shared.client.Update(t.Context(), role))
+	restore := func() {
+		require.NoError(t, shared.client.Get(afterwards(t), client.ObjectKeyFromObject(role), role))
+		role.Rules = complete.Rules
+		require.NoError(t, shared.client.Update(afterwards(t), role))
+	}
+	t.Cleanup(restore)
+
+	stuck := create(t, newKSMScale())
+	condition := awaitCondition(t, stuck, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
+	assert.Contains(t, condition.Message, "services")
+	awaitEvent(t, stuck, corev1.EventTypeWarning, v1alpha1.ReasonForbidden)
+	awaitReplicas(t, stuck, 1, 1, 1)
+	awaitReplicas(t, running, 1, 1, 1)
+
+	restore()
+	awaitCondition(t, stuck, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+}
+
+func TestForeignAPIService(t *testing.T) {
+	setNodes(t, 60)
+	ksmScale := create(t, newKSMScale())
+	awaitReplicas(t, ksmScale, 2, 1, 1)
+	require.NoError(t, shared.controller.Stop(t.Context()))
+	ours := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}
+	require.NoError(t, get(t, ours))
+	require.NoError(t, shared.client.Delete(t.Context(), ours))
+	foreign := &apiregistrationv1.APIService{
+		ObjectMeta: metav1.ObjectMeta{Name: ours.Name},
+		Spec: apiregistrationv1.APIServiceSpec{
+			Group: ours.Spec.Group, Version: ours.Spec.Version, GroupPriorityMinimum: 100, VersionPriority: 100,
+			Service:               &apiregistrationv1.ServiceReference{Namespace: "keda", Name: "keda-operator-metrics-apiserver", Port: ptr.To[int32](443)},
+			InsecureSkipTLSVerify: true,
+		},
+	}
+	require.NoError(t, shared.client.Create(t.Context(), foreign))
+	t.Cleanup(func() {
+		require.NoError(t, client.IgnoreNotFound(shared.client.Delete(afterwards(t), foreign)))
+		require.NoError(t, shared.installed.AwaitMetrics(afterwards(t)))
+	})
+	startController(t, "controller-foreign")
+
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForeignAPIService)
+	assert.Contains(t, condition.Message, "keda/keda-operator-metrics-apiserver")
+	awaitEvent(t, ksmScale, corev1.EventTypeWarning, v1alpha1.ReasonForeignAPIService)
+	require.NoError(t, get(t, foreign))
+	assert.Equal(t, "keda", foreign.Spec.Service.Namespace, "a foreign APIService is not taken over")
+	assert.Empty(t, foreign.Spec.CABundle)
+	for id, replicas := range []int32{2, 1, 1} {
+		deployment := shardObject(ksmScale, int32(id), &appsv1.Deployment{})
+		require.NoError(t, get(t, deployment))
+		assert.Equal(t, replicas, *deployment.Spec.Replicas, "replicas stay as they are")
+	}
+
+	require.NoError(t, shared.client.Delete(t.Context(), foreign))
+	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes)
+	setNodes(t, 75)
+	awaitReplicas(t, ksmScale, 2, 2, 1)
+}
+
+func TestPodsThatFitNowhere(t *testing.T) {
+	setNodes(t, 10)
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
+		k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}
+	}))
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
+	assert.Contains(t, condition.Message, "didn't match Pod's node affinity/selector", "the scheduler is quoted")
+	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionFalse, v1alpha1.ReasonShardsNotReady)
+	assert.Equal(t, v1alpha1.PhaseIncomplete, ksmScale.Status.Phase)
+
+	require.NoError(t, get(t, ksmScale))
+	ksmScale.Spec.Template = nil
+	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	assert.Equal(t, v1alpha1.PhaseReady, ksmScale.Status.Phase)
+}
+
+// The kubelet here is the test's: KWOK runs pods of any image.
+func TestImageThatDoesNotExist(t *testing.T) {
+	setNodes(t, 10)
+	const missing = "registry.example.com/kube-state-metrics:missing"
+	labels := map[string]string{"kubelet": "test", corev1.LabelHostname: "test-kubelet"}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
+	require.NoError(t, shared.client.Create(t.Context(), node))
+	t.Cleanup(func() { remove(t, node) })
+	node.Status.Capacity = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100"), corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("8Gi")}
+	node.Status.Allocatable = node.Status.Capacity
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
+	require.NoError(t, shared.client.Status().Update(t.Context(), node))
+
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
+		k.Spec.Template = &v1alpha1.PodTemplate{
+			NodeSelector: map[string]string{"kubelet": "test"},
+			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		}
+	}))
+	awaitPulled(t, ksmScale, missing)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+
+	require.NoError(t, get(t, ksmScale))
+	ksmScale.Spec.MonitorImage = missing
+	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
+	awaitPulled(t, ksmScale, missing)
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionFalse, "ImagePullBackOff")
+	assert.Contains(t, condition.Message, missing)
+	awaitEvent(t, ksmScale, corev1.EventTypeWarning, "ImagePullBackOff")
+	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+}
+
+// awaitPulled reports on the pods of a KSMScale as the kubelet does, until each shard has one of the image that
+// its Deployment wants: running, or waiting for an image that cannot be pulled.
+func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *require.CollectT) {
+		var pods corev1.PodList
+		require.NoError(c, shared.client.List(t.Context(), &pods, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
+		shards := map[string]bool{}
+		for i := range pods.Items {
+			pod := &pods.Items[i]
+			if pod.Spec.NodeName == "" {
+				continue
+			}
+			container := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: pod.Spec.Containers[0].Image}
+			ready := corev1.ConditionTrue
+			if container.Image == missing {
+				ready = corev1.ConditionFalse
+				container.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image " + missing}
+			} else {
+				container.Ready = true
+				container.State.Running = &corev1.ContainerStateRunning{}
+			}
+			pod.Status.ContainerStatuses = []corev1.ContainerStatus{container}
+			pod.Status.Conditions = append(withoutReady(pod.Status.Conditions), corev1.PodCondition{Type: corev1.PodReady, Status: ready})
+			require.NoError(c, shared.client.Status().Update(t.Context(), pod))
+			shards[pod.Labels[v1alpha1.LabelShardID]+" "+container.Image] = true
+		}
+		for _, shard := range []string{"0", "1", "2"} {
+			require.True(c, shards[strings.Join([]string{shard, ksmScale.Spec.MonitorImage}, " ")], "shard %s has a pod", shard)
+		}
+	}, eventually, poll)
+}
+
+func withoutReady(conditions []corev1.PodCondition) []corev1.PodCondition {
+	var others []corev1.PodCondition
+	for _, condition := range conditions {
+		if condition.Type != corev1.PodReady {
+			others = append(others, condition)
+		}
+	}
+	return others
+}

@@ -1,0 +1,180 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+func TestBadSpecsAreRefused(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		// spec is as in the YAML of a user.
+		spec map[string]any
+		// message is what the API server must say.
+		message string
+	}{
+		{"min above max", sharding("minReplicasPerShard", 3, "maxReplicasPerShard", 2), "lower the minimum, or raise the maximum"},
+		{"too few shards", sharding("shardCount", 1), "for a single shard, set spec.sharding.enabled to false"},
+		{"too many shards", sharding("shardCount", 11), "must be from 2 to 10"},
+		{"no replica", sharding("minReplicasPerShard", 0), "greater than or equal to 1"},
+		{"negative maximum", sharding("maxReplicasPerShard", -1), "greater than or equal to 0"},
+		{"a strategy that does not exist", sharding("replicationStrategy", "random"), `supported values: "round-robin"`},
+		{"no nodes per monitor", map[string]any{"nodesPerMonitor": int64(0)}, "greater than or equal to 1"},
+		{"a namespace that cannot be", map[string]any{"namespace": "Monitoring"}, "spec.namespace must be the name of a namespace"},
+		{"an image with spaces", map[string]any{"monitorImage": "kube state metrics"}, "spec.monitorImage must be an image reference without spaces"},
+		{"an empty image", map[string]any{"monitorImage": ""}, "spec.monitorImage must be an image reference"},
+		{"claims", map[string]any{"resources": map[string]any{"claims": []any{map[string]any{"name": "gpu"}}}}, "spec.resources.claims is not supported"},
+		{"a field that does not exist", map[string]any{"nodes": map[string]any{}}, `unknown field "spec.nodes"`},
+		{"--shard", extraArgs("--shard=1"), "write spec.sharding.enabled and spec.sharding.shardCount instead"},
+		{"--total-shards", extraArgs("--total-shards=1"), "write spec.sharding.enabled and spec.sharding.shardCount instead"},
+		{"--pod", extraArgs("--pod=a"), "kube-state-metrics' own sharding"},
+		{"--pod-namespace", extraArgs("--pod-namespace=a"), "kube-state-metrics' own sharding"},
+		{"--node", extraArgs("--node=a"), "kube-state-metrics' own sharding"},
+		{"--config", extraArgs("--v=4", "--config=/etc/config"), "as flags in spec.template.extraArgs instead"},
+		{"--port", extraArgs("--port=80"), "use ports 8080 and 8081"},
+		{"--host", extraArgs("--host=::1"), "use ports 8080 and 8081"},
+		{"--telemetry-port", extraArgs("--telemetry-port=80"), "use ports 8080 and 8081"},
+		{"--telemetry-host", extraArgs("--telemetry-host=::1"), "use ports 8080 and 8081"},
+		{"--tls-config", extraArgs("--tls-config=/etc/tls"), "use ports 8080 and 8081"},
+		{"--kubeconfig", extraArgs("--kubeconfig=/etc/kubeconfig"), "uses the service account of its pod"},
+		{"--apiserver", extraArgs("--apiserver=https://other"), "uses the service account of its pod"},
+		{"--help", extraArgs("--help"), "ends at once"},
+		{"a flag apart from its value", extraArgs("--resources", "pods"), "join a flag and its value with '='"},
+		{"a short flag", extraArgs("-h"), "join a flag and its value with '='"},
+		{"a long stabilization", behavior(map[string]any{"stabilizationWindowSeconds": int64(3601)}), "less than or equal to 3600"},
+		{"a policy of another type", behavior(map[string]any{"policies": []any{map[string]any{"type": "Nodes", "value": int64(1), "periodSeconds": int64(1)}}}), `supported values: "Pods", "Percent"`},
+		{"a policy that does nothing", behavior(map[string]any{"policies": []any{map[string]any{"type": "Pods", "value": int64(0), "periodSeconds": int64(1)}}}), "greater than or equal to 1"},
+		{"a policy for an hour", behavior(map[string]any{"policies": []any{map[string]any{"type": "Pods", "value": int64(1), "periodSeconds": int64(3600)}}}), "less than or equal to 1800"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := createUnstructured(t, "refused", test.spec)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), test.message)
+		})
+	}
+}
+
+func TestBadNamesAreRefused(t *testing.T) {
+	for _, name := range []string{strings.Repeat("a", 46), "a.b"} {
+		err := createUnstructured(t, name, nil)
+		require.Error(t, err, name)
+		assert.Contains(t, err.Error(), "metadata.name must be a DNS label of at most 45 characters")
+	}
+}
+
+func TestGoodSpecsAreAccepted(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		spec map[string]any
+	}{
+		{strings.Repeat("a", 45), nil},
+		{"shards", sharding("shardCount", 10, "minReplicasPerShard", 2, "maxReplicasPerShard", 2)},
+		{"flags", extraArgs("--resources=pods,secrets", "--metric-labels-allowlist=pods=[*]", "--v=4", "--shared-thing=1")},
+		{"behavior", behavior(map[string]any{"stabilizationWindowSeconds": int64(0), "tolerance": "0.05", "selectPolicy": "Min",
+			"policies": []any{map[string]any{"type": "Percent", "value": int64(100), "periodSeconds": int64(15)}}})},
+		{"resources", map[string]any{"resources": map[string]any{"limits": map[string]any{"cpu": "100m", "memory": "1Gi"}}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			require.NoError(t, createUnstructured(t, test.name, test.spec))
+		})
+	}
+}
+
+func TestSamplesAreAccepted(t *testing.T) {
+	samples, err := filepath.Glob("../../config/samples/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, samples, 4)
+	for _, sample := range samples {
+		_, err := shared.installed.Kubectl(t.Context(), "create", "--dry-run=server", "--validate=strict", "-f", sample)
+		assert.NoError(t, err)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	object := unstructuredKSMScale("defaults", map[string]any{"sharding": map[string]any{}})
+	require.NoError(t, shared.client.Create(t.Context(), object, client.DryRunAll))
+	assert.Equal(t, map[string]any{
+		"nodesPerMonitor": int64(15),
+		"monitorImage":    "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
+		"namespace":       "monitoring",
+		"sharding": map[string]any{
+			"enabled": false, "shardCount": int64(3), "replicationStrategy": "round-robin",
+			"minReplicasPerShard": int64(1), "maxReplicasPerShard": int64(0),
+		},
+	}, object.Object["spec"])
+}
+
+func TestChangesThatWouldMoveObjectsAreRefused(t *testing.T) {
+	ksmScale := create(t, newKSMScale())
+	for _, test := range []struct {
+		name    string
+		change  func(*v1alpha1.KSMScaleSpec)
+		message string
+	}{
+		{"namespace", func(s *v1alpha1.KSMScaleSpec) { s.Namespace = "default" }, "spec.namespace cannot be changed"},
+		{"shard count", func(s *v1alpha1.KSMScaleSpec) { s.Sharding.ShardCount = 5 }, "spec.sharding.shardCount cannot be changed yet"},
+		{"sharding off", func(s *v1alpha1.KSMScaleSpec) { s.Sharding.Enabled = false }, "spec.sharding.enabled and"},
+		{"sharding gone", func(s *v1alpha1.KSMScaleSpec) { s.Sharding = nil }, "spec.sharding.enabled and"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			changed := ksmScale.DeepCopy()
+			test.change(&changed.Spec)
+			err := shared.client.Patch(t.Context(), changed, client.MergeFrom(ksmScale))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), test.message)
+		})
+	}
+	changed := ksmScale.DeepCopy()
+	changed.Spec.Sharding.MaxReplicasPerShard = 4
+	changed.Spec.NodesPerMonitor = 20
+	changed.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, TolerationSeconds: ptr.To[int64](1), Effect: corev1.TaintEffectNoExecute}}}
+	require.NoError(t, shared.client.Patch(t.Context(), changed, client.MergeFrom(ksmScale)), "anything else can be changed")
+}
+
+func sharding(fieldsAndValues ...any) map[string]any {
+	fields := map[string]any{"enabled": true}
+	for i := 0; i < len(fieldsAndValues); i += 2 {
+		name, _ := fieldsAndValues[i].(string)
+		if number, ok := fieldsAndValues[i+1].(int); ok {
+			fields[name] = int64(number)
+			continue
+		}
+		fields[name] = fieldsAndValues[i+1]
+	}
+	return map[string]any{"sharding": fields}
+}
+
+func extraArgs(args ...any) map[string]any {
+	return map[string]any{"template": map[string]any{"extraArgs": args}}
+}
+
+func behavior(rules map[string]any) map[string]any {
+	return map[string]any{"autoscaling": map[string]any{"behavior": map[string]any{"scaleUp": rules}}}
+}
+
+func unstructuredKSMScale(name string, spec map[string]any) *unstructured.Unstructured {
+	if spec == nil {
+		spec = map[string]any{}
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("KSMScale"))
+	object.SetName(name)
+	return object
+}
+
+// createUnstructured has the API server check a KSMScale as kubectl does, which refuses unknown fields.
+func createUnstructured(t *testing.T, name string, spec map[string]any) error {
+	t.Helper()
+	strict := client.WithFieldValidation(shared.client, "Strict")
+	return strict.Create(t.Context(), unstructuredKSMScale(name, spec), client.DryRunAll)
+}
