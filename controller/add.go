@@ -38,6 +38,8 @@ const (
 	nodeChangeDelay = time.Second
 	// concurrentReconciles keeps one KSMScale that the API server is slow for from holding up the others.
 	concurrentReconciles = 4
+	// reconcileTimeout ends a wait for a cache that does not catch up with our own writes.
+	reconcileTimeout = time.Minute
 	// A mistake that a user has to mend is tried again after retryMax at the latest.
 	retryMin, retryMax = 200 * time.Millisecond, time.Minute
 )
@@ -72,6 +74,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrentReconciles,
+			ReconciliationTimeout:   reconcileTimeout,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryMin, retryMax),
 		}).
 		Complete(r)

@@ -15,13 +15,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/cli"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
-
-	"github.com/spf13/cobra"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster"
@@ -96,11 +95,11 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	if err := walkThrough(ctx, out, local, ksmScale); err != nil {
 		return err
 	}
-	status, err := installed.Kubectl(ctx, "get", "ksmscale,hpa,deployment", "-A", "-l", "", "--selector=app.kubernetes.io/part-of!=ksmscale")
+	status, err := installed.Kubectl(ctx, "get", "ksmscales,horizontalpodautoscalers,deployments", "-n", ksmScale.Spec.Namespace)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n$ kubectl get ksmscale,hpa,deployment -A\n%s\n", status)
+	fmt.Fprintf(out, "\n$ kubectl get ksmscales,horizontalpodautoscalers,deployments -n %s\n%s\n", ksmScale.Spec.Namespace, status)
 	return nil
 }
 
