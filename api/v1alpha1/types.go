@@ -43,7 +43,6 @@ type KSMScaleList struct {
 
 // KSMScaleSpec is what a user wants of the kube-state-metrics of a cluster.
 //
-// +kubebuilder:validation:XValidation:rule="self.__namespace__ == oldSelf.__namespace__",message="spec.namespace cannot be changed: shards in another namespace are other shards; create a second KSMScale there and delete this one once that one is Ready"
 // +kubebuilder:validation:XValidation:rule="(has(self.sharding) && self.sharding.enabled ? self.sharding.shardCount : 1) == (has(oldSelf.sharding) && oldSelf.sharding.enabled ? oldSelf.sharding.shardCount : 1)",message="spec.sharding.enabled and spec.sharding.shardCount cannot be changed yet: objects that move to other shards would be missing from the metrics meanwhile; create a second KSMScale with the sharding you want and delete this one once that one is Ready"
 type KSMScaleSpec struct {
 	// nodesPerMonitor is how many nodes of the cluster one kube-state-metrics pod is wanted for.
@@ -62,6 +61,7 @@ type KSMScaleSpec struct {
 	// +kubebuilder:default=monitoring
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="spec.namespace must be the name of a namespace: a DNS label of lower case letters, digits and '-', such as monitoring"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.namespace cannot be changed: shards in another namespace are other shards; create a second KSMScale there and delete this one once that one is Ready"
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 	// resources are the resource requirements of each kube-state-metrics container.

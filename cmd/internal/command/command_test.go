@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"github.com/example/ksmscale/version"
 )
@@ -28,6 +29,8 @@ func (o *options) Validate() error {
 }
 
 func TestCommand(t *testing.T) {
+	// A process may set up its logs once only; here each case is one process' worth.
+	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
 	failure := errors.New("failed")
 	for _, test := range []struct {
 		name   string

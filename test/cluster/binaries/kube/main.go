@@ -73,6 +73,8 @@ func runKubectl() error {
 }
 
 func runKwok() error {
+	// Kubernetes registers a --version of its own type with all of the process, which cobra cannot read.
+	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}
