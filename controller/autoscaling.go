@@ -62,7 +62,8 @@ func servedBy(apiService *apiregistrationv1.APIService) string {
 func stuckAutoscaler(autoscalers []autoscalingv2.HorizontalPodAutoscaler) (reason, message string) {
 	for _, autoscaler := range byName(autoscalers) {
 		for _, condition := range autoscaler.Status.Conditions {
-			if condition.Type != autoscalingv2.ScalingLimited && condition.Status == corev1.ConditionFalse {
+			needed := condition.Type == autoscalingv2.AbleToScale || condition.Type == autoscalingv2.ScalingActive
+			if needed && condition.Status == corev1.ConditionFalse {
 				return condition.Reason, fmt.Sprintf("HorizontalPodAutoscaler %s: %s", autoscaler.Name, condition.Message)
 			}
 		}

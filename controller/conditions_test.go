@@ -184,6 +184,11 @@ func TestConditions(t *testing.T) {
 		{name: "a HorizontalPodAutoscaler cannot act", override: func(w *world) {
 			w.observed.autoscalers[1].Status.Conditions[0] = autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "FailedGetExternalMetric", Message: "no metrics"}
 		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "FailedGetExternalMetric", message: "HorizontalPodAutoscaler ksm-main-shard-1-of-3: no metrics", phase: v1alpha1.PhaseReady},
+		{name: "a HorizontalPodAutoscaler has conditions that are well when False", override: func(w *world) {
+			w.observed.autoscalers[1].Status.Conditions = append(w.observed.autoscalers[1].Status.Conditions,
+				autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingLimited, Status: corev1.ConditionFalse, Reason: "DesiredWithinRange"},
+				autoscalingv2.HorizontalPodAutoscalerCondition{Type: "ScaledToZero", Status: corev1.ConditionFalse, Reason: "NotScaledToZero"})
+		}, condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: v1alpha1.ReasonAsPlanned, phase: v1alpha1.PhaseReady},
 		{name: "a HorizontalPodAutoscaler has not acted yet", override: func(w *world) { w.observed.autoscalers[1].Status.Conditions = nil },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionUnknown, reason: "Starting", phase: v1alpha1.PhaseReady},
 		{name: "an API server that drops tolerances", override: func(w *world) { w.observed.autoscalers[1].Spec.Behavior.ScaleUp = &autoscalingv2.HPAScalingRules{} },

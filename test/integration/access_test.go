@@ -109,6 +109,7 @@ func TestSelectors(t *testing.T) {
 }
 
 func TestRequestsWithoutRights(t *testing.T) {
+	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 1, 1, 1)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ksmScale.Spec.Namespace, Name: "reader"}}
@@ -130,7 +131,7 @@ func TestRequestsWithoutRights(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, ask(t, bogus, path).code, "past the API server, with a token of nobody's")
 
 	grant(t, account)
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.Equal(c, http.StatusOK, ask(t, viaAPIServer, path).code)
 	}, eventually, poll)
 }
@@ -176,7 +177,7 @@ func TestOwnMetrics(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			httpClient := monitorClient(t)
-			require.EventuallyWithT(t, func(c *require.CollectT) {
+			require.EventuallyWithT(t, func(c *assert.CollectT) {
 				is := askWith(t, httpClient, test.url)
 				require.Equal(c, http.StatusOK, is.code, is.body)
 				for _, wanted := range test.wanted {

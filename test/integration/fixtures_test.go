@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -71,7 +72,7 @@ func remove(t *testing.T, object client.Object) {
 	t.Helper()
 	ctx := afterwards(t)
 	require.NoError(t, client.IgnoreNotFound(shared.client.Delete(ctx, object)))
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		err := shared.client.Get(ctx, client.ObjectKeyFromObject(object), object)
 		require.True(c, apierrors.IsNotFound(err), "still there: %v", err)
 	}, eventually, poll)
@@ -94,7 +95,7 @@ func awaitReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32)
 func awaitCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, conditionType string, status metav1.ConditionStatus, reason string) metav1.Condition {
 	t.Helper()
 	var condition metav1.Condition
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, ksmScale))
 		found := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType)
 		require.NotNil(c, found)
@@ -107,7 +108,7 @@ func awaitCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, conditionType str
 // awaitEvent waits until an event about a KSMScale has a type and reason.
 func awaitEvent(t *testing.T, ksmScale *v1alpha1.KSMScale, eventType, reason string) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		var events corev1.EventList
 		require.NoError(c, shared.client.List(t.Context(), &events))
 		var reasons []string

@@ -38,7 +38,7 @@ func TestInstallAgainAndUninstall(t *testing.T) {
 	ksmScale := newKSMScale()
 	ksmScale.Spec.Namespace = "monitoring"
 	require.NoError(t, c.Create(ctx, ksmScale))
-	require.EventuallyWithT(t, func(collect *require.CollectT) {
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
 		require.NoError(collect, c.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale))
 		require.Equal(collect, v1alpha1.PhaseReady, ksmScale.Status.Phase)
 	}, eventually, poll)
@@ -51,7 +51,7 @@ func TestInstallAgainAndUninstall(t *testing.T) {
 	require.NoError(t, err)
 
 	gone := func(object client.Object) {
-		require.EventuallyWithT(t, func(collect *require.CollectT) {
+		require.EventuallyWithT(t, func(collect *assert.CollectT) {
 			err := c.Get(ctx, client.ObjectKeyFromObject(object), object)
 			require.True(collect, apierrors.IsNotFound(err), "%T %s is still there: %v", object, object.GetName(), err)
 		}, eventually, poll)

@@ -47,6 +47,7 @@ func TestHandScalingIsCorrectedByTheAutoscaler(t *testing.T) {
 }
 
 func TestHandEditsArePutBack(t *testing.T) {
+	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, shardsOfOne(t)...)
 	bare := shardOf(ksmScale, 0)
@@ -70,7 +71,7 @@ func TestHandEditsArePutBack(t *testing.T) {
 	require.NoError(t, get(t, service))
 	before := service.UID
 	require.NoError(t, shared.client.Delete(t.Context(), service))
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, service))
 		require.NotEqual(c, before, service.UID, "a deleted Service comes back")
 	}, eventually, poll)
@@ -92,7 +93,7 @@ func edit[T client.Object](t *testing.T, object T, change func(T), field func(T)
 	change(object)
 	require.NotEqual(t, was, field(object))
 	require.NoError(t, shared.client.Update(t.Context(), object))
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, object))
 		require.NotEqual(c, version, object.GetResourceVersion())
 		require.Equal(c, was, field(object))
@@ -100,6 +101,7 @@ func edit[T client.Object](t *testing.T, object T, change func(T), field func(T)
 }
 
 func TestOthersLabelsAndAnnotationsAreLeftAlone(t *testing.T) {
+	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, shardsOfOne(t)...)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
@@ -119,7 +121,7 @@ func TestOthersLabelsAndAnnotationsAreLeftAlone(t *testing.T) {
 	// A change that the controller has to act on shows that it has looked at all of them since.
 	ksmScale.Spec.NodesPerMonitor = 16
 	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, ksmScale))
 		require.Equal(c, ksmScale.Generation, ksmScale.Status.ObservedGeneration)
 	}, eventually, poll)
@@ -142,6 +144,7 @@ func with(all map[string]string, key, value string) map[string]string {
 }
 
 func TestObjectsOfOthersAreNotTakenOver(t *testing.T) {
+	setNodes(t, 10)
 	ksmScale := newKSMScale()
 	createNamespace(t, ksmScale.Spec.Namespace)
 	foreign := shardObject(ksmScale, 1, &corev1.Service{})
@@ -160,11 +163,12 @@ func TestObjectsOfOthersAreNotTakenOver(t *testing.T) {
 }
 
 func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
+	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.Template = &v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods,secrets"}}
 	}))
 	secrets := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.ServiceAccountName(ksmScale.Name) + ":secrets"}}
-	require.EventuallyWithT(t, func(c *require.CollectT) { require.NoError(c, get(t, secrets)) }, eventually, poll)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.NoError(c, get(t, secrets)) }, eventually, poll)
 	stray := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ksmScale.Spec.Namespace, Name: "stray",
@@ -183,7 +187,7 @@ func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
 	ksmScale.Spec.Template = nil
 	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
 	for _, object := range []client.Object{secrets, stray} {
-		require.EventuallyWithT(t, func(c *require.CollectT) {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			require.True(c, apierrors.IsNotFound(get(t, object)), "%T %s is still there", object, object.GetName())
 		}, eventually, poll)
 	}
@@ -191,6 +195,7 @@ func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
 }
 
 func TestDeletingRemovesEverything(t *testing.T) {
+	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, shardsOfOne(t)...)
 	remove(t, ksmScale)
@@ -198,7 +203,7 @@ func TestDeletingRemovesEverything(t *testing.T) {
 		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &autoscalingv2.HorizontalPodAutoscalerList{},
 		&policyv1.PodDisruptionBudgetList{}, &corev1.ServiceAccountList{}, &rbacv1.ClusterRoleBindingList{}, &corev1.PodList{},
 	} {
-		require.EventuallyWithT(t, func(c *require.CollectT) {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			require.NoError(c, shared.client.List(t.Context(), list, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
 			require.Zero(c, length(t, list), "%T", list)
 		}, eventually, poll)

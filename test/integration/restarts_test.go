@@ -62,7 +62,7 @@ func TestKillingComponents(t *testing.T) {
 		leader.Kill()
 		setNodes(t, 165)
 		awaitReplicas(t, ksmScale, 4, 4, 3)
-		require.EventuallyWithT(t, func(c *require.CollectT) {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			require.NoError(c, get(t, ksmScale))
 			require.EqualValues(c, 165, ksmScale.Status.NodeCount)
 		}, eventually, poll)

@@ -130,7 +130,7 @@ func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autosc
 // awaitTolerant waits until the autoscaler has read a value per replica, and checks that it wants the replicas.
 func awaitTolerant(t *testing.T, autoscaler *autoscalingv2.HorizontalPodAutoscaler, value string, replicas int32) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, autoscaler))
 		require.Len(c, autoscaler.Status.CurrentMetrics, 1)
 		require.NotNil(c, autoscaler.Status.CurrentMetrics[0].External)

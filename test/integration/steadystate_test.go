@@ -93,7 +93,7 @@ func unexpectedWrite(event auditv1.Event) bool {
 func awaitQuiet(t *testing.T) {
 	t.Helper()
 	const while = 10 * time.Second
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		mark := auditMark(t)
 		awaitTime(t, while)
 		for _, event := range auditSince(t, mark) {

@@ -162,7 +162,7 @@ func TestImageThatDoesNotExist(t *testing.T) {
 // its Deployment wants: running, or waiting for an image that cannot be pulled.
 func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *require.CollectT) {
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		var pods corev1.PodList
 		require.NoError(c, shared.client.List(t.Context(), &pods, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
 		shards := map[string]bool{}

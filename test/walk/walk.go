@@ -62,7 +62,10 @@ func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, expecte
 	var replicas Replicas
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
-		replicas, last = w.Replicas(ctx, ksmScale)
+		var now Replicas
+		if now, last = w.Replicas(ctx, ksmScale); last == nil {
+			replicas = now
+		}
 		return last == nil && replicas.Agree(expected), nil
 	})
 	if err != nil {
