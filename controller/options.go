@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -24,6 +25,9 @@ type Options struct {
 	CertificateDirectory string
 	// LeaderElect has one of several controllers act.
 	LeaderElect bool
+	// LeaseDuration is after what time without renewal another controller may become the leader, RenewDeadline
+	// for how long the leader tries to renew its lease before it ends, and RetryPeriod is the time between tries.
+	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
 	// "0" not to serve metrics.
 	MetricsAddress string
@@ -43,6 +47,9 @@ func NewOptions() *Options {
 		CertificateSecret:    "ksmscale-adapter-certificate",
 		CertificateDirectory: "/etc/ksmscale/certificate",
 		LeaderElect:          true,
+		LeaseDuration:        15 * time.Second,
+		RenewDeadline:        10 * time.Second,
+		RetryPeriod:          2 * time.Second,
 		MetricsAddress:       ":8443",
 		HealthAddress:        ":8081",
 	}
@@ -57,6 +64,9 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that the adapter's certificate is written to.")
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
+	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
+	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
+	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "Address to serve /healthz and /readyz on.")
 }
@@ -79,6 +89,13 @@ func (o *Options) Validate() error {
 	}
 	if o.AdapterServicePort < 1 || o.AdapterServicePort > 65535 {
 		errs = append(errs, fmt.Errorf("--adapter-service-port is %d, and must be from 1 to 65535", o.AdapterServicePort))
+	}
+	if o.RenewDeadline >= o.LeaseDuration {
+		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
+	}
+	// Retries are spread by a fifth more than the period.
+	if longest := o.RetryPeriod * 6 / 5; o.RetryPeriod <= 0 || longest >= o.RenewDeadline {
+		errs = append(errs, fmt.Errorf("--leader-elect-retry-period is %s, and must be above 0 and, with a fifth added, shorter than --leader-elect-renew-deadline, which is %s", o.RetryPeriod, o.RenewDeadline))
 	}
 	return errors.Join(errs...)
 }

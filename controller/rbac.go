@@ -32,8 +32,9 @@ package controller
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// Its lease, and the adapter's certificate.
+// Its lease, with events about it, and the adapter's certificate.
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=get;update,resourceNames=ksmscale-controller
+// +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=update,resourceNames=ksmscale-adapter-certificate

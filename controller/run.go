@@ -85,6 +85,9 @@ func newManager(options *Options) (ctrl.Manager, error) {
 		LeaderElectionID:              "ksmscale-controller",
 		LeaderElectionNamespace:       options.Namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &options.LeaseDuration,
+		RenewDeadline:                 &options.RenewDeadline,
+		RetryPeriod:                   &options.RetryPeriod,
 		HealthProbeBindAddress:        options.HealthAddress,
 		Metrics: metricsserver.Options{
 			BindAddress:    options.MetricsAddress,

@@ -140,7 +140,10 @@ func (i *Installation) StartController(ctx context.Context, name string) (*Compo
 		"--adapter-service-port="+strconv.Itoa(i.adapterPort),
 		"--certificate-directory="+i.certificateDirectory(),
 		"--metrics-bind-address="+address(metrics),
-		"--health-probe-bind-address="+address(health))
+		"--health-probe-bind-address="+address(health),
+		// A machine that is busy with all of Kubernetes may answer late, and no kubelet restarts who lost its lease.
+		"--leader-elect-lease-duration=30s",
+		"--leader-elect-renew-deadline=25s")
 }
 
 // StartAdapter starts an adapter under a name that its log gets. It waits until a controller has made the
