@@ -2,7 +2,6 @@ package controller
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,7 +45,7 @@ func TestPodsLeadToTheirKSMScale(t *testing.T) {
 }
 
 func TestNodeChangesAreGathered(t *testing.T) {
-	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(time.Now()))
+	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
 	changes := nodeChanges(counter)
 	node := func(name string) *corev1.Node { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
 	counter.OnUpdate(node("a"), node("a"))

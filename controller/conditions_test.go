@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	clocktesting "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
@@ -103,7 +102,7 @@ func unschedulable(p *corev1.Pod) {
 
 // acting is a HorizontalPodAutoscaler that has acted.
 func acting(id int32) autoscalingv2.HorizontalPodAutoscaler {
-	zero := &autoscalingv2.HPAScalingRules{Tolerance: ptr.To(resource.MustParse("0"))}
+	zero := &autoscalingv2.HPAScalingRules{Tolerance: new(resource.MustParse("0"))}
 	return autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name()},
 		Spec:       autoscalingv2.HorizontalPodAutoscalerSpec{Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: zero, ScaleDown: zero}},
@@ -148,7 +147,7 @@ func TestConditions(t *testing.T) {
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.pods[2] = pod(2, "a", notReady) },
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
-			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.NewTime(testTime)) })
+			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(testTime)) })
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 0", ready: "False Scaling", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod of another partition covers nothing", override: func(w *world) {
 			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelTotalShards] = "5" })

@@ -3,6 +3,7 @@ package controller
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -26,9 +27,7 @@ func commonLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 // shardLabels are on the objects and the pods of a shard.
 func shardLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
 	labels := commonLabels(ksmScale)
-	for key, value := range shard.Selector() {
-		labels[key] = value
-	}
+	maps.Copy(labels, shard.Selector())
 	labels[v1alpha1.LabelShardingEnabled] = strconv.FormatBool(shard.Total > 1)
 	return labels
 }

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -120,7 +119,7 @@ func TestTemplateIsAdded(t *testing.T) {
 	})
 	pod := deployment(ksmScale, shard(0)).Spec.Template.Spec
 	assert.Equal(t, "--v=4", pod.Containers[0].Args[len(pod.Containers[0].Args)-1])
-	assert.Equal(t, "1Gi", ptr.To((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
+	assert.Equal(t, "1Gi", new((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
 	assert.Equal(t, map[string]string{"disk": "ssd"}, pod.NodeSelector)
 	require.Len(t, pod.Tolerations, 1)
 	assert.Equal(t, "dedicated", *pod.Tolerations[0].Key)
@@ -206,9 +205,9 @@ func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
 	wanted := autoscaler(ksmScaleWith(func(k *v1alpha1.KSMScale) {
 		k.Spec.Sharding.MinReplicasPerShard, k.Spec.Sharding.MaxReplicasPerShard = 2, 5
 		k.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-			ScaleUp: &v1alpha1.ScalingRules{Tolerance: ptr.To(resource.MustParse("0.05")), SelectPolicy: ptr.To("Min"),
+			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.05")), SelectPolicy: new("Min"),
 				Policies: []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 4, PeriodSeconds: 15}}},
-			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: ptr.To[int32](0)},
+			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0))},
 		}}
 	}), shard(0)).Spec
 	assert.EqualValues(t, 2, *wanted.MinReplicas)

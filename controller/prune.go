@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -49,7 +48,7 @@ func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale,
 		if !ok || wanted.Has(object.GetName()) || !metav1.IsControlledBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
 			return nil
 		}
-		precondition := client.Preconditions{UID: ptr.To(object.GetUID())}
+		precondition := client.Preconditions{UID: new(object.GetUID())}
 		if err := r.Client.Delete(ctx, object, precondition, client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete %T %s: %w", object, object.GetName(), err)
 		}

@@ -72,7 +72,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 func disownStatus(object client.Object) {
 	for _, entry := range object.GetManagedFields() {
 		if entry.Subresource == "" && entry.FieldsV1 != nil {
-			entry.FieldsV1.Raw = bytes.ReplaceAll(entry.FieldsV1.Raw, []byte(`,"f:status":{}`), nil)
+			entry.FieldsV1.SetRawBytes(bytes.ReplaceAll(entry.FieldsV1.GetRawBytes(), []byte(`,"f:status":{}`), nil))
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -80,7 +79,7 @@ func newManager(options *Options) (ctrl.Manager, error) {
 		Scheme: scheme,
 		Cache:  cacheOptions(options.Namespace),
 		// A cache that lags behind our own writes would have us write them again.
-		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
+		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
 		LeaderElection:                options.LeaderElect,
 		LeaderElectionID:              "ksmscale-controller",
 		LeaderElectionNamespace:       options.Namespace,

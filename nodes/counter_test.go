@@ -14,6 +14,8 @@ import (
 	"github.com/example/ksmscale/nodes"
 )
 
+var testTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func node(name string, overrides ...func(*corev1.Node)) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-1", ResourceVersion: "1"}}
 	for _, override := range overrides {
@@ -66,7 +68,7 @@ func TestCounter(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(time.Now()))
+			counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
 			var changes int
 			counter.OnChange(func() { changes++; counter.Cluster() })
 			test.events(counter)
@@ -78,22 +80,21 @@ func TestCounter(t *testing.T) {
 }
 
 func TestPictureIsAsOldAsTheLastEvent(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	clock := clocktesting.NewFakePassiveClock(start)
+	clock := clocktesting.NewFakePassiveClock(testTime)
 	counter := nodes.NewCounter(clock)
 	counter.OnAdd(node("a"), true)
 
-	clock.SetTime(start.Add(time.Minute))
+	clock.SetTime(testTime.Add(time.Minute))
 	_, asOf := counter.Cluster()
-	assert.Equal(t, start, asOf, "asking does not make the picture any younger")
+	assert.Equal(t, testTime, asOf, "asking does not make the picture any younger")
 
 	counter.OnUpdate(node("a"), node("a"))
 	_, asOf = counter.Cluster()
-	assert.Equal(t, start.Add(time.Minute), asOf, "a heartbeat shows that the watch is alive")
+	assert.Equal(t, testTime.Add(time.Minute), asOf, "a heartbeat shows that the watch is alive")
 }
 
 func TestNotSyncedBeforeWatch(t *testing.T) {
-	assert.False(t, nodes.NewCounter(clocktesting.NewFakePassiveClock(time.Now())).Synced())
+	assert.False(t, nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime)).Synced())
 }
 
 func TestCacheHoldsOnlyWhatIsCounted(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"k8s.io/client-go/util/cert"
 )
@@ -27,6 +28,13 @@ const (
 	proxyUser          = "front-proxy-client"
 	serviceRange       = "10.96.0.0/16"
 	apiServerServiceIP = "10.96.0.1"
+)
+
+const (
+	nodeGracePeriod = 10 * time.Minute
+	// nodeLeaseDuration has KWOK renew each lease once a minute. Kubelets do so every 10 seconds, which for
+	// thousands of nodes would keep this machine from anything else.
+	nodeLeaseDuration = 4 * time.Minute
 )
 
 // users are the clients with a certificate, by the name of its files. KWOK may do everything, as the admin
@@ -108,6 +116,9 @@ func (c *Cluster) controllerManager(port int) component {
 		"--service-account-private-key-file="+c.pki().keyFile("service-account"),
 		"--root-ca-file="+c.pki().certFile("ca"),
 		"--use-service-account-credentials",
+		// All of Kubernetes shares this machine, so that heartbeats can be late. A pod whose node was taken for
+		// dead would stay unready: there is no kubelet to report it ready again.
+		"--node-monitor-grace-period="+nodeGracePeriod.String(),
 	)
 	if period := c.options.HPASyncPeriod; period > 0 {
 		flags = append(flags, "--horizontal-pod-autoscaler-sync-period="+period.String())
@@ -149,7 +160,7 @@ func (c *Cluster) kwok(port int) component {
 		"--server-address=" + address(port),
 		"--manage-all-nodes=false",
 		"--manage-nodes-with-annotation-selector=" + fakeAnnotation + "=" + fakeValue,
-		"--node-lease-duration-seconds=40",
+		"--node-lease-duration-seconds=" + strconv.Itoa(int(nodeLeaseDuration.Seconds())),
 	}}
 }
 

@@ -80,7 +80,7 @@ func TestProcessDiesWithItsParent(t *testing.T) {
 	if os.Getenv(variable) != "" {
 		p, err := StartProcess("sleep", os.DevNull, exec.Command("sleep", "1000"))
 		require.NoError(t, err)
-		fmt.Println("child:", p.PID())
+		fmt.Fprintln(os.Stdout, "child:", p.PID())
 		<-p.Done()
 		return
 	}

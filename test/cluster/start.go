@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 
 const (
 	// readyTimeout of one component; an idle laptop needs a few seconds for all of them.
-	readyTimeout = 90 * time.Second
+	readyTimeout = 3 * time.Minute
 	pollInterval = 50 * time.Millisecond
 	// requestTimeout of one readiness request: a server that is just starting may accept and not answer.
 	requestTimeout = 2 * time.Second
@@ -202,7 +203,7 @@ func (c *Cluster) await(ctx context.Context, blame component, what string, ready
 	case err == nil:
 		return nil
 	case wait.Interrupted(err):
-		return fmt.Errorf("wait for %s: %w; last answer: %v%s", what, err, last, blame.process.logTail())
+		return fmt.Errorf("wait for %s: %w%s", what, errors.Join(err, last), blame.process.logTail())
 	default:
 		return fmt.Errorf("wait for %s: %w", what, err)
 	}

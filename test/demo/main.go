@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,7 +21,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/cli"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
@@ -33,7 +34,7 @@ import (
 const (
 	sample        = "config/samples/medium-sharded.yaml"
 	hpaSyncPeriod = time.Second
-	stepTimeout   = 90 * time.Second
+	stepTimeout   = 3 * time.Minute
 )
 
 // steps are the numbers of nodes, and the replicas of each shard that 15 nodes per monitor, 3 shards and at most
@@ -120,7 +121,7 @@ func applySample(ctx context.Context, config *rest.Config) (*v1alpha1.KSMScale, 
 		return nil, fmt.Errorf("read %s: %w", sample, err)
 	}
 	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-		ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: ptr.To[int32](0)},
+		ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0))},
 	}}
 	c, err := client.New(config, client.Options{})
 	if err != nil {
@@ -163,12 +164,9 @@ func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksm
 
 // slashed is 2/1/1 for the replicas of three shards.
 func slashed(replicas []int32) string {
-	var text string
+	texts := make([]string, len(replicas))
 	for i, n := range replicas {
-		if i > 0 {
-			text += "/"
-		}
-		text += fmt.Sprint(n)
+		texts[i] = strconv.Itoa(int(n))
 	}
-	return text
+	return strings.Join(texts, "/")
 }

@@ -36,7 +36,7 @@ const (
 
 const (
 	pollInterval = 100 * time.Millisecond
-	waitTimeout  = 2 * time.Minute
+	waitTimeout  = 5 * time.Minute
 	stopTimeout  = 15 * time.Second
 )
 
@@ -227,7 +227,7 @@ func await(ctx context.Context, what string, ready func(context.Context) error) 
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for %s: %w; last: %v", what, err, last)
+		return fmt.Errorf("wait for %s: %w", what, errors.Join(err, last))
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestClusterDiesWithItsParent(t *testing.T) {
 	if dir := os.Getenv(variable); dir != "" {
 		_, err := cluster.Start(t.Context(), cluster.Options{Dir: dir})
 		require.NoError(t, err)
-		fmt.Println("ready")
+		fmt.Fprintln(os.Stdout, "ready")
 		<-t.Context().Done()
 		return
 	}

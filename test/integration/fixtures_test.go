@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -20,7 +19,7 @@ import (
 
 const (
 	// eventually is how long anything that must come may take, on a slow machine that does other things too.
-	eventually = 2 * time.Minute
+	eventually = 5 * time.Minute
 	poll       = 200 * time.Millisecond
 )
 
@@ -29,7 +28,7 @@ const (
 func newKSMScale(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
 	name := "test-" + rand.String(5)
 	fast := &v1alpha1.ScalingRules{
-		StabilizationWindowSeconds: ptr.To[int32](0),
+		StabilizationWindowSeconds: new(int32(0)),
 		Policies:                   []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 1000, PeriodSeconds: 1}},
 	}
 	ksmScale := &v1alpha1.KSMScale{

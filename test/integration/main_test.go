@@ -16,7 +16,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -69,7 +68,7 @@ func start(ctx context.Context) error {
 	var err error
 	shared.cluster, err = cluster.Start(ctx, cluster.Options{
 		HPASyncPeriod:             time.Second,
-		HPADownscaleStabilization: ptr.To(time.Duration(0)),
+		HPADownscaleStabilization: new(time.Duration(0)),
 		Progress:                  os.Stderr,
 	})
 	if err != nil {

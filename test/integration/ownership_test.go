@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -37,7 +36,7 @@ func TestHandScalingIsCorrectedByTheAutoscaler(t *testing.T) {
 	deployment := shardObject(ksmScale, 1, &appsv1.Deployment{})
 	require.NoError(t, get(t, deployment))
 	scaled := deployment.DeepCopy()
-	scaled.Spec.Replicas = ptr.To[int32](5)
+	scaled.Spec.Replicas = new(int32(5))
 	require.NoError(t, shared.client.Patch(t.Context(), scaled, client.MergeFrom(deployment)))
 	awaitReplicas(t, ksmScale, 2, 1, 1)
 
@@ -56,7 +55,7 @@ func TestHandEditsArePutBack(t *testing.T) {
 		func(s *corev1.Service) any { return s.Spec.Selector }, bare.Selector())
 	edit(t, shardObject(ksmScale, 0, &autoscalingv2.HorizontalPodAutoscaler{}), func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MaxReplicas = 7 },
 		func(h *autoscalingv2.HorizontalPodAutoscaler) any { return h.Spec.MaxReplicas }, int32(1<<31-1))
-	edit(t, shardObject(ksmScale, 0, &policyv1.PodDisruptionBudget{}), func(p *policyv1.PodDisruptionBudget) { p.Spec.MaxUnavailable = ptr.To(intstr.FromInt32(3)) },
+	edit(t, shardObject(ksmScale, 0, &policyv1.PodDisruptionBudget{}), func(p *policyv1.PodDisruptionBudget) { p.Spec.MaxUnavailable = new(intstr.FromInt32(3)) },
 		func(p *policyv1.PodDisruptionBudget) any { return p.Spec.MaxUnavailable.IntValue() }, 1)
 	edit(t, shardObject(ksmScale, 0, &appsv1.Deployment{}), func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = "other" },
 		func(d *appsv1.Deployment) any { return d.Spec.Template.Spec.Containers[0].Image }, ksmScale.Spec.MonitorImage)

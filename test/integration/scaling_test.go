@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -93,7 +92,7 @@ func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autosc
 	deployment := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ksmScale.Spec.Namespace, Name: "tolerant"},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To[int32](13),
+			Replicas: new(int32(13)),
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
@@ -113,7 +112,7 @@ func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autosc
 						Name:     v1alpha1.MetricDesiredReplicas,
 						Selector: &metav1.LabelSelector{MatchLabels: shardOf(ksmScale, 0).MetricLabels()},
 					},
-					Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: ptr.To(resource.MustParse("1"))},
+					Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: new(resource.MustParse("1"))},
 				},
 			}},
 		},

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -80,7 +79,7 @@ func TestForeignAPIService(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: ours.Name},
 		Spec: apiregistrationv1.APIServiceSpec{
 			Group: ours.Spec.Group, Version: ours.Spec.Version, GroupPriorityMinimum: 100, VersionPriority: 100,
-			Service:               &apiregistrationv1.ServiceReference{Namespace: "keda", Name: "keda-operator-metrics-apiserver", Port: ptr.To[int32](443)},
+			Service:               &apiregistrationv1.ServiceReference{Namespace: "keda", Name: "keda-operator-metrics-apiserver", Port: new(int32(443))},
 			InsecureSkipTLSVerify: true,
 		},
 	}

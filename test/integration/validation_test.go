@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -137,7 +136,7 @@ func TestChangesThatWouldMoveObjectsAreRefused(t *testing.T) {
 	changed := ksmScale.DeepCopy()
 	changed.Spec.Sharding.MaxReplicasPerShard = 4
 	changed.Spec.NodesPerMonitor = 20
-	changed.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, TolerationSeconds: ptr.To[int64](1), Effect: corev1.TaintEffectNoExecute}}}
+	changed.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, TolerationSeconds: new(int64(1)), Effect: corev1.TaintEffectNoExecute}}}
 	require.NoError(t, shared.client.Patch(t.Context(), changed, client.MergeFrom(ksmScale)), "anything else can be changed")
 }
 
