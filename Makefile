@@ -51,7 +51,7 @@ unit: ## Run the unit tests: no binaries, no cluster.
 
 .PHONY: integration
 integration: build kube ## Run the integration tests on a real local control plane.
-	go test -count=1 -timeout 40m ./test/integration/...
+	go test -count=1 -timeout 60m ./test/integration/...
 
 .PHONY: race
 race: ## Run the unit tests under the race detector, which needs a C compiler.

@@ -23,10 +23,9 @@ const (
 	parallelRequests = 32
 )
 
-// SetNodes makes the number of fake nodes exactly n: it returns once the nodes exist or are gone, and KWOK
-// makes new ones Ready within seconds. They are called fake-node-00000 and so on, and the highest numbers go
-// first. Nodes go the way a cluster autoscaler removes them: cordoned, emptied, deleted, so that no pod is
-// left behind on a node that is gone. On an error some of the work is done; calling it again does the rest.
+// SetNodes makes the number of fake nodes exactly n: it returns once the nodes exist or are gone with their pods,
+// and KWOK makes new ones Ready within seconds. They are called fake-node-00000 and so on, and the highest numbers
+// go first. On an error some of the work is done; calling it again does the rest.
 func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 	if n < 0 {
 		return fmt.Errorf("number of nodes %d is negative", n)
@@ -103,24 +102,13 @@ func fakeNode(number int) *corev1.Node {
 	}
 }
 
-// removeNodes empties the nodes a second time after they are gone, for pods that the scheduler bound or a
-// DaemonSet created while they were being emptied.
+// removeNodes takes the nodes away before their pods, so that the scheduler puts none there again. One that it is
+// putting there at that moment is left to the garbage collector of pods.
 func removeNodes(ctx context.Context, client typedcorev1.CoreV1Interface, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
 	err := inParallel(ctx, names, func(ctx context.Context, name string) error {
-		_, err := client.Nodes().Patch(ctx, name, types.MergePatchType,
-			[]byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
-		return ctrlclient.IgnoreNotFound(err)
-	})
-	if err != nil {
-		return fmt.Errorf("cordon nodes: %w", err)
-	}
-	if err := deletePods(ctx, client, names); err != nil {
-		return err
-	}
-	err = inParallel(ctx, names, func(ctx context.Context, name string) error {
 		return ctrlclient.IgnoreNotFound(client.Nodes().Delete(ctx, name, metav1.DeleteOptions{}))
 	})
 	if err != nil {

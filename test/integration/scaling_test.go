@@ -145,6 +145,4 @@ func TestJumpTo3000Nodes(t *testing.T) {
 	setNodes(t, 3000)
 	awaitReplicas(t, ksmScale, 67, 67, 66)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
-	setNodes(t, 45)
-	awaitReplicas(t, ksmScale, 1, 1, 1)
 }
