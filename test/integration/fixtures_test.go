@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -118,6 +119,18 @@ func awaitEvent(t *testing.T, ksmScale *v1alpha1.KSMScale, eventType, reason str
 		}
 		require.Contains(c, reasons, eventType+" "+reason)
 	}, eventually, poll)
+}
+
+// update changes an object that others change too.
+func update[T client.Object](t *testing.T, object T, change func(T)) {
+	t.Helper()
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := get(t, object); err != nil {
+			return err
+		}
+		change(object)
+		return shared.client.Update(t.Context(), object)
+	}))
 }
 
 // get reads an object again.

@@ -86,12 +86,13 @@ func shardsOfOne(t *testing.T) []int32 {
 // edit changes an object as kubectl edit does, and waits until what was changed is as it was.
 func edit[T client.Object](t *testing.T, object T, change func(T), field func(T) any, was any) {
 	t.Helper()
-	require.NoError(t, get(t, object))
-	require.Equal(t, was, field(object), "before the edit")
-	version := object.GetResourceVersion()
-	change(object)
-	require.NotEqual(t, was, field(object))
-	require.NoError(t, shared.client.Update(t.Context(), object))
+	var version string
+	update(t, object, func(o T) {
+		require.Equal(t, was, field(o), "before the edit")
+		version = o.GetResourceVersion()
+		change(o)
+		require.NotEqual(t, was, field(o))
+	})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, object))
 		require.NotEqual(c, version, object.GetResourceVersion())
@@ -112,14 +113,13 @@ func TestOthersLabelsAndAnnotationsAreLeftAlone(t *testing.T) {
 		shardObject(ksmScale, 0, &policyv1.PodDisruptionBudget{}),
 	}
 	for _, object := range objects {
-		require.NoError(t, get(t, object))
-		object.SetLabels(with(object.GetLabels(), "team", "a"))
-		object.SetAnnotations(with(object.GetAnnotations(), "team", "a"))
-		require.NoError(t, shared.client.Update(t.Context(), object))
+		update(t, object, func(o client.Object) {
+			o.SetLabels(with(o.GetLabels(), "team", "a"))
+			o.SetAnnotations(with(o.GetAnnotations(), "team", "a"))
+		})
 	}
 	// A change that the controller has to act on shows that it has looked at all of them since.
-	ksmScale.Spec.NodesPerMonitor = 16
-	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = 16 })
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, ksmScale))
 		require.Equal(c, ksmScale.Generation, ksmScale.Status.ObservedGeneration)
@@ -182,9 +182,7 @@ func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
 	notOurs.Spec.ClusterIP, notOurs.Spec.ClusterIPs = "", nil
 	require.NoError(t, shared.client.Create(t.Context(), notOurs))
 
-	require.NoError(t, get(t, ksmScale))
-	ksmScale.Spec.Template = nil
-	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Template = nil })
 	for _, object := range []client.Object{secrets, stray} {
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			require.True(c, apierrors.IsNotFound(get(t, object)), "%T %s is still there", object, object.GetName())

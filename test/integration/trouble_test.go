@@ -118,9 +118,7 @@ func TestPodsThatFitNowhere(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionFalse, v1alpha1.ReasonShardsNotReady)
 	assert.Equal(t, v1alpha1.PhaseIncomplete, ksmScale.Status.Phase)
 
-	require.NoError(t, get(t, ksmScale))
-	ksmScale.Spec.Template = nil
-	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Template = nil })
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 	assert.Equal(t, v1alpha1.PhaseReady, ksmScale.Status.Phase)
 }
@@ -133,10 +131,11 @@ func TestImageThatDoesNotExist(t *testing.T) {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
 	require.NoError(t, shared.client.Create(t.Context(), node))
 	t.Cleanup(func() { remove(t, node) })
+	created := node.DeepCopy()
 	node.Status.Capacity = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100"), corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("8Gi")}
 	node.Status.Allocatable = node.Status.Capacity
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
-	require.NoError(t, shared.client.Status().Update(t.Context(), node))
+	require.NoError(t, shared.client.Status().Patch(t.Context(), node, client.MergeFrom(created)))
 
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.Template = &v1alpha1.PodTemplate{
@@ -147,9 +146,7 @@ func TestImageThatDoesNotExist(t *testing.T) {
 	awaitPulled(t, ksmScale, missing)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
 
-	require.NoError(t, get(t, ksmScale))
-	ksmScale.Spec.MonitorImage = missing
-	require.NoError(t, shared.client.Update(t.Context(), ksmScale))
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.MonitorImage = missing })
 	awaitPulled(t, ksmScale, missing)
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionFalse, "ImagePullBackOff")
 	assert.Contains(t, condition.Message, missing)
