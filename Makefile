@@ -86,13 +86,13 @@ verify: lint ## Check that linters are content, and that what is generated and f
 ##@ Local Kubernetes
 
 .PHONY: kube
-kube: bin/kube bin/kubectl ## Build the local Kubernetes, once (about 7 minutes on 2 cores).
+kube: bin/kube bin/kubectl ## Build the local Kubernetes, once (from 7 minutes on 2 cores).
 
 VERSION_PACKAGES := k8s.io/component-base/version k8s.io/client-go/pkg/version
 KUBE_LDFLAGS := -s -w $(foreach p,$(VERSION_PACKAGES),-X $(p).gitVersion=$(KUBERNETES_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=37)
 
 bin/kube: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard test/cluster/binaries/kube/*.go)
-	@echo "Building Kubernetes $(KUBERNETES_VERSION), etcd and KWOK into $@; from nothing this takes about 7 minutes on 2 cores ..."
+	@echo "Building Kubernetes $(KUBERNETES_VERSION), etcd and KWOK into $@; from nothing this takes 7 minutes on 2 fast cores, and much longer on slow ones ..."
 	@mkdir -p bin
 	cd test/cluster/binaries && go build -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./kube
 
