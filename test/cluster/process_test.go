@@ -52,7 +52,10 @@ func TestProcessEnds(t *testing.T) {
 	})
 	t.Run("deaf to SIGTERM", func(t *testing.T) {
 		p := startShell(t, "trap '' TERM; echo deaf; exec sleep 1000")
-		require.Eventually(t, func() bool { return strings.Contains(p.logTail(), "deaf") }, waitLimit, pollInterval)
+		require.Eventually(t, func() bool {
+			log, err := os.ReadFile(p.logFile)
+			return err == nil && string(log) == "deaf\n"
+		}, waitLimit, pollInterval)
 		ctx, cancel := context.WithTimeout(t.Context(), pollInterval)
 		defer cancel()
 		require.ErrorIs(t, p.Terminate(ctx), context.DeadlineExceeded)
