@@ -72,11 +72,8 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ksmScaleOf), builder.WithPredicates(podChanged())).
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrentReconciles,
-			ReconciliationTimeout:   reconcileTimeout,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryMin, retryMax),
-		}).
+		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }
 
@@ -99,7 +96,16 @@ func (r *APIServiceReconciler) AddToManager(manager ctrl.Manager) error {
 		Named("apiservice").
 		For(&apiregistrationv1.APIService{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always), builder.WithPredicates(isCertificate)).
+		WithOptions(controllerOptions(1)).
 		Complete(r)
+}
+
+func controllerOptions(concurrent int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: concurrent,
+		ReconciliationTimeout:   reconcileTimeout,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryMin, retryMax),
+	}
 }
 
 // nodeChanges has an event when the number of nodes has changed since the last was taken out.

@@ -54,6 +54,8 @@ type APIServiceReconciler struct {
 	APIReader client.Reader
 	// Adapter is where the adapter is served.
 	Adapter ServiceReference
+	// Registration is told how it goes.
+	Registration *Registration
 	// Certificate is the Secret with the certificate that the adapter serves, and its authority's.
 	Certificate client.ObjectKey
 }
@@ -61,26 +63,34 @@ type APIServiceReconciler struct {
 // Reconcile makes the APIService as it is wanted, and leaves one that is not ours alone. It does nothing until
 // there is a certificate.
 func (r *APIServiceReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	err := r.register(ctx)
+	r.Registration.set(err)
+	return ctrl.Result{}, err
+}
+
+func (r *APIServiceReconciler) register(ctx context.Context) error {
 	var certificate corev1.Secret
 	if err := r.Client.Get(ctx, r.Certificate, &certificate); err != nil {
-		return ctrl.Result{}, fmt.Errorf("get the Secret of the adapter's certificate: %w", err)
+		return fmt.Errorf("get the Secret of the adapter's certificate: %w", err)
 	}
 	authority := certificate.Data[caCertificateKey]
 	if len(authority) == 0 {
 		log.FromContext(ctx).V(1).Info("The adapter has no certificate yet")
-		return ctrl.Result{}, nil
+		return nil
 	}
 
+	// A cache of just this object may never see what was written, if it is deleted at once, so that a read of our
+	// own write would wait in vain. This is read so rarely that a request costs little.
 	var live apiregistrationv1.APIService
-	err := r.Client.Get(ctx, client.ObjectKey{Name: APIServiceName}, &live)
+	err := r.APIReader.Get(ctx, client.ObjectKey{Name: APIServiceName}, &live)
 	exists := err == nil
 	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, fmt.Errorf("get APIService %s: %w", APIServiceName, err)
+		return fmt.Errorf("get APIService %s: %w", APIServiceName, err)
 	}
 	if exists && !r.Adapter.serves(&live) {
-		return ctrl.Result{}, nil
+		return nil
 	}
-	return ctrl.Result{}, r.apply(ctx, authority, &live, exists)
+	return r.apply(ctx, authority, &live, exists)
 }
 
 func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live *apiregistrationv1.APIService, exists bool) error {
@@ -89,7 +99,7 @@ func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live
 		return fmt.Errorf("get ClusterRole %s: %w", AdapterClusterRole, err)
 	}
 	wanted := apiService(r.Adapter, authority, &role)
-	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
+	options := []client.ApplyOption{client.FieldOwner(FieldOwner), client.DisableReadYourWritesConsistency}
 	if exists {
 		owned, err := apiregistrationv1ac.ExtractAPIService(live, FieldOwner)
 		if err != nil {

@@ -79,8 +79,10 @@ func apply[Object client.Object, Configuration configuration](
 		// The cache has only objects with our label. This costs a request for each object that is created.
 		err = a.APIReader.Get(ctx, key, live)
 	}
+	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
 	switch {
 	case apierrors.IsNotFound(err):
+		// Without force, one that someone else creates at this moment is a conflict, and not taken over.
 	case err != nil:
 		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
 	case !metav1.IsControlledBy(live, a.owner):
@@ -93,8 +95,9 @@ func apply[Object client.Object, Configuration configuration](
 		if equality.Semantic.DeepEqual(owned, wanted) {
 			return nil
 		}
+		options = append(options, client.ForceOwnership)
 	}
-	if err := a.Client.Apply(ctx, wanted, client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
+	if err := a.Client.Apply(ctx, wanted, options...); err != nil {
 		return fmt.Errorf("apply %s %s: %w", kind, key.Name, err)
 	}
 	return nil

@@ -1,10 +1,13 @@
 package controller
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
@@ -15,7 +18,7 @@ import (
 // to someone else, the adapter not available, or a HorizontalPodAutoscaler that cannot act.
 func autoscaling(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
-	if is.Reason, is.Message = unregistered(in.observed.apiService, in.adapter); is.Reason != "" {
+	if is.Reason, is.Message = unregistered(in.observed.apiService, in.adapter, in.registrationErr); is.Reason != "" {
 		return is
 	}
 	if is.Reason, is.Message = stuckAutoscaler(in.observed.autoscalers); is.Reason != "" {
@@ -35,8 +38,12 @@ func autoscaling(in conditionInput) metav1.Condition {
 	return is
 }
 
-func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceReference) (reason, message string) {
+func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceReference, err error) (reason, message string) {
 	switch {
+	case apiService == nil && apierrors.IsForbidden(err):
+		return v1alpha1.ReasonForbidden, "External metrics cannot be registered: " + err.Error()
+	case apiService == nil && err != nil:
+		return v1alpha1.ReasonRegistrationFailed, "External metrics cannot be registered: " + err.Error()
 	case apiService == nil:
 		return v1alpha1.ReasonStarting, fmt.Sprintf("APIService %s does not exist yet", APIServiceName)
 	case !adapter.serves(apiService):
@@ -46,7 +53,7 @@ func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceRefer
 	}
 	for _, condition := range apiService.Status.Conditions {
 		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-			return condition.Reason, fmt.Sprintf("APIService %s is not available, so that replicas stay as they are: %s", APIServiceName, condition.Message)
+			return cmp.Or(condition.Reason, v1alpha1.ReasonStarting), fmt.Sprintf("APIService %s is not available, so that replicas stay as they are: %s", APIServiceName, errors.Join(errors.New(condition.Message), err))
 		}
 	}
 	return "", ""
@@ -64,11 +71,19 @@ func stuckAutoscaler(autoscalers []autoscalingv2.HorizontalPodAutoscaler) (reaso
 		for _, condition := range autoscaler.Status.Conditions {
 			needed := condition.Type == autoscalingv2.AbleToScale || condition.Type == autoscalingv2.ScalingActive
 			if needed && condition.Status == corev1.ConditionFalse {
-				return condition.Reason, fmt.Sprintf("HorizontalPodAutoscaler %s: %s", autoscaler.Name, condition.Message)
+				return condition.Reason, fmt.Sprintf("HorizontalPodAutoscaler %s: %s%s", autoscaler.Name, condition.Message, wayOut(condition.Reason, autoscaler))
 			}
 		}
 	}
 	return "", ""
+}
+
+// wayOut says how to go on after a Deployment was scaled to 0 by hand, which switches its autoscaler off.
+func wayOut(reason string, autoscaler *autoscalingv2.HorizontalPodAutoscaler) string {
+	if reason != "ScalingDisabled" {
+		return ""
+	}
+	return fmt.Sprintf("; kubectl -n %s scale deployment %s --replicas=1 switches it on again", autoscaler.Namespace, autoscaler.Spec.ScaleTargetRef.Name)
 }
 
 func starting(in conditionInput) bool {

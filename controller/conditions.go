@@ -26,6 +26,8 @@ type conditionInput struct {
 	// status is complete but for its conditions.
 	status   v1alpha1.KSMScaleStatus
 	applyErr error
+	// registrationErr is why external metrics cannot be registered, if so.
+	registrationErr error
 	// adapter is where external metrics should be registered to be served.
 	adapter ServiceReference
 	now     metav1.Time
@@ -34,26 +36,37 @@ type conditionInput struct {
 // conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from them.
 // Transition times of conditions whose status stays are kept.
 func conditions(in conditionInput) []metav1.Condition {
-	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
-	parts := []metav1.Condition{progressing(in), schedulable(in), covered(in), autoscaling(in)}
+	// The causes come before what they cause: a pod without a node has its Deployment miss its deadline, and leaves
+	// its shard uncovered.
+	parts := []metav1.Condition{schedulable(in), progressing(in), covered(in), autoscaling(in)}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
 	for _, condition := range append(parts, ready(in, parts)) {
 		condition.ObservedGeneration = in.ksmScale.Generation
 		condition.LastTransitionTime = in.now
-		if len(condition.Message) > maxConditionMessage {
-			condition.Message = condition.Message[:maxConditionMessage-3] + "..."
-		}
+		condition.Message = shortened(condition.Message, maxConditionMessage)
 		meta.SetStatusCondition(&all, condition)
 	}
 	return all
 }
 
-// ready is derived from the other conditions: the first that is not True gives its status, reason and message.
+// shortened is a text of at most that many bytes, cut between characters: the API server would replace half a one.
+func shortened(text string, length int) string {
+	if len(text) <= length {
+		return text
+	}
+	const cut = "..."
+	return strings.ToValidUTF8(text[:length-len(cut)], "") + cut
+}
+
+// ready is derived from the other conditions: the first that is not True gives its status, reason and message; if
+// all are, work under way does.
 func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	for _, part := range parts {
 		if part.Status != metav1.ConditionTrue {
 			return metav1.Condition{Type: v1alpha1.ConditionReady, Status: part.Status, Reason: part.Reason, Message: part.Message}
 		}
+	}
+	for _, part := range parts {
 		if part.Type == v1alpha1.ConditionProgressing && part.Reason != v1alpha1.ReasonComplete {
 			return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: part.Reason, Message: part.Message}
 		}

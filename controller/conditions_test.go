@@ -35,12 +35,15 @@ type world struct {
 	nodes    int
 	observed observed
 	applyErr error
+	// registrationErr is why external metrics cannot be registered.
+	registrationErr error
 }
 
 func (w world) status() v1alpha1.KSMScaleStatus {
 	cluster := scaling.Cluster{Nodes: w.nodes}
 	planned := plans.Planned{KSMScale: w.ksmScale, Cluster: cluster, AsOf: testTime, Plan: scaling.New(w.ksmScale, cluster)}
-	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime)}
+	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
+	r.Registration.set(w.registrationErr)
 	return r.status(w.ksmScale, planned, w.observed, w.applyErr)
 }
 
@@ -50,7 +53,8 @@ func newWorld(overrides ...func(*world)) world {
 	for id := range int32(3) {
 		w.observed.pods = append(w.observed.pods, pod(id, "a"))
 		w.observed.deployments = append(w.observed.deployments, appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name()}, Status: appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1},
+			ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name(), Generation: 5},
+			Status:     appsv1.DeploymentStatus{ObservedGeneration: 5, Replicas: 1, UpdatedReplicas: 1},
 		})
 		w.observed.autoscalers = append(w.observed.autoscalers, acting(id))
 	}
@@ -91,6 +95,28 @@ func waiting(reason string) func(*corev1.Pod) {
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
 			Name: "kube-state-metrics", Image: testImage,
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "said the kubelet"}},
+		}}
+	}
+}
+
+// failing is a container that has ended before, and runs at the moment.
+func failing(restarts int32) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		notReady(p)
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "kube-state-metrics", Image: testImage, RestartCount: restarts,
+			State:                corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error"}},
+		}}
+	}
+}
+
+// backingOff is the same container between two attempts.
+func backingOff(restarts int32) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		failing(restarts)(p)
+		p.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
+			Reason: "CrashLoopBackOff", Message: fmt.Sprintf("back-off %ds", 10*restarts),
 		}}
 	}
 }
@@ -144,20 +170,35 @@ func TestConditions(t *testing.T) {
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
 		{name: "rolling out", override: func(w *world) { w.observed.deployments[1].Status.Replicas = 2 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+		{name: "a new image that its Deployment has not acted on yet", override: func(w *world) { w.observed.deployments[1].Generation = 6 },
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+		{name: "one of two pods is not ready", override: func(w *world) {
+			w.ksmScale.Spec.Sharding.MinReplicasPerShard = 2
+			for id := range int32(3) {
+				w.observed.pods = append(w.observed.pods, pod(id, "b", notReady))
+			}
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 pods of the 6 wanted are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseReady},
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.pods[2] = pod(2, "a", notReady) },
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
 			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(testTime)) })
-		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 0", ready: "False Scaling", phase: v1alpha1.PhaseIncomplete},
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 0", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod of another partition covers nothing", override: func(w *world) {
 			w.observed.pods[0] = pod(0, "a", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelTotalShards] = "5" })
-		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", ready: "False Scaling", phase: v1alpha1.PhaseIncomplete},
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "no node for a pod", override: func(w *world) { w.observed.pods[1] = pod(1, "a", unschedulable) },
 			condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "1 pod waits for a node; the scheduler says of ksm-main-shard-1-of-3-a: 0/3 nodes are available", phase: v1alpha1.PhaseIncomplete},
+		{name: "no node for a pod until its Deployment misses its deadline", override: func(w *world) {
+			w.observed.pods = append(w.observed.pods, pod(1, "b", unschedulable))
+			w.observed.deployments[1].Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "has timed out"}}
+		}, condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "0/3 nodes are available", phase: v1alpha1.PhaseScaling},
 		{name: "an image that cannot be pulled", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ImagePullBackOff"))) },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: "said the kubelet", phase: v1alpha1.PhaseScaling},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: testImage + ": it cannot be pulled", phase: v1alpha1.PhaseScaling},
 		{name: "an image that is being tried again", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ErrImagePull"))) },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", phase: v1alpha1.PhaseScaling},
+		{name: "a container that cannot be configured", override: func(w *world) {
+			w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("CreateContainerConfigError")))
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "CreateContainerConfigError", message: "said the kubelet", phase: v1alpha1.PhaseScaling},
 		{name: "a container that is only just being made", override: func(w *world) { w.observed.pods[0] = pod(0, "a", waiting("ContainerCreating")) },
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "pods that may not be created", override: func(w *world) {
@@ -167,6 +208,12 @@ func TestConditions(t *testing.T) {
 			w.applyErr = refused(apierrors.NewNotFound(corev1.Resource("namespaces"), "monitoring"))
 		},
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceNotFound", message: `spec.namespace "monitoring" does not exist: create it`, phase: v1alpha1.PhaseReady},
+		{name: "a namespace that is being deleted", override: func(w *world) {
+			terminating := apierrors.NewForbidden(services, "a", errors.New("no"))
+			terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+			w.applyErr = refused(terminating)
+		},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceTerminating", message: `spec.namespace "monitoring" is being deleted`, phase: v1alpha1.PhaseReady},
 		{name: "no rights", override: func(w *world) { w.applyErr = refused(apierrors.NewForbidden(services, "a", errors.New("no"))) },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", message: "services", phase: v1alpha1.PhaseReady},
 		{name: "someone else's object", override: func(w *world) { w.applyErr = refused(notOwnedError{kind: "Service", name: "monitoring/a"}) },
@@ -175,6 +222,14 @@ func TestConditions(t *testing.T) {
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ApplyFailed", message: "nonsense", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are not registered", override: func(w *world) { w.observed.apiService = nil },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Starting", phase: v1alpha1.PhaseReady},
+		{name: "external metrics may not be registered", override: func(w *world) {
+			w.observed.apiService, w.registrationErr = nil, refused(apierrors.NewForbidden(services, "a", errors.New("no")))
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Forbidden", message: "cannot be registered", phase: v1alpha1.PhaseReady},
+		{name: "external metrics cannot be registered", override: func(w *world) {
+			w.observed.apiService, w.registrationErr = nil, errors.New("no such role")
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "no such role", phase: v1alpha1.PhaseReady},
+		{name: "the registration is there, if it cannot be looked after at the moment", override: func(w *world) { w.registrationErr = errors.New("timeout") },
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "FollowingNodes", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are someone else's", override: func(w *world) { w.observed.apiService = registered("keda", "metrics", apiregistrationv1.ConditionTrue) },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "Service keda/metrics", phase: v1alpha1.PhaseReady},
 		{name: "the adapter is down", override: func(w *world) {
@@ -183,6 +238,10 @@ func TestConditions(t *testing.T) {
 		{name: "a HorizontalPodAutoscaler cannot act", override: func(w *world) {
 			w.observed.autoscalers[1].Status.Conditions[0] = autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "FailedGetExternalMetric", Message: "no metrics"}
 		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "FailedGetExternalMetric", message: "HorizontalPodAutoscaler ksm-main-shard-1-of-3: no metrics", phase: v1alpha1.PhaseReady},
+		{name: "a Deployment was scaled to 0 by hand", override: func(w *world) {
+			w.observed.autoscalers[1].Namespace, w.observed.autoscalers[1].Spec.ScaleTargetRef.Name = "monitoring", shard(1).Name()
+			w.observed.autoscalers[1].Status.Conditions[0] = autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "ScalingDisabled", Message: "scaling is disabled"}
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ScalingDisabled", message: "kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1", phase: v1alpha1.PhaseReady},
 		{name: "a HorizontalPodAutoscaler has conditions that are well when False", override: func(w *world) {
 			w.observed.autoscalers[1].Status.Conditions = append(w.observed.autoscalers[1].Status.Conditions,
 				autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingLimited, Status: corev1.ConditionFalse, Reason: "DesiredWithinRange"},
@@ -213,6 +272,38 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// The kubelet tries again and again, and the status stays as it is meanwhile.
+func TestFailingContainersLeaveTheStatusAsItIs(t *testing.T) {
+	for _, test := range []struct {
+		name, reason string
+		phases       []func(*corev1.Pod)
+	}{
+		{"an image that cannot be pulled", "ImagePullBackOff", []func(*corev1.Pod){
+			waiting("ImagePullBackOff"), waiting("ErrImagePull"),
+			func(p *corev1.Pod) {
+				waiting("ErrImagePull")(p)
+				p.Status.ContainerStatuses[0].State.Waiting.Message = "said differently"
+			},
+		}},
+		{"a container that ends", "CrashLoopBackOff", []func(*corev1.Pod){backingOff(2), failing(3), backingOff(3), failing(4)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var first v1alpha1.KSMScaleStatus
+			for i, phase := range test.phases {
+				status := newWorld(func(w *world) { w.observed.pods[0] = pod(0, "a", phase) }).status()
+				if i == 0 {
+					first = status
+				}
+				assert.Equal(t, test.reason, meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady).Reason)
+				assert.Equal(t, first, status)
+			}
+		})
+	}
+	once := newWorld(func(w *world) { w.observed.pods[0] = pod(0, "a", failing(1)) }).status()
+	assert.Equal(t, v1alpha1.ReasonShardsNotReady, meta.FindStatusCondition(once.Conditions, v1alpha1.ConditionReady).Reason,
+		"the first restart may be the only one")
+}
+
 func TestTransitionTimesAreKept(t *testing.T) {
 	w := newWorld()
 	w.ksmScale.Status.Conditions = w.status().Conditions
@@ -231,6 +322,9 @@ func TestLongMessagesAreCut(t *testing.T) {
 	message := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionProgressing).Message
 	assert.Len(t, message, maxConditionMessage)
 	assert.True(t, strings.HasSuffix(message, "..."))
+
+	message = shortened(strings.Repeat("ü", 10), 10)
+	assert.Equal(t, "üüü...", message, "no character is cut in two")
 }
 
 func TestStatusCounts(t *testing.T) {

@@ -21,18 +21,14 @@ func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []meta
 	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
 		return
 	}
-	note := is.Message
-	if len(note) > maxEventNote {
-		note = note[:maxEventNote-3] + "..."
-	}
-	r.Recorder.Eventf(ksmScale, nil, eventType(was, is), is.Reason, eventAction, "%s", note)
+	r.Recorder.Eventf(ksmScale, nil, eventType(was, is), is.Reason, eventAction, "%s", shortened(is.Message, maxEventNote))
 }
 
 // eventType is Warning for what needs someone's attention: not for work under way, nor for shards that have only
 // just been created.
 func eventType(was, is *metav1.Condition) string {
 	switch is.Reason {
-	case v1alpha1.ReasonScaling, v1alpha1.ReasonRollingOut, v1alpha1.ReasonStarting:
+	case v1alpha1.ReasonScaling, v1alpha1.ReasonRollingOut, v1alpha1.ReasonPodsNotReady, v1alpha1.ReasonStarting:
 		return corev1.EventTypeNormal
 	case v1alpha1.ReasonShardsNotReady:
 		if was == nil {

@@ -23,6 +23,8 @@ var (
 // a deleted KSMScale leaves nothing behind.
 type collector struct {
 	ksmScales client.Reader
+	// synced tells whether the KSMScales have been read; until then there is nothing to say of them.
+	synced func() bool
 }
 
 var _ prometheus.Collector = collector{}
@@ -35,6 +37,9 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 
 // Collect is part of prometheus.Collector.
 func (c collector) Collect(metrics chan<- prometheus.Metric) {
+	if !c.synced() {
+		return
+	}
 	var list v1alpha1.KSMScaleList
 	if err := c.ksmScales.List(context.Background(), &list, client.UnsafeDisableDeepCopy); err != nil {
 		metrics <- prometheus.NewInvalidMetric(readyReplicas, err)

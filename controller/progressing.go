@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -27,6 +28,7 @@ func progressing(in conditionInput) metav1.Condition {
 		return is
 	}
 
+	ready := totalReady(in.status.ShardingStatus)
 	is.Status = metav1.ConditionTrue
 	switch {
 	case rollingOut(in.observed.deployments):
@@ -36,9 +38,14 @@ func progressing(in conditionInput) metav1.Condition {
 		is.Message = fmt.Sprintf("%d pods of the %d wanted", in.status.CurrentReplicas, in.status.DesiredReplicas)
 	case in.status.Phase == v1alpha1.PhaseScaling:
 		is.Reason, is.Message = v1alpha1.ReasonScaling, "The shards' pods are not yet divided as is wanted"
+	case unobserved(in.observed.deployments):
+		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "A Deployment has changed, and its pods are still those from before"
+	case ready < in.status.CurrentReplicas:
+		is.Reason = v1alpha1.ReasonPodsNotReady
+		is.Message = fmt.Sprintf("%d pods of the %d wanted are ready", ready, in.status.DesiredReplicas)
 	default:
 		is.Reason = v1alpha1.ReasonComplete
-		is.Message = fmt.Sprintf("%d pods, as many as are wanted", in.status.CurrentReplicas)
+		is.Message = fmt.Sprintf("%s ready, as many as are wanted", plural(int(ready), "pod", "pods"))
 	}
 	return is
 }
@@ -49,6 +56,9 @@ func applyFailure(err error, namespace string) (reason, message string) {
 	case apierrors.IsNotFound(err):
 		return v1alpha1.ReasonNamespaceNotFound,
 			fmt.Sprintf("spec.namespace %q does not exist: create it, or create a KSMScale for another namespace", namespace)
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return v1alpha1.ReasonNamespaceTerminating,
+			fmt.Sprintf("spec.namespace %q is being deleted: create it again once it is gone, or create a KSMScale for another namespace", namespace)
 	case apierrors.IsForbidden(err):
 		return v1alpha1.ReasonForbidden, err.Error()
 	case errors.As(err, &notOwned):
@@ -58,31 +68,41 @@ func applyFailure(err error, namespace string) (reason, message string) {
 	}
 }
 
-// startFailures has, under each reason for which a container waits in vain, the reason that the condition gives.
-// The kubelet alternates between trying and backing off; that is one reason here, so that the status does not
-// alternate with it.
-var startFailures = map[string]string{
-	"ErrImagePull":               "ImagePullBackOff",
-	"ImagePullBackOff":           "ImagePullBackOff",
-	"ErrImageNeverPull":          "ErrImageNeverPull",
-	"InvalidImageName":           "InvalidImageName",
-	"CrashLoopBackOff":           "CrashLoopBackOff",
-	"RunContainerError":          "RunContainerError",
-	"CreateContainerError":       "CreateContainerError",
-	"CreateContainerConfigError": "CreateContainerConfigError",
-}
+const (
+	reasonImagePullBackOff = "ImagePullBackOff"
+	reasonCrashLoopBackOff = "CrashLoopBackOff"
+)
 
 func stuckContainer(pods []corev1.Pod) (reason, message string) {
 	for _, pod := range byName(pods) {
+		if !isActive(pod) {
+			continue
+		}
 		for _, container := range pod.Status.ContainerStatuses {
-			if container.State.Waiting == nil || !isActive(pod) {
-				continue
-			}
-			if reason := startFailures[container.State.Waiting.Reason]; reason != "" {
-				return reason, fmt.Sprintf("Container %s of pod %s, image %s: %s",
-					container.Name, pod.Name, container.Image, container.State.Waiting.Message)
+			if reason, why := stuck(container); reason != "" {
+				return reason, fmt.Sprintf("Container %s of pod %s, image %s: %s", container.Name, pod.Name, container.Image, why)
 			}
 		}
+	}
+	return "", ""
+}
+
+// stuck tells why a container does not get to run. The kubelet alternates between trying and backing off, with
+// another message each time; that is one reason and message here, so that the status does not alternate with it.
+func stuck(container corev1.ContainerStatus) (reason, message string) {
+	waiting := ptr.Deref(container.State.Waiting, corev1.ContainerStateWaiting{})
+	ended := container.LastTerminationState.Terminated
+	// The first restart may be the only one.
+	restarting := !container.Ready && container.RestartCount > 1 && ended != nil
+	switch {
+	case waiting.Reason == "ErrImagePull" || waiting.Reason == reasonImagePullBackOff:
+		return reasonImagePullBackOff, "it cannot be pulled; kubectl describe pod says why"
+	case restarting:
+		return reasonCrashLoopBackOff, fmt.Sprintf("it ends again and again, last with exit code %d (%s)", ended.ExitCode, ended.Reason)
+	}
+	switch waiting.Reason {
+	case reasonCrashLoopBackOff, "ErrImageNeverPull", "InvalidImageName", "RunContainerError", "CreateContainerError", "CreateContainerConfigError":
+		return waiting.Reason, waiting.Message
 	}
 	return "", ""
 }
@@ -98,6 +118,17 @@ func stuckDeployment(deployments []appsv1.Deployment) (reason, message string) {
 		}
 	}
 	return "", ""
+}
+
+// unobserved tells whether a Deployment has changed since its controller looked at it last, so that its status is
+// still about what was before.
+func unobserved(deployments []appsv1.Deployment) bool {
+	for _, deployment := range deployments {
+		if deployment.Status.ObservedGeneration < deployment.Generation {
+			return true
+		}
+	}
+	return false
 }
 
 func rollingOut(deployments []appsv1.Deployment) bool {

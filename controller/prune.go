@@ -20,23 +20,27 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// prune deletes the objects that were made for a KSMScale and are no longer wanted.
-func (r *Reconciler) prune(ctx context.Context, ksmScale *v1alpha1.KSMScale, plan scaling.Plan) error {
+// pruneBindings deletes the bindings that were made for a KSMScale and are no longer wanted.
+func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
+	wanted := sets.New[string]()
+	for _, binding := range clusterRoleBindings(ksmScale) {
+		wanted.Insert(*binding.GetName())
+	}
+	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, wanted)
+}
+
+// pruneShards deletes the objects of shards that were made for a KSMScale and are no longer wanted.
+func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, plan scaling.Plan) error {
 	shards := sets.New[string]()
 	for _, shard := range plan.Shards {
 		shards.Insert(shard.Name())
-	}
-	bindings := sets.New[string]()
-	for _, binding := range clusterRoleBindings(ksmScale) {
-		bindings.Insert(*binding.GetName())
 	}
 	// HorizontalPodAutoscalers go first, so that none is left without what it scales.
 	return errors.Join(
 		r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, shards),
 		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, shards),
 		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, shards),
-		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, shards),
-		r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, bindings))
+		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, shards))
 }
 
 func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted sets.Set[string]) error {

@@ -35,6 +35,8 @@ type Reconciler struct {
 	Clock     clock.PassiveClock
 	// Adapter is where the adapter is served.
 	Adapter ServiceReference
+	// Registration is how its registration with the API server goes.
+	Registration *Registration
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -55,9 +57,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	applyErr := r.applyAll(ctx, ksmScale, planned.Plan)
+	// Rights are taken away whatever else fails; shards only once those that replace them are there.
+	applyErr := errors.Join(r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, planned.Plan))
 	if applyErr == nil {
-		applyErr = r.prune(ctx, ksmScale, planned.Plan)
+		applyErr = r.pruneShards(ctx, ksmScale, planned.Plan)
 	}
 	observed, err := r.observe(ctx, ksmScale)
 	if err != nil {

@@ -10,8 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -64,6 +68,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 	return &Reconciler{
 		Client: c, APIReader: c, Plans: plans, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
+		Registration: NewRegistration(),
 	}, recorder
 }
 
@@ -151,4 +156,54 @@ func TestReconcileOfWhatIsGone(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, func(string, string) error { return errors.New("not wanted") })
 	_, err := r.Reconcile(t.Context(), requestFor("gone"))
 	assert.NoError(t, err)
+}
+
+// Others may create an object between our look and our write.
+func TestCreatesTakeNothingOver(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	foreign := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: shard(0).Name()},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: v1alpha1.PortNameMetrics, Port: 8080, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(9999)}}},
+	}
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	require.NoError(t, live.Create(t.Context(), foreign))
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+		if _, ok := object.(*corev1.Service); ok {
+			return apierrors.NewNotFound(corev1.Resource("services"), key.Name)
+		}
+		return c.Get(ctx, key, object, options...)
+	}})
+	r.APIReader = r.Client
+
+	_, err := reconcileMain(t, r)
+	require.ErrorContains(t, err, "conflict")
+	require.NoError(t, live.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
+	assert.Empty(t, foreign.OwnerReferences)
+	assert.Equal(t, 9999, foreign.Spec.Ports[0].TargetPort.IntValue())
+}
+
+func TestRightsAreTakenAwayWhateverElseFails(t *testing.T) {
+	var refusal error
+	r, _ := newReconciler(t, planner{nodes: 60}, func(kind, _ string) error {
+		if kind == "Deployment" {
+			return refusal
+		}
+		return nil
+	})
+	binding := client.ObjectKey{Name: v1alpha1.ServiceAccountName("main") + ":secrets"}
+	withSecrets := readMain(t, r)
+	withSecrets.Spec.Template = &v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods,secrets"}}
+	require.NoError(t, r.Client.Update(t.Context(), withSecrets))
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	require.NoError(t, r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{}))
+
+	without := readMain(t, r)
+	without.Spec.Template = nil
+	require.NoError(t, r.Client.Update(t.Context(), without))
+	refusal = errors.New("refused")
+	_, err = reconcileMain(t, r)
+	require.ErrorIs(t, err, refusal)
+	assert.True(t, apierrors.IsNotFound(r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{})))
 }

@@ -40,15 +40,16 @@ func Run(ctx context.Context, options *Options) error {
 	if err := addCertificate(manager, options.adapter(), secret, options.CertificateDirectory); err != nil {
 		return err
 	}
-	if err := (&APIServiceReconciler{Adapter: options.adapter(), Certificate: secret}).AddToManager(manager); err != nil {
+	registration := NewRegistration()
+	if err := (&APIServiceReconciler{Adapter: options.adapter(), Registration: registration, Certificate: secret}).AddToManager(manager); err != nil {
 		return err
 	}
-	if err := (&Reconciler{Plans: source, Adapter: options.adapter()}).AddToManager(manager, counter); err != nil {
+	if err := (&Reconciler{Plans: source, Adapter: options.adapter(), Registration: registration}).AddToManager(manager, counter); err != nil {
 		return err
 	}
 	if err := errors.Join(
 		metrics.Registry.Register(plans.Collector{Source: source}),
-		metrics.Registry.Register(collector{manager.GetCache()}),
+		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
 			if !source.Synced() {

@@ -38,7 +38,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 	}
 	status.Conditions = conditions(conditionInput{
 		ksmScale: ksmScale, planned: planned, observed: observed, status: status,
-		applyErr: applyErr, adapter: r.Adapter, now: now(r.Clock),
+		applyErr: applyErr, registrationErr: r.Registration.Err(), adapter: r.Adapter, now: now(r.Clock),
 	})
 	return status
 }
@@ -95,6 +95,14 @@ func uncovered(sharding *v1alpha1.ShardingStatus) []string {
 		}
 	}
 	return shards
+}
+
+func totalReady(sharding *v1alpha1.ShardingStatus) int32 {
+	var ready int32
+	for _, replicas := range sharding.ShardDistribution {
+		ready += replicas.Ready
+	}
+	return ready
 }
 
 // saturated is a count as the 32-bit fields of the status can hold it.

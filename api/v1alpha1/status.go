@@ -105,9 +105,13 @@ const (
 	ReasonScaling = "Scaling"
 	// ReasonRollingOut is for Progressing: some Deployment replaces its pods.
 	ReasonRollingOut = "RollingOut"
+	// ReasonPodsNotReady is for Progressing: the pods are as many as are wanted, but not all of them are ready.
+	ReasonPodsNotReady = "PodsNotReady"
 	// ReasonNamespaceNotFound is for Progressing: spec.namespace does not exist.
 	ReasonNamespaceNotFound = "NamespaceNotFound"
-	// ReasonForbidden is for Progressing: the controller lacks a right.
+	// ReasonNamespaceTerminating is for Progressing: spec.namespace is being deleted.
+	ReasonNamespaceTerminating = "NamespaceTerminating"
+	// ReasonForbidden is for Progressing and Autoscaling: the controller lacks a right.
 	ReasonForbidden = "Forbidden"
 	// ReasonNotOwned is for Progressing: an object of a wanted name exists and belongs to someone else.
 	ReasonNotOwned = "NotOwned"
@@ -128,6 +132,8 @@ const (
 	ReasonFollowingNodes = "FollowingNodes"
 	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
 	ReasonStarting = "Starting"
+	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
+	ReasonRegistrationFailed = "RegistrationFailed"
 	// ReasonForeignAPIService is for Autoscaling: external metrics are served by another adapter.
 	ReasonForeignAPIService = "ForeignAPIService"
 	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less

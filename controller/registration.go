@@ -1,0 +1,48 @@
+package controller
+
+import (
+	"sync"
+
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+)
+
+// Registration is how the registration of external metrics with the API server goes. The reconciler of the
+// APIService tells it, and all KSMScales have it in their status. Create it with NewRegistration.
+type Registration struct {
+	mu      sync.Mutex
+	err     error
+	changes chan event.GenericEvent
+}
+
+// NewRegistration returns one that nothing has been told yet.
+func NewRegistration() *Registration {
+	return &Registration{changes: make(chan event.GenericEvent, 1)}
+}
+
+// Err is why external metrics cannot be registered, and nil if they are, or need not be.
+func (r *Registration) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func (r *Registration) set(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text(r.err) == text(err) {
+		return
+	}
+	r.err = err
+	select {
+	case r.changes <- event.GenericEvent{Object: &apiregistrationv1.APIService{}}:
+	default: // One that has not been taken out stands for this change as well.
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
