@@ -76,7 +76,12 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, local.Stop()) }()
+	defer func() {
+		if err != nil {
+			keepLogs(out, local)
+		}
+		err = errors.Join(err, local.Stop())
+	}()
 
 	installed, err := installation.Install(ctx, local)
 	if err != nil {
@@ -105,6 +110,19 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	}
 	fmt.Fprintf(out, "\n$ kubectl get ksmscales,horizontalpodautoscalers,deployments -n %s\n%s\n", ksmScale.Spec.Namespace, status)
 	return nil
+}
+
+// keepLogs saves the logs of all components from being deleted with the cluster.
+func keepLogs(out io.Writer, local *cluster.Cluster) {
+	directory, err := os.MkdirTemp("", "ksmscale-logs-")
+	if err == nil {
+		err = local.SaveLogs(directory)
+	}
+	if err != nil {
+		fmt.Fprintf(out, "The logs are lost: %v\n", err)
+		return
+	}
+	fmt.Fprintf(out, "The logs of all components are in %s\n", directory)
 }
 
 func applySample(ctx context.Context, config *rest.Config) (*v1alpha1.KSMScale, error) {
@@ -151,7 +169,7 @@ func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksm
 		if err := local.SetNodes(ctx, step.nodes); err != nil {
 			return err
 		}
-		replicas, err := walker.Await(ctx, ksmScale, step.expected, stepTimeout)
+		replicas, err := walker.Await(ctx, ksmScale, step.nodes, step.expected, stepTimeout)
 		agree := "yes"
 		if err != nil {
 			agree, errs = "NO", append(errs, err)

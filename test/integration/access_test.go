@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -36,20 +37,18 @@ func metricPath(namespace, metric, selector string) string {
 // getMetric asks the API server for a metric as its administrator.
 func getMetric(t *testing.T, namespace, metric, selector string) answer {
 	t.Helper()
-	return ask(t, shared.cluster.Config(), metricPath(namespace, metric, selector))
+	return ask(t.Context(), t, shared.cluster.Config(), metricPath(namespace, metric, selector))
 }
 
 // ask gets a path under the address of a client configuration.
-func ask(t *testing.T, config *rest.Config, path string) answer {
-	t.Helper()
+func ask(ctx context.Context, t require.TestingT, config *rest.Config, path string) answer {
 	httpClient, err := rest.HTTPClientFor(config)
 	require.NoError(t, err)
-	return askWith(t, httpClient, config.Host+path)
+	return askWith(ctx, t, httpClient, config.Host+path)
 }
 
-func askWith(t *testing.T, httpClient *http.Client, address string) answer {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+func askWith(ctx context.Context, t require.TestingT, httpClient *http.Client, address string) answer {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	require.NoError(t, err)
 	response, err := httpClient.Do(request)
 	require.NoError(t, err)
@@ -103,7 +102,7 @@ func TestSelectors(t *testing.T) {
 		})
 	}
 
-	discovery := ask(t, shared.cluster.Config(), "/apis/external.metrics.k8s.io/v1beta1")
+	discovery := ask(t.Context(), t, shared.cluster.Config(), "/apis/external.metrics.k8s.io/v1beta1")
 	assert.Contains(t, discovery.body, v1alpha1.MetricDesiredReplicas)
 	assert.Contains(t, discovery.body, v1alpha1.MetricNodes)
 }
@@ -125,14 +124,14 @@ func TestRequestsWithoutRights(t *testing.T) {
 	anonymous.BearerToken, bogus.BearerToken = "", "bogus"
 
 	path := metricPath(ksmScale.Spec.Namespace, v1alpha1.MetricDesiredReplicas, "")
-	assert.Equal(t, http.StatusForbidden, ask(t, viaAPIServer, path).code, "through the API server")
-	assert.Equal(t, http.StatusForbidden, ask(t, direct, path).code, "past the API server")
-	assert.Equal(t, http.StatusForbidden, ask(t, anonymous, path).code, "past the API server, as nobody")
-	assert.Equal(t, http.StatusUnauthorized, ask(t, bogus, path).code, "past the API server, with a token of nobody's")
+	assert.Equal(t, http.StatusForbidden, ask(t.Context(), t, viaAPIServer, path).code, "through the API server")
+	assert.Equal(t, http.StatusForbidden, ask(t.Context(), t, direct, path).code, "past the API server")
+	assert.Equal(t, http.StatusForbidden, ask(t.Context(), t, anonymous, path).code, "past the API server, as nobody")
+	assert.Equal(t, http.StatusUnauthorized, ask(t.Context(), t, bogus, path).code, "past the API server, with a token of nobody's")
 
 	grant(t, account)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.Equal(c, http.StatusOK, ask(t, viaAPIServer, path).code)
+		require.Equal(c, http.StatusOK, ask(t.Context(), c, viaAPIServer, path).code)
 	}, eventually, poll)
 }
 
@@ -178,14 +177,14 @@ func TestOwnMetrics(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			httpClient := monitorClient(t)
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
-				is := askWith(t, httpClient, test.url)
+				is := askWith(t.Context(), c, httpClient, test.url)
 				require.Equal(c, http.StatusOK, is.code, is.body)
 				for _, wanted := range test.wanted {
 					assert.Contains(c, is.body, wanted)
 				}
 			}, eventually, poll)
 			nobody := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-			assert.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, askWith(t, nobody, test.url).code)
+			assert.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, askWith(t.Context(), t, nobody, test.url).code)
 		})
 	}
 }

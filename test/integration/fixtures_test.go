@@ -81,13 +81,14 @@ func remove(t *testing.T, object client.Object) {
 func setNodes(t *testing.T, number int) {
 	t.Helper()
 	require.NoError(t, shared.cluster.SetNodes(t.Context(), number))
+	shared.nodes = number
 }
 
-// awaitReplicas waits until metric, HorizontalPodAutoscalers and Deployments of a KSMScale agree on the replicas of
+// awaitReplicas waits until the nodes are counted, and metric, HorizontalPodAutoscalers and Deployments of a KSMScale agree on the replicas of
 // each shard, and they are ready.
 func awaitReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32) {
 	t.Helper()
-	_, err := shared.walker.Await(t.Context(), ksmScale, expected, eventually)
+	_, err := shared.walker.Await(t.Context(), ksmScale, shared.nodes, expected, eventually)
 	require.NoError(t, err)
 }
 

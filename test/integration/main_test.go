@@ -33,6 +33,8 @@ var shared struct {
 	adapter    *installation.Component
 	client     client.Client
 	walker     *walk.Walker
+	// nodes is how many were last asked for.
+	nodes int
 }
 
 func TestMain(m *testing.M) {

@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -41,39 +44,67 @@ func TestKillingComponents(t *testing.T) {
 	t.Run("one of two adapters", func(t *testing.T) {
 		second, err := shared.installed.StartAdapter(t.Context(), "adapter-second")
 		require.NoError(t, err)
-		require.NoError(t, shared.installed.AwaitMetrics(t.Context()))
+		awaitLog(t, "adapter-second", "Serving securely")
+		setNodes(t, 130)
+		awaitReplicas(t, ksmScale, 3, 3, 3)
 		shared.adapter.Kill()
 		shared.adapter = second
-		setNodes(t, 135)
-		awaitReplicas(t, ksmScale, 3, 3, 3)
+		setNodes(t, 136)
+		awaitReplicas(t, ksmScale, 4, 3, 3)
 	})
 	t.Run("controller", func(t *testing.T) {
 		shared.controller.Kill()
-		setNodes(t, 150)
-		awaitReplicas(t, ksmScale, 4, 3, 3)
+		setNodes(t, 160)
+		awaitReplicas(t, ksmScale, 4, 4, 3)
 		startController(t, "controller-restarted")
-		awaitNodeCount(t, ksmScale, 150)
+		awaitNodeCount(t, ksmScale, 160)
 		awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 	})
 	t.Run("leader of two controllers", func(t *testing.T) {
 		leader := shared.controller
 		before := leaseHolder(t)
 		startController(t, "controller-second")
+		require.NoError(t, shared.installed.AwaitReady(t.Context(), shared.controller))
+		assert.Equal(t, before, leaseHolder(t), "the second waits")
+		whileBothRun := create(t, newKSMScale())
+		awaitReplicas(t, whileBothRun, 4, 4, 3)
 		leader.Kill()
-		setNodes(t, 165)
-		awaitReplicas(t, ksmScale, 4, 4, 3)
-		awaitNodeCount(t, ksmScale, 165)
+		setNodes(t, 180)
+		awaitReplicas(t, ksmScale, 4, 4, 4)
+		awaitReplicas(t, whileBothRun, 4, 4, 4)
+		awaitNodeCount(t, ksmScale, 180)
+		awaitNodeCount(t, whileBothRun, 180)
 		assert.NotEqual(t, before, leaseHolder(t))
 	})
 
+	require.Eventually(t, func() bool {
+		return maps.Equal(watched.last(), map[string]int32{
+			shardOf(ksmScale, 0).Name(): 4, shardOf(ksmScale, 1).Name(): 4, shardOf(ksmScale, 2).Name(): 4,
+		})
+	}, eventually, poll, "every change was watched")
 	assert.Empty(t, watched.falls(), "replicas never fall")
 	events := auditSince(t, mark)
+	created := map[string]int{}
 	for object, count := range audit.Creates(events, controllerUser) {
 		if object.Name != "" { // Reviews have no names.
 			assert.Equal(t, 1, count, "%v is created once", object)
+			created[object.Resource]++
 		}
 	}
+	for _, kind := range []string{"deployments", "services", "horizontalpodautoscalers", "poddisruptionbudgets"} {
+		assert.Equal(t, 2*3, created[kind], "%s of two KSMScales with three shards", kind)
+	}
 	assert.Empty(t, uris(audit.NoOpPatches(events, controllerUser)), "no patch leaves an object as it was")
+}
+
+// awaitLog waits until a component has logged a text.
+func awaitLog(t *testing.T, component, text string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		log, err := os.ReadFile(filepath.Join(shared.cluster.Logs(), component+".log"))
+		require.NoError(c, err)
+		require.Contains(c, string(log), text)
+	}, eventually, poll)
 }
 
 func awaitNodeCount(t *testing.T, ksmScale *v1alpha1.KSMScale, nodes int) {
@@ -87,7 +118,7 @@ func awaitNodeCount(t *testing.T, ksmScale *v1alpha1.KSMScale, nodes int) {
 func startController(t *testing.T, name string) {
 	t.Helper()
 	var err error
-	shared.controller, err = shared.installed.StartController(t.Context(), name)
+	shared.controller, err = shared.installed.StartController(afterwards(t), name)
 	require.NoError(t, err)
 }
 
@@ -128,6 +159,17 @@ func (w *replicaWatch) add(deployment string, replicas int32) {
 	w.seen[deployment] = append(w.seen[deployment], replicas)
 }
 
+// last has what each Deployment was set to last.
+func (w *replicaWatch) last() map[string]int32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := map[string]int32{}
+	for deployment, seen := range w.seen {
+		last[deployment] = seen[len(seen)-1]
+	}
+	return last
+}
+
 // falls are the Deployments whose replicas became fewer, with all they had.
 func (w *replicaWatch) falls() map[string][]int32 {
 	w.mu.Lock()
@@ -143,15 +185,13 @@ func (w *replicaWatch) falls() map[string][]int32 {
 	return falls
 }
 
-func auditMark(t *testing.T) int64 {
-	t.Helper()
+func auditMark(t require.TestingT) int64 {
 	mark, err := audit.Mark(shared.cluster.AuditLog())
 	require.NoError(t, err)
 	return mark
 }
 
-func auditSince(t *testing.T, mark int64) []auditv1.Event {
-	t.Helper()
+func auditSince(t require.TestingT, mark int64) []auditv1.Event {
 	events, err := audit.Since(shared.cluster.AuditLog(), mark)
 	require.NoError(t, err)
 	return events

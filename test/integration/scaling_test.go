@@ -96,7 +96,11 @@ func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autosc
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "any", Image: "any"}}},
+				Spec: corev1.PodSpec{
+					// Within its tolerance an autoscaler wants the replicas that there are, so none may go with a node.
+					NodeSelector: map[string]string{corev1.LabelHostname: "fake-node-00000"},
+					Containers:   []corev1.Container{{Name: "any", Image: "any"}},
+				},
 			},
 		},
 	}

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,13 +32,20 @@ func TestSteadyState(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 	awaitQuiet(t)
 
-	mark, reconciles, start := auditMark(t), reconcilesNow(t), time.Now()
+	prometheus := monitorClient(t)
+	mark, reconciles, start := auditMark(t), reconcilesNow(t, prometheus), time.Now()
+	require.Contains(t, reconciles, `controller="ksmscale"`)
 	beatHearts(t)
 	awaitTime(t, quiet-time.Since(start))
+	var leasesOfOurs int
 	for _, event := range auditSince(t, mark) {
 		assert.False(t, unexpectedWrite(event), "%s %s by %s in steady state", event.Verb, event.RequestURI, event.User.Username)
+		if event.User.Username == controllerUser && event.ObjectRef.Resource == "leases" {
+			leasesOfOurs++
+		}
 	}
-	assert.Equal(t, reconciles, reconcilesNow(t), "heartbeats cause no reconcile")
+	assert.Positive(t, leasesOfOurs, "the controller's writes are in the audit log")
+	assert.Equal(t, reconciles, reconcilesNow(t, prometheus), "heartbeats cause no reconcile")
 
 	var leases coordinationv1.LeaseList
 	require.NoError(t, shared.client.List(t.Context(), &leases, client.InNamespace(corev1.NamespaceNodeLease)))
@@ -71,9 +79,9 @@ func beatHearts(t *testing.T) {
 var reconcileCount = regexp.MustCompile(`controller_runtime_reconcile_total\{controller="(?:ksmscale|apiservice)",result="\w+"\} \d+`)
 
 // reconcilesNow is how often the controller has reconciled, as its metrics say.
-func reconcilesNow(t *testing.T) string {
+func reconcilesNow(t *testing.T, prometheus *http.Client) string {
 	t.Helper()
-	is := askWith(t, monitorClient(t), shared.controller.MetricsURL)
+	is := askWith(t.Context(), t, prometheus, shared.controller.MetricsURL)
 	require.Equal(t, 200, is.code, is.body)
 	return strings.Join(reconcileCount.FindAllString(is.body, -1), "\n")
 }
@@ -96,9 +104,9 @@ func awaitQuiet(t *testing.T) {
 	t.Helper()
 	const while = 10 * time.Second
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		mark := auditMark(t)
+		mark := auditMark(c)
 		awaitTime(t, while)
-		for _, event := range auditSince(t, mark) {
+		for _, event := range auditSince(c, mark) {
 			require.False(c, unexpectedWrite(event), "%s %s", event.Verb, event.RequestURI)
 		}
 	}, eventually, poll)

@@ -39,23 +39,7 @@ func TestMissingRights(t *testing.T) {
 	running := create(t, newKSMScale())
 	awaitReplicas(t, running, 1, 1, 1)
 
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: installation.ControllerAccount}}
-	require.NoError(t, get(t, role))
-	complete := role.DeepCopy()
-	for i, rule := range role.Rules {
-		if rule.Resources[0] == "services" {
-			role.Rules[i].Verbs = []string{"get", "list", "watch"}
-		}
-	}
-	require.NotEqual(t, complete.Rules, role.Rules)
-	require.NoError(t, shared.client.Update(t.Context(), role))
-	restore := func() {
-		require.NoError(t, shared.client.Get(afterwards(t), client.ObjectKeyFromObject(role), role))
-		role.Rules = complete.Rules
-		require.NoError(t, shared.client.Update(afterwards(t), role))
-	}
-	t.Cleanup(restore)
-
+	restore := forbidWrites(t, "services")
 	stuck := create(t, newKSMScale())
 	condition := awaitCondition(t, stuck, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
 	assert.Contains(t, condition.Message, "services")
@@ -65,6 +49,44 @@ func TestMissingRights(t *testing.T) {
 
 	restore()
 	awaitCondition(t, stuck, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+}
+
+func TestMissingRightsToRegisterMetrics(t *testing.T) {
+	setNodes(t, 60)
+	ksmScale := create(t, newKSMScale())
+	awaitReplicas(t, ksmScale, 2, 1, 1)
+	restore := forbidWrites(t, "apiservices")
+	require.NoError(t, shared.client.Delete(t.Context(), &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}))
+
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
+	assert.Contains(t, condition.Message, "apiservices")
+	awaitEvent(t, ksmScale, corev1.EventTypeWarning, v1alpha1.ReasonForbidden)
+
+	restore()
+	awaitReplicas(t, ksmScale, 2, 1, 1)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+}
+
+// forbidWrites takes the right to write a resource from the controller, until the test ends or restore is called.
+func forbidWrites(t *testing.T, resource string) (restore func()) {
+	t.Helper()
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: installation.ControllerAccount}}
+	require.NoError(t, get(t, role))
+	complete := role.DeepCopy()
+	for i, rule := range role.Rules {
+		if rule.Resources[0] == resource {
+			role.Rules[i].Verbs = []string{"get", "list", "watch"}
+		}
+	}
+	require.NotEqual(t, complete.Rules, role.Rules)
+	require.NoError(t, shared.client.Update(t.Context(), role))
+	restore = func() {
+		require.NoError(t, shared.client.Get(afterwards(t), client.ObjectKeyFromObject(role), role))
+		role.Rules = complete.Rules
+		require.NoError(t, shared.client.Update(afterwards(t), role))
+	}
+	t.Cleanup(restore)
+	return restore
 }
 
 func TestForeignAPIService(t *testing.T) {
@@ -86,6 +108,11 @@ func TestForeignAPIService(t *testing.T) {
 	require.NoError(t, shared.client.Create(t.Context(), foreign))
 	t.Cleanup(func() {
 		require.NoError(t, client.IgnoreNotFound(shared.client.Delete(afterwards(t), foreign)))
+		select {
+		case <-shared.controller.Done(): // The test has failed before it started one.
+			startController(t, "controller-after-foreign")
+		default:
+		}
 		require.NoError(t, shared.installed.AwaitMetrics(afterwards(t)))
 	})
 	startController(t, "controller-foreign")

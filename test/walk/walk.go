@@ -26,6 +26,8 @@ const pollInterval = 200 * time.Millisecond
 
 // Replicas are those of a KSMScale's shards, in order, as each part of the chain has them.
 type Replicas struct {
+	// Nodes is the value of ksmscale_nodes: how many nodes the others are for.
+	Nodes int
 	// Metrics are the values of ksmscale_desired_replicas.
 	Metrics []int32
 	// Autoscalers are what the HorizontalPodAutoscalers want.
@@ -36,9 +38,9 @@ type Replicas struct {
 	Ready []int32
 }
 
-// Agree tells whether all are as expected.
-func (r Replicas) Agree(expected []int32) bool {
-	return slices.Equal(r.Metrics, expected) && slices.Equal(r.Autoscalers, expected) &&
+// Agree tells whether all are as expected for that many nodes.
+func (r Replicas) Agree(nodes int, expected []int32) bool {
+	return r.Nodes == nodes && slices.Equal(r.Metrics, expected) && slices.Equal(r.Autoscalers, expected) &&
 		slices.Equal(r.Deployments, expected) && slices.Equal(r.Ready, expected)
 }
 
@@ -56,9 +58,9 @@ func New(config *rest.Config) (*Walker, error) {
 	return &Walker{client: client}, nil
 }
 
-// Await waits until the shards of a KSMScale have the expected replicas, and returns what they had last. It
-// returns an error if they do not before the timeout.
-func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, expected []int32, timeout time.Duration) (Replicas, error) {
+// Await waits until that many nodes are counted and the shards of a KSMScale have the expected replicas, and returns
+// what they had last. It returns an error if they do not before the timeout.
+func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, nodes int, expected []int32, timeout time.Duration) (Replicas, error) {
 	var replicas Replicas
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
@@ -66,10 +68,10 @@ func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, expecte
 		if now, last = w.Replicas(ctx, ksmScale); last == nil {
 			replicas = now
 		}
-		return last == nil && replicas.Agree(expected), nil
+		return last == nil && replicas.Agree(nodes, expected), nil
 	})
 	if err != nil {
-		return replicas, errors.Join(fmt.Errorf("replicas of KSMScale %s are %+v, and not %v: %w", ksmScale.Name, replicas, expected, err), last)
+		return replicas, errors.Join(fmt.Errorf("replicas of KSMScale %s are %+v, and not %v for %d nodes: %w", ksmScale.Name, replicas, expected, nodes, err), last)
 	}
 	return replicas, nil
 }
@@ -80,9 +82,24 @@ func (w *Walker) Replicas(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Rep
 	replicas := Replicas{
 		Metrics: make([]int32, total), Autoscalers: make([]int32, total), Deployments: make([]int32, total), Ready: make([]int32, total),
 	}
-	values, err := w.metrics(ctx, ksmScale)
+	// Nodes come first: what is read after them is no older than they are.
+	nodes, err := w.metric(ctx, ksmScale, v1alpha1.MetricNodes)
 	if err != nil {
 		return replicas, err
+	}
+	wanted, err := w.metric(ctx, ksmScale, v1alpha1.MetricDesiredReplicas)
+	if err != nil {
+		return replicas, err
+	}
+	for _, item := range nodes {
+		replicas.Nodes += int(item.Value.Value())
+	}
+	for _, item := range wanted {
+		id, err := strconv.Atoi(item.MetricLabels[v1alpha1.MetricLabelShard])
+		if err != nil || id < 0 || id >= int(total) {
+			return replicas, fmt.Errorf("the metric has shard %q of %d", item.MetricLabels[v1alpha1.MetricLabelShard], total)
+		}
+		replicas.Metrics[id] += int32(item.Value.Value())
 	}
 	for id := range total {
 		shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: total}
@@ -94,7 +111,6 @@ func (w *Walker) Replicas(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Rep
 		if err != nil {
 			return replicas, err
 		}
-		replicas.Metrics[id] = values[strconv.Itoa(int(id))]
 		replicas.Autoscalers[id] = autoscaler.Status.DesiredReplicas
 		if deployment.Spec.Replicas != nil {
 			replicas.Deployments[id] = *deployment.Spec.Replicas
@@ -104,11 +120,10 @@ func (w *Walker) Replicas(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Rep
 	return replicas, nil
 }
 
-// metrics returns the wanted replicas under the number of each shard, as the API server passes them on.
-func (w *Walker) metrics(ctx context.Context, ksmScale *v1alpha1.KSMScale) (map[string]int32, error) {
+// metric returns the values of one metric of a KSMScale, as the API server passes them on.
+func (w *Walker) metric(ctx context.Context, ksmScale *v1alpha1.KSMScale, name string) ([]v1beta1.ExternalMetricValue, error) {
 	selector := url.Values{"labelSelector": {v1alpha1.MetricLabelKSMScale + "=" + ksmScale.Name}}
-	path := fmt.Sprintf("/apis/external.metrics.k8s.io/v1beta1/namespaces/%s/%s?%s",
-		ksmScale.Spec.Namespace, v1alpha1.MetricDesiredReplicas, selector.Encode())
+	path := fmt.Sprintf("/apis/external.metrics.k8s.io/v1beta1/namespaces/%s/%s?%s", ksmScale.Spec.Namespace, name, selector.Encode())
 	data, err := w.client.CoreV1().RESTClient().Get().RequestURI(path).DoRaw(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", path, err)
@@ -117,9 +132,5 @@ func (w *Walker) metrics(ctx context.Context, ksmScale *v1alpha1.KSMScale) (map[
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	values := map[string]int32{}
-	for _, item := range list.Items {
-		values[item.MetricLabels[v1alpha1.MetricLabelShard]] += int32(item.Value.Value())
-	}
-	return values, nil
+	return list.Items, nil
 }
