@@ -59,6 +59,7 @@ race: ## Run the unit tests under the race detector, which needs a C compiler.
 
 .PHONY: bench
 bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes.
+	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
 
