@@ -130,7 +130,8 @@ func (r *Reconciler) afterNodeChange() handler.EventHandler {
 
 func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconcile.Request {
 	var list v1alpha1.KSMScaleList
-	if err := r.Client.List(ctx, &list); err != nil {
+	// Only the names matter, and there is no deadline here for a wait until the cache has our own writes.
+	if err := r.Client.List(ctx, &list, client.DisableReadYourWritesConsistency); err != nil {
 		log.FromContext(ctx).Error(err, "Cannot list KSMScales, so that their status may lag behind the nodes")
 		return nil
 	}

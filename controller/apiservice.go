@@ -108,6 +108,8 @@ func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live
 		if equality.Semantic.DeepEqual(owned, wanted) {
 			return nil
 		}
+		// One that someone else has changed since is a conflict, and looked at again.
+		wanted.WithResourceVersion(live.ResourceVersion)
 		options = append(options, client.ForceOwnership)
 	}
 	// Without force, one that someone else creates at this moment is a conflict, and not taken over.

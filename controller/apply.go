@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -58,18 +59,19 @@ type applier struct {
 	owner *v1alpha1.KSMScale
 }
 
-// configuration is any apply configuration.
-type configuration interface {
+// configuration is any apply configuration; C is itself.
+type configuration[C any] interface {
 	runtime.ApplyConfiguration
 	GetKind() *string
 	GetName() *string
 	GetNamespace() *string
+	WithUID(uid types.UID) C
 }
 
 // apply makes one object as it is wanted, by server-side apply, unless it is so already: fields that others own
 // do not matter, and a field of ours that someone else has changed is no longer ours, and so differs. The live
 // object is filled in with what there is.
-func apply[Object client.Object, Configuration configuration](
+func apply[Object client.Object, Configuration configuration[Configuration]](
 	ctx context.Context, a applier, wanted Configuration, live Object,
 	extract func(Object, string) (Configuration, error),
 ) error {
@@ -82,7 +84,7 @@ func apply[Object client.Object, Configuration configuration](
 	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
 	switch {
 	case apierrors.IsNotFound(err):
-		// Without force, one that someone else creates at this moment is a conflict, and not taken over.
+		// Without force, one that someone else creates at this moment with other values is a conflict.
 	case err != nil:
 		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
 	case !metav1.IsControlledBy(live, a.owner):
@@ -95,6 +97,8 @@ func apply[Object client.Object, Configuration configuration](
 		if equality.Semantic.DeepEqual(owned, wanted) {
 			return nil
 		}
+		// One that has taken its place since is a conflict.
+		wanted = wanted.WithUID(live.GetUID())
 		options = append(options, client.ForceOwnership)
 	}
 	if err := a.Client.Apply(ctx, wanted, options...); err != nil {

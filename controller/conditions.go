@@ -36,9 +36,8 @@ type conditionInput struct {
 // conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from them.
 // Transition times of conditions whose status stays are kept.
 func conditions(in conditionInput) []metav1.Condition {
-	// The causes come before what they cause: a pod without a node has its Deployment miss its deadline, and leaves
-	// its shard uncovered.
-	parts := []metav1.Condition{schedulable(in), progressing(in), covered(in), autoscaling(in)}
+	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
+	parts := []metav1.Condition{progressing(in), schedulable(in), covered(in), autoscaling(in)}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
 	for _, condition := range append(parts, ready(in, parts)) {
 		condition.ObservedGeneration = in.ksmScale.Generation

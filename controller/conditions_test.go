@@ -99,15 +99,22 @@ func waiting(reason string) func(*corev1.Pod) {
 	}
 }
 
-// failing is a container that has ended before, and runs at the moment.
-func failing(restarts int32) func(*corev1.Pod) {
+// failing is a container that has ended before, a minute after it started, and has been running for a minute since.
+func failing(restarts int32, overrides ...func(*corev1.ContainerStatus)) func(*corev1.Pod) {
+	ago := func(minutes time.Duration) metav1.Time { return metav1.NewTime(testTime.Add(-minutes * time.Minute)) }
 	return func(p *corev1.Pod) {
 		notReady(p)
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		container := corev1.ContainerStatus{
 			Name: "kube-state-metrics", Image: testImage, RestartCount: restarts,
-			State:                corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
-			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error"}},
-		}}
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(1)}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: 2, Reason: "Error", StartedAt: ago(4), FinishedAt: ago(3),
+			}},
+		}
+		for _, override := range overrides {
+			override(&container)
+		}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{container}
 	}
 }
 
@@ -168,6 +175,13 @@ func TestConditions(t *testing.T) {
 			w.nodes = 60
 			w.observed.pods = append(w.observed.pods, pod(2, "b"))
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
+		{name: "pods of the wrong shards leave one without", override: func(w *world) {
+			w.observed.pods[1] = pod(0, "b")
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "not yet divided", ready: "False ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
+		{name: "no right, and no node for a pod", override: func(w *world) {
+			w.observed.pods = append(w.observed.pods, pod(1, "b", unschedulable))
+			w.applyErr = refused(apierrors.NewForbidden(services, "a", errors.New("no")))
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", phase: v1alpha1.PhaseScaling},
 		{name: "rolling out", override: func(w *world) { w.observed.deployments[1].Status.Replicas = 2 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
 		{name: "a new image that its Deployment has not acted on yet", override: func(w *world) { w.observed.deployments[1].Generation = 6 },
@@ -299,9 +313,21 @@ func TestFailingContainersLeaveTheStatusAsItIs(t *testing.T) {
 			}
 		})
 	}
-	once := newWorld(func(w *world) { w.observed.pods[0] = pod(0, "a", failing(1)) }).status()
-	assert.Equal(t, v1alpha1.ReasonShardsNotReady, meta.FindStatusCondition(once.Conditions, v1alpha1.ConditionReady).Reason,
-		"the first restart may be the only one")
+}
+
+func TestContainersThatOnlyStartAgain(t *testing.T) {
+	for name, p := range map[string]func(*corev1.Pod){
+		"for the first time": failing(1),
+		"after running for days": failing(7, func(c *corev1.ContainerStatus) {
+			c.LastTerminationState.Terminated.StartedAt = metav1.NewTime(testTime.AddDate(0, 0, -5))
+		}),
+		"long ago, and are unready for another reason": failing(7, func(c *corev1.ContainerStatus) {
+			c.State.Running.StartedAt = metav1.NewTime(testTime.Add(-time.Hour))
+		}),
+	} {
+		status := newWorld(func(w *world) { w.observed.pods[0] = pod(0, "a", p) }).status()
+		assert.Equal(t, v1alpha1.ReasonShardsNotReady, meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady).Reason, name)
+	}
 }
 
 func TestTransitionTimesAreKept(t *testing.T) {
@@ -346,4 +372,22 @@ func TestStatusCounts(t *testing.T) {
 	assert.Len(t, crowded.Pods, 100, "names are not all listed")
 	assert.EqualValues(t, 1, crowded.Ready)
 	assert.IsNonDecreasing(t, crowded.Pods)
+}
+
+func TestEventTypes(t *testing.T) {
+	for _, test := range []struct {
+		reason      string
+		status      metav1.ConditionStatus
+		wereCovered bool
+		want        string
+	}{
+		{v1alpha1.ReasonAsPlanned, metav1.ConditionTrue, true, corev1.EventTypeNormal},
+		{v1alpha1.ReasonScaling, metav1.ConditionFalse, true, corev1.EventTypeNormal},
+		{v1alpha1.ReasonPodsNotReady, metav1.ConditionFalse, true, corev1.EventTypeNormal},
+		{v1alpha1.ReasonShardsNotReady, metav1.ConditionFalse, false, corev1.EventTypeNormal},
+		{v1alpha1.ReasonShardsNotReady, metav1.ConditionFalse, true, corev1.EventTypeWarning},
+		{v1alpha1.ReasonForbidden, metav1.ConditionFalse, false, corev1.EventTypeWarning},
+	} {
+		assert.Equal(t, test.want, eventType(&metav1.Condition{Status: test.status, Reason: test.reason}, test.wereCovered), "%+v", test)
+	}
 }

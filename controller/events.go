@@ -21,17 +21,17 @@ func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []meta
 	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
 		return
 	}
-	r.Recorder.Eventf(ksmScale, nil, eventType(was, is), is.Reason, eventAction, "%s", shortened(is.Message, maxEventNote))
+	r.Recorder.Eventf(ksmScale, nil, eventType(is, meta.IsStatusConditionTrue(before, v1alpha1.ConditionCovered)), is.Reason, eventAction, "%s", shortened(is.Message, maxEventNote))
 }
 
-// eventType is Warning for what needs someone's attention: not for work under way, nor for shards that have only
-// just been created.
-func eventType(was, is *metav1.Condition) string {
+// eventType is Warning for what needs someone's attention: not for work under way, nor for shards that have never
+// been covered, such as those that have only just been created.
+func eventType(is *metav1.Condition, wereCovered bool) string {
 	switch is.Reason {
 	case v1alpha1.ReasonScaling, v1alpha1.ReasonRollingOut, v1alpha1.ReasonPodsNotReady, v1alpha1.ReasonStarting:
 		return corev1.EventTypeNormal
 	case v1alpha1.ReasonShardsNotReady:
-		if was == nil {
+		if !wereCovered {
 			return corev1.EventTypeNormal
 		}
 	}

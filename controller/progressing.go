@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -21,10 +22,10 @@ func progressing(in conditionInput) metav1.Condition {
 		is.Reason, is.Message = applyFailure(in.applyErr, in.ksmScale.Spec.Namespace)
 		return is
 	}
-	if is.Reason, is.Message = stuckContainer(in.observed.pods); is.Reason != "" {
+	if is.Reason, is.Message = stuckContainer(in.observed.pods, in.now); is.Reason != "" {
 		return is
 	}
-	if is.Reason, is.Message = stuckDeployment(in.observed.deployments); is.Reason != "" {
+	if is.Reason, is.Message = stuckDeployment(in); is.Reason != "" {
 		return is
 	}
 
@@ -33,10 +34,10 @@ func progressing(in conditionInput) metav1.Condition {
 	switch {
 	case rollingOut(in.observed.deployments):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "Pods are being replaced by pods of the current template"
-	case in.status.Phase != v1alpha1.PhaseReady && in.status.CurrentReplicas != in.status.DesiredReplicas:
+	case in.status.CurrentReplicas != in.status.DesiredReplicas:
 		is.Reason = v1alpha1.ReasonScaling
 		is.Message = fmt.Sprintf("%d pods of the %d wanted", in.status.CurrentReplicas, in.status.DesiredReplicas)
-	case in.status.Phase == v1alpha1.PhaseScaling:
+	case !divided(in.planned, in.status.ShardingStatus):
 		is.Reason, is.Message = v1alpha1.ReasonScaling, "The shards' pods are not yet divided as is wanted"
 	case unobserved(in.observed.deployments):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "A Deployment has changed, and its pods are still those from before"
@@ -73,13 +74,17 @@ const (
 	reasonCrashLoopBackOff = "CrashLoopBackOff"
 )
 
-func stuckContainer(pods []corev1.Pod) (reason, message string) {
+// maxBackOff bounds from above how long the kubelet waits before it starts a container again, and a container that
+// has run for longer is started again at once (k8s.io/kubernetes/pkg/kubelet, MaxContainerBackOff, doubled).
+const maxBackOff = 10 * time.Minute
+
+func stuckContainer(pods []corev1.Pod, now metav1.Time) (reason, message string) {
 	for _, pod := range byName(pods) {
 		if !isActive(pod) {
 			continue
 		}
 		for _, container := range pod.Status.ContainerStatuses {
-			if reason, why := stuck(container); reason != "" {
+			if reason, why := stuck(container, now); reason != "" {
 				return reason, fmt.Sprintf("Container %s of pod %s, image %s: %s", container.Name, pod.Name, container.Image, why)
 			}
 		}
@@ -87,17 +92,15 @@ func stuckContainer(pods []corev1.Pod) (reason, message string) {
 	return "", ""
 }
 
-// stuck tells why a container does not get to run. The kubelet alternates between trying and backing off, with
+// stuck tells why a container does not get ready. The kubelet alternates between trying and backing off, with
 // another message each time; that is one reason and message here, so that the status does not alternate with it.
-func stuck(container corev1.ContainerStatus) (reason, message string) {
+func stuck(container corev1.ContainerStatus, now metav1.Time) (reason, message string) {
 	waiting := ptr.Deref(container.State.Waiting, corev1.ContainerStateWaiting{})
-	ended := container.LastTerminationState.Terminated
-	// The first restart may be the only one.
-	restarting := !container.Ready && container.RestartCount > 1 && ended != nil
 	switch {
 	case waiting.Reason == "ErrImagePull" || waiting.Reason == reasonImagePullBackOff:
 		return reasonImagePullBackOff, "it cannot be pulled; kubectl describe pod says why"
-	case restarting:
+	case crashing(container, now):
+		ended := container.LastTerminationState.Terminated
 		return reasonCrashLoopBackOff, fmt.Sprintf("it ends again and again, last with exit code %d (%s)", ended.ExitCode, ended.Reason)
 	}
 	switch waiting.Reason {
@@ -107,12 +110,25 @@ func stuck(container corev1.ContainerStatus) (reason, message string) {
 	return "", ""
 }
 
-func stuckDeployment(deployments []appsv1.Deployment) (reason, message string) {
-	for _, deployment := range byName(deployments) {
+// crashing tells whether a container has ended several times, each time soon after its start, and has not run for
+// long since. Restarts long ago do not matter, and the first one may be the only one.
+func crashing(container corev1.ContainerStatus, now metav1.Time) bool {
+	ended := container.LastTerminationState.Terminated
+	if container.Ready || container.RestartCount < 2 || ended == nil || ended.FinishedAt.Sub(ended.StartedAt.Time) > maxBackOff {
+		return false
+	}
+	running := container.State.Running
+	return running == nil || now.Sub(running.StartedAt.Time) < maxBackOff
+}
+
+// stuckDeployment leaves out Deployments that are late because a pod has no node, which Schedulable tells better.
+func stuckDeployment(in conditionInput) (reason, message string) {
+	unschedulable := schedulable(in).Status == metav1.ConditionFalse
+	for _, deployment := range byName(in.observed.deployments) {
 		for _, condition := range deployment.Status.Conditions {
 			failed := condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue
 			late := condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse
-			if failed || late {
+			if failed || late && !unschedulable {
 				return condition.Reason, fmt.Sprintf("Deployment %s: %s", deployment.Name, condition.Message)
 			}
 		}

@@ -24,17 +24,18 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
-	status.Phase = v1alpha1.PhaseReady
 	for _, shard := range planned.Shards {
 		replicas := shardReplicas(shard.Shard, observed.pods)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
 		status.CurrentReplicas += replicas.Replicas
-		if replicas.Replicas != shard.Replicas {
-			status.Phase = v1alpha1.PhaseScaling
-		}
 	}
-	if len(uncovered(status.ShardingStatus)) > 0 {
+	switch {
+	case len(uncovered(status.ShardingStatus)) > 0:
 		status.Phase = v1alpha1.PhaseIncomplete
+	case !divided(planned, status.ShardingStatus):
+		status.Phase = v1alpha1.PhaseScaling
+	default:
+		status.Phase = v1alpha1.PhaseReady
 	}
 	status.Conditions = conditions(conditionInput{
 		ksmScale: ksmScale, planned: planned, observed: observed, status: status,
@@ -95,6 +96,16 @@ func uncovered(sharding *v1alpha1.ShardingStatus) []string {
 		}
 	}
 	return shards
+}
+
+// divided tells whether each shard has as many pods as are planned for it.
+func divided(planned plans.Planned, sharding *v1alpha1.ShardingStatus) bool {
+	for _, shard := range planned.Shards {
+		if sharding.ShardDistribution[strconv.Itoa(int(shard.ID))].Replicas != shard.Replicas {
+			return false
+		}
+	}
+	return true
 }
 
 func totalReady(sharding *v1alpha1.ShardingStatus) int32 {
