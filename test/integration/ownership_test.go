@@ -42,9 +42,16 @@ func TestHandScalingIsCorrectedByTheAutoscaler(t *testing.T) {
 	require.NoError(t, shared.client.Patch(t.Context(), scaled, client.MergeFrom(deployment)))
 	awaitReplicas(t, ksmScale, 2, 1, 1)
 
-	events := auditSince(t, mark)
-	assert.Contains(t, resources(audit.Writes(events, autoscalerUser)), "deployments")
-	assert.NotContains(t, resources(audit.Writes(events, controllerUser)), "deployments")
+	awaitWrite(t, mark, autoscalerUser, "deployments")
+	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "deployments")
+}
+
+// awaitWrite waits until a write of a resource by a user is in the audit log.
+func awaitWrite(t *testing.T, mark int64, user, resource string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.Contains(c, resources(audit.Writes(auditSince(c, mark), user)), resource)
+	}, eventually, poll)
 }
 
 // resources are those that were written.
@@ -128,14 +135,14 @@ func TestOthersLabelsAndAnnotationsAreLeftAlone(t *testing.T) {
 		require.NoError(c, get(t, ksmScale))
 		require.Equal(c, ksmScale.Generation, ksmScale.Status.ObservedGeneration)
 	}, eventually, poll)
+	awaitWrite(t, mark, controllerUser, "ksmscales")
+	awaitQuiet(t, monitorClient(t))
 	for _, object := range objects {
 		require.NoError(t, get(t, object))
 		assert.Equal(t, "a", object.GetLabels()["team"], "%T", object)
 		assert.Equal(t, "a", object.GetAnnotations()["team"], "%T", object)
 	}
-	writes := audit.Writes(auditSince(t, mark), controllerUser)
-	assert.Contains(t, resources(writes), "ksmscales", "the controller wrote the status")
-	for _, write := range writes {
+	for _, write := range audit.Writes(auditSince(t, mark), controllerUser) {
 		assert.NotEqual(t, ksmScale.Spec.Namespace, write.ObjectRef.Namespace, "the controller left the objects alone: %s", write.RequestURI)
 	}
 }

@@ -24,6 +24,7 @@ import (
 
 // Adapter and controller are killed in turn. Replicas never fall, and scaling goes on.
 func TestKillingComponents(t *testing.T) {
+	leaveRunning(t)
 	mark := auditMark(t)
 	setNodes(t, 90)
 	ksmScale := create(t, newKSMScale())
@@ -64,10 +65,11 @@ func TestKillingComponents(t *testing.T) {
 		leader := shared.controller
 		before := leaseHolder(t)
 		startController(t, "controller-second")
+		t.Cleanup(leader.Kill)
 		require.NoError(t, shared.installed.AwaitReady(t.Context(), shared.controller))
-		assert.Equal(t, before, leaseHolder(t), "the second waits")
 		whileBothRun := create(t, newKSMScale())
 		awaitReplicas(t, whileBothRun, 4, 4, 3)
+		assert.Equal(t, before, leaseHolder(t), "the second waits")
 		leader.Kill()
 		setNodes(t, 180)
 		awaitReplicas(t, ksmScale, 4, 4, 4)
@@ -95,6 +97,30 @@ func TestKillingComponents(t *testing.T) {
 		assert.Equal(t, 2*3, created[kind], "%s of two KSMScales with three shards", kind)
 	}
 	assert.Empty(t, uris(audit.NoOpPatches(events, controllerUser)), "no patch leaves an object as it was")
+}
+
+// leaveRunning has a controller, an adapter and external metrics after the test, also if it fails in between.
+func leaveRunning(t *testing.T) {
+	t.Helper()
+	ended := func(component *installation.Component) bool {
+		select {
+		case <-component.Done():
+			return true
+		default:
+			return false
+		}
+	}
+	t.Cleanup(func() {
+		if ended(shared.controller) {
+			startController(t, "controller-after-"+t.Name())
+		}
+		if ended(shared.adapter) {
+			var err error
+			shared.adapter, err = shared.installed.StartAdapter(afterwards(t), "adapter-after-"+t.Name())
+			require.NoError(t, err)
+		}
+		require.NoError(t, shared.installed.AwaitMetrics(afterwards(t)))
+	})
 }
 
 // awaitLog waits until a component has logged a text.

@@ -30,10 +30,10 @@ func TestSteadyState(t *testing.T) {
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = 100 }))
 	awaitReplicas(t, ksmScale, 4, 3, 3)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
-	awaitQuiet(t)
-
 	prometheus := monitorClient(t)
-	mark, reconciles, start := auditMark(t), reconcilesNow(t, prometheus), time.Now()
+	awaitQuiet(t, prometheus)
+
+	mark, reconciles, start := auditMark(t), reconcilesNow(t.Context(), t, prometheus), time.Now()
 	require.Contains(t, reconciles, `controller="ksmscale"`)
 	beatHearts(t)
 	awaitTime(t, quiet-time.Since(start))
@@ -45,7 +45,7 @@ func TestSteadyState(t *testing.T) {
 		}
 	}
 	assert.Positive(t, leasesOfOurs, "the controller's writes are in the audit log")
-	assert.Equal(t, reconciles, reconcilesNow(t, prometheus), "heartbeats cause no reconcile")
+	assert.Equal(t, reconciles, reconcilesNow(t.Context(), t, prometheus), "heartbeats cause no reconcile")
 
 	var leases coordinationv1.LeaseList
 	require.NoError(t, shared.client.List(t.Context(), &leases, client.InNamespace(corev1.NamespaceNodeLease)))
@@ -79,9 +79,8 @@ func beatHearts(t *testing.T) {
 var reconcileCount = regexp.MustCompile(`controller_runtime_reconcile_total\{controller="(?:ksmscale|apiservice)",result="\w+"\} \d+`)
 
 // reconcilesNow is how often the controller has reconciled, as its metrics say.
-func reconcilesNow(t *testing.T, prometheus *http.Client) string {
-	t.Helper()
-	is := askWith(t.Context(), t, prometheus, shared.controller.MetricsURL)
+func reconcilesNow(ctx context.Context, t require.TestingT, prometheus *http.Client) string {
+	is := askWith(ctx, t, prometheus, shared.controller.MetricsURL)
 	require.Equal(t, 200, is.code, is.body)
 	return strings.Join(reconcileCount.FindAllString(is.body, -1), "\n")
 }
@@ -98,17 +97,18 @@ func unexpectedWrite(event auditv1.Event) bool {
 	return true
 }
 
-// awaitQuiet waits until no component has written anything for a while, so that the end of a change is not
-// mistaken for steady state.
-func awaitQuiet(t *testing.T) {
+// awaitQuiet waits until the controller has not reconciled and no component has written anything for a while, so that
+// the end of a change is not mistaken for steady state.
+func awaitQuiet(t *testing.T, prometheus *http.Client) {
 	t.Helper()
 	const while = 10 * time.Second
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		mark := auditMark(c)
+		mark, reconciles := auditMark(c), reconcilesNow(t.Context(), c, prometheus)
 		awaitTime(t, while)
 		for _, event := range auditSince(c, mark) {
 			require.False(c, unexpectedWrite(event), "%s %s", event.Verb, event.RequestURI)
 		}
+		require.Equal(c, reconciles, reconcilesNow(t.Context(), c, prometheus))
 	}, eventually, poll)
 }
 
