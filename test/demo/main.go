@@ -77,7 +77,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			keepLogs(out, local)
 		}
 		err = errors.Join(err, local.Stop())
@@ -170,6 +170,9 @@ func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksm
 			return err
 		}
 		replicas, err := walker.Await(ctx, ksmScale, step.nodes, step.expected, stepTimeout)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
 		agree := "yes"
 		if err != nil {
 			agree, errs = "NO", append(errs, err)
