@@ -108,15 +108,21 @@ func controllerOptions(concurrent int) controller.Options {
 	}
 }
 
-// nodeChanges has an event when the number of nodes has changed since the last was taken out.
-func nodeChanges(counter *nodes.Counter) <-chan event.GenericEvent {
-	changes := make(chan event.GenericEvent, 1)
-	counter.OnChange(func() {
-		select {
-		case changes <- event.GenericEvent{Object: &corev1.Node{}}:
-		default: // One that has not been taken out stands for this change as well.
-		}
-	})
+// changes has an event when something that all KSMScales depend on has changed since the last was taken out.
+type changes chan event.GenericEvent
+
+func newChanges() changes { return make(changes, 1) }
+
+func (c changes) tell() {
+	select {
+	case c <- event.GenericEvent{Object: &v1alpha1.KSMScale{}}:
+	default: // One that has not been taken out stands for this change as well.
+	}
+}
+
+func nodeChanges(counter *nodes.Counter) changes {
+	changes := newChanges()
+	counter.OnChange(changes.tell)
 	return changes
 }
 

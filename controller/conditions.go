@@ -37,7 +37,8 @@ type conditionInput struct {
 // Transition times of conditions whose status stays are kept.
 func conditions(in conditionInput) []metav1.Condition {
 	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
-	parts := []metav1.Condition{progressing(in), schedulable(in), covered(in), autoscaling(in)}
+	scheduling := schedulable(in)
+	parts := []metav1.Condition{progressing(in, scheduling.Status), scheduling, covered(in), autoscaling(in)}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
 	for _, condition := range append(parts, ready(in, parts)) {
 		condition.ObservedGeneration = in.ksmScale.Generation
@@ -60,15 +61,16 @@ func shortened(text string, length int) string {
 // ready is derived from the other conditions: the first that is not True gives its status, reason and message; if
 // all are, work under way does.
 func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
-	for _, part := range parts {
-		if part.Status != metav1.ConditionTrue {
-			return metav1.Condition{Type: v1alpha1.ConditionReady, Status: part.Status, Reason: part.Reason, Message: part.Message}
-		}
+	because := func(status metav1.ConditionStatus, part metav1.Condition) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: part.Reason, Message: part.Message}
 	}
 	for _, part := range parts {
-		if part.Type == v1alpha1.ConditionProgressing && part.Reason != v1alpha1.ReasonComplete {
-			return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: part.Reason, Message: part.Message}
+		if part.Status != metav1.ConditionTrue {
+			return because(part.Status, part)
 		}
+	}
+	if work := meta.FindStatusCondition(parts, v1alpha1.ConditionProgressing); work.Reason != v1alpha1.ReasonComplete {
+		return because(metav1.ConditionFalse, *work)
 	}
 	is := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",

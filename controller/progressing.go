@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,8 +16,8 @@ import (
 )
 
 // progressing is False when something keeps the wanted objects or pods from being made, and True otherwise,
-// whether work is under way or none is left.
-func progressing(in conditionInput) metav1.Condition {
+// whether work is under way or none is left. Scheduling is the status of Schedulable.
+func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
 	if in.applyErr != nil {
 		is.Reason, is.Message = applyFailure(in.applyErr, in.ksmScale.Spec.Namespace)
@@ -25,7 +26,7 @@ func progressing(in conditionInput) metav1.Condition {
 	if is.Reason, is.Message = stuckContainer(in.observed.pods, in.now); is.Reason != "" {
 		return is
 	}
-	if is.Reason, is.Message = stuckDeployment(in); is.Reason != "" {
+	if is.Reason, is.Message = stuckDeployment(in.observed.deployments, scheduling); is.Reason != "" {
 		return is
 	}
 
@@ -74,6 +75,12 @@ const (
 	reasonCrashLoopBackOff = "CrashLoopBackOff"
 )
 
+// startFailures are further reasons for which a container waits in vain.
+var startFailures = []string{
+	reasonCrashLoopBackOff, "ErrImageNeverPull", "InvalidImageName",
+	"RunContainerError", "CreateContainerError", "CreateContainerConfigError",
+}
+
 // maxBackOff bounds from above how long the kubelet waits before it starts a container again, and a container that
 // has run for longer is started again at once (k8s.io/kubernetes/pkg/kubelet, MaxContainerBackOff, doubled).
 const maxBackOff = 10 * time.Minute
@@ -102,9 +109,7 @@ func stuck(container corev1.ContainerStatus, now metav1.Time) (reason, message s
 	case crashing(container, now):
 		ended := container.LastTerminationState.Terminated
 		return reasonCrashLoopBackOff, fmt.Sprintf("it ends again and again, last with exit code %d (%s)", ended.ExitCode, ended.Reason)
-	}
-	switch waiting.Reason {
-	case reasonCrashLoopBackOff, "ErrImageNeverPull", "InvalidImageName", "RunContainerError", "CreateContainerError", "CreateContainerConfigError":
+	case slices.Contains(startFailures, waiting.Reason):
 		return waiting.Reason, waiting.Message
 	}
 	return "", ""
@@ -122,13 +127,12 @@ func crashing(container corev1.ContainerStatus, now metav1.Time) bool {
 }
 
 // stuckDeployment leaves out Deployments that are late because a pod has no node, which Schedulable tells better.
-func stuckDeployment(in conditionInput) (reason, message string) {
-	unschedulable := schedulable(in).Status == metav1.ConditionFalse
-	for _, deployment := range byName(in.observed.deployments) {
+func stuckDeployment(deployments []appsv1.Deployment, scheduling metav1.ConditionStatus) (reason, message string) {
+	for _, deployment := range byName(deployments) {
 		for _, condition := range deployment.Status.Conditions {
 			failed := condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue
 			late := condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse
-			if failed || late && !unschedulable {
+			if failed || late && scheduling == metav1.ConditionTrue {
 				return condition.Reason, fmt.Sprintf("Deployment %s: %s", deployment.Name, condition.Message)
 			}
 		}

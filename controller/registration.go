@@ -1,24 +1,17 @@
 package controller
 
-import (
-	"sync"
-
-	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-)
+import "sync"
 
 // Registration is how the registration of external metrics with the API server goes. The reconciler of the
 // APIService tells it, and all KSMScales have it in their status. Create it with NewRegistration.
 type Registration struct {
 	mu      sync.Mutex
 	err     error
-	changes chan event.GenericEvent
+	changes changes
 }
 
 // NewRegistration returns one that nothing has been told yet.
-func NewRegistration() *Registration {
-	return &Registration{changes: make(chan event.GenericEvent, 1)}
-}
+func NewRegistration() *Registration { return &Registration{changes: newChanges()} }
 
 // Err is why external metrics cannot be registered, and nil if they are, or need not be.
 func (r *Registration) Err() error {
@@ -34,10 +27,7 @@ func (r *Registration) set(err error) {
 		return
 	}
 	r.err = err
-	select {
-	case r.changes <- event.GenericEvent{Object: &apiregistrationv1.APIService{}}:
-	default: // One that has not been taken out stands for this change as well.
-	}
+	r.changes.tell()
 }
 
 func text(err error) string {
