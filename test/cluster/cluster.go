@@ -99,18 +99,22 @@ func (c *Cluster) Logs() string { return c.path("logs") }
 // AuditLog returns the path of the API server's audit log, which package audit reads.
 func (c *Cluster) AuditLog() string { return filepath.Join(c.Logs(), "audit.log") }
 
-// SaveLogs copies the logs to dir, which is created if needed and must not have logs in it yet.
-func (c *Cluster) SaveLogs(dir string) error {
-	if err := os.CopyFS(dir, os.DirFS(c.Logs())); err != nil {
-		return fmt.Errorf("save logs: %w", err)
+// KeepLogs copies the logs to a new temporary folder, which stays when the cluster is stopped, and returns its path.
+func (c *Cluster) KeepLogs() (string, error) {
+	dir, err := os.MkdirTemp("", "ksmscale-logs-")
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(c.Logs()))
 	}
-	return nil
+	if err != nil {
+		return "", fmt.Errorf("keep logs: %w", err)
+	}
+	return dir, nil
 }
 
 // Check returns an error if a component has ended, with the end of its log.
 func (c *Cluster) Check() error {
 	for _, p := range c.processes {
-		if p.running() {
+		if p.Running() {
 			continue
 		}
 		if err := p.Err(); err != nil {

@@ -61,7 +61,7 @@ func TestOpenAfterAStartCutShort(t *testing.T) {
 	require.NoError(t, found.Check())
 	require.ErrorContains(t, found.SetNodes(t.Context(), 1), "cut short")
 	require.NoError(t, found.Stop())
-	assert.False(t, p.running())
+	assert.False(t, p.Running())
 	assert.NoDirExists(t, c.dir)
 	require.Error(t, found.Check())
 }

@@ -116,12 +116,13 @@ func (p *Process) Terminate(ctx context.Context) error {
 
 // signal ignores errors: the only one possible for a process of ours is that it has ended.
 func (p *Process) signal(signal os.Signal) {
-	if p.running() {
+	if p.Running() {
 		_ = p.process.Signal(signal)
 	}
 }
 
-func (p *Process) running() bool {
+// Running tells whether the process has not ended yet.
+func (p *Process) Running() bool {
 	select {
 	case <-p.done:
 		return false

@@ -68,10 +68,10 @@ func TestFindProcess(t *testing.T) {
 	successor := findProcess("sleep", p.logFile, p.pid, "another start time")
 	<-successor.Done()
 	successor.Kill()
-	require.True(t, p.running(), "a process with the same id but another start time is not ours")
+	require.True(t, p.Running(), "a process with the same id but another start time is not ours")
 
 	found := findProcess("sleep", p.logFile, p.pid, p.started)
-	require.True(t, found.running())
+	require.True(t, found.Running())
 	require.NoError(t, found.Terminate(t.Context()))
 	<-p.Done()
 	<-findProcess("sleep", p.logFile, p.pid, p.started).Done()

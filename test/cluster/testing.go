@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"os"
 	"testing"
 )
 
@@ -26,10 +25,7 @@ func StartT(t testing.TB, options Options) *Cluster {
 
 func keepLogs(t testing.TB, c *Cluster) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "cluster-logs-")
-	if err == nil {
-		err = c.SaveLogs(dir)
-	}
+	dir, err := c.KeepLogs()
 	if err != nil {
 		t.Error(err)
 		return

@@ -114,10 +114,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 
 // keepLogs saves the logs of all components from being deleted with the cluster.
 func keepLogs(out io.Writer, local *cluster.Cluster) {
-	directory, err := os.MkdirTemp("", "ksmscale-logs-")
-	if err == nil {
-		err = local.SaveLogs(directory)
-	}
+	directory, err := local.KeepLogs()
 	if err != nil {
 		fmt.Fprintf(out, "The logs are lost: %v\n", err)
 		return

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,25 +182,6 @@ func (i *Installation) StartAll(ctx context.Context) (controller, adapter *Compo
 func (i *Installation) AwaitMetrics(ctx context.Context) error {
 	return await(ctx, "external metrics", func(ctx context.Context) error {
 		return i.client.RESTClient().Get().AbsPath("/apis/external.metrics.k8s.io/v1beta1").Do(ctx).Error()
-	})
-}
-
-// AwaitReady waits until a controller, also one that is not the leader, says that it is ready.
-func (i *Installation) AwaitReady(ctx context.Context, controller *Component) error {
-	return await(ctx, "a ready controller", func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, controller.HealthURL+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return errors.New(response.Status)
-		}
-		return nil
 	})
 }
 

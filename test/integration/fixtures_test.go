@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/util/retry"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -23,6 +24,11 @@ const (
 	eventually = 5 * time.Minute
 	poll       = 200 * time.Millisecond
 )
+
+// externalMetrics is the APIService of external metrics, as far as it can be named.
+func externalMetrics() *apiregistrationv1.APIService {
+	return &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}
+}
 
 // newKSMScale is a KSMScale of 3 shards in a namespace of its own that does not exist yet, with the overrides made.
 // It scales at the rate that the tests' patience needs.
@@ -84,8 +90,8 @@ func setNodes(t *testing.T, number int) {
 	shared.nodes = number
 }
 
-// awaitReplicas waits until the nodes are counted, and metric, HorizontalPodAutoscalers and Deployments of a KSMScale agree on the replicas of
-// each shard, and they are ready.
+// awaitReplicas waits until the nodes are counted, metric, HorizontalPodAutoscalers and Deployments of a KSMScale
+// agree on the replicas of each shard, and they are ready.
 func awaitReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32) {
 	t.Helper()
 	_, err := shared.walker.Await(t.Context(), ksmScale, shared.nodes, expected, eventually)

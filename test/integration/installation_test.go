@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -56,7 +55,7 @@ func TestInstallAgainAndUninstall(t *testing.T) {
 			require.True(collect, apierrors.IsNotFound(err), "%T %s is still there: %v", object, object.GetName(), err)
 		}, eventually, poll)
 	}
-	gone(&apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}})
+	gone(externalMetrics())
 	gone(namespace)
 	monitoring := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "monitoring"}}
 	require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(monitoring), monitoring))

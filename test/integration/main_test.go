@@ -99,10 +99,7 @@ func start(ctx context.Context) error {
 }
 
 func keepLogs() {
-	directory, err := os.MkdirTemp("", "ksmscale-logs-")
-	if err == nil {
-		err = shared.cluster.SaveLogs(directory)
-	}
+	directory, err := shared.cluster.KeepLogs()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -66,7 +67,10 @@ func TestKillingComponents(t *testing.T) {
 		before := leaseHolder(t)
 		startController(t, "controller-second")
 		t.Cleanup(leader.Kill)
-		require.NoError(t, shared.installed.AwaitReady(t.Context(), shared.controller))
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			is := askWith(t.Context(), c, http.DefaultClient, shared.controller.HealthURL+"/readyz")
+			require.Equal(c, http.StatusOK, is.code, is.body)
+		}, eventually, poll)
 		whileBothRun := create(t, newKSMScale())
 		awaitReplicas(t, whileBothRun, 4, 4, 3)
 		assert.Equal(t, before, leaseHolder(t), "the second waits")
@@ -102,19 +106,11 @@ func TestKillingComponents(t *testing.T) {
 // leaveRunning has a controller, an adapter and external metrics after the test, also if it fails in between.
 func leaveRunning(t *testing.T) {
 	t.Helper()
-	ended := func(component *installation.Component) bool {
-		select {
-		case <-component.Done():
-			return true
-		default:
-			return false
-		}
-	}
 	t.Cleanup(func() {
-		if ended(shared.controller) {
+		if !shared.controller.Running() {
 			startController(t, "controller-after-"+t.Name())
 		}
-		if ended(shared.adapter) {
+		if !shared.adapter.Running() {
 			var err error
 			shared.adapter, err = shared.installed.StartAdapter(afterwards(t), "adapter-after-"+t.Name())
 			require.NoError(t, err)

@@ -59,7 +59,7 @@ func TestMissingRightsToRegisterMetrics(t *testing.T) {
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 2, 1, 1)
 	restore := forbidWrites(t, schema.GroupResource{Group: apiregistrationv1.GroupName, Resource: "apiservices"})
-	require.NoError(t, shared.client.Delete(t.Context(), &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}))
+	require.NoError(t, shared.client.Delete(t.Context(), externalMetrics()))
 
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
 	assert.Contains(t, condition.Message, "apiservices")
@@ -108,7 +108,7 @@ func TestForeignAPIService(t *testing.T) {
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 2, 1, 1)
 	require.NoError(t, shared.controller.Stop(t.Context()))
-	ours := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}
+	ours := externalMetrics()
 	require.NoError(t, get(t, ours))
 	require.NoError(t, shared.client.Delete(t.Context(), ours))
 	foreign := &apiregistrationv1.APIService{
