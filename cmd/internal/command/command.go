@@ -15,7 +15,7 @@ import (
 	// JSON is the default format of logs.
 	_ "k8s.io/component-base/logs/json/register"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/example/ksmscale/version"
 )
@@ -50,7 +50,7 @@ func New[O Options](use, short string, options O, run func(context.Context, O) e
 			if err := logsapi.ValidateAndApply(logging, nil); err != nil {
 				return err
 			}
-			ctrl.SetLogger(klog.Background())
+			ctrllog.SetLogger(klog.Background())
 			options.Complete()
 			if err := options.Validate(); err != nil {
 				return err

@@ -1,0 +1,99 @@
+package gate
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/sets"
+)
+
+func TestRead(t *testing.T) {
+	const family = "# HELP %[1]s Help.\n# TYPE %[1]s gauge\n"
+	for name, test := range map[string]struct {
+		wanted       []string
+		every        []string
+		exposed      string
+		seen         []object
+		unidentified []string
+	}{
+		"a pod": {
+			wanted:  []string{"pods"},
+			exposed: fmt.Sprintf(family, "kube_pod_info") + `kube_pod_info{namespace="a",pod="b",uid="c"} 1` + "\n",
+			seen:    []object{objectOf("a", "b")},
+		},
+		"the rest is not read": {
+			wanted: []string{"pods"},
+			exposed: fmt.Sprintf(family, "kube_pod_created") + `kube_pod_created{namespace="a",pod="b"} 1` + "\n" +
+				fmt.Sprintf(family, "kube_pod_info") + "this is no metric\n",
+			seen: []object{objectOf("a", "b")},
+		},
+		"a job has its name in job_name": {
+			wanted:  []string{"jobs"},
+			exposed: fmt.Sprintf(family, "kube_job_info") + `kube_job_info{namespace="a",job_name="b"} 1` + "\n",
+			seen:    []object{objectOf("a", "b")},
+		},
+		"objects without a namespace may have an empty one": {
+			wanted:  []string{"nodes", "mutatingwebhookconfigurations"},
+			exposed: fmt.Sprintf(family, "kube_node_info") + `kube_node_info{node="a"} 1` + "\n" + fmt.Sprintf(family, "kube_mutatingwebhookconfiguration_info") + `kube_mutatingwebhookconfiguration_info{namespace="default",mutatingwebhookconfiguration="b"} 1` + "\n",
+			seen:    []object{objectOf("", "a"), objectOf("", "b")},
+		},
+		"a namespace's name is a namespace": {
+			wanted:  []string{"namespaces"},
+			exposed: fmt.Sprintf(family, "kube_namespace_created") + `kube_namespace_created{namespace="a"} 1` + "\n",
+			seen:    []object{objectOf("", "a")},
+		},
+		"another kind whose name begins alike": {
+			wanted:  []string{"pods"},
+			exposed: fmt.Sprintf(family, "kube_poddisruptionbudget_created") + `kube_poddisruptionbudget_created{namespace="a",pod="b"} 1` + "\n",
+		},
+		"no family identifies the objects": {
+			wanted:       []string{"pods"},
+			exposed:      fmt.Sprintf(family, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
+			unidentified: []string{"pods"},
+		},
+		"so that every one is read": {
+			wanted:       []string{"pods"},
+			every:        []string{"pods"},
+			exposed:      fmt.Sprintf(family, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
+			seen:         []object{objectOf("a", "b")},
+			unidentified: []string{"pods"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var wanted []resource
+			for _, name := range test.wanted {
+				wanted = append(wanted, resources[name])
+			}
+			seen := sets.New[object]()
+			r := &reader{wanted: wanted, every: sets.New(test.every...), seen: func(_ resource, about object) { seen.Insert(about) }}
+			unidentified, err := r.read(strings.NewReader(test.exposed))
+			require.NoError(t, err)
+			assert.ElementsMatch(t, test.seen, seen.UnsortedList())
+			assert.ElementsMatch(t, test.unidentified, unidentified.UnsortedList())
+		})
+	}
+}
+
+func TestReadOfMoreThanAChunk(t *testing.T) {
+	const count = 5000
+	var text strings.Builder
+	text.WriteString("# HELP kube_pod_info Help.\n# TYPE kube_pod_info gauge\n")
+	for i := range count {
+		fmt.Fprintf(&text, "kube_pod_info{namespace=%q,pod=\"pod-%d\"} 1\n", strings.Repeat("n", 63), i)
+	}
+	require.Greater(t, text.Len(), chunkSize)
+	seen := sets.New[object]()
+	r := &reader{wanted: []resource{resources["pods"]}, seen: func(_ resource, about object) { seen.Insert(about) }}
+	_, err := r.read(strings.NewReader(text.String()))
+	require.NoError(t, err)
+	assert.Len(t, seen, count)
+}
+
+func TestReadOfGarbage(t *testing.T) {
+	r := &reader{wanted: []resource{resources["pods"]}, seen: func(resource, object) {}}
+	_, err := r.read(strings.NewReader("# HELP kube_pod_info Help.\nkube_pod_info{namespace=\n"))
+	require.ErrorContains(t, err, "parse metrics of pods")
+}

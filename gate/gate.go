@@ -1,0 +1,172 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// pause is the least time between two looks, and pauseFactor how many times as long as a look the pause after
+	// it is: loading comes first.
+	pause       = time.Second
+	pauseFactor = 2
+	// maxPause is the longest pause, however long a look took.
+	maxPause = 10 * time.Second
+	// contactInterval is how often the API server is asked for an answer, contactTimeout how long it has to give
+	// one, and contactPatience for how long none is borne. With the readiness probe's own patience, kube-state-metrics
+	// is unready less than a minute after it has lost the API server, and stays ready while that restarts.
+	contactInterval = 5 * time.Second
+	contactTimeout  = 5 * time.Second
+	contactPatience = 30 * time.Second
+	// processTimeout is how long kube-state-metrics has for an answer. The readiness probe gives up at the same time.
+	processTimeout = 4 * time.Second
+	// lookTimeout is how long one look may take.
+	lookTimeout = 5 * time.Minute
+)
+
+var errNotLookedYet = errors.New("kube-state-metrics has just started")
+
+// Gate is open while the kube-state-metrics beside it exposes its whole share.
+type Gate struct {
+	cluster  *cluster
+	monitor  *monitor
+	exported []resource
+	deadline time.Duration
+	clock    clock.WithTicker
+	metrics  *metrics
+
+	mu sync.Mutex
+	// complete is the process of kube-state-metrics that exposed its whole share, and incomplete why there is none.
+	complete   string
+	incomplete error
+	// contacted is when the API server last answered.
+	contacted time.Time
+}
+
+// Check returns nil if kube-state-metrics exposes its whole share, and else why it is not known to. It asks
+// kube-state-metrics itself, because a new process must not be taken for the one before.
+func (g *Gate) Check(ctx context.Context) error {
+	process, err := g.monitor.process(ctx, processTimeout)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if process != g.complete {
+		if g.incomplete == nil {
+			return errNotLookedYet
+		}
+		return g.incomplete
+	}
+	if silent := g.clock.Since(g.contacted); silent > contactPatience {
+		return fmt.Errorf("the API server has not answered for %s", silent.Round(time.Second))
+	}
+	return nil
+}
+
+// Run follows kube-state-metrics from start to start, until the context is done.
+func (g *Gate) Run(ctx context.Context) {
+	go g.keepContact(ctx)
+	for ctx.Err() == nil {
+		process, err := g.monitor.process(ctx, processTimeout)
+		switch {
+		case err != nil:
+			g.setIncomplete(err)
+		case process != g.completeProcess():
+			g.await(ctx, process)
+		}
+		g.sleep(ctx, pause)
+	}
+}
+
+// await looks at one process of kube-state-metrics again and again, until it exposes its share, is another one, or
+// the deadline is over.
+func (g *Gate) await(ctx context.Context, process string) {
+	log := klog.FromContext(ctx)
+	began := g.clock.Now()
+	g.metrics.open.Set(0)
+	g.setIncomplete(errNotLookedYet)
+	log.Info("Waiting until kube-state-metrics exposes its share", "resources", len(g.exported))
+	check := newCheck(g.cluster, g.monitor, g.exported)
+	for ctx.Err() == nil {
+		looked := g.clock.Now()
+		err := g.look(ctx, check)
+		waited := g.clock.Since(began)
+		switch {
+		case err == nil:
+			log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
+		case waited >= g.deadline && check.exposed:
+			log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
+			g.metrics.openedByDeadline.Inc()
+		default:
+			g.setIncomplete(err)
+			log.V(1).Info("Not yet", "reason", err.Error())
+			g.sleep(ctx, min(max(pause, pauseFactor*g.clock.Since(looked)), maxPause))
+			if now, err := g.monitor.process(ctx, processTimeout); err == nil && now != process {
+				return
+			}
+			continue
+		}
+		g.setComplete(process)
+		g.metrics.syncDuration.Set(waited.Seconds())
+		return
+	}
+}
+
+func (g *Gate) look(ctx context.Context, check *check) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	err := check.round(ctx)
+	g.metrics.setMissing(check)
+	return err
+}
+
+// keepContact asks the API server for an answer from time to time.
+func (g *Gate) keepContact(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := g.cluster.contact(ctx, contactTimeout); err != nil {
+			klog.FromContext(ctx).V(1).Info("No contact", "reason", err.Error())
+		} else {
+			g.mu.Lock()
+			g.contacted = g.clock.Now()
+			g.mu.Unlock()
+		}
+		g.sleep(ctx, contactInterval)
+	}
+}
+
+func (g *Gate) completeProcess() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.complete
+}
+
+func (g *Gate) setComplete(process string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.complete, g.incomplete = process, nil
+	g.metrics.open.Set(1)
+}
+
+// setIncomplete says why kube-state-metrics is not known to expose its share. One that is complete stays so while
+// it does not answer: only another process has to start from the beginning.
+func (g *Gate) setIncomplete(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.incomplete = err
+}
+
+func (g *Gate) sleep(ctx context.Context, duration time.Duration) {
+	timer := g.clock.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C():
+	}
+}

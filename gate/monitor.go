@@ -1,0 +1,81 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"k8s.io/apimachinery/pkg/util/sets"
+)
+
+// startTimeMetric is when a process started: another value is another process.
+const startTimeMetric = "process_start_time_seconds"
+
+// monitor is the kube-state-metrics beside the gate.
+type monitor struct {
+	client *http.Client
+	// metrics and telemetry are the URLs of the metrics of the cluster's objects, and of its own.
+	metrics, telemetry string
+}
+
+// process tells one start of kube-state-metrics from the next. It returns an error if kube-state-metrics does not
+// answer in time.
+func (m *monitor) process(ctx context.Context, timeout time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	body, err := m.get(ctx, m.telemetry)
+	if err != nil {
+		return "", fmt.Errorf("kube-state-metrics does not answer: %w", err)
+	}
+	defer body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(body)
+	if err != nil {
+		return "", fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
+	}
+	started := families[startTimeMetric].GetMetric()
+	if len(started) != 1 {
+		return "", fmt.Errorf("kube-state-metrics has no metric %s", startTimeMetric)
+	}
+	return strconv.FormatFloat(started[0].GetGauge().GetValue(), 'f', -1, 64), nil
+}
+
+// objects calls seen for each object of the wanted resources that is exposed, and returns the names of those that
+// no family identifies the objects of.
+func (m *monitor) objects(ctx context.Context, wanted []resource, every sets.Set[string], seen func(resource, object)) (sets.Set[string], error) {
+	names := make([]string, len(wanted))
+	for i := range wanted {
+		names[i] = wanted[i].name
+	}
+	// Versions before v2.18.0 do not know the parameter, and answer with everything.
+	body, err := m.get(ctx, m.metrics+"?"+url.Values{"resources": {strings.Join(names, ",")}}.Encode())
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return (&reader{wanted: wanted, every: every, seen: seen}).read(body)
+}
+
+func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", url, err)
+	}
+	request.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
+	response, err := m.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("get %s: %s", url, response.Status)
+	}
+	return response.Body, nil
+}

@@ -1,0 +1,91 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Options is how a gate is run. Create it with NewOptions. Shard, TotalShards, Resources, Namespaces and
+// NamespacesDenylist are those of the kube-state-metrics beside it.
+type Options struct {
+	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
+	Kubeconfig string
+	// Share is the shard that kube-state-metrics exports.
+	Share Share
+	// Resources are what kube-state-metrics exports. Custom resources among them do not count.
+	Resources []string
+	// Namespaces are what kube-state-metrics is limited to; empty for all.
+	Namespaces []string
+	// NamespacesDenylist are what kube-state-metrics leaves out of all namespaces.
+	NamespacesDenylist []string
+	// MetricsURL and TelemetryURL are where kube-state-metrics serves the metrics of objects, and its own.
+	MetricsURL, TelemetryURL string
+	// Address is where the gate serves /readyz, /healthz and /metrics.
+	Address string
+	// Deadline is after what time the gate opens though objects are missing.
+	Deadline time.Duration
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	return &Options{
+		Share:        Share{TotalShards: 1},
+		MetricsURL:   "http://localhost:8080/metrics",
+		TelemetryURL: "http://localhost:8081/metrics",
+		Address:      ":8082",
+		Deadline:     10 * time.Minute,
+	}
+}
+
+// AddFlags adds a flag for each option.
+func (o *Options) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
+	flags.Int32Var(&o.Share.Shard, "shard", o.Share.Shard, "Number of the shard that kube-state-metrics exports, from 0.")
+	flags.Int32Var(&o.Share.TotalShards, "total-shards", o.Share.TotalShards, "Number of shards.")
+	flags.StringSliceVar(&o.Resources, "resources", o.Resources, "Resources that kube-state-metrics exports.")
+	flags.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces that kube-state-metrics is limited to; empty for all.")
+	flags.StringSliceVar(&o.NamespacesDenylist, "namespaces-denylist", o.NamespacesDenylist, "Namespaces that kube-state-metrics leaves out.")
+	flags.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "URL of the metrics that kube-state-metrics makes of objects.")
+	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of the metrics of kube-state-metrics itself.")
+	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
+	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which kube-state-metrics counts as ready though objects are missing, with a warning. One that exposes nothing never does.")
+}
+
+// Complete has nothing to fill in.
+func (o *Options) Complete() {}
+
+// Validate returns what is wrong with the options, naming the flags.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.Share.TotalShards < 1 {
+		errs = append(errs, fmt.Errorf("--total-shards is %d, and must be at least 1", o.Share.TotalShards))
+	}
+	if o.Share.Shard < 0 || o.Share.Shard >= o.Share.TotalShards {
+		errs = append(errs, fmt.Errorf("--shard is %d, and must be from 0 to %d, which is --total-shards less 1", o.Share.Shard, o.Share.TotalShards-1))
+	}
+	if len(o.exported()) == 0 {
+		errs = append(errs, fmt.Errorf("--resources is %q, and must name at least one of %s",
+			strings.Join(o.Resources, ","), strings.Join(slices.Sorted(maps.Keys(resources)), ", ")))
+	}
+	if o.Deadline <= 0 {
+		errs = append(errs, errors.New("--deadline must be above 0"))
+	}
+	return errors.Join(errs...)
+}
+
+// exported are the resources that count, in the order of their names.
+func (o *Options) exported() []resource {
+	var exported []resource
+	for _, name := range slices.Sorted(slices.Values(o.Resources)) {
+		if of, known := resources[name]; known && !slices.ContainsFunc(exported, func(one resource) bool { return one.name == name }) {
+			exported = append(exported, of)
+		}
+	}
+	return exported
+}

@@ -1,0 +1,92 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+)
+
+// headerTimeout is how long a client has to send its request.
+const headerTimeout = 10 * time.Second
+
+// Run watches over the kube-state-metrics beside it until the context is done, and answers its readiness probe.
+// It returns an error if it cannot be set up, or cannot serve.
+func Run(ctx context.Context, options *Options) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gate, err := newGate(options, registry)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: options.Address, Handler: handler(gate, registry), ReadHeaderTimeout: headerTimeout}
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error {
+		gate.Run(ctx)
+		return nil
+	})
+	running.Go(func() error {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve on %s: %w", options.Address, err)
+		}
+		return nil
+	})
+	running.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+	return running.Wait()
+}
+
+func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("configure the client: %w", err)
+	}
+	config = rest.AddUserAgent(config, "ksmscale-gate")
+	objects, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client of metadata: %w", err)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client of the API server: %w", err)
+	}
+	return &Gate{
+		cluster: &cluster{
+			metadata: objects, share: options.Share, client: client, host: config.Host,
+			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist,
+		},
+		monitor:  &monitor{client: &http.Client{}, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
+		exported: options.exported(),
+		deadline: options.Deadline,
+		clock:    clock.RealClock{},
+		metrics:  newMetrics(registry),
+	}, nil
+}
+
+func handler(gate *Gate, registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, request *http.Request) {
+		if err := gate.Check(request.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return mux
+}
