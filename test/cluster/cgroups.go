@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"crypto/rand"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,9 @@ import (
 // cgroupPrefix begins the name of the control group in which all containers of a cluster are. Control groups are
 // not in a namespace, so they are recognized, and removed, by their name.
 const cgroupPrefix = "local-cluster-"
+
+// newCgroupName returns one that no other cluster of this machine has.
+func newCgroupName() string { return cgroupPrefix + strings.ToLower(rand.Text()[:10]) }
 
 // cgroupFolders returns the folders of the control groups: one for each hierarchy of version 1, or the only one of
 // version 2.

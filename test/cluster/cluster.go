@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -32,6 +33,12 @@ type Options struct {
 	Flags map[string][]string
 	// Progress is told what is being waited for, one line each. Default: nobody.
 	Progress io.Writer
+	// RealNodes is the number of nodes that run containers, up to MaxRealNodes; see Isolate, which has to be called
+	// first. They are called node-a and node-b, in zone-a and zone-b. Fake nodes then have a taint,
+	// kwok.x-k8s.io/node=fake:NoSchedule, which keeps real pods off them. Default: none.
+	RealNodes int
+	// NodeBinary is the path of the node binary. Default: bin/node beside bin/kube.
+	NodeBinary string
 	// Detached lets the cluster live on when this program ends; Open finds it again.
 	Detached bool
 }
@@ -42,6 +49,11 @@ type Cluster struct {
 	options   Options
 	began     time.Time
 	config    *rest.Config
+	apiServed component // by the API server, once launched
+	nodes     []realNode
+	cgroup    string // that of the real nodes' containers
+
+	mutex     sync.Mutex
 	processes []*Process // in the order of their start
 }
 
@@ -57,6 +69,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	}
 	if err := c.start(ctx); err != nil {
 		c.stopProcesses()
+		c.clearNodes()
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, errors.Join(err, os.RemoveAll(c.dir))
 		}
@@ -113,7 +126,7 @@ func (c *Cluster) KeepLogs() (string, error) {
 
 // Check returns an error if a component has ended, with the end of its log.
 func (c *Cluster) Check() error {
-	for _, p := range c.processes {
+	for _, p := range c.started() {
 		if p.Running() {
 			continue
 		}
@@ -129,15 +142,23 @@ func (c *Cluster) Check() error {
 // again.
 func (c *Cluster) Stop() error {
 	c.stopProcesses()
+	c.clearNodes()
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove state of cluster: %w", err)
 	}
 	return nil
 }
 
+// started returns the processes in the order of their start.
+func (c *Cluster) started() []*Process {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return slices.Clone(c.processes)
+}
+
 // stopProcesses ends them in the opposite order of their start: an API server without etcd would only wait.
 func (c *Cluster) stopProcesses() {
-	for _, p := range slices.Backward(c.processes) {
+	for _, p := range slices.Backward(c.started()) {
 		ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 		if p.Terminate(ctx) != nil {
 			p.Kill()

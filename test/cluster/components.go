@@ -14,17 +14,19 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// The components, as keys of Options.Flags; the log of each is NAME.log in the folder of Cluster.Logs.
+// The components, as keys of Options.Flags, to which a kubelet adds the name of its node; the log of each is NAME.log in the folder of Cluster.Logs.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
 	ControllerManager = "kube-controller-manager"
 	Scheduler         = "kube-scheduler"
 	KWOK              = "kwok"
+	KubeProxy         = "kube-proxy"
 )
 
 const (
 	admin              = "admin"
+	kubeletClient      = "kube-apiserver-kubelet-client"
 	proxyUser          = "front-proxy-client"
 	serviceRange       = "10.96.0.0/16"
 	apiServerServiceIP = "10.96.0.1"
@@ -44,6 +46,10 @@ var users = map[string]cert.Config{
 	ControllerManager: clientConfig("system:kube-controller-manager"),
 	Scheduler:         clientConfig("system:kube-scheduler"),
 	KWOK:              clientConfig(KWOK, "system:masters"),
+	KubeProxy:         clientConfig("system:kube-proxy"),
+	kubeletClient:     clientConfig(kubeletClient, "system:masters"),
+	nodeNames[0]:      clientConfig("system:node:"+nodeNames[0], "system:nodes"),
+	nodeNames[1]:      clientConfig("system:node:"+nodeNames[1], "system:nodes"),
 }
 
 //go:embed audit-policy.yaml
@@ -55,7 +61,9 @@ type component struct {
 	// url is where it listens, and health the path that answers 200 once it does its work.
 	url, health string
 	flags       []string
-	process     *Process // once launched
+	// program is what runs it, with the first arguments. Default: the kube binary with the name.
+	program []string
+	process *Process // once launched
 }
 
 // etcd keeps no promise about a power cut: not waiting for the disk is what makes tests fast. Nobody dials
@@ -77,38 +85,51 @@ func (c *Cluster) etcd(port int) component {
 }
 
 // apiServer's request limits are far above the defaults, which thousands of objects made at once would hit.
-// It has no endpoint reconciler: it listens on loopback, which is no valid endpoint of the kubernetes Service.
 func (c *Cluster) apiServer(port int, etcdURL string) component {
-	return component{name: APIServer, url: "https://" + address(port), health: "/readyz", flags: []string{
-		"--etcd-servers=" + etcdURL,
-		"--bind-address=127.0.0.1",
-		"--advertise-address=127.0.0.1",
-		"--endpoint-reconciler-type=none",
-		"--secure-port=" + strconv.Itoa(port),
-		"--tls-cert-file=" + c.pki().certFile("server"),
-		"--tls-private-key-file=" + c.pki().keyFile("server"),
-		"--client-ca-file=" + c.pki().certFile("ca"),
+	flags := append(c.apiServerAddress(),
+		"--etcd-servers="+etcdURL,
+		"--secure-port="+strconv.Itoa(port),
+		"--tls-cert-file="+c.pki().certFile("server"),
+		"--tls-private-key-file="+c.pki().keyFile("server"),
+		"--client-ca-file="+c.pki().certFile("ca"),
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + c.pki().keyFile("service-account"),
-		"--service-account-signing-key-file=" + c.pki().keyFile("service-account"),
-		"--service-cluster-ip-range=" + serviceRange,
-		"--requestheader-client-ca-file=" + c.pki().certFile("proxy-ca"),
-		"--requestheader-allowed-names=" + proxyUser,
+		"--service-account-key-file="+c.pki().keyFile("service-account"),
+		"--service-account-signing-key-file="+c.pki().keyFile("service-account"),
+		"--service-cluster-ip-range="+serviceRange,
+		"--requestheader-client-ca-file="+c.pki().certFile("proxy-ca"),
+		"--requestheader-allowed-names="+proxyUser,
 		"--requestheader-username-headers=X-Remote-User",
 		"--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file=" + c.pki().certFile(proxyUser),
-		"--proxy-client-key-file=" + c.pki().keyFile(proxyUser),
+		"--proxy-client-cert-file="+c.pki().certFile(proxyUser),
+		"--proxy-client-key-file="+c.pki().keyFile(proxyUser),
 		"--enable-aggregator-routing=false",
 		"--max-requests-inflight=3000",
 		"--max-mutating-requests-inflight=1000",
-		"--audit-policy-file=" + c.path("audit-policy.yaml"),
-		"--audit-log-path=" + c.AuditLog(),
+		"--audit-policy-file="+c.path("audit-policy.yaml"),
+		"--audit-log-path="+c.AuditLog(),
 		// Never rotated, so that a reader's offset stays valid.
 		"--audit-log-maxsize=0",
-	}}
+	)
+	return component{name: APIServer, url: "https://" + address(port), health: "/readyz", flags: flags}
+}
+
+// apiServerAddress is how pods reach the API server, through the kubernetes Service. Without real nodes there is
+// no endpoint reconciler: the API server listens on loopback, which is no valid endpoint of that Service.
+func (c *Cluster) apiServerAddress() []string {
+	if c.options.RealNodes == 0 {
+		return []string{"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"}
+	}
+	return []string{
+		"--bind-address=0.0.0.0",
+		"--advertise-address=" + nodeAddress(0),
+		"--kubelet-preferred-address-types=InternalIP",
+		// The kubelets' own certificates are not verified: they sign them themselves.
+		"--kubelet-client-certificate=" + c.pki().certFile(kubeletClient),
+		"--kubelet-client-key=" + c.pki().keyFile(kubeletClient),
+	}
 }
 
 func (c *Cluster) controllerManager(port int) component {

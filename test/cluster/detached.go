@@ -47,7 +47,7 @@ func (c *Cluster) recordFile() string { return c.path("processes.json") }
 // writeRecord is called after every start, so that even a start cut short leaves nothing that Stop misses.
 func (c *Cluster) writeRecord() error {
 	var records []record
-	for _, p := range c.processes {
+	for _, p := range c.started() {
 		records = append(records, record{Name: p.name, PID: p.pid, Started: p.started, Log: p.logFile})
 	}
 	text, err := json.MarshalIndent(records, "", "  ")

@@ -40,7 +40,7 @@ func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 	}
 	missing, surplus := changes(list.Items, n)
 	err = inParallel(ctx, missing, func(ctx context.Context, number int) error {
-		_, err := client.CoreV1().Nodes().Create(ctx, fakeNode(number), metav1.CreateOptions{})
+		_, err := client.CoreV1().Nodes().Create(ctx, fakeNode(number, c.fakeTaints()...), metav1.CreateOptions{})
 		return err
 	})
 	if err != nil {
@@ -80,8 +80,15 @@ func nodeNumber(node *corev1.Node) (int, bool) {
 	return number, named && err == nil && number >= 0 && node.Annotations[fakeAnnotation] == fakeValue
 }
 
-// fakeNode has no taint, unlike most uses of KWOK: nothing else runs pods here.
-func fakeNode(number int) *corev1.Node {
+// fakeTaints are none if nothing else runs pods here, unlike in most uses of KWOK.
+func (c *Cluster) fakeTaints() []corev1.Taint {
+	if c.options.RealNodes == 0 {
+		return nil
+	}
+	return []corev1.Taint{{Key: fakeAnnotation, Value: fakeValue, Effect: corev1.TaintEffectNoSchedule}}
+}
+
+func fakeNode(number int, taints ...corev1.Taint) *corev1.Node {
 	resources := corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("32"),
 		corev1.ResourceMemory: resource.MustParse("256Gi"),
@@ -98,6 +105,7 @@ func fakeNode(number int) *corev1.Node {
 				corev1.LabelTopologyZone: "zone-" + string("abc"[number%3]),
 			},
 		},
+		Spec:   corev1.NodeSpec{Taints: taints},
 		Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources},
 	}
 }

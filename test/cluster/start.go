@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,9 @@ func (c *Cluster) prepare() error {
 	}
 	if c.options.Progress == nil {
 		c.options.Progress = io.Discard
+	}
+	if err := c.prepareNodes(); err != nil {
+		return err
 	}
 	if c.dir, err = emptyDir(c.options.Dir); err != nil {
 		return err
@@ -84,6 +88,10 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.writeConfigs(ctx); err != nil {
 		return err
 	}
+	// The API server says from its start that it is reachable at a node's address.
+	if err := c.connectNodes(ctx); err != nil {
+		return err
+	}
 	etcd, err := c.launch(c.etcd)
 	if err != nil {
 		return err
@@ -91,11 +99,11 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.awaitReady(ctx, http.DefaultClient, etcd); err != nil {
 		return err
 	}
-	apiServer, err := c.launch(func(port int) component { return c.apiServer(port, etcd.url) })
+	c.apiServed, err = c.launch(func(port int) component { return c.apiServer(port, etcd.url) })
 	if err != nil {
 		return err
 	}
-	if err := c.writeUserKubeconfigs(apiServer.url); err != nil {
+	if err := c.writeUserKubeconfigs(c.apiServed.url); err != nil {
 		return err
 	}
 	if c.config, err = loadConfig(c.Kubeconfig()); err != nil {
@@ -105,10 +113,35 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
-	if err := c.awaitReady(ctx, client, apiServer); err != nil {
+	if err := c.awaitReady(ctx, client, c.apiServed); err != nil {
 		return err
 	}
-	return c.startControllers(ctx, client)
+	if err := c.startControllers(ctx, client); err != nil {
+		return err
+	}
+	return c.startNodes(ctx)
+}
+
+// RestartAPIServer kills the API server, as when its machine fails, starts it again on the same port, and
+// returns once it is ready. Only one may be called at a time.
+func (c *Cluster) RestartAPIServer(ctx context.Context) error {
+	if c.apiServed.process == nil {
+		return errors.New("the API server is not this program's: it can be restarted only where it was started")
+	}
+	client, err := rest.HTTPClientFor(c.config)
+	if err != nil {
+		return fmt.Errorf("create client: %w", err)
+	}
+	killed := c.apiServed.process
+	killed.Kill()
+	if err := c.run(&c.apiServed); err != nil {
+		return err
+	}
+	c.mutex.Lock()
+	place := slices.Index(c.processes, killed)
+	c.processes[place] = c.apiServed.process
+	c.mutex.Unlock()
+	return c.awaitReady(ctx, client, c.apiServed)
 }
 
 func (c *Cluster) startControllers(ctx context.Context, client *http.Client) error {
@@ -136,19 +169,29 @@ func (c *Cluster) launch(build func(port int) component) (component, error) {
 		return component{}, err
 	}
 	launched := build(port)
-	flags := append([]string{launched.name}, launched.flags...)
-	command := exec.Command(c.options.Binary, append(flags, c.options.Flags[launched.name]...)...)
-	command.Dir = c.dir
-	logFile := filepath.Join(c.Logs(), launched.name+".log")
-	launched.process, err = startProcess(launched.name, logFile, command, c.options.Detached)
-	if err != nil {
+	if err := c.run(&launched); err != nil {
 		return component{}, err
 	}
+	c.mutex.Lock()
 	c.processes = append(c.processes, launched.process)
+	c.mutex.Unlock()
 	if c.options.Detached {
 		return launched, c.writeRecord()
 	}
 	return launched, nil
+}
+
+// run starts the component's process.
+func (c *Cluster) run(of *component) error {
+	program := of.program
+	if program == nil {
+		program = []string{c.options.Binary, of.name}
+	}
+	command := exec.Command(program[0], slices.Concat(program[1:], of.flags, c.options.Flags[of.name])...)
+	command.Dir = c.dir
+	process, err := startProcess(of.name, filepath.Join(c.Logs(), of.name+".log"), command, c.options.Detached)
+	of.process = process
+	return err
 }
 
 func (c *Cluster) awaitReady(ctx context.Context, client *http.Client, of component) error {

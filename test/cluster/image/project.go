@@ -1,0 +1,57 @@
+package image
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+)
+
+// PauseReference is the image of the container that holds a pod together.
+const PauseReference = "localhost/pause:local"
+
+// nonroot is who distroless images run as.
+const nonroot = "65532"
+
+// KSMScale returns the project's image out of the bin folder below root, which `make build` fills, under the name
+// that config/ksmscale gives it.
+func KSMScale(root string) (Image, error) {
+	file := filepath.Join(root, "config", "ksmscale", "kustomization.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Image{}, fmt.Errorf("read the image's name: %w", err)
+	}
+	var kustomization struct {
+		Images []struct{ NewName, NewTag string }
+	}
+	if err := yaml.Unmarshal(text, &kustomization); err != nil {
+		return Image{}, fmt.Errorf("read the image's name from %s: %w", file, err)
+	}
+	if len(kustomization.Images) != 1 {
+		return Image{}, fmt.Errorf("%s names %d images and not 1", file, len(kustomization.Images))
+	}
+	files := map[string]string{}
+	for _, component := range []string{"controller", "adapter", "gate"} {
+		files["/"+component] = filepath.Join(root, "bin", component)
+	}
+	named := kustomization.Images[0]
+	return Image{Reference: named.NewName + ":" + named.NewTag, User: nonroot, Entrypoint: "/controller", Files: files}, nil
+}
+
+// KubeStateMetrics returns the image of a version such as v2.18.0 out of the bin folder below root, which
+// `make kube-state-metrics` fills, under its usual name.
+func KubeStateMetrics(root, version string) Image {
+	const binary = "/kube-state-metrics"
+	return Image{
+		Reference:  "registry.k8s.io/kube-state-metrics/kube-state-metrics:" + version,
+		User:       "65534",
+		Entrypoint: binary,
+		Files:      map[string]string{binary: filepath.Join(root, "bin", "kube-state-metrics-"+version)},
+	}
+}
+
+// Pause returns the image that PauseReference names, out of a binary that `make node` builds.
+func Pause(binary string) Image {
+	return Image{Reference: PauseReference, User: "65535", Entrypoint: "/pause", Files: map[string]string{"/pause": binary}}
+}
