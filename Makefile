@@ -53,6 +53,10 @@ unit: ## Run the unit tests: no binaries, no cluster.
 integration: build kube ## Run the integration tests on a real local control plane.
 	go test -count=1 -timeout 60m ./test/integration/...
 
+.PHONY: e2e
+e2e: build kube node kube-state-metrics ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
+	go test -count=1 -timeout 60m ./test/e2e/...
+
 .PHONY: race
 race: ## Run the unit tests under the race detector, which needs a C compiler.
 	CGO_ENABLED=1 go test -race $(UNIT)
@@ -99,3 +103,37 @@ bin/kube: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard t
 
 bin/kubectl: | bin/kube
 	ln -sf kube $@
+
+.PHONY: node
+node: bin/node bin/pause node-packages ## Build what real nodes run, once (from 3 minutes on 2 cores).
+
+bin/node: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard test/cluster/binaries/node/*.go)
+	@echo "Building kubelet and kube-proxy $(KUBERNETES_VERSION) into $@; this takes minutes, and much longer on slow machines ..."
+	@mkdir -p bin
+	cd test/cluster/binaries && go build -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./node
+
+bin/pause: $(wildcard test/cluster/binaries/pause/*.go)
+	@mkdir -p bin
+	cd test/cluster/binaries && go build -ldflags "-s -w" -o $(CURDIR)/$@ ./pause
+
+NODE_PACKAGES := containerd runc containernetworking-plugins iptables iproute2
+
+.PHONY: node-packages
+node-packages: ## Install the Debian packages that real nodes need, or say which programs are missing.
+	@missing=; for program in containerd ctr runc iptables ip; do \
+		PATH=$$PATH:/usr/sbin:/sbin command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	[ -e /usr/lib/cni/bridge ] || [ -e /opt/cni/bin/bridge ] || missing="$$missing CNI-plugins"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "Real nodes need these, which are missing:$$missing. As root on Debian run: apt-get install $(NODE_PACKAGES)"; exit 1; fi; \
+	apt-get update && apt-get install --yes --no-install-recommends $(NODE_PACKAGES)
+
+KSM_MODULES := test/cluster/binaries/kube-state-metrics
+KSM_VERSIONS := $(notdir $(wildcard $(KSM_MODULES)/v*))
+
+.PHONY: kube-state-metrics
+kube-state-metrics: $(KSM_VERSIONS:%=bin/kube-state-metrics-%) ## Build the versions of kube-state-metrics that tests run, once.
+
+bin/kube-state-metrics-%: $(KSM_MODULES)/%/go.mod $(KSM_MODULES)/%/go.sum
+	@mkdir -p bin
+	cd $(KSM_MODULES)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
