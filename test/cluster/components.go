@@ -14,7 +14,8 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// The components, as keys of Options.Flags, to which a kubelet adds the name of its node; the log of each is NAME.log in the folder of Cluster.Logs.
+// The components, as keys of Options.Flags; the log of each is NAME.log in the folder of Cluster.Logs. Real nodes
+// have a kubelet-NODE and a containerd-NODE each.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"

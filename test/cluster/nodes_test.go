@@ -45,6 +45,10 @@ func TestFakeNode(t *testing.T) {
 	assert.Equal(t, node.Name, node.Labels[corev1.LabelHostname])
 	assert.Empty(t, node.Spec.Taints)
 	assert.Equal(t, node.Status.Capacity, node.Status.Allocatable)
+	tainted := fakeNode(1, (&Cluster{options: Options{RealNodes: 1}}).fakeTaints()...)
+	assert.Equal(t, []corev1.Taint{{Key: "kwok.x-k8s.io/node", Value: "fake", Effect: corev1.TaintEffectNoSchedule}},
+		tainted.Spec.Taints, "keeps real pods off it")
+	assert.Empty(t, (&Cluster{}).fakeTaints())
 }
 
 func fakeNodes(numbers ...int) []corev1.Node {

@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// restricted is a new namespace, removed at the test's end, that admits only pods of the restricted Pod Security
+// Standard.
+func restricted(t *testing.T) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: "e2e-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}
+	create(t, namespace)
+	return namespace.Name
+}
+
+// create creates the objects and deletes them at the test's end.
+func create(t *testing.T, objects ...client.Object) {
+	t.Helper()
+	for _, object := range objects {
+		require.NoError(t, shared.client.Create(t.Context(), object))
+		t.Cleanup(func() {
+			if err := shared.client.Delete(context.Background(), object); client.IgnoreNotFound(err) != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// metricsServer is kube-state-metrics for nodes only, without KSMScale: pods spread over the nodes, with a limit
+// that they run into when they start, and their Service.
+func metricsServer(namespace, version string, replicas int32) (*appsv1.Deployment, *corev1.Service) {
+	const name = "kube-state-metrics"
+	labels := map[string]string{"app": name}
+	probe := func(path, port string) *corev1.Probe {
+		return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(port)}}}
+	}
+	honor := corev1.NodeInclusionPolicyHonor
+	metadata := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	deployment := &appsv1.Deployment{ObjectMeta: metadata, Spec: appsv1.DeploymentSpec{
+		Replicas: new(replicas),
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot:   new(true),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
+				MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
+				NodeTaintsPolicy: &honor, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
+			}},
+			TerminationGracePeriodSeconds: new(int64(1)),
+			Containers: []corev1.Container{{
+				Name:           name,
+				Image:          "registry.k8s.io/kube-state-metrics/kube-state-metrics:" + version,
+				Args:           []string{"--resources=nodes"},
+				Ports:          []corev1.ContainerPort{{Name: "metrics", ContainerPort: 8080}, {Name: "telemetry", ContainerPort: 8081}},
+				LivenessProbe:  probe("/livez", "metrics"),
+				ReadinessProbe: probe("/readyz", "telemetry"),
+				Resources:      corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}},
+				SecurityContext: &corev1.SecurityContext{
+					AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
+					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+			}},
+		}},
+	}}
+	service := &corev1.Service{ObjectMeta: metadata, Spec: corev1.ServiceSpec{
+		Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("metrics")}},
+	}}
+	return deployment, service
+}
+
+// mayListNodes lets the default service account of a namespace do what metricsServer needs.
+func mayListNodes(namespace string) (*rbacv1.ClusterRole, *rbacv1.ClusterRoleBinding) {
+	metadata := metav1.ObjectMeta{Name: namespace + "-nodes"}
+	role := &rbacv1.ClusterRole{ObjectMeta: metadata, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"list", "watch"}},
+	}}
+	return role, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metadata,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: metadata.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "default"}},
+	}
+}
+
+// awaitAvailable waits until a Deployment has all its replicas.
+func awaitAvailable(t *testing.T, namespace, name string) {
+	t.Helper()
+	await(t, "Deployment "+namespace+"/"+name, func(ctx context.Context) error {
+		found, err := shared.clientset.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if found.Status.ObservedGeneration < found.Generation || found.Status.AvailableReplicas != *found.Spec.Replicas {
+			return fmt.Errorf("%d of %d replicas are available", found.Status.AvailableReplicas, *found.Spec.Replicas)
+		}
+		return nil
+	})
+}
+
+// pods returns those of an app in a namespace.
+func pods(t *testing.T, namespace, selector string) []corev1.Pod {
+	t.Helper()
+	list, err := shared.clientset.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+	require.NoError(t, err)
+	return list.Items
+}

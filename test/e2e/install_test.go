@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	systemNamespace     = "ksmscale-system"
+	monitoringNamespace = "monitoring"
+)
+
+// install installs KSMScale as a user would, and waits until it serves external metrics. Doing so again changes
+// nothing.
+func install(t *testing.T) {
+	t.Helper()
+	kubectl(t, "apply", "--server-side", "-k", filepath.Join(shared.root, "config", "default"))
+	for _, namespace := range []string{systemNamespace, monitoringNamespace} {
+		kubectl(t, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+	}
+	for _, name := range []string{"ksmscale-controller", "ksmscale-adapter"} {
+		awaitAvailable(t, systemNamespace, name)
+	}
+	await(t, "external metrics", func(ctx context.Context) error {
+		var service apiregistrationv1.APIService
+		if err := shared.client.Get(ctx, client.ObjectKey{Name: "v1beta1.external.metrics.k8s.io"}, &service); err != nil {
+			return err
+		}
+		for _, condition := range service.Status.Conditions {
+			if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
+				return errors.New(condition.Message)
+			}
+		}
+		return shared.clientset.RESTClient().Get().AbsPath("/apis/external.metrics.k8s.io/v1beta1").Do(ctx).Error()
+	})
+}
+
+// awaitReady waits until the controller says that the KSMScale, as it is now, is Ready.
+func awaitReady(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	await(t, "KSMScale "+ksmScale.Name, func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+			return err
+		}
+		ready := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionReady)
+		switch {
+		case ready == nil || ready.ObservedGeneration < ksmScale.Generation:
+			return errors.New("it is not looked at yet")
+		case ready.Status != metav1.ConditionTrue:
+			return fmt.Errorf("%s: %s", ready.Reason, ready.Message)
+		}
+		return nil
+	})
+}
+
+func TestInstall(t *testing.T) {
+	install(t)
+	ksmScale := &v1alpha1.KSMScale{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
+		Spec: v1alpha1.KSMScaleSpec{
+			MonitorImage: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0",
+			Sharding:     &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 2, MinReplicasPerShard: 1, MaxReplicasPerShard: 3},
+		},
+	}
+	create(t, ksmScale)
+	awaitReady(t, ksmScale)
+	running := pods(t, monitoringNamespace, "app.kubernetes.io/instance="+ksmScale.Name)
+	require.NotEmpty(t, running)
+	for _, pod := range running {
+		assert.NotEmpty(t, pod.Status.PodIP)
+		for _, status := range pod.Status.ContainerStatuses {
+			assert.Zero(t, status.RestartCount, "%s of %s", status.Name, pod.Name)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+// Package e2e has the tests that need pods which really run: on two real nodes of a local cluster, in namespaces of
+// their own, which takes root on Linux; or, if KUBECONFIG is set, on that cluster, which must have the images.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/cluster/image"
+)
+
+const (
+	pollInterval = 250 * time.Millisecond
+	// waitTimeout only bounds a failing test; all waits end as soon as what they wait for has happened.
+	waitTimeout = 5 * time.Minute
+	// interrupted is the exit code of a program that Ctrl-C has ended.
+	interrupted = 130
+)
+
+// ksmVersions are those whose images are loaded, if they are built.
+var ksmVersions = []string{"v2.10.1", "v2.18.0", "v2.20.0"}
+
+// shared is what all tests use one after the other.
+var shared struct {
+	// root is the checkout.
+	root string
+	// cluster is nil if the tests run on that of KUBECONFIG.
+	cluster    *cluster.Cluster
+	kubeconfig string
+	config     *rest.Config
+	client     client.Client
+	clientset  *kubernetes.Clientset
+}
+
+func TestMain(m *testing.M) {
+	log.SetLogger(klog.Background())
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := start(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(stopCluster(true), 1)
+	}
+	result := make(chan int)
+	go func() { result <- m.Run() }()
+	code := interrupted
+	select {
+	case code = <-result:
+	case <-ctx.Done():
+	}
+	return max(code, stopCluster(code != 0))
+}
+
+func start(ctx context.Context) error {
+	binary, err := cluster.FindBinary()
+	if err != nil {
+		return err
+	}
+	shared.root = filepath.Dir(filepath.Dir(binary))
+	if shared.kubeconfig = os.Getenv("KUBECONFIG"); shared.kubeconfig == "" {
+		if err := startLocal(ctx); err != nil {
+			return err
+		}
+	}
+	if shared.config, err = clientcmd.BuildConfigFromFlags("", shared.kubeconfig); err != nil {
+		return fmt.Errorf("load kubeconfig: %w", err)
+	}
+	shared.config.QPS, shared.config.Burst = 200, 400
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiregistrationv1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return err
+		}
+	}
+	if shared.client, err = client.New(shared.config, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("create client: %w", err)
+	}
+	shared.clientset, err = kubernetes.NewForConfig(shared.config)
+	return err
+}
+
+func startLocal(ctx context.Context) error {
+	if err := cluster.Isolate(); err != nil {
+		return err
+	}
+	var err error
+	shared.cluster, err = cluster.Start(ctx, cluster.Options{
+		RealNodes:                 cluster.MaxRealNodes,
+		HPASyncPeriod:             time.Second,
+		HPADownscaleStabilization: new(time.Duration(0)),
+		Progress:                  os.Stderr,
+	})
+	if err != nil {
+		return err
+	}
+	shared.kubeconfig = shared.cluster.Kubeconfig()
+	ours, err := image.KSMScale(shared.root)
+	if err != nil {
+		return err
+	}
+	images := []image.Image{ours}
+	for _, version := range ksmVersions {
+		if _, err := os.Stat(filepath.Join(shared.root, "bin", "kube-state-metrics-"+version)); err == nil {
+			images = append(images, image.KubeStateMetrics(shared.root, version))
+		}
+	}
+	for _, wanted := range images {
+		if err := load(ctx, wanted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load keeps the image's file no longer than it takes.
+func load(ctx context.Context, wanted image.Image) error {
+	file := filepath.Join(shared.cluster.Dir(), "image.tar")
+	if err := wanted.Write(file); err != nil {
+		return err
+	}
+	if err := shared.cluster.LoadImage(ctx, file); err != nil {
+		return err
+	}
+	return os.Remove(file)
+}
+
+// stopCluster returns an exit code.
+func stopCluster(failed bool) int {
+	if shared.cluster == nil {
+		return 0
+	}
+	if failed {
+		directory, err := shared.cluster.KeepLogs()
+		fmt.Fprintf(os.Stderr, "The logs of all components and pods are in %s (%v)\n", directory, err)
+	}
+	if err := shared.cluster.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// needsLocal skips tests that look at a node from the inside.
+func needsLocal(t *testing.T) {
+	t.Helper()
+	if shared.cluster == nil {
+		t.Skip("needs the local cluster: unset KUBECONFIG")
+	}
+}
+
+// kubectl runs kubectl as the cluster's administrator and returns what it prints.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), filepath.Join(shared.root, "bin", "kubectl"),
+		append([]string{"--kubeconfig", shared.kubeconfig}, args...)...)
+	output, err := command.CombinedOutput()
+	require.NoError(t, err, "kubectl %v: %s", args, output)
+	return string(output)
+}
+
+// await polls until there is no error, and otherwise fails the test with the last one.
+func await(t *testing.T, what string, ready func(ctx context.Context) error) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, waitTimeout, true, func(ctx context.Context) (bool, error) {
+		last = ready(ctx)
+		return last == nil, nil
+	})
+	require.NoError(t, err, "wait for %s: %v", what, last)
+}
