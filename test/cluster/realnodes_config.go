@@ -98,15 +98,15 @@ func (c *Cluster) kubelet(node realNode, port int) component {
 	}
 }
 
-// kubeProxy serves all nodes, which share their network namespace.
-func (c *Cluster) kubeProxy(port int) component {
+// kubeProxy serves all nodes, which share their network namespace. Its ports are the usual ones.
+func (c *Cluster) kubeProxy(int) component {
+	const healthPort = 10256
 	return component{
-		name: KubeProxy, url: "http://" + address(port), health: "/livez",
+		name: KubeProxy, url: "http://" + address(healthPort), health: "/livez",
 		program: []string{c.options.NodeBinary, KubeProxy},
 		flags: []string{
 			"--config=" + c.nodes[0].path("kube-proxy.yaml"),
 			"--hostname-override=" + c.nodes[0].name,
-			"--healthz-bind-address=" + address(port),
 		},
 	}
 }
