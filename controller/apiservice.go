@@ -2,16 +2,22 @@ package controller
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"slices"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/client-go/util/cert"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	apiregistrationv1ac "k8s.io/kube-aggregator/pkg/client/applyconfiguration/apiregistration/v1"
 	"k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -25,6 +31,10 @@ const (
 
 	apiServicePriority = 100
 	caCertificateKey   = "ca.crt"
+
+	// authorityCheckInterval is the time between looks at what adapters serve after a change of the authority. It
+	// takes the kubelets a minute or two to give them their new certificate.
+	authorityCheckInterval = 10 * time.Second
 )
 
 // APIServiceName is the name of the one APIService of external metrics in a cluster.
@@ -52,79 +62,169 @@ type APIServiceReconciler struct {
 	Client client.Client
 	// APIReader reads from the API server.
 	APIReader client.Reader
+	// Clock tells which certificates are valid still.
+	Clock clock.PassiveClock
 	// Adapter is where the adapter is served.
 	Adapter ServiceReference
 	// Registration is told how it goes.
 	Registration *Registration
 	// Certificate is the Secret with the certificate that the adapter serves, and its authority's.
 	Certificate client.ObjectKey
+
+	handshake handshake
+	// mu is held while the APIService follows the Secret, or goes ahead of it.
+	mu sync.Mutex
+	// waitsFor is why previous authorities are trusted still, as it was logged last.
+	waitsFor string
 }
 
 // Reconcile makes the APIService as it is wanted, and leaves one that is not ours alone. It does nothing until
 // there is a certificate.
 func (r *APIServiceReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	err := r.register(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	result, err := r.register(ctx)
 	r.Registration.set(err)
-	return ctrl.Result{}, err
+	return result, err
 }
 
-func (r *APIServiceReconciler) register(ctx context.Context) error {
+func (r *APIServiceReconciler) register(ctx context.Context) (ctrl.Result, error) {
 	var certificate corev1.Secret
 	if err := r.Client.Get(ctx, r.Certificate, &certificate); err != nil {
-		return fmt.Errorf("get the Secret of the adapter's certificate: %w", err)
+		return ctrl.Result{}, fmt.Errorf("get the Secret of the adapter's certificate: %w", err)
 	}
 	authority := certificate.Data[caCertificateKey]
 	if len(authority) == 0 {
 		log.FromContext(ctx).V(1).Info("The adapter has no certificate yet")
-		return nil
+		return ctrl.Result{}, nil
 	}
-
-	// A cache of just this object may never see what was written, if it is deleted at once, so that a read of our
-	// own write would wait in vain. This is read so rarely that a request costs little.
-	var live apiregistrationv1.APIService
-	err := r.APIReader.Get(ctx, client.ObjectKey{Name: APIServiceName}, &live)
-	exists := err == nil
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("get APIService %s: %w", APIServiceName, err)
+	live, err := r.live(ctx)
+	if err != nil || live != nil && !r.Adapter.serves(live) {
+		return ctrl.Result{}, err
 	}
-	if exists && !r.Adapter.serves(&live) {
-		return nil
-	}
-	return r.apply(ctx, authority, &live, exists)
+	return r.apply(ctx, authority, live)
 }
 
-func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live *apiregistrationv1.APIService, exists bool) error {
+// trustBefore has our APIService, if there is one, trust an authority before its certificate is written. Meanwhile no
+// one takes the trust back because the Secret does not have the authority yet.
+func (r *APIServiceReconciler) trustBefore(ctx context.Context, authority []byte, write func() error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	live, err := r.live(ctx)
+	if err != nil {
+		return err
+	}
+	if live != nil && r.Adapter.serves(live) {
+		if _, err := r.apply(ctx, authority, live); err != nil {
+			return fmt.Errorf("trust a new authority: %w", err)
+		}
+	}
+	return write()
+}
+
+// live is the APIService, or nil if there is none.
+//
+// A cache of just this object may never see what was written, if it is deleted at once, so that a read of our own
+// write would wait in vain. This is read so rarely that a request costs little.
+func (r *APIServiceReconciler) live(ctx context.Context) (*apiregistrationv1.APIService, error) {
+	var live apiregistrationv1.APIService
+	err := r.APIReader.Get(ctx, client.ObjectKey{Name: APIServiceName}, &live)
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // There being none is no error here.
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get APIService %s: %w", APIServiceName, err)
+	}
+	return &live, nil
+}
+
+func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live *apiregistrationv1.APIService) (ctrl.Result, error) {
 	var role rbacv1.ClusterRole
 	if err := r.APIReader.Get(ctx, client.ObjectKey{Name: AdapterClusterRole}, &role); err != nil {
-		return fmt.Errorf("get ClusterRole %s: %w", AdapterClusterRole, err)
+		return ctrl.Result{}, fmt.Errorf("get ClusterRole %s: %w", AdapterClusterRole, err)
 	}
-	wanted := apiService(r.Adapter, authority, &role)
+	owned := &apiregistrationv1ac.APIServiceApplyConfiguration{}
+	if live != nil {
+		var err error
+		if owned, err = apiregistrationv1ac.ExtractAPIService(live, FieldOwner); err != nil {
+			return ctrl.Result{}, fmt.Errorf("read the managed fields of APIService %s: %w", APIServiceName, err)
+		}
+	}
+	bundle, result, err := r.bundle(ctx, authority, owned)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	wanted := apiService(r.Adapter, bundle, &role)
+	if equality.Semantic.DeepEqual(owned, wanted) {
+		return result, nil
+	}
 	options := []client.ApplyOption{client.FieldOwner(FieldOwner), client.DisableReadYourWritesConsistency}
-	if exists {
-		owned, err := apiregistrationv1ac.ExtractAPIService(live, FieldOwner)
-		if err != nil {
-			return fmt.Errorf("read the managed fields of APIService %s: %w", APIServiceName, err)
-		}
-		if equality.Semantic.DeepEqual(owned, wanted) {
-			return nil
-		}
+	if live != nil {
 		// One that someone else has changed since is a conflict, and looked at again.
 		wanted.WithResourceVersion(live.ResourceVersion)
 		options = append(options, client.ForceOwnership)
 	}
 	// Without force, one that someone else creates at this moment is a conflict, and not taken over.
 	if err := r.Client.Apply(ctx, wanted, options...); err != nil {
-		if !exists && apierrors.IsConflict(err) {
-			return nil
+		if live == nil && apierrors.IsConflict(err) {
+			return ctrl.Result{}, nil
 		}
-		return fmt.Errorf("apply APIService %s: %w", APIServiceName, err)
+		return ctrl.Result{}, fmt.Errorf("apply APIService %s: %w", APIServiceName, err)
 	}
-	return nil
+	return result, nil
 }
 
-// apiService is the wanted APIService: external metrics are served by the adapter, whose certificate the given
-// authority has signed.
-func apiService(adapter ServiceReference, authority []byte, owner *rbacv1.ClusterRole) *apiregistrationv1ac.APIServiceApplyConfiguration {
+// bundle has the authorities to trust, given what is ours of the APIService: what someone else has put there is not
+// trusted. While there are several, the result is to look again.
+func (r *APIServiceReconciler) bundle(ctx context.Context, authority []byte, owned *apiregistrationv1ac.APIServiceApplyConfiguration) ([]byte, ctrl.Result, error) {
+	var result ctrl.Result
+	current, err := parseAuthority(authority)
+	if err != nil {
+		return nil, result, fmt.Errorf("read the authority of the adapter's certificate: %w", err)
+	}
+	var trusted []*x509.Certificate
+	if owned.Spec != nil {
+		trusted = parseAuthorities(owned.Spec.CABundle)
+	}
+	authorities := r.authorities(ctx, current, trusted)
+	if len(authorities) > 1 {
+		result.RequeueAfter = authorityCheckInterval
+	}
+	bundle, err := cert.EncodeCertificates(authorities...)
+	if err != nil {
+		return nil, result, fmt.Errorf("write the authorities of the adapter's certificate: %w", err)
+	}
+	return bundle, result, nil
+}
+
+// authorities are those to trust: the current one and, until all adapters have certificates of that, those trusted
+// so far. A new one is trusted before anything else is looked at, as an adapter may serve its certificate soon.
+func (r *APIServiceReconciler) authorities(ctx context.Context, current *x509.Certificate, trusted []*x509.Certificate) []*x509.Certificate {
+	authorities := withPrevious(current, trusted, r.Clock.Now())
+	if len(authorities) == 1 {
+		r.waitsFor = ""
+		return authorities
+	}
+	log := log.FromContext(ctx)
+	if !slices.ContainsFunc(trusted, current.Equal) {
+		log.Info("The adapter's certificate has a new authority; the previous one is trusted as well until all adapters have a certificate of the new one")
+		return authorities
+	}
+	if err := (adapters{service: r.Adapter, reader: r.APIReader, handshake: r.handshake}).serve(ctx, current); err != nil {
+		if r.waitsFor != err.Error() {
+			r.waitsFor = err.Error()
+			log.Info("A previous authority of the adapter's certificate is trusted still", "reason", r.waitsFor)
+		}
+		return authorities
+	}
+	log.Info("All adapters have a certificate of the new authority; previous ones are trusted no longer")
+	r.waitsFor = ""
+	return authorities[:1]
+}
+
+// apiService is the wanted APIService: external metrics are served by the adapter, whose certificate an
+// authority of the bundle has signed.
+func apiService(adapter ServiceReference, bundle []byte, owner *rbacv1.ClusterRole) *apiregistrationv1ac.APIServiceApplyConfiguration {
 	return apiregistrationv1ac.APIService(APIServiceName).
 		WithLabels(map[string]string{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": "adapter"}).
 		WithOwnerReferences(metav1ac.OwnerReference().
@@ -135,7 +235,7 @@ func apiService(adapter ServiceReference, authority []byte, owner *rbacv1.Cluste
 			WithVersion(v1beta1.SchemeGroupVersion.Version).
 			WithGroupPriorityMinimum(apiServicePriority).
 			WithVersionPriority(apiServicePriority).
-			WithCABundle(authority...).
+			WithCABundle(bundle...).
 			WithService(apiregistrationv1ac.ServiceReference().
 				WithNamespace(adapter.Namespace).WithName(adapter.Name).WithPort(adapter.Port)))
 }

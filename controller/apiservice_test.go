@@ -1,0 +1,203 @@
+package controller
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+// registering is a reconciler of the APIService with a fake cluster, whose one adapter serves what refused tells.
+type registering struct {
+	*APIServiceReconciler
+	refused error
+	// shaken is how often its certificate was looked at.
+	shaken int
+}
+
+func newRegistering(t *testing.T, objects ...client.Object) *registering {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme)))
+	key := client.ObjectKey{Namespace: testAdapter.Namespace, Name: "certificate"}
+	objects = append(objects,
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: AdapterClusterRole, UID: "role"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}},
+		endpointSlice("adapter", 6443, endpoint("10.0.0.1", discoveryv1.EndpointConditions{})),
+	)
+	c := fake.NewClientBuilder().WithScheme(scheme).WithReturnManagedFields().WithObjects(objects...).Build()
+	r := &registering{}
+	r.APIServiceReconciler = &APIServiceReconciler{
+		Client: c, APIReader: c, Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
+		Registration: NewRegistration(), Certificate: key,
+		handshake: func(_ context.Context, address string, config *tls.Config) error {
+			assert.Equal(t, "10.0.0.1:6443", address)
+			assert.Equal(t, "ksmscale-adapter.ksmscale-system.svc", config.ServerName)
+			r.shaken++
+			return r.refused
+		},
+	}
+	return r
+}
+
+// secret is the Secret with another authority.
+func (r *registering) secret(t *testing.T, current authority) *corev1.Secret {
+	t.Helper()
+	var secret corev1.Secret
+	require.NoError(t, r.Client.Get(t.Context(), r.Certificate, &secret))
+	secret.Data = map[string][]byte{caCertificateKey: bundle(t, current)}
+	return &secret
+}
+
+// has writes another authority into the Secret and reconciles.
+func (r *registering) has(t *testing.T, current authority) ctrl.Result {
+	t.Helper()
+	require.NoError(t, r.Client.Update(t.Context(), r.secret(t, current)))
+	return r.again(t)
+}
+
+func (r *registering) again(t *testing.T) ctrl.Result {
+	t.Helper()
+	result, err := r.Reconcile(t.Context(), requestFor(APIServiceName))
+	require.NoError(t, err)
+	return result
+}
+
+func (r *registering) read(t *testing.T) *apiregistrationv1.APIService {
+	t.Helper()
+	var live apiregistrationv1.APIService
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Name: APIServiceName}, &live))
+	return &live
+}
+
+func (r *registering) assertTrusts(t *testing.T, authorities ...authority) {
+	t.Helper()
+	assert.Equal(t, string(bundle(t, authorities...)), string(r.read(t).Spec.CABundle))
+}
+
+func TestNothingIsRegisteredWithoutACertificate(t *testing.T) {
+	r := newRegistering(t)
+	assert.Zero(t, r.again(t))
+	err := r.Client.Get(t.Context(), client.ObjectKey{Name: APIServiceName}, &apiregistrationv1.APIService{})
+	assert.True(t, apierrors.IsNotFound(err), err)
+}
+
+func TestAuthorityChanges(t *testing.T) {
+	year := testTime.Add(365 * 24 * time.Hour)
+	first, second, third := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
+	again := ctrl.Result{RequeueAfter: 10 * time.Second}
+	r := newRegistering(t)
+	r.refused = errors.New("unknown authority")
+
+	assert.Zero(t, r.has(t, first))
+	r.assertTrusts(t, first)
+	assert.Zero(t, r.again(t))
+	assert.Zero(t, r.shaken, "there is no other authority to drop")
+
+	assert.Equal(t, again, r.has(t, second))
+	r.assertTrusts(t, second, first)
+	assert.Zero(t, r.shaken, "trusting is not held up")
+	assert.Equal(t, again, r.again(t))
+	assert.Equal(t, 1, r.shaken)
+	r.assertTrusts(t, second, first)
+	assert.Contains(t, r.waitsFor, "unknown authority")
+
+	assert.Equal(t, again, r.has(t, third))
+	r.assertTrusts(t, third, second, first)
+	r.refused = nil
+	assert.Zero(t, r.again(t))
+	r.assertTrusts(t, third)
+	assert.Empty(t, r.waitsFor)
+	assert.NoError(t, r.Registration.Err())
+}
+
+func TestAuthoritiesWithoutAdapters(t *testing.T) {
+	year := testTime.Add(365 * 24 * time.Hour)
+	first, second := newAuthority(t, testTime.Add(time.Hour)), newAuthority(t, year)
+	r := newRegistering(t)
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	r.Clock = clock
+	require.NoError(t, r.Client.DeleteAllOf(t.Context(), &discoveryv1.EndpointSlice{}, client.InNamespace(testAdapter.Namespace)))
+	r.has(t, first)
+	assert.NotZero(t, r.has(t, second))
+	assert.NotZero(t, r.again(t))
+	r.assertTrusts(t, second, first)
+	clock.SetTime(testTime.Add(time.Hour))
+	assert.Zero(t, r.again(t))
+	r.assertTrusts(t, second)
+}
+
+func TestAuthorityOfSomeoneElseIsNotTrusted(t *testing.T) {
+	year := testTime.Add(365 * 24 * time.Hour)
+	ours, foreign := newAuthority(t, year), newAuthority(t, year)
+	r := newRegistering(t)
+	r.has(t, ours)
+	live := r.read(t)
+	live.Spec.CABundle = bundle(t, ours, foreign)
+	require.NoError(t, r.Client.Update(t.Context(), live, client.FieldOwner("someone")))
+	assert.Zero(t, r.again(t))
+	r.assertTrusts(t, ours)
+}
+
+func TestAuthorityIsTrustedBeforeItIsWritten(t *testing.T) {
+	year := testTime.Add(365 * 24 * time.Hour)
+	first, second, third := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
+	r := newRegistering(t)
+	r.has(t, first)
+	var atWrite []byte
+	rotator := trustingClient{Client: r.Client, reader: r.APIReader, trust: func(ctx context.Context, authority []byte, write func() error) error {
+		return r.trustBefore(ctx, authority, func() error {
+			atWrite = r.read(t).Spec.CABundle
+			return write()
+		})
+	}}
+
+	stale := r.secret(t, third)
+	require.NoError(t, rotator.Update(t.Context(), r.secret(t, second)))
+	assert.Equal(t, string(bundle(t, second, first)), string(atWrite))
+	assert.Equal(t, bundle(t, second), r.secret(t, second).Data[caCertificateKey])
+	r.assertTrusts(t, second, first)
+
+	assert.True(t, apierrors.IsConflict(rotator.Update(t.Context(), stale)))
+	r.assertTrusts(t, second, first)
+	assert.Error(t, rotator.Update(t.Context(), r.read(t)), "the rotator has no other object to write")
+}
+
+func TestAuthorityOfAForeignAPIService(t *testing.T) {
+	foreign := registered("keda", "metrics", apiregistrationv1.ConditionTrue)
+	foreign.Name = APIServiceName
+	r := newRegistering(t, foreign)
+	current := newAuthority(t, testTime.Add(time.Hour))
+	rotator := trustingClient{Client: r.Client, reader: r.APIReader, trust: r.trustBefore}
+	require.NoError(t, rotator.Update(t.Context(), r.secret(t, current)))
+	assert.Zero(t, r.again(t))
+	assert.Empty(t, r.read(t).Spec.CABundle)
+}
+
+func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {
+	year := testTime.Add(365 * 24 * time.Hour)
+	r := newRegistering(t)
+	r.has(t, newAuthority(t, year))
+	require.NoError(t, r.Client.Delete(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: AdapterClusterRole}}))
+	err := r.trustBefore(t.Context(), bundle(t, newAuthority(t, year)), func() error {
+		t.Error("written")
+		return nil
+	})
+	assert.True(t, apierrors.IsNotFound(err), err)
+}
