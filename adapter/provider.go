@@ -45,8 +45,9 @@ type series struct {
 }
 
 func desiredReplicas(planned plans.Planned) []series {
-	all := make([]series, len(planned.Shards))
-	for i, shard := range planned.Shards {
+	shards := planned.AllShards()
+	all := make([]series, len(shards))
+	for i, shard := range shards {
 		all[i] = series{labels: shard.MetricLabels(), value: int64(shard.Replicas)}
 	}
 	return all

@@ -36,16 +36,16 @@ func (e notOwnedError) Error() string {
 
 // applyAll makes the objects of a KSMScale as they are wanted. One that fails does not keep the others from being
 // made; the errors are joined.
-func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, plan scaling.Plan) error {
+func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, shards []scaling.Shard) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	errs := []error{apply(ctx, a, serviceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount)}
 	for _, binding := range clusterRoleBindings(ksmScale) {
 		errs = append(errs, apply(ctx, a, binding, &rbacv1.ClusterRoleBinding{}, rbacv1ac.ExtractClusterRoleBinding))
 	}
-	for _, planned := range plan.Shards {
+	for _, planned := range shards {
 		shard := planned.Shard
 		errs = append(errs,
-			apply(ctx, a, deployment(ksmScale, shard), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
+			apply(ctx, a, deployment(ksmScale, shard, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
 			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
 			apply(ctx, a, autoscaler(ksmScale, shard), &autoscalingv2.HorizontalPodAutoscaler{}, autoscalingv2ac.ExtractHorizontalPodAutoscaler),
 			apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))

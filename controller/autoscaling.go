@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -87,8 +88,14 @@ func wayOut(reason string, autoscaler *autoscalingv2.HorizontalPodAutoscaler) st
 }
 
 func starting(in conditionInput) bool {
-	if len(in.observed.autoscalers) < len(in.planned.Shards) {
-		return true
+	made := sets.New[string]()
+	for _, autoscaler := range in.observed.autoscalers {
+		made.Insert(autoscaler.Name)
+	}
+	for _, shard := range in.planned.Shards {
+		if !made.Has(shard.Name()) {
+			return true
+		}
 	}
 	for _, autoscaler := range in.observed.autoscalers {
 		if len(autoscaler.Status.Conditions) == 0 {

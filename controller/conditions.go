@@ -23,6 +23,8 @@ type conditionInput struct {
 	ksmScale *v1alpha1.KSMScale
 	planned  plans.Planned
 	observed observed
+	// resharding is what was decided about the partitions.
+	resharding resharding
 	// status is complete but for its conditions.
 	status   v1alpha1.KSMScaleStatus
 	applyErr error
@@ -58,19 +60,24 @@ func shortened(text string, length int) string {
 	return strings.ToValidUTF8(text[:length-len(cut)], "") + cut
 }
 
-// ready is derived from the other conditions: the first that is not True gives its status, reason and message; if
-// all are, work under way does.
+// ready is derived from the other conditions: the first that is False gives its reason and message; if none is, work
+// under way does, and then the first that is Unknown.
 func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	because := func(status metav1.ConditionStatus, part metav1.Condition) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: part.Reason, Message: part.Message}
 	}
 	for _, part := range parts {
-		if part.Status != metav1.ConditionTrue {
+		if part.Status == metav1.ConditionFalse {
 			return because(part.Status, part)
 		}
 	}
 	if work := meta.FindStatusCondition(parts, v1alpha1.ConditionProgressing); work.Reason != v1alpha1.ReasonComplete {
 		return because(metav1.ConditionFalse, *work)
+	}
+	for _, part := range parts {
+		if part.Status != metav1.ConditionTrue {
+			return because(part.Status, part)
+		}
 	}
 	is := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
@@ -116,6 +123,12 @@ func schedulable(in conditionInput) metav1.Condition {
 
 func covered(in conditionInput) metav1.Condition {
 	shards := uncovered(in.status.ShardingStatus)
+	if len(shards) > 0 && coveredByOthers(in.planned, in.observed) {
+		return metav1.Condition{
+			Type: v1alpha1.ConditionCovered, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonPreviousShardsReady,
+			Message: "Each of the shards from before has a ready pod",
+		}
+	}
 	if len(shards) == 0 {
 		return metav1.Condition{
 			Type: v1alpha1.ConditionCovered, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllShardsReady,

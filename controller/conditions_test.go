@@ -41,10 +41,10 @@ type world struct {
 
 func (w world) status() v1alpha1.KSMScaleStatus {
 	cluster := scaling.Cluster{Nodes: w.nodes}
-	planned := plans.Planned{KSMScale: w.ksmScale, Cluster: cluster, AsOf: testTime, Plan: scaling.New(w.ksmScale, cluster)}
+	planned := plans.New(w.ksmScale, cluster, testTime)
 	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
 	r.Registration.set(w.registrationErr)
-	return r.status(w.ksmScale, planned, w.observed, w.applyErr)
+	return r.status(w.ksmScale, planned, w.observed, reshard(planned, w.observed, testTime), w.applyErr)
 }
 
 func newWorld(overrides ...func(*world)) world {
@@ -53,7 +53,7 @@ func newWorld(overrides ...func(*world)) world {
 	for id := range int32(3) {
 		w.observed.pods = append(w.observed.pods, pod(id, "a"))
 		w.observed.deployments = append(w.observed.deployments, appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name(), Generation: 5},
+			ObjectMeta: metav1.ObjectMeta{Name: shard(id).Name(), Generation: 5, Labels: shard(id).Selector()},
 			Status:     appsv1.DeploymentStatus{ObservedGeneration: 5, Replicas: 1, UpdatedReplicas: 1},
 		})
 		w.observed.autoscalers = append(w.observed.autoscalers, acting(id))

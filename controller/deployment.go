@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,16 @@ const (
 	containerName = "kube-state-metrics"
 	// unprivilegedUser is "nobody", as in kube-state-metrics' own image.
 	unprivilegedUser = 65534
+
+	// progressDeadline is how long a Deployment may take for a pod to be ready before it counts as stuck: longer
+	// than the gate waits.
+	progressDeadline = 15 * time.Minute
+	// leaveDelay is for how long a pod that is deleted goes on serving: kube-proxies send scrapes to it until they
+	// know. kube-state-metrics ends at once when it is told to, and its image has no shell to sleep in.
+	leaveDelay = 10 * time.Second
+	// leaveGrace is how long it has to end after that.
+	leaveGrace = 10 * time.Second
+
 	// resourcesFlag is kube-state-metrics' flag for the resources to export.
 	resourcesFlag = "--resources"
 )
@@ -37,13 +48,16 @@ var defaultResources = []string{
 // deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: the HorizontalPodAutoscaler
 // owns that field. To send it once and drop it later would be worse than never to send it, because a field that
 // its only owner drops is removed, and the Deployment falls back to one replica.
-func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *appsv1ac.DeploymentApplyConfiguration {
+func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage string) *appsv1ac.DeploymentApplyConfiguration {
 	return appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace).
 		WithLabels(shardLabels(ksmScale, shard)).
 		WithOwnerReferences(owner(ksmScale)).
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithSelector(selector(shard)).
-			// A pod leaves only when its successor is ready, even if it is the only one.
+			// A pod leaves only when its successor has been ready for as long as Prometheus may take to scrape it,
+			// even if it is the only one.
+			WithMinReadySeconds(int32(ksmScale.Spec.ScrapeInterval().Seconds())).
+			WithProgressDeadlineSeconds(int32(progressDeadline.Seconds())).
 			WithStrategy(appsv1ac.DeploymentStrategy().
 				WithType(appsv1.RollingUpdateDeploymentStrategyType).
 				WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
@@ -54,17 +68,18 @@ func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *appsv1ac.Dep
 				WithAnnotations(map[string]string{
 					v1alpha1.AnnotationShardAssignment: fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total),
 				}).
-				WithSpec(podSpec(ksmScale, shard))))
+				WithSpec(podSpec(ksmScale, shard, gateImage))))
 }
 
-func podSpec(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.PodSpecApplyConfiguration {
+func podSpec(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage string) *corev1ac.PodSpecApplyConfiguration {
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
 		WithTopologySpreadConstraints(
 			spread(shard, corev1.LabelHostname, corev1.DoNotSchedule),
 			spread(shard, corev1.LabelTopologyZone, corev1.ScheduleAnyway)).
 		WithAffinity(avoidSiblings(shard)).
-		WithContainers(container(ksmScale, shard))
+		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds())).
+		WithContainers(container(ksmScale, shard), gate(ksmScale, shard, gateImage))
 	if template := ksmScale.Spec.Template; template != nil {
 		if len(template.NodeSelector) > 0 {
 			spec.WithNodeSelector(template.NodeSelector)
@@ -111,16 +126,31 @@ func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Cont
 			port(v1alpha1.PortNameMetrics, v1alpha1.PortMetrics),
 			port(v1alpha1.PortNameTelemetry, v1alpha1.PortTelemetry)).
 		// Not /livez, which asks the API server and so restarts kube-state-metrics whenever that is slow.
-		WithLivenessProbe(probe("/healthz", v1alpha1.PortNameMetrics)).
-		WithReadinessProbe(probe("/", v1alpha1.PortNameTelemetry)).
+		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameMetrics)).
+			WithInitialDelaySeconds(5)).
+		// The gate, whose port is another container's and so has no name here.
+		WithReadinessProbe(probe("/readyz", intstr.FromInt32(v1alpha1.PortGate)).
+			WithPeriodSeconds(5)).
+		WithLifecycle(leaveLate()).
 		WithResources(as[corev1ac.ResourceRequirementsApplyConfiguration](ksmScale.Spec.Resources)).
-		WithSecurityContext(corev1ac.SecurityContext().
-			WithRunAsNonRoot(true).
-			WithRunAsUser(unprivilegedUser).
-			WithReadOnlyRootFilesystem(true).
-			WithAllowPrivilegeEscalation(false).
-			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+		WithSecurityContext(restricted())
+}
+
+// leaveLate has a container that is told to end go on for a while.
+func leaveLate() *corev1ac.LifecycleApplyConfiguration {
+	return corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().
+		WithSleep(corev1ac.SleepAction().WithSeconds(int64(leaveDelay.Seconds()))))
+}
+
+// restricted is what the Pod Security Standard of that name asks for, and a bit more.
+func restricted() *corev1ac.SecurityContextApplyConfiguration {
+	return corev1ac.SecurityContext().
+		WithRunAsNonRoot(true).
+		WithRunAsUser(unprivilegedUser).
+		WithReadOnlyRootFilesystem(true).
+		WithAllowPrivilegeEscalation(false).
+		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
+		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
 }
 
 // args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
@@ -131,7 +161,7 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
-	if _, chosen := chosenResources(ksmScale); !chosen {
+	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
 		args = append(args, resourcesFlag+"="+strings.Join(defaultResources, ","))
 	}
 	if ksmScale.Spec.Template != nil {
@@ -140,32 +170,39 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	return args
 }
 
-// chosenResources is what the user has kube-state-metrics export, if they chose.
-func chosenResources(ksmScale *v1alpha1.KSMScale) (resources []string, chosen bool) {
-	if ksmScale.Spec.Template == nil {
-		return nil, false
+// exportedResources are what kube-state-metrics is told to export.
+func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
+	if chosen := extraArg(ksmScale, resourcesFlag); len(chosen) > 0 {
+		return chosen
 	}
-	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
-		if name, value, _ := strings.Cut(arg, "="); name == resourcesFlag {
-			resources, chosen = append(resources, strings.Split(value, ",")...), true
-		}
-	}
-	return resources, chosen
+	return defaultResources
 }
 
 // exportsSecrets tells whether kube-state-metrics needs to read Secrets.
 func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
-	resources, _ := chosenResources(ksmScale)
-	return slices.Contains(resources, "secrets")
+	return slices.Contains(exportedResources(ksmScale), "secrets")
+}
+
+// extraArg are the values of a flag whose value is a list, if the user has set it.
+func extraArg(ksmScale *v1alpha1.KSMScale, flag string) []string {
+	if ksmScale.Spec.Template == nil {
+		return nil
+	}
+	var values []string
+	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
+		if name, value, _ := strings.Cut(arg, "="); name == flag {
+			values = append(values, strings.Split(value, ",")...)
+		}
+	}
+	return values
 }
 
 func port(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {
 	return corev1ac.ContainerPort().WithName(name).WithContainerPort(number).WithProtocol(corev1.ProtocolTCP)
 }
 
-func probe(path, port string) *corev1ac.ProbeApplyConfiguration {
+func probe(path string, port intstr.IntOrString) *corev1ac.ProbeApplyConfiguration {
 	return corev1ac.Probe().
-		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(port))).
-		WithInitialDelaySeconds(5).
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(port)).
 		WithTimeoutSeconds(5)
 }

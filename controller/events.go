@@ -28,7 +28,7 @@ func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []meta
 // been covered, such as those that have only just been created.
 func eventType(is *metav1.Condition, wereCovered bool) string {
 	switch is.Reason {
-	case v1alpha1.ReasonScaling, v1alpha1.ReasonRollingOut, v1alpha1.ReasonPodsNotReady, v1alpha1.ReasonStarting:
+	case v1alpha1.ReasonScaling, v1alpha1.ReasonResharding, v1alpha1.ReasonRollingOut, v1alpha1.ReasonPodsNotReady, v1alpha1.ReasonStarting:
 		return corev1.EventTypeNormal
 	case v1alpha1.ReasonShardsNotReady:
 		if !wereCovered {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -16,7 +17,7 @@ var (
 	readyReplicas = prometheus.NewDesc("ksmscale_ready_replicas",
 		"Number of ready pods of a shard.", shardMetricLabels, nil)
 	shardCovered = prometheus.NewDesc("ksmscale_shard_covered",
-		"1 if a shard has a ready pod, 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
+		"1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
 )
 
 // collector exports what the status of each KSMScale says of its shards. It reads it when it is scraped, so that
@@ -50,11 +51,15 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		if sharding == nil {
 			continue
 		}
+		covered := meta.IsStatusConditionTrue(ksmScale.Status.Conditions, v1alpha1.ConditionCovered)
 		for shard, replicas := range sharding.ShardDistribution {
 			labels := []string{ksmScale.Name, shard, strconv.Itoa(int(sharding.TotalShards))}
-			covered := float64(min(replicas.Ready, 1))
+			shardIsCovered := 0.0
+			if covered || replicas.Ready > 0 {
+				shardIsCovered = 1
+			}
 			metrics <- prometheus.MustNewConstMetric(readyReplicas, prometheus.GaugeValue, float64(replicas.Ready), labels...)
-			metrics <- prometheus.MustNewConstMetric(shardCovered, prometheus.GaugeValue, covered, labels...)
+			metrics <- prometheus.MustNewConstMetric(shardCovered, prometheus.GaugeValue, shardIsCovered, labels...)
 		}
 	}
 }

@@ -4,17 +4,22 @@ import (
 	"encoding/json"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-const testImage = "example.com/kube-state-metrics:v2.20.0"
+const (
+	testImage     = "example.com/kube-state-metrics:v2.20.0"
+	testGateImage = "example.com/ksmscale:v1"
+)
 
 // ksmScaleWith is a sharded KSMScale as the API server defaults it, with the overrides made.
 func ksmScaleWith(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
@@ -42,7 +47,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 		"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3", "sharding-enabled": "true",
 	}
 	for _, object := range []any{
-		deployment(ksmScale, shard), service(ksmScale, shard), autoscaler(ksmScale, shard), disruptionBudget(ksmScale, shard),
+		deployment(ksmScale, shard, testGateImage), service(ksmScale, shard), autoscaler(ksmScale, shard), disruptionBudget(ksmScale, shard),
 	} {
 		data, err := json.Marshal(object)
 		require.NoError(t, err)
@@ -58,7 +63,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 }
 
 func TestDeployment(t *testing.T) {
-	wanted := deployment(ksmScaleWith(), shard(1))
+	wanted := deployment(ksmScaleWith(), shard(1), testGateImage)
 	assert.Nil(t, wanted.Spec.Replicas, "the HorizontalPodAutoscaler owns the replicas")
 	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
 	assert.Equal(t, 0, wanted.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
@@ -85,7 +90,7 @@ func TestDeployment(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
-	wanted := deployment(ksmScaleWith(), shard(1)).Spec.Template.Spec.Containers[0]
+	wanted := deployment(ksmScaleWith(), shard(1), testGateImage).Spec.Template.Spec.Containers[0]
 	assert.Equal(t, testImage, *wanted.Image)
 	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
 	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
@@ -94,19 +99,51 @@ func TestContainer(t *testing.T) {
 	assert.EqualValues(t, 8081, *wanted.Ports[1].ContainerPort)
 	assert.Equal(t, "/healthz", *wanted.LivenessProbe.HTTPGet.Path)
 	assert.Equal(t, "http-metrics", wanted.LivenessProbe.HTTPGet.Port.String())
-	assert.Equal(t, "/", *wanted.ReadinessProbe.HTTPGet.Path)
-	assert.Equal(t, "telemetry", wanted.ReadinessProbe.HTTPGet.Port.String())
+	assert.Equal(t, "/readyz", *wanted.ReadinessProbe.HTTPGet.Path)
+	assert.Equal(t, "8082", wanted.ReadinessProbe.HTTPGet.Port.String(), "the gate's port")
+	assert.EqualValues(t, 10, *wanted.Lifecycle.PreStop.Sleep.Seconds)
 	assert.Equal(t, "SHARD_ID", *wanted.Env[0].Name)
 	assert.Equal(t, "1", *wanted.Env[0].Value)
 	assert.Equal(t, "POD_NAME", *wanted.Env[1].Name)
 
-	security := wanted.SecurityContext
+	assertRestricted(t, wanted.SecurityContext)
+}
+
+func assertRestricted(t *testing.T, security *corev1ac.SecurityContextApplyConfiguration) {
+	t.Helper()
 	assert.EqualValues(t, 65534, *security.RunAsUser)
 	assert.True(t, *security.RunAsNonRoot)
 	assert.True(t, *security.ReadOnlyRootFilesystem)
 	assert.False(t, *security.AllowPrivilegeEscalation)
 	assert.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
 	assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, *security.SeccompProfile.Type)
+}
+
+func TestGate(t *testing.T) {
+	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) {
+		k.Spec.Template = &v1alpha1.PodTemplate{ExtraArgs: []string{
+			"--resources=pods", "--resources=nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--v=4",
+		}}
+	})
+	wanted := deployment(ksmScale, shard(1), testGateImage).Spec.Template.Spec.Containers[1]
+	assert.Equal(t, "gate", *wanted.Name)
+	assert.Equal(t, testGateImage, *wanted.Image)
+	assert.Equal(t, []string{"/gate"}, wanted.Command)
+	assert.Equal(t, []string{
+		"--shard=1", "--total-shards=3", "--resources=pods,nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c",
+	}, wanted.Args, "what kube-state-metrics is told to export")
+	assert.EqualValues(t, 8082, *wanted.Ports[0].ContainerPort)
+	assert.EqualValues(t, 10, *wanted.Lifecycle.PreStop.Sleep.Seconds, "as long as kube-state-metrics")
+	assertRestricted(t, wanted.SecurityContext)
+}
+
+func TestPodsAreReplacedAfterAScrapeInterval(t *testing.T) {
+	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = time.Minute })
+	spec := deployment(ksmScale, shard(1), testGateImage).Spec
+	assert.EqualValues(t, 60, *spec.MinReadySeconds)
+	assert.EqualValues(t, 30, *deployment(ksmScaleWith(), shard(1), testGateImage).Spec.MinReadySeconds, "by default")
+	assert.Equal(t, 1, spec.Strategy.RollingUpdate.MaxSurge.IntValue())
+	assert.Greater(t, *spec.Template.Spec.TerminationGracePeriodSeconds, int64(10))
 }
 
 func TestTemplateIsAdded(t *testing.T) {
@@ -117,7 +154,7 @@ func TestTemplateIsAdded(t *testing.T) {
 			ExtraArgs: []string{"--v=4"}, NodeSelector: map[string]string{"disk": "ssd"}, Tolerations: []corev1.Toleration{toleration},
 		}
 	})
-	pod := deployment(ksmScale, shard(0)).Spec.Template.Spec
+	pod := deployment(ksmScale, shard(0), testGateImage).Spec.Template.Spec
 	assert.Equal(t, "--v=4", pod.Containers[0].Args[len(pod.Containers[0].Args)-1])
 	assert.Equal(t, "1Gi", new((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
 	assert.Equal(t, map[string]string{"disk": "ssd"}, pod.NodeSelector)
@@ -128,7 +165,7 @@ func TestTemplateIsAdded(t *testing.T) {
 
 func TestUnsharded(t *testing.T) {
 	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil })
-	wanted := deployment(ksmScale, v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1})
+	wanted := deployment(ksmScale, v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}, testGateImage)
 	assert.Equal(t, "ksm-main-shard-0-of-1", *wanted.Name)
 	assert.Equal(t, "false", wanted.Labels["sharding-enabled"])
 	assert.Contains(t, wanted.Spec.Template.Spec.Containers[0].Args, "--total-shards=1")

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -44,8 +46,9 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
+	isOthers := func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) }
 	return observed{
-		deployments: deployments.Items,
+		deployments: slices.DeleteFunc(deployments.Items, isOthers),
 		autoscalers: autoscalers.Items,
 		pods:        pods.Items,
 		apiService:  apiService,

@@ -7,7 +7,11 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
+const minRenewBefore = 10 * time.Minute
 
 // Options is how a controller is run. Create it with NewOptions.
 type Options struct {
@@ -16,6 +20,9 @@ type Options struct {
 	// Namespace is where the controller and the adapter run: that of the lease, of the adapter's Service and of
 	// its certificate.
 	Namespace string
+	// PodName is the name of the controller's own pod, and GateImage the image of the gate in each shard's pods; empty
+	// for the image of that pod.
+	PodName, GateImage string
 	// AdapterService and AdapterServicePort are where the adapter is served.
 	AdapterService     string
 	AdapterServicePort int32
@@ -23,6 +30,9 @@ type Options struct {
 	// it is mounted.
 	CertificateSecret    string
 	CertificateDirectory string
+	// CertificateValidity and AuthorityValidity are for how long the adapter's certificate and its authority are
+	// valid, and CertificateRenewBefore how long before their end each is renewed.
+	CertificateValidity, AuthorityValidity, CertificateRenewBefore time.Duration
 	// LeaderElect has one of several controllers act.
 	LeaderElect bool
 	// LeaseDuration is after what time without renewal another controller may become the leader, RenewDeadline
@@ -42,16 +52,22 @@ func NewOptions() *Options {
 	}
 	return &Options{
 		Namespace:            namespace,
+		PodName:              os.Getenv("POD_NAME"),
 		AdapterService:       "ksmscale-adapter",
 		AdapterServicePort:   443,
 		CertificateSecret:    "ksmscale-adapter-certificate",
 		CertificateDirectory: "/etc/ksmscale/certificate",
-		LeaderElect:          true,
-		LeaseDuration:        15 * time.Second,
-		RenewDeadline:        10 * time.Second,
-		RetryPeriod:          2 * time.Second,
-		MetricsAddress:       ":8443",
-		HealthAddress:        ":8081",
+		// A certificate lives for three quarters of a year, and its authority for almost ten. Both are renewed so long
+		// before their end that a controller may be away for weeks.
+		CertificateValidity:    365 * 24 * time.Hour,
+		AuthorityValidity:      10 * 365 * 24 * time.Hour,
+		CertificateRenewBefore: 90 * 24 * time.Hour,
+		LeaderElect:            true,
+		LeaseDuration:          15 * time.Second,
+		RenewDeadline:          10 * time.Second,
+		RetryPeriod:            2 * time.Second,
+		MetricsAddress:         ":8443",
+		HealthAddress:          ":8081",
 	}
 }
 
@@ -59,10 +75,15 @@ func NewOptions() *Options {
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the controller and the adapter. The environment variable POD_NAMESPACE sets the default.")
+	flags.StringVar(&o.PodName, "pod", o.PodName, "Name of the pod that the controller runs in. The environment variable POD_NAME sets the default.")
+	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs beside each kube-state-metrics; empty for the image that the controller runs from, read from its pod.")
 	flags.StringVar(&o.AdapterService, "adapter-service", o.AdapterService, "Name of the adapter's Service.")
 	flags.Int32Var(&o.AdapterServicePort, "adapter-service-port", o.AdapterServicePort, "Port of the adapter's Service.")
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that the adapter's certificate is written to.")
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
+	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid for.")
+	flags.DurationVar(&o.AuthorityValidity, "certificate-authority-validity", o.AuthorityValidity, "How long the authority of that certificate is valid for.")
+	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and its authority too. Adapters have to get the new certificate, and trust in the new authority, within this time.")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
@@ -87,9 +108,13 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("--%s must not be empty", required.flag))
 		}
 	}
+	if o.GateImage == "" && o.PodName == "" {
+		errs = append(errs, errors.New("--gate-image must not be empty where there is no --pod to read it from"))
+	}
 	if o.AdapterServicePort < 1 || o.AdapterServicePort > 65535 {
 		errs = append(errs, fmt.Errorf("--adapter-service-port is %d, and must be from 1 to 65535", o.AdapterServicePort))
 	}
+	errs = append(errs, o.validateCertificate())
 	if o.RenewDeadline >= o.LeaseDuration {
 		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
 	}
@@ -102,4 +127,30 @@ func (o *Options) Validate() error {
 
 func (o *Options) adapter() ServiceReference {
 	return ServiceReference{Namespace: o.Namespace, Name: o.AdapterService, Port: o.AdapterServicePort}
+}
+
+func (o *Options) validateCertificate() error {
+	var errs []error
+	if o.CertificateRenewBefore < minRenewBefore {
+		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))
+	}
+	// One that is to be renewed from the start would be renewed without an end.
+	if o.CertificateRenewBefore > o.CertificateValidity/2 {
+		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
+	}
+	if o.AuthorityValidity < o.CertificateValidity {
+		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.AuthorityValidity, o.CertificateValidity))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) certificate() certificateOptions {
+	return certificateOptions{
+		adapter:           o.adapter(),
+		secret:            client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
+		directory:         o.CertificateDirectory,
+		validity:          o.CertificateValidity,
+		authorityValidity: o.AuthorityValidity,
+		renewBefore:       o.CertificateRenewBefore,
+	}
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
@@ -16,15 +17,22 @@ func TestOptions(t *testing.T) {
 	}{
 		{name: "defaults"},
 		{name: "no namespace", flags: []string{"--namespace="}, err: "--namespace must not be empty"},
+		{name: "no image of gates", flags: []string{"--pod="}, err: "--gate-image must not be empty where there is no --pod"},
+		{name: "an image of gates and no pod", flags: []string{"--pod=", "--gate-image=ksmscale"}},
 		{name: "no service", flags: []string{"--adapter-service="}, err: "--adapter-service must not be empty"},
 		{name: "no port", flags: []string{"--adapter-service-port=0"}, err: "--adapter-service-port is 0, and must be from 1 to 65535"},
 		{name: "a slower lease", flags: []string{"--leader-elect-lease-duration=30s", "--leader-elect-renew-deadline=20s", "--leader-elect-retry-period=4s"}},
 		{name: "renewals for longer than the lease", flags: []string{"--leader-elect-renew-deadline=15s"}, err: "--leader-elect-renew-deadline is 15s, and must be shorter than --leader-elect-lease-duration, which is 15s"},
 		{name: "retries as rare as the deadline", flags: []string{"--leader-elect-retry-period=9s"}, err: "--leader-elect-retry-period is 9s"},
+		{name: "short certificates", flags: []string{"--certificate-validity=48h", "--certificate-authority-validity=96h", "--certificate-renew-before=24h"}},
+		{name: "certificates to renew from the start", flags: []string{"--certificate-validity=48h", "--certificate-renew-before=25h"}, err: "--certificate-renew-before is 25h0m0s, and must be at most half of --certificate-validity, which is 48h0m0s"},
+		{name: "certificates renewed at the last moment", flags: []string{"--certificate-renew-before=1m"}, err: "--certificate-renew-before is 1m0s, and must be at least 10m0s"},
+		{name: "certificates that outlive their authority", flags: []string{"--certificate-authority-validity=8759h"}, err: "--certificate-authority-validity is 8759h0m0s, and must be at least --certificate-validity"},
 		{name: "retries without a pause", flags: []string{"--leader-elect-retry-period=0s"}, err: "--leader-elect-retry-period is 0s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			options := NewOptions()
+			options.PodName = "controller-a"
 			flags := pflag.NewFlagSet("controller", pflag.ContinueOnError)
 			options.AddFlags(flags)
 			require.NoError(t, flags.Parse(test.flags))
@@ -42,4 +50,16 @@ func TestNamespaceIsThatOfThePod(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "elsewhere")
 	assert.Equal(t, "elsewhere", NewOptions().adapter().Namespace)
 	assert.Equal(t, "ksmscale-adapter.elsewhere.svc", NewOptions().adapter().DNSName())
+}
+
+func TestCertificateIsCheckedInTime(t *testing.T) {
+	for renewBefore, want := range map[time.Duration]time.Duration{
+		90 * 24 * time.Hour: 12 * time.Hour,
+		10 * time.Hour:      time.Hour,
+		10 * time.Minute:    time.Minute,
+	} {
+		options := NewOptions()
+		options.CertificateRenewBefore = renewBefore
+		assert.Equal(t, want, options.certificate().checkEvery())
+	}
 }

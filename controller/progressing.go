@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -33,6 +34,8 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 	ready := totalReady(in.status.ShardingStatus)
 	is.Status = metav1.ConditionTrue
 	switch {
+	case len(in.status.ShardingStatus.Partitions) > 1:
+		is.Reason, is.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
 	case rollingOut(in.observed.deployments):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "Pods are being replaced by pods of the current template"
 	case in.status.CurrentReplicas != in.status.DesiredReplicas:
@@ -50,6 +53,15 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 		is.Message = fmt.Sprintf("%s ready, as many as are wanted", plural(int(ready), "pod", "pods"))
 	}
 	return is
+}
+
+func reshardingMessage(in conditionInput) string {
+	others := slices.DeleteFunc(slices.Clone(in.status.ShardingStatus.Partitions), func(total int32) bool { return total == in.planned.Total })
+	message := fmt.Sprintf("Shards of %s run beside those of %d", strings.Trim(fmt.Sprint(others), "[]"), in.planned.Total)
+	if in.resharding.waits != "" {
+		message += ", which wait for " + in.resharding.waits
+	}
+	return message
 }
 
 func applyFailure(err error, namespace string) (reason, message string) {

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/scaling"
 )
 
 // pruneBindings deletes the bindings that were made for a KSMScale and are no longer wanted.
@@ -26,30 +25,32 @@ func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	for _, binding := range clusterRoleBindings(ksmScale) {
 		wanted.Insert(*binding.GetName())
 	}
-	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, wanted)
+	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
+		return wanted.Has(binding.GetName())
+	})
 }
 
-// pruneShards deletes the objects of shards that were made for a KSMScale and are no longer wanted.
-func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, plan scaling.Plan) error {
-	shards := sets.New[string]()
-	for _, shard := range plan.Shards {
-		shards.Insert(shard.Name())
+// pruneShards deletes the objects of shards that were made for a KSMScale, but for those of the partitions to keep.
+func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
+	wanted := func(object client.Object) bool {
+		total, ok := partitionOf(object.GetLabels())
+		return ok && keep.Has(total)
 	}
 	// HorizontalPodAutoscalers go first, so that none is left without what it scales.
 	return errors.Join(
-		r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, shards),
-		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, shards),
-		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, shards),
-		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, shards))
+		r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, wanted),
+		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, wanted),
+		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, wanted),
+		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, wanted))
 }
 
-func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted sets.Set[string]) error {
+func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted func(client.Object) bool) error {
 	if err := r.Client.List(ctx, list, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
 		return fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
 	}
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		object, ok := item.(client.Object)
-		if !ok || wanted.Has(object.GetName()) || !metav1.IsControlledBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
+		if !ok || wanted(object) || !metav1.IsControlledBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
 			return nil
 		}
 		precondition := client.Preconditions{UID: new(object.GetUID())}

@@ -32,9 +32,14 @@ package controller
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
+// The image that it runs from, for the gates.
+// +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=pods,verbs=get
+
 // Its lease, with events about it, and the adapter's certificate.
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=get;update,resourceNames=ksmscale-controller
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=update,resourceNames=ksmscale-adapter-certificate
+// What adapters serve after a change of that certificate's authority; looked up when it changes, and not watched.
+// +kubebuilder:rbac:groups=discovery.k8s.io,namespace=ksmscale-system,resources=endpointslices,verbs=list

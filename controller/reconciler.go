@@ -37,6 +37,8 @@ type Reconciler struct {
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.
 	Registration *Registration
+	// GateImage is the image of the gate in each shard's pods: the controller's own.
+	GateImage string
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -57,16 +59,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	// Rights are taken away whatever else fails; shards only once those that replace them are there.
-	applyErr := errors.Join(r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, planned.Plan))
-	if applyErr == nil {
-		applyErr = r.pruneShards(ctx, ksmScale, planned.Plan)
+	before, err := r.observe(ctx, ksmScale)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
-	observed, err := r.observe(ctx, ksmScale)
+	resharding := reshard(planned, before, r.Clock.Now())
+	// Rights are taken away whatever else fails; shards only once those that replace them are there.
+	applyErr := errors.Join(r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, resharding.apply))
+	if applyErr == nil {
+		applyErr = r.pruneShards(ctx, ksmScale, resharding.keep)
+	}
+	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
 		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
-	return ctrl.Result{}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, r.status(ksmScale, planned, observed, applyErr)))
+	status := r.status(ksmScale, planned, after, resharding, applyErr)
+	return ctrl.Result{RequeueAfter: resharding.settled}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, status))
 }
 
 // writeStatus writes a status if it differs from the one there is, and then tells of it.

@@ -38,7 +38,7 @@ type planner struct {
 
 func (p planner) One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error) {
 	cluster := scaling.Cluster{Nodes: p.nodes}
-	return plans.Planned{KSMScale: ksmScale, Cluster: cluster, Plan: scaling.New(ksmScale, cluster)}, p.err
+	return plans.New(ksmScale, cluster, testTime), p.err
 }
 
 // newReconciler reconciles one KSMScale with a fake client. Apply, if not nil, is called before each object is
@@ -68,7 +68,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 	return &Reconciler{
 		Client: c, APIReader: c, Plans: plans, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
-		Registration: NewRegistration(),
+		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder
 }
 

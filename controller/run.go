@@ -30,21 +30,29 @@ func Run(ctx context.Context, options *Options) error {
 	if err != nil {
 		return err
 	}
+	gateImage, err := gateImage(ctx, manager.GetAPIReader(), options)
+	if err != nil {
+		return err
+	}
 	counter := nodes.NewCounter(clock.RealClock{})
 	source, err := plans.Watch(ctx, manager.GetCache(), counter)
 	if err != nil {
 		return err
 	}
 
-	secret := client.ObjectKey{Namespace: options.Namespace, Name: options.CertificateSecret}
-	if err := addCertificate(manager, options.adapter(), secret, options.CertificateDirectory); err != nil {
-		return err
-	}
 	registration := NewRegistration()
-	if err := (&APIServiceReconciler{Adapter: options.adapter(), Registration: registration, Certificate: secret}).AddToManager(manager); err != nil {
+	apiService := &APIServiceReconciler{
+		Clock: clock.RealClock{}, Adapter: options.adapter(), Registration: registration, Certificate: options.certificate().secret, handshake: shakeHands,
+	}
+	if err := apiService.AddToManager(manager); err != nil {
 		return err
 	}
-	if err := (&Reconciler{Plans: source, Adapter: options.adapter(), Registration: registration}).AddToManager(manager, counter); err != nil {
+	if err := addCertificate(manager, options.certificate(), apiService.trustBefore); err != nil {
+		return err
+	}
+	if err := (&Reconciler{
+		Plans: source, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
+	}).AddToManager(manager, counter); err != nil {
 		return err
 	}
 	if err := errors.Join(

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -14,13 +15,14 @@ import (
 )
 
 // status is what a KSMScale's status should be, but for lastUpdated.
-func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, applyErr error) v1alpha1.KSMScaleStatus {
+func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, resharding resharding, applyErr error) v1alpha1.KSMScaleStatus {
 	status := v1alpha1.KSMScaleStatus{
 		ObservedGeneration: ksmScale.Generation,
 		NodeCount:          saturated(int64(planned.Cluster.Nodes)),
 		DesiredReplicas:    saturated(planned.Desired),
 		ShardingStatus: &v1alpha1.ShardingStatus{
-			TotalShards:       int32(len(planned.Shards)),
+			TotalShards:       planned.Total,
+			Partitions:        slices.Sorted(maps.Keys(partitions(observed.deployments).Insert(planned.Total))),
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
@@ -30,15 +32,17 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		status.CurrentReplicas += replicas.Replicas
 	}
 	switch {
-	case len(uncovered(status.ShardingStatus)) > 0:
+	case len(uncovered(status.ShardingStatus)) > 0 && !coveredByOthers(planned, observed):
 		status.Phase = v1alpha1.PhaseIncomplete
+	case len(status.ShardingStatus.Partitions) > 1:
+		status.Phase = v1alpha1.PhaseResharding
 	case !divided(planned, status.ShardingStatus):
 		status.Phase = v1alpha1.PhaseScaling
 	default:
 		status.Phase = v1alpha1.PhaseReady
 	}
 	status.Conditions = conditions(conditionInput{
-		ksmScale: ksmScale, planned: planned, observed: observed, status: status,
+		ksmScale: ksmScale, planned: planned, observed: observed, resharding: resharding, status: status,
 		applyErr: applyErr, registrationErr: r.Registration.Err(), adapter: r.Adapter, now: now(r.Clock),
 	})
 	return status

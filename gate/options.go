@@ -3,9 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -18,7 +16,7 @@ type Options struct {
 	Kubeconfig string
 	// Share is the shard that kube-state-metrics exports.
 	Share Share
-	// Resources are what kube-state-metrics exports. Custom resources among them do not count.
+	// Resources are what kube-state-metrics exports. Custom resources do not count.
 	Resources []string
 	// Namespaces are what kube-state-metrics is limited to; empty for all.
 	Namespaces []string
@@ -68,10 +66,6 @@ func (o *Options) Validate() error {
 	}
 	if o.Share.Shard < 0 || o.Share.Shard >= o.Share.TotalShards {
 		errs = append(errs, fmt.Errorf("--shard is %d, and must be from 0 to %d, which is --total-shards less 1", o.Share.Shard, o.Share.TotalShards-1))
-	}
-	if len(o.exported()) == 0 {
-		errs = append(errs, fmt.Errorf("--resources is %q, and must name at least one of %s",
-			strings.Join(o.Resources, ","), strings.Join(slices.Sorted(maps.Keys(resources)), ", ")))
 	}
 	if o.Deadline <= 0 {
 		errs = append(errs, errors.New("--deadline must be above 0"))

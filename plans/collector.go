@@ -56,7 +56,7 @@ func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 		name := planned.KSMScale.Name
 		metrics <- prometheus.MustNewConstMetric(configuredShards, prometheus.GaugeValue, float64(planned.KSMScale.Spec.TotalShards()), name)
 		metrics <- prometheus.MustNewConstMetric(countedNodes, prometheus.GaugeValue, float64(planned.Cluster.Nodes), name)
-		for _, shard := range planned.Shards {
+		for _, shard := range planned.AllShards() {
 			metrics <- prometheus.MustNewConstMetric(desiredReplicas, prometheus.GaugeValue, float64(shard.Replicas),
 				name, strconv.Itoa(int(shard.ID)), strconv.Itoa(int(shard.Total)))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,7 +27,19 @@ type Planned struct {
 	Cluster scaling.Cluster
 	// AsOf is when the picture was taken.
 	AsOf time.Time
+	// Plan is that of the wanted shards.
 	scaling.Plan
+	// Others are the plans of shards that run beside them until they have taken over, by their number of shards.
+	Others []scaling.Plan
+}
+
+// AllShards are all shards that run, or are wanted to: first those that are wanted.
+func (p *Planned) AllShards() []scaling.Shard {
+	shards := p.Shards
+	for _, other := range p.Others {
+		shards = append(slices.Clip(shards), other.Shards...)
+	}
+	return shards
 }
 
 // Source plans the KSMScales that it reads.
@@ -84,5 +97,18 @@ func (s *Source) One(ksmScale *v1alpha1.KSMScale) (Planned, error) {
 
 func (s *Source) plan(ksmScale *v1alpha1.KSMScale) Planned {
 	cluster, asOf := s.nodes.Cluster()
-	return Planned{KSMScale: ksmScale, Cluster: cluster, AsOf: asOf, Plan: scaling.New(ksmScale, cluster)}
+	return New(ksmScale, cluster, asOf)
+}
+
+// New plans a KSMScale, and the partitions that its status says run beside the wanted one.
+func New(ksmScale *v1alpha1.KSMScale, cluster scaling.Cluster, asOf time.Time) Planned {
+	planned := Planned{KSMScale: ksmScale, Cluster: cluster, AsOf: asOf, Plan: scaling.New(ksmScale, cluster)}
+	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
+		for _, total := range sharding.Partitions {
+			if total != planned.Total {
+				planned.Others = append(planned.Others, scaling.NewPartition(ksmScale, cluster, total))
+			}
+		}
+	}
+	return planned
 }

@@ -34,6 +34,8 @@ type Shard struct {
 
 // Plan is how many replicas are wanted of a KSMScale's shards.
 type Plan struct {
+	// Total is the number of shards.
+	Total int32
 	// Calculated is the number of replicas that the nodes ask for, before bounds.
 	Calculated int64
 	// Desired is Calculated within bounds, and the sum of the replicas of Shards.
@@ -58,10 +60,16 @@ const (
 // that no API server has defaulted, have their default. Should minimum and maximum contradict each other, the
 // maximum holds, since it is what protects the cluster.
 func New(ksmScale *v1alpha1.KSMScale, cluster Cluster) Plan {
-	total := max(ksmScale.Spec.TotalShards(), 1)
+	return NewPartition(ksmScale, cluster, ksmScale.Spec.TotalShards())
+}
+
+// NewPartition plans the shards of a KSMScale as New does, for another number of shards than the spec's: while the
+// number of shards changes, the shards from before go on following the nodes.
+func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Plan {
+	total = max(total, 1)
 	lower, upper := ReplicaBounds(ksmScale.Spec.Sharding)
 
-	plan := Plan{Calculated: calculated(cluster.Nodes, ksmScale.Spec.NodesPerMonitor)}
+	plan := Plan{Total: total, Calculated: calculated(cluster.Nodes, ksmScale.Spec.NodesPerMonitor)}
 	plan.Desired, plan.Bound = clamp(plan.Calculated, int64(total)*int64(lower), int64(total)*int64(upper))
 
 	plan.Shards = make([]Shard, total)

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // Labels of the objects and pods of a shard. LabelKSMScale, LabelShardID and LabelTotalShards together name one
@@ -30,6 +31,10 @@ const (
 	PortNameTelemetry = "telemetry"
 	// PortTelemetry is the number of PortNameTelemetry.
 	PortTelemetry int32 = 8081
+	// PortNameGate is the port of the gate, with its own metrics, and the readiness of kube-state-metrics.
+	PortNameGate = "gate"
+	// PortGate is the number of PortNameGate.
+	PortGate int32 = 8082
 )
 
 // External metrics, served in the namespace of a KSMScale, and their labels.
@@ -94,4 +99,15 @@ func (s *KSMScaleSpec) TotalShards() int32 {
 		return 1
 	}
 	return s.Sharding.ShardCount
+}
+
+// defaultScrapeInterval is that of spec.monitoring.interval.
+const defaultScrapeInterval = 30 * time.Second
+
+// ScrapeInterval is the longest time between two scrapes of a shard.
+func (s *KSMScaleSpec) ScrapeInterval() time.Duration {
+	if s.Monitoring.Interval.Duration <= 0 {
+		return defaultScrapeInterval
+	}
+	return s.Monitoring.Interval.Duration
 }

@@ -4,13 +4,16 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Phase sums a KSMScale up in a word, for people; programs read the conditions.
 //
-// +kubebuilder:validation:Enum=Incomplete;Scaling;Ready
+// +kubebuilder:validation:Enum=Incomplete;Resharding;Scaling;Ready
 type Phase string
 
 // The phases of a KSMScale, the worse first.
 const (
 	// PhaseIncomplete is while some shard has no ready pod, so that its objects are missing from the metrics.
 	PhaseIncomplete Phase = "Incomplete"
+	// PhaseResharding is while the shards of another number of shards run as well, until those wanted have taken
+	// over from them.
+	PhaseResharding Phase = "Resharding"
 	// PhaseScaling is while the pods are not as many as are wanted.
 	PhaseScaling Phase = "Scaling"
 	// PhaseReady is while every shard has a ready pod, and as many pods as are wanted.
@@ -26,8 +29,8 @@ type KSMScaleStatus struct {
 	// observedGeneration is the metadata.generation that the rest of the status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase is Incomplete while some shard has no ready pod, Scaling while the pods are not as many as are
-	// wanted, and Ready otherwise.
+	// phase is Incomplete while some shard has no ready pod, Resharding while shards of another number of shards
+	// run as well, Scaling while the pods are not as many as are wanted, and Ready otherwise.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 	// nodeCount is the number of nodes counted.
@@ -55,9 +58,14 @@ type KSMScaleStatus struct {
 
 // ShardingStatus is what there is of each shard.
 type ShardingStatus struct {
-	// totalShards is the number of shards; 1 without sharding.
+	// totalShards is the number of shards wanted; 1 without sharding.
 	TotalShards int32 `json:"totalShards"`
-	// shardDistribution has what there is of a shard under its number, from "0".
+	// partitions are the numbers of shards that the objects are divided among: more than one while resharding, when
+	// each partition exports every object. External metrics are served for all of them.
+	// +listType=set
+	// +optional
+	Partitions []int32 `json:"partitions,omitempty"`
+	// shardDistribution has what there is of a wanted shard under its number, from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
 }
@@ -81,7 +89,7 @@ const (
 	// ConditionProgressing is False when the wanted objects or pods cannot be made. As that of a Deployment,
 	// it is True both while work is under way and when there is none left; the reason tells.
 	ConditionProgressing = "Progressing"
-	// ConditionCovered is False while some shard has no ready pod.
+	// ConditionCovered is False while some shard has no ready pod. While resharding, any complete partition will do.
 	ConditionCovered = "Covered"
 	// ConditionSchedulable is False while the scheduler finds no node for some pod.
 	ConditionSchedulable = "Schedulable"
@@ -103,6 +111,8 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonScaling is for Progressing: the pods are not yet as many as are wanted.
 	ReasonScaling = "Scaling"
+	// ReasonResharding is for Progressing: shards of another number of shards run until those wanted have taken over.
+	ReasonResharding = "Resharding"
 	// ReasonRollingOut is for Progressing: some Deployment replaces its pods.
 	ReasonRollingOut = "RollingOut"
 	// ReasonPodsNotReady is for Progressing: the pods are as many as are wanted, but not all of them are ready.
@@ -120,6 +130,9 @@ const (
 
 	// ReasonAllShardsReady is for Covered: each shard has a ready pod.
 	ReasonAllShardsReady = "AllShardsReady"
+	// ReasonPreviousShardsReady is for Covered: not each shard that is wanted has a ready pod, but each of those that
+	// they will take over from.
+	ReasonPreviousShardsReady = "PreviousShardsReady"
 	// ReasonShardsNotReady is for Covered: some shard has no ready pod.
 	ReasonShardsNotReady = "ShardsNotReady"
 

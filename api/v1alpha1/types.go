@@ -42,8 +42,6 @@ type KSMScaleList struct {
 }
 
 // KSMScaleSpec is what a user wants of the kube-state-metrics of a cluster.
-//
-// +kubebuilder:validation:XValidation:rule="(has(self.sharding) && self.sharding.enabled ? self.sharding.shardCount : 1) == (has(oldSelf.sharding) && oldSelf.sharding.enabled ? oldSelf.sharding.shardCount : 1)",message="spec.sharding.enabled and spec.sharding.shardCount cannot be changed yet: objects that move to other shards would be missing from the metrics meanwhile; create a second KSMScale with the sharding you want and delete this one once that one is Ready"
 type KSMScaleSpec struct {
 	// nodesPerMonitor is how many nodes of the cluster one kube-state-metrics pod is wanted for.
 	// +kubebuilder:default=15
@@ -68,15 +66,32 @@ type KSMScaleSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims is not supported: set requests and limits only"
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
-	// sharding divides the objects of the cluster among shards. Without it one set of pods exports them all.
+	// sharding divides the objects of the cluster among shards. Without it one set of pods exports them all. When
+	// the number of shards changes, the shards there are go on running until the new ones have taken over.
 	// +optional
 	Sharding *ShardingConfig `json:"sharding,omitempty"`
 	// autoscaling sets how the HorizontalPodAutoscaler of each shard follows the wanted replicas.
 	// +optional
 	Autoscaling *AutoscalingConfig `json:"autoscaling,omitempty"`
+	// monitoring is how Prometheus scrapes the shards.
+	// +kubebuilder:default={}
+	// +optional
+	Monitoring MonitoringConfig `json:"monitoring,omitzero"`
 	// template is what is added to the pods of each shard.
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
+}
+
+// MonitoringConfig is how Prometheus scrapes the shards.
+type MonitoringConfig struct {
+	// interval is the longest time between two scrapes of a shard, such as 30s. A new pod has to be ready for that
+	// long before it replaces another one, and new shards for twice that long before they replace others.
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="spec.monitoring.interval must be from 1s to 10m, such as 30s"
+	// +optional
+	Interval metav1.Duration `json:"interval,omitzero"`
 }
 
 // ReplicationStrategy names a way to divide the wanted replicas among the shards.

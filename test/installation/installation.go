@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,8 @@ type Installation struct {
 	root    string
 	// adapterPort is the same for all adapters: they share it, as adapters share a Service.
 	adapterPort int
+	// mounting has one certificate mounted at a time.
+	mounting sync.Mutex
 }
 
 // Install applies config/default with kubectl and strict validation, and then replaces what needs real nodes: the
@@ -137,6 +140,7 @@ func (i *Installation) StartController(ctx context.Context, name string) (*Compo
 	},
 		"--kubeconfig="+kubeconfig,
 		"--namespace="+Namespace,
+		"--gate-image=ksmscale",
 		"--adapter-service-port="+strconv.Itoa(i.adapterPort),
 		"--certificate-directory="+i.certificateDirectory(),
 		"--metrics-bind-address="+address(metrics),
@@ -153,7 +157,7 @@ func (i *Installation) StartAdapter(ctx context.Context, name string) (*Componen
 	if err != nil {
 		return nil, err
 	}
-	if err := i.mountCertificate(ctx); err != nil {
+	if err := i.MountCertificate(ctx); err != nil {
 		return nil, err
 	}
 	url := "https://" + address(i.adapterPort)
@@ -201,22 +205,60 @@ func (i *Installation) certificateDirectory() string {
 	return filepath.Join(i.cluster.Dir(), "certificate")
 }
 
-func (i *Installation) mountCertificate(ctx context.Context) error {
+// MountCertificate gives the adapters the certificate that is in its Secret, as soon as there is one, as the kubelet
+// does. They load it while they serve.
+func (i *Installation) MountCertificate(ctx context.Context) error {
+	i.mounting.Lock()
+	defer i.mounting.Unlock()
 	return await(ctx, "the adapter's certificate", func(ctx context.Context) error {
 		secret, err := i.client.CoreV1().Secrets(Namespace).Get(ctx, certificateSecret, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
+		files := map[string][]byte{}
 		for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
 			if len(secret.Data[key]) == 0 {
 				return apierrors.NewNotFound(corev1.Resource("secrets"), key)
 			}
-			if err := os.WriteFile(filepath.Join(i.certificateDirectory(), key), secret.Data[key], 0o600); err != nil {
-				return err
-			}
+			files[key] = secret.Data[key]
 		}
-		return nil
+		return mount(i.certificateDirectory(), files)
 	})
+}
+
+// mount puts files into a directory as the kubelet does: they are links into a directory within, and another takes
+// its place at once.
+func mount(directory string, files map[string][]byte) error {
+	content, err := os.MkdirTemp(directory, "..")
+	if err != nil {
+		return err
+	}
+	for name, file := range files {
+		if err := os.WriteFile(filepath.Join(content, name), file, 0o600); err != nil {
+			return err
+		}
+	}
+	const data = "..data"
+	link := filepath.Join(directory, data)
+	previous, err := os.Readlink(link)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(filepath.Base(content), link+"_tmp"); err != nil {
+		return err
+	}
+	if err := os.Rename(link+"_tmp", link); err != nil {
+		return err
+	}
+	for name := range files {
+		if err := os.Symlink(filepath.Join(data, name), filepath.Join(directory, name)); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	if previous == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(directory, previous))
 }
 
 // await polls until there is no error, and otherwise returns the last one.

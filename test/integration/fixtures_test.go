@@ -43,6 +43,7 @@ func newKSMScale(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
 		Spec: v1alpha1.KSMScaleSpec{
 			Namespace:   name,
 			Sharding:    &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1},
+			Monitoring:  v1alpha1.MonitoringConfig{Interval: metav1.Duration{Duration: time.Second}},
 			Autoscaling: &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{ScaleUp: fast, ScaleDown: fast}},
 		},
 	}

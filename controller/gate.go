@@ -1,0 +1,73 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	gateContainerName = "gate"
+	// controllerContainerName is the name of the container in the controller's own pod.
+	controllerContainerName = "controller"
+)
+
+// gateImage is the image of the gates: the one that the controller itself runs from, so that mirrors and digests
+// have to be set in one place only.
+func gateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
+	if options.GateImage != "" {
+		return options.GateImage, nil
+	}
+	var pod corev1.Pod
+	key := client.ObjectKey{Namespace: options.Namespace, Name: options.PodName}
+	if err := pods.Get(ctx, key, &pod); err != nil {
+		return "", fmt.Errorf("read the image of the gates off the controller's pod: %w", err)
+	}
+	for _, container := range pod.Spec.Containers {
+		if container.Name == controllerContainerName {
+			return container.Image, nil
+		}
+	}
+	return "", fmt.Errorf("read the image of the gates: pod %s has no container %s; set --gate-image", key, controllerContainerName)
+}
+
+// gate is the container that answers kube-state-metrics' readiness probe. It is told the flags that say what
+// kube-state-metrics exports. It has no memory limit, since what it holds for a moment grows with the cluster, and
+// no readiness of its own.
+func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *corev1ac.ContainerApplyConfiguration {
+	return corev1ac.Container().
+		WithName(gateContainerName).
+		WithImage(image).
+		WithCommand("/gate").
+		WithArgs(gateArgs(ksmScale, shard)...).
+		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
+		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
+		WithLifecycle(leaveLate()).
+		WithResources(corev1ac.ResourceRequirements().WithRequests(corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("10m"),
+			corev1.ResourceMemory: resource.MustParse("64Mi"),
+		})).
+		WithSecurityContext(restricted())
+}
+
+func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
+	args := []string{
+		fmt.Sprintf("--shard=%d", shard.ID),
+		fmt.Sprintf("--total-shards=%d", shard.Total),
+		resourcesFlag + "=" + strings.Join(exportedResources(ksmScale), ","),
+	}
+	for _, flag := range []string{"--namespaces", "--namespaces-denylist"} {
+		if values := extraArg(ksmScale, flag); len(values) > 0 {
+			args = append(args, flag+"="+strings.Join(values, ","))
+		}
+	}
+	return args
+}

@@ -1,0 +1,159 @@
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+// resharding is what is to be done about the partitions of the objects: normally there is one, and when the number
+// of shards changes, the new one is made beside the old, which stays until the new one has taken over.
+type resharding struct {
+	// apply are the shards to make, of the wanted partition. While another one runs, the next shard is made once
+	// those before it are ready: each kube-state-metrics that starts lists the whole cluster.
+	apply []scaling.Shard
+	// keep are the partitions to keep, by their numbers of shards.
+	keep sets.Set[int32]
+	// waits is what the wanted partition still lacks to take over; empty if there is no other, or nothing.
+	waits string
+	// settled is how long it takes until it has been ready for long enough, if that is all it lacks.
+	settled time.Duration
+}
+
+// reshard decides from what there is alone, so that it does not matter who decided before, nor how often they were
+// interrupted, nor how often the user has changed their mind.
+func reshard(planned plans.Planned, observed observed, now time.Time) resharding {
+	is := resharding{apply: planned.Shards, keep: sets.New(planned.Total)}
+	others := partitions(observed.deployments).Delete(planned.Total)
+	if others.Len() == 0 {
+		return is
+	}
+	is.apply = nil
+	for _, shard := range planned.Shards {
+		is.apply = append(is.apply, shard)
+		if is.waits = shardWaits(shard, observed, 1); is.waits != "" {
+			break
+		}
+	}
+	for _, shard := range planned.Shards {
+		if is.waits == "" {
+			is.waits = shardWaits(shard, observed, shard.Replicas)
+		}
+	}
+	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
+	if is.waits == "" {
+		is.settled = enough - readyFor(planned.Shards, observed.pods, now)
+	}
+	switch {
+	case is.waits == "" && is.settled <= 0:
+		is.settled = 0
+		return is
+	case is.waits == "":
+		is.waits = fmt.Sprintf("every shard of %d to have been ready for two scrape intervals, %s", planned.Total, enough)
+	}
+	is.keep = is.keep.Union(worthKeeping(others, observed.deployments))
+	return is
+}
+
+// partitions are the numbers of shards of which there is any Deployment.
+func partitions(deployments []appsv1.Deployment) sets.Set[int32] {
+	totals := sets.New[int32]()
+	for i := range deployments {
+		if total, ok := partitionOf(deployments[i].Labels); ok && deployments[i].DeletionTimestamp == nil {
+			totals.Insert(total)
+		}
+	}
+	return totals
+}
+
+// partitionOf is the number of shards that an object's labels say it is part of.
+func partitionOf(labels map[string]string) (int32, bool) {
+	total, err := strconv.ParseInt(labels[v1alpha1.LabelTotalShards], 10, 32)
+	return int32(total), err == nil
+}
+
+// worthKeeping leaves out partitions that the user changed their mind about before all of their shards were made,
+// if there is one with all shards.
+func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.Set[int32] {
+	whole := sets.New[int32]()
+	for total := range others {
+		shards := 0
+		for i := range deployments {
+			if of, ok := partitionOf(deployments[i].Labels); ok && of == total {
+				shards++
+			}
+		}
+		if shards >= int(total) {
+			whole.Insert(total)
+		}
+	}
+	if whole.Len() == 0 {
+		return others
+	}
+	return whole
+}
+
+// shardWaits says what a shard lacks of having that many ready pods of its present template; empty if nothing.
+func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
+	index := slices.IndexFunc(observed.deployments, func(d appsv1.Deployment) bool { return d.Name == shard.Name() })
+	if index < 0 {
+		return fmt.Sprintf("shard %d of %d to be created", shard.ID, shard.Total)
+	}
+	deployment := &observed.deployments[index]
+	status := deployment.Status
+	ready := shardReplicas(shard.Shard, observed.pods).Ready
+	switch {
+	case ready < replicas:
+		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
+	case status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < status.Replicas:
+		return fmt.Sprintf("shard %d of %d to replace its pods", shard.ID, shard.Total)
+	default:
+		return ""
+	}
+}
+
+// readyFor is for how long every shard has had as many ready pods as are planned, as far as their pods tell.
+func readyFor(shards []scaling.Shard, pods []corev1.Pod, now time.Time) time.Duration {
+	shortest := time.Duration(math.MaxInt64)
+	for _, shard := range shards {
+		var ages []time.Duration
+		for i := range pods {
+			ready := podCondition(&pods[i], corev1.PodReady)
+			if belongsTo(&pods[i], shard.Shard) && isActive(&pods[i]) && ready.Status == corev1.ConditionTrue {
+				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
+			}
+		}
+		if len(ages) < int(shard.Replicas) {
+			return 0
+		}
+		slices.SortFunc(ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+		shortest = min(shortest, ages[shard.Replicas-1])
+	}
+	return shortest
+}
+
+// coveredByOthers tells whether a partition other than the wanted one has a ready pod of each of its shards.
+func coveredByOthers(planned plans.Planned, observed observed) bool {
+	for total := range partitions(observed.deployments).Delete(planned.Total) {
+		covered := true
+		for id := range total {
+			shard := v1alpha1.Shard{KSMScale: planned.KSMScale.Name, ID: id, Total: total}
+			covered = covered && shardReplicas(shard, observed.pods).Ready > 0
+		}
+		if covered {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,205 @@
+package controller
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+// partition adds shards 0 to made-1 of a partition to what is observed, each with pods that are ready since then.
+func partition(observed *observed, total, made int32, pods int, since time.Time) {
+	for id := range made {
+		shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
+		observed.deployments = append(observed.deployments, appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
+			Status:     appsv1.DeploymentStatus{Replicas: int32(pods), UpdatedReplicas: int32(pods)},
+		})
+		for i := range pods {
+			observed.pods = append(observed.pods, readyPod(shard, i, since))
+		}
+	}
+}
+
+func readyPod(shard v1alpha1.Shard, number int, since time.Time) corev1.Pod {
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", shard.Name(), number), Labels: shard.Selector()},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(since)},
+		}},
+	}
+}
+
+func sharded(total int32) *v1alpha1.KSMScale {
+	return ksmScaleWith(func(k *v1alpha1.KSMScale) {
+		k.Spec.Sharding.Enabled, k.Spec.Sharding.ShardCount = total > 1, total
+	})
+}
+
+func TestReshard(t *testing.T) {
+	long, short := testTime.Add(-time.Hour), testTime.Add(-20*time.Second)
+	for _, test := range []struct {
+		name    string
+		wanted  int32
+		nodes   int
+		there   func(*observed)
+		applied int
+		kept    []int32
+		waits   string
+		settled time.Duration
+	}{
+		{name: "the first time, all shards at once", wanted: 3, there: func(*observed) {}, applied: 3, kept: []int32{3}},
+		{name: "nothing changes", wanted: 3, there: func(o *observed) { partition(o, 3, 3, 1, long) }, applied: 3, kept: []int32{3}},
+		{
+			name: "the first new shard", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long) },
+			applied: 1, kept: []int32{3, 5}, waits: "shard 0 of 5 to be created",
+		},
+		{
+			name: "the next one once it is ready", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 1, 1, short) },
+			applied: 2, kept: []int32{3, 5}, waits: "shard 1 of 5 to be created",
+		},
+		{
+			name: "and not before", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 1, 0, short) },
+			applied: 1, kept: []int32{3, 5}, waits: "shard 0 of 5 to have 1 ready pod, and it has 0",
+		},
+		{
+			name: "all are ready, but not for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, short) },
+			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready for two scrape intervals, 1m0s", settled: 40 * time.Second,
+		},
+		{
+			name: "for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, long) },
+			applied: 5, kept: []int32{5},
+		},
+		{
+			name: "fewer replicas than are planned", wanted: 2, nodes: 60, there: func(o *observed) { partition(o, 3, 3, 2, long); partition(o, 2, 2, 1, long) },
+			applied: 2, kept: []int32{2, 3}, waits: "shard 0 of 2 to have 2 ready pods, and it has 1",
+		},
+		{
+			name: "sharding off", wanted: 1, there: func(o *observed) { partition(o, 3, 3, 1, long) },
+			applied: 1, kept: []int32{1, 3}, waits: "shard 0 of 1 to be created",
+		},
+		{
+			name: "back, before it was done", wanted: 3, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 2, 1, short) },
+			applied: 3, kept: []int32{3},
+		},
+		{
+			name: "to yet another number", wanted: 4, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 2, 1, short) },
+			applied: 1, kept: []int32{3, 4}, waits: "shard 0 of 4 to be created",
+		},
+		{
+			name: "a rollout of the new shards", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				o.deployments[7].Status.UpdatedReplicas = 0
+			},
+			applied: 5, kept: []int32{3, 5}, waits: "shard 4 of 5 to replace its pods",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var there observed
+			test.there(&there)
+			planned := plans.New(sharded(test.wanted), scaling.Cluster{Nodes: max(test.nodes, 15)}, testTime)
+			is := reshard(planned, there, testTime)
+			assert.Len(t, is.apply, test.applied)
+			assert.ElementsMatch(t, test.kept, is.keep.UnsortedList())
+			assert.Equal(t, test.waits, is.waits)
+			assert.Equal(t, test.settled, is.settled)
+		})
+	}
+}
+
+// Whatever the user wants in which order, and however long new pods take to be ready, some partition has a ready pod
+// of each shard.
+func TestReshardingNeverUncoversAnObject(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := testTime
+		var there observed
+		partition(&there, 3, 3, 1, now)
+		for range rapid.IntRange(1, 5).Draw(t, "changes of mind") {
+			ksmScale := sharded(rapid.Int32Range(1, 6).Draw(t, "wanted"))
+			for range rapid.IntRange(0, 30).Draw(t, "reconciles") {
+				now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
+				is := reshard(plans.New(ksmScale, scaling.Cluster{Nodes: 15}, now), there, now)
+				obey(&there, is)
+				require.True(t, coveredByAny(there), "%d is wanted, %v is kept", ksmScale.Spec.TotalShards(), is.keep)
+				if rapid.Bool().Draw(t, "a pod gets ready") {
+					getReady(&there, now)
+				}
+			}
+		}
+	})
+}
+
+// obey makes and removes what was decided; new Deployments have no ready pod yet.
+func obey(there *observed, is resharding) {
+	var next observed
+	for _, shard := range is.apply {
+		if shardWaits(shard, *there, 0) != "" {
+			next.deployments = append(next.deployments, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()}})
+		}
+	}
+	for _, deployment := range there.deployments {
+		if total, _ := partitionOf(deployment.Labels); is.keep.Has(total) {
+			next.deployments = append(next.deployments, deployment)
+		}
+	}
+	for _, pod := range there.pods {
+		if total, _ := partitionOf(pod.Labels); is.keep.Has(total) {
+			next.pods = append(next.pods, pod)
+		}
+	}
+	*there = next
+}
+
+func getReady(there *observed, now time.Time) {
+	for i := range there.deployments {
+		deployment := &there.deployments[i]
+		if deployment.Status.Replicas == 0 {
+			deployment.Status.Replicas, deployment.Status.UpdatedReplicas = 1, 1
+			there.pods = append(there.pods, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: deployment.Labels}, Status: readyPod(v1alpha1.Shard{}, 0, now).Status})
+			return
+		}
+	}
+}
+
+func coveredByAny(there observed) bool {
+	// A partition that does not exist is wanted, so that any other will do.
+	return coveredByOthers(plans.Planned{KSMScale: sharded(1)}, there)
+}
+
+func TestReshardingIsVisible(t *testing.T) {
+	w := newWorld(func(w *world) {
+		w.ksmScale.Spec.Sharding.ShardCount = 2
+		partition(&w.observed, 2, 1, 0, testTime)
+	})
+	status := w.status()
+	assert.Equal(t, v1alpha1.PhaseResharding, status.Phase)
+	assert.Equal(t, []int32{2, 3}, status.ShardingStatus.Partitions)
+	assert.EqualValues(t, 2, status.ShardingStatus.TotalShards)
+	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
+	assert.Equal(t, metav1.ConditionTrue, progressing.Status)
+	assert.Equal(t, v1alpha1.ReasonResharding, progressing.Reason)
+	assert.Equal(t, "Shards of 3 run beside those of 2, which wait for shard 0 of 2 to have 1 ready pod, and it has 0", progressing.Message)
+	covered := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionCovered)
+	assert.Equal(t, metav1.ConditionTrue, covered.Status, "by the shards from before")
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, v1alpha1.ReasonResharding, ready.Reason)
+
+	t.Run("and that objects are missing is told first", func(t *testing.T) {
+		w.observed.pods = w.observed.pods[1:]
+		status := w.status()
+		assert.Equal(t, v1alpha1.PhaseIncomplete, status.Phase)
+		assert.True(t, meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionCovered))
+	})
+}
