@@ -12,7 +12,7 @@ VERSION ?= v0.1.0
 IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
 
 TOOL := go tool -modfile=go.tools.mod
-UNIT := ./api/... ./scaling/... ./nodes/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/walk/...
+UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -33,7 +33,7 @@ down: ## Stop the local cluster of `make up`.
 	go run ./test/cluster/local down
 
 .PHONY: build
-build: ## Build adapter and controller into bin/.
+build: ## Build adapter, controller and gate into bin/.
 	go build -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
 
 .PHONY: image
@@ -47,15 +47,35 @@ test: unit integration ## Run all tests but the benchmarks.
 
 .PHONY: unit
 unit: ## Run the unit tests: no binaries, no cluster.
-	go test $(UNIT)
+	go test $(UNIT) ./test/e2e/audit/...
+	cd test/e2e/kind && go test .
 
 .PHONY: integration
 integration: build kube ## Run the integration tests on a real local control plane.
 	go test -count=1 -timeout 60m ./test/integration/...
 
 .PHONY: e2e
-e2e: build kube node kube-state-metrics ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
-	go test -count=1 -timeout 60m ./test/e2e/...
+e2e: e2e-images node ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
+	go test -v -count=1 -timeout 60m ./test/e2e
+
+.PHONY: e2e-full
+e2e-full: e2e-images kube-state-metrics node ## Run all events of the end-to-end tests at both speeds, and the baselines, and write docs/coverage.md (hours).
+	E2E_FULL=1 go test -v -count=1 -timeout 12h -run TestCoverage ./test/e2e
+
+.PHONY: e2e-images
+e2e-images: build kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0
+	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
+
+KIND := go tool -modfile=test/e2e/kind/go.mod kind
+KIND_CLUSTER := ksmscale-e2e
+
+.PHONY: kind-e2e
+kind-e2e: e2e-images ## Run the end-to-end tests on a kind cluster, which needs Docker.
+	rm -rf bin/images && go run ./test/e2e/images bin/images
+	$(KIND) create cluster --name $(KIND_CLUSTER) --config test/e2e/kind/kind.yaml --kubeconfig bin/kind.kubeconfig --wait 5m
+	trap '$(KIND) delete cluster --name $(KIND_CLUSTER)' EXIT; \
+	for file in bin/images/*.tar; do $(KIND) load image-archive $$file --name $(KIND_CLUSTER) || exit 1; done; \
+	KUBECONFIG=$(CURDIR)/bin/kind.kubeconfig go test -v -count=1 -timeout 60m ./test/e2e
 
 .PHONY: race
 race: ## Run the unit tests under the race detector, which needs a C compiler.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"crypto/rand"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,15 +16,34 @@ import (
 // not in a namespace, so they are recognized, and removed, by their name.
 const cgroupPrefix = "local-cluster-"
 
+const cgroupRoot = "/sys/fs/cgroup"
+
 // newCgroupName returns one that no other cluster of this machine has.
 func newCgroupName() string { return cgroupPrefix + strings.ToLower(rand.Text()[:10]) }
+
+// cgroupWeight is how much of a busy machine the containers together get, compared to 1 for any program that is not
+// in a control group. Without it they would get as much as one program: too little to answer their probes.
+const cgroupWeight = 16
+
+// createCgroup creates the control group, which holds those of the containers.
+func createCgroup(name string) error {
+	folder, file, value := filepath.Join(cgroupRoot, "cpu", name), "cpu.shares", cgroupWeight*1024
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil { // version 2
+		folder, file, value = filepath.Join(cgroupRoot, name), "cpu.weight", cgroupWeight*100
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return fmt.Errorf("create control group: %w", err)
+	}
+	// Version 2 has no such file where nobody has asked for it. Then containers are slow on a busy machine.
+	_ = os.WriteFile(filepath.Join(folder, file), []byte(strconv.Itoa(value)), 0o600)
+	return nil
+}
 
 // cgroupFolders returns the folders of the control groups: one for each hierarchy of version 1, or the only one of
 // version 2.
 func cgroupFolders(name string) []string {
-	const root = "/sys/fs/cgroup"
 	var folders []string
-	for _, pattern := range []string{filepath.Join(root, name), filepath.Join(root, "*", name)} {
+	for _, pattern := range []string{filepath.Join(cgroupRoot, name), filepath.Join(cgroupRoot, "*", name)} {
 		// The only error is that of a bad pattern.
 		matches, _ := filepath.Glob(pattern)
 		folders = append(folders, matches...)

@@ -127,6 +127,9 @@ func (c *Cluster) connectNodes(ctx context.Context) error {
 		return nil
 	}
 	c.cgroup = newCgroupName()
+	if err := createCgroup(c.cgroup); err != nil {
+		return err
+	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o600); err != nil {
 		return fmt.Errorf("let nodes reach each other's pods: %w", err)
 	}

@@ -56,7 +56,7 @@ func (c *Cluster) prepare() error {
 // It refuses one with something in it, because Stop removes it.
 func emptyDir(dir string) (string, error) {
 	if dir == "" {
-		dir, err := os.MkdirTemp("", "cluster-")
+		dir, err := os.MkdirTemp(tempDir(), "cluster-")
 		if err != nil {
 			return "", fmt.Errorf("create folder of cluster: %w", err)
 		}

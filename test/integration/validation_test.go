@@ -122,7 +122,7 @@ func TestTheNamespaceCannotBeChanged(t *testing.T) {
 	changed.Spec.Namespace = "default"
 	err := shared.client.Patch(t.Context(), changed, client.MergeFrom(ksmScale))
 	require.ErrorContains(t, err, "spec.namespace cannot be changed")
-	changed := ksmScale.DeepCopy()
+	changed = ksmScale.DeepCopy()
 	changed.Spec.Sharding.MaxReplicasPerShard = 4
 	changed.Spec.NodesPerMonitor = 20
 	changed.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, TolerationSeconds: new(int64(1)), Effect: corev1.TaintEffectNoExecute}}}

@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
 
 // PauseReference is the image of the container that holds a pod together.
 const PauseReference = "localhost/pause:local"
+
+// AuditorReference is the image of command auditor.
+const AuditorReference = "localhost/ksmscale-auditor:local"
 
 // nonroot is who distroless images run as.
 const nonroot = "65532"
@@ -49,6 +53,32 @@ func KubeStateMetrics(root, version string) Image {
 		Entrypoint: binary,
 		Files:      map[string]string{binary: filepath.Join(root, "bin", "kube-state-metrics-"+version)},
 	}
+}
+
+// Auditor returns the image of command auditor of the end-to-end tests, out of the bin folder below root.
+func Auditor(root string) Image {
+	const binary = "/auditor"
+	return Image{
+		Reference: AuditorReference, User: nonroot, Entrypoint: binary,
+		Files: map[string]string{binary: filepath.Join(root, "bin", "auditor")},
+	}
+}
+
+// All returns the images that the end-to-end tests need, out of the bin folder below root: KSMScale, the auditor, and
+// kube-state-metrics in the versions that are built.
+func All(root string) ([]Image, error) {
+	ours, err := KSMScale(root)
+	if err != nil {
+		return nil, err
+	}
+	images := []Image{ours, Auditor(root)}
+	const prefix = "kube-state-metrics-"
+	// The only error is that of a bad pattern.
+	built, _ := filepath.Glob(filepath.Join(root, "bin", prefix+"v*"))
+	for _, binary := range built {
+		images = append(images, KubeStateMetrics(root, strings.TrimPrefix(filepath.Base(binary), prefix)))
+	}
+	return images, nil
 }
 
 // Pause returns the image that PauseReference names, out of a binary that `make node` builds.
