@@ -38,9 +38,6 @@ const (
 	interrupted = 130
 )
 
-// ksmVersions are those whose images are loaded, if they are built.
-var ksmVersions = []string{"v2.10.1", "v2.18.0", "v2.20.0"}
-
 // shared is what all tests use one after the other.
 var shared struct {
 	// root is the checkout.
@@ -118,15 +115,9 @@ func startLocal(ctx context.Context) error {
 		return err
 	}
 	shared.kubeconfig = shared.cluster.Kubeconfig()
-	ours, err := image.KSMScale(shared.root)
+	images, err := image.All(shared.root)
 	if err != nil {
 		return err
-	}
-	images := []image.Image{ours}
-	for _, version := range ksmVersions {
-		if _, err := os.Stat(filepath.Join(shared.root, "bin", "kube-state-metrics-"+version)); err == nil {
-			images = append(images, image.KubeStateMetrics(shared.root, version))
-		}
 	}
 	for _, wanted := range images {
 		if err := load(ctx, wanted); err != nil {
@@ -187,8 +178,12 @@ func await(t *testing.T, what string, ready func(ctx context.Context) error) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, waitTimeout, true, func(ctx context.Context) (bool, error) {
-		last = ready(ctx)
-		return last == nil, nil
+		err := ready(ctx)
+		if ctx.Err() == nil || last == nil {
+			// Otherwise it says no more than that time is up.
+			last = err
+		}
+		return err == nil, nil
 	})
 	require.NoError(t, err, "wait for %s: %v", what, last)
 }

@@ -1,0 +1,217 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+const (
+	// interval is how often the auditor looks.
+	interval = time.Second
+	// scrapeTimeout is Prometheus' default.
+	scrapeTimeout = 10 * time.Second
+	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
+	settle = 15 * time.Second
+	// metricsPort is that of kube-state-metrics, and of its Services.
+	metricsPort = 8080
+
+	configMaps = "configmaps"
+	pods       = "pods"
+)
+
+// Options say what to audit.
+type Options struct {
+	// Namespace and Selector are those of the targets: Services, or if Pods is set, ready pods, each of which is
+	// scraped for itself.
+	Namespace, Selector string
+	Pods                bool
+	// PartitionLabel is a label of the targets that tells partitions apart, each of which exports everything; empty
+	// if there is only one.
+	PartitionLabel string
+}
+
+// Auditor looks once a second. Create it with New.
+type Auditor struct {
+	options  Options
+	selector labels.Selector
+	scraper  *scraper
+	targets  Targets
+	// objects has what the API server has, by resource.
+	objects map[string]cache.SharedIndexInformer
+	start   func(stop <-chan struct{})
+
+	mu     sync.Mutex
+	ledger *ledger
+}
+
+// Targets lists what to scrape: the addresses, each with its partition.
+type Targets interface {
+	List(namespace string, selector labels.Selector) (map[string]string, error)
+}
+
+// New returns an auditor that uses the given configuration to read objects.
+func New(config *rest.Config, options Options, targets Targets) (*Auditor, error) {
+	selector, err := labels.Parse(options.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("parse --selector: %w", err)
+	}
+	client, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create client: %w", err)
+	}
+	factory := metadatainformer.NewSharedInformerFactory(client, 0)
+	a := &Auditor{
+		options: options, selector: selector, targets: targets, start: factory.Start,
+		// Each scrape has a connection of its own: what a scrape of that second would get.
+		scraper: &scraper{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, known: map[string]string{}},
+		ledger:  newLedger(time.Now()),
+		objects: map[string]cache.SharedIndexInformer{},
+	}
+	for _, resource := range []string{configMaps, pods} {
+		informer := factory.ForResource(schema.GroupVersionResource{Version: "v1", Resource: resource}).Informer()
+		a.objects[resource] = informer
+	}
+	return a, nil
+}
+
+// Run looks once a second until the context is done. A look that takes longer delays the next, and counts as long.
+func (a *Auditor) Run(ctx context.Context) error {
+	a.start(ctx.Done())
+	for _, informer := range a.objects {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return ctx.Err()
+		}
+	}
+	a.reset()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := a.look(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (a *Auditor) look(ctx context.Context) error {
+	targets, err := a.targets.List(a.options.Namespace, a.selector)
+	if err != nil {
+		return fmt.Errorf("list targets: %w", err)
+	}
+	began := time.Now()
+	before := a.expected(began)
+	exported, problems := a.scrapeAll(ctx, targets)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, problem := range problems {
+		a.ledger.report.FailedScrapes++
+		a.ledger.problem(began, problem)
+	}
+	// What was deleted meanwhile is not missing.
+	after := a.expected(began)
+	var expected []string
+	for object := range before {
+		if after[object] {
+			expected = append(expected, object)
+		}
+	}
+	a.ledger.tick(time.Now(), expected, exported)
+	return nil
+}
+
+// scrapeAll scrapes all targets at once, and counts how often each object is exported, by partition.
+func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exported map[string]map[string]int, problems []string) {
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
+	exported = map[string]map[string]int{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for address, partition := range targets {
+		all.Go(func() {
+			objects, err := a.scraper.scrape(ctx, address)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				problems = append(problems, err.Error())
+			}
+			if exported[partition] == nil {
+				exported[partition] = map[string]int{}
+			}
+			for object := range objects {
+				exported[partition][object]++
+			}
+		})
+	}
+	all.Wait()
+	return exported, problems
+}
+
+// expected are the objects that have been there for long enough at a time.
+func (a *Auditor) expected(now time.Time) map[string]bool {
+	expected := map[string]bool{}
+	for resource, informer := range a.objects {
+		for _, item := range informer.GetStore().List() {
+			object, ok := item.(*metav1.PartialObjectMetadata)
+			if !ok || now.Sub(object.CreationTimestamp.Time) < settle {
+				continue
+			}
+			if resource == pods {
+				expected[podObject(string(object.UID))] = true
+			} else {
+				expected[configMapObject(object.Namespace, object.Name)] = true
+			}
+		}
+	}
+	return expected
+}
+
+func (a *Auditor) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ledger = newLedger(time.Now())
+}
+
+// Handler serves the report at /report, and forgets what was seen so far at /reset.
+func (a *Auditor) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) {
+		a.mu.Lock()
+		report := a.ledger.sum(time.Now())
+		a.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(report)
+	})
+	mux.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { a.reset() })
+	return mux
+}
+
+// address of a target.
+func address(host string) string { return net.JoinHostPort(host, strconv.Itoa(metricsPort)) }
+
+// isReady tells whether a Service routes to a pod.
+func isReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
+		}
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package audit
+
+import "time"
+
+// Report is what was seen since the last reset.
+type Report struct {
+	// Seconds is how long the audit took, and Ticks how often it looked.
+	Seconds float64
+	Ticks   int
+	// Objects is the number of objects that the API server had at the end.
+	Objects int
+	// MissingObjectSeconds is the time that objects were missing from the metrics, summed over all objects.
+	MissingObjectSeconds float64
+	// WorstShareMissing is the greatest share of all objects that was missing at once, from 0 to 1.
+	WorstShareMissing float64
+	// LongestGapSeconds is the longest time that one object was missing for.
+	LongestGapSeconds float64
+	// MissedScrapes15 and MissedScrapes30 are the scrapes that would have missed some object at an interval of 15
+	// and 30 seconds, with the most unlucky offset.
+	MissedScrapes15, MissedScrapes30 int
+	// Twice is the greatest number of objects at once that two targets of a partition exported.
+	Twice int
+	// FailedScrapes is the number of scrapes without an answer, of targets that others may have stood in for.
+	FailedScrapes int
+	// Problems are examples of what was missing, and why scrapes failed.
+	Problems []string
+}
+
+const maxProblems = 10
+
+// ledger keeps the accounts of an audit. It has no clock of its own.
+type ledger struct {
+	report   Report
+	began    time.Time
+	last     time.Time
+	missing  map[string]time.Time // since when, by object
+	unlucky  map[time.Duration]map[int]int
+	expected int
+}
+
+func newLedger(now time.Time) *ledger {
+	return &ledger{
+		began: now, last: now, missing: map[string]time.Time{},
+		unlucky: map[time.Duration]map[int]int{15 * time.Second: {}, 30 * time.Second: {}},
+	}
+}
+
+// tick enters what was seen at a time: the objects expected, and how often each was exported by the targets of one
+// partition, for each partition.
+func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[string]int) {
+	l.report.Ticks++
+	elapsed := now.Sub(l.last).Seconds()
+	l.last = now
+	l.expected = len(expected)
+	missing := 0
+	present := make(map[string]bool, len(expected))
+	for _, object := range expected {
+		present[object] = true
+		found := false
+		for _, partition := range exported {
+			found = found || partition[object] > 0
+		}
+		if found {
+			l.end(object, now)
+			continue
+		}
+		missing++
+		l.report.MissingObjectSeconds += elapsed
+		if _, since := l.missing[object]; !since {
+			l.missing[object] = now.Add(-time.Duration(elapsed * float64(time.Second)))
+			l.problem(now, "missing: "+object)
+		}
+	}
+	for object := range l.missing {
+		if !present[object] {
+			l.end(object, now)
+		}
+	}
+	if len(expected) > 0 {
+		l.report.WorstShareMissing = max(l.report.WorstShareMissing, float64(missing)/float64(len(expected)))
+	}
+	if missing > 0 {
+		for interval, counts := range l.unlucky {
+			offset := int(now.Sub(l.began)/time.Second) % int(interval/time.Second)
+			counts[offset]++
+		}
+	}
+	l.twice(exported)
+}
+
+func (l *ledger) twice(exported map[string]map[string]int) {
+	twice := 0
+	for _, partition := range exported {
+		for _, times := range partition {
+			if times > 1 {
+				twice++
+			}
+		}
+	}
+	l.report.Twice = max(l.report.Twice, twice)
+}
+
+// end ends the gap of an object, if it has one.
+func (l *ledger) end(object string, now time.Time) {
+	if since, missing := l.missing[object]; missing {
+		l.report.LongestGapSeconds = max(l.report.LongestGapSeconds, now.Sub(since).Seconds())
+		delete(l.missing, object)
+	}
+}
+
+func (l *ledger) problem(now time.Time, text string) {
+	if len(l.report.Problems) < maxProblems {
+		l.report.Problems = append(l.report.Problems, now.UTC().Format(time.TimeOnly)+" "+text)
+	}
+}
+
+// sum returns the report up to now.
+func (l *ledger) sum(now time.Time) Report {
+	report := l.report
+	report.Seconds, report.Objects = now.Sub(l.began).Seconds(), l.expected
+	for _, since := range l.missing {
+		report.LongestGapSeconds = max(report.LongestGapSeconds, now.Sub(since).Seconds())
+	}
+	report.MissedScrapes15 = most(l.unlucky[15*time.Second])
+	report.MissedScrapes30 = most(l.unlucky[30*time.Second])
+	return report
+}
+
+func most(counts map[int]int) int {
+	greatest := 0
+	for _, count := range counts {
+		greatest = max(greatest, count)
+	}
+	return greatest
+}

@@ -1,0 +1,83 @@
+package audit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// exports are what one target of each partition exports, at one look.
+type exports map[string][]string
+
+func TestLedger(t *testing.T) {
+	const first, second = "1", "2"
+	all := exports{first: {"a", "b"}}
+	for _, test := range []struct {
+		name string
+		// looks are a second apart, and expect a and b each time.
+		looks []exports
+		// want is what is reported but for the time and the examples.
+		want Report
+	}{
+		{"nothing is missing", []exports{all, all}, Report{Ticks: 2, Objects: 2}},
+		{"one of two is missing twice", []exports{all, {first: {"a"}}, {first: {"a"}}, all}, Report{
+			Ticks: 4, Objects: 2, MissingObjectSeconds: 2, WorstShareMissing: 0.5, LongestGapSeconds: 3, MissedScrapes15: 1, MissedScrapes30: 1,
+		}},
+		{"a gap that has no end yet", []exports{all, {}}, Report{
+			Ticks: 2, Objects: 2, MissingObjectSeconds: 2, WorstShareMissing: 1, LongestGapSeconds: 1, MissedScrapes15: 1, MissedScrapes30: 1,
+		}},
+		{"two partitions are whole together", []exports{{first: {"a"}, second: {"b"}}}, Report{Ticks: 1, Objects: 2}},
+		{"two partitions export the same", []exports{{first: {"a", "b"}, second: {"a", "b"}}}, Report{Ticks: 1, Objects: 2}},
+		{"two targets of a partition export the same", []exports{{first: {"a", "b", "b"}}}, Report{Ticks: 1, Objects: 2, Twice: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			now := time.Unix(0, 0)
+			ledger := newLedger(now)
+			for _, look := range test.looks {
+				now = now.Add(time.Second)
+				ledger.tick(now, []string{"a", "b"}, counts(look))
+			}
+			report := ledger.sum(now)
+			assert.InDelta(t, float64(len(test.looks)), report.Seconds, 0)
+			report.Seconds, report.Problems = 0, nil
+			assert.Equal(t, test.want, report)
+		})
+	}
+}
+
+func TestAnObjectThatIsDeletedIsNotMissing(t *testing.T) {
+	start := time.Unix(0, 0)
+	ledger := newLedger(start)
+	ledger.tick(start.Add(time.Second), []string{"a"}, nil)
+	ledger.tick(start.Add(2*time.Second), nil, nil)
+	ledger.tick(start.Add(9*time.Second), nil, nil)
+	assert.InDelta(t, 2, ledger.sum(start.Add(9*time.Second)).LongestGapSeconds, 0)
+}
+
+// A scrape every 15 seconds meets gaps that are 15 seconds apart, if it is unlucky, each time.
+func TestMissedScrapesAreThoseOfTheUnluckiestOffset(t *testing.T) {
+	start := time.Unix(0, 0)
+	ledger := newLedger(start)
+	for second := range 61 {
+		var exported exports
+		if second%15 != 7 {
+			exported = exports{"": {"a"}}
+		}
+		ledger.tick(start.Add(time.Duration(second)*time.Second), []string{"a"}, counts(exported))
+	}
+	report := ledger.sum(start.Add(61 * time.Second))
+	assert.Equal(t, 4, report.MissedScrapes15)
+	assert.Equal(t, 2, report.MissedScrapes30)
+}
+
+func counts(look exports) map[string]map[string]int {
+	exported := map[string]map[string]int{}
+	for partition, objects := range look {
+		exported[partition] = map[string]int{}
+		for _, object := range objects {
+			exported[partition][object]++
+		}
+	}
+	return exported
+}

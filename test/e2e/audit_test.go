@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/image"
+	"github.com/example/ksmscale/test/e2e/audit"
+)
+
+const (
+	monitorRepository = "registry.k8s.io/kube-state-metrics/kube-state-metrics"
+	auditorName       = "auditor"
+	// tail is for how long an audit goes on after an event.
+	tail = 10 * time.Second
+	// scrapeInterval is short so that events are; it is not what is audited.
+	scrapeInterval = 5 * time.Second
+
+	ciObjects, fullObjects = 3000, 20_000
+)
+
+// full tells whether to run all events, at both speeds, and the baselines.
+func full() bool { return os.Getenv("E2E_FULL") != "" }
+
+func objectCount() int {
+	if full() {
+		return fullObjects
+	}
+	return ciObjects
+}
+
+type resourceName = corev1.ResourceName
+
+// newKSMScale has three shards of one replica each.
+func newKSMScale(overrides ...func(*v1alpha1.KSMScaleSpec)) *v1alpha1.KSMScale {
+	ksmScale := &v1alpha1.KSMScale{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
+		Spec: v1alpha1.KSMScaleSpec{
+			NodesPerMonitor: 1,
+			MonitorImage:    monitorRepository + ":v2.20.0",
+			Sharding:        &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1},
+			Monitoring:      v1alpha1.MonitoringConfig{Interval: metav1.Duration{Duration: scrapeInterval}},
+		},
+	}
+	for _, override := range overrides {
+		override(&ksmScale.Spec)
+	}
+	return ksmScale
+}
+
+// makeObjects creates that many objects, five of six of them pods, that no node has work with: the scheduler is
+// told to leave them alone. It returns before they have all been seen by anyone.
+func makeObjects(t *testing.T, count int) {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-objects-"}}
+	create(t, namespace)
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(16)
+	for i := range count {
+		metadata := metav1.ObjectMeta{Namespace: namespace.Name, Name: fmt.Sprintf("object-%05d", i)}
+		group.Go(func() error {
+			if i%6 == 0 {
+				return shared.client.Create(ctx, &corev1.ConfigMap{ObjectMeta: metadata})
+			}
+			return shared.client.Create(ctx, &corev1.Pod{ObjectMeta: metadata, Spec: corev1.PodSpec{
+				SchedulingGates: []corev1.PodSchedulingGate{{Name: "example.com/never"}},
+				Containers:      []corev1.Container{{Name: "none", Image: "none"}},
+			}})
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+// auditor is one that runs as a pod.
+type auditor struct{ namespace string }
+
+// startAuditor runs an auditor until the end of the test.
+func startAuditor(t *testing.T, options audit.Options) auditor {
+	t.Helper()
+	namespace := restricted(t)
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods", "services"}, Verbs: []string{"list", "watch"}},
+	}}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: namespace},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "default"}},
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: auditorName, Labels: map[string]string{"app": auditorName}},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: new(int64(1)),
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot:   new(true),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Containers: []corev1.Container{{
+				Name:  auditorName,
+				Image: image.AuditorReference,
+				Args: []string{
+					"--namespace=" + options.Namespace, "--selector=" + options.Selector,
+					"--partition-label=" + options.PartitionLabel, fmt.Sprintf("--pods=%t", options.Pods),
+				},
+				SecurityContext: &corev1.SecurityContext{
+					AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
+					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+			}},
+		},
+	}
+	create(t, role, binding)
+	// The namespace's service account is made a moment after it.
+	require.NoError(t, retry.OnError(retry.DefaultBackoff, func(error) bool { return true }, func() error {
+		return shared.client.Create(t.Context(), pod.DeepCopy())
+	}))
+	return auditor{namespace}
+}
+
+func auditorNode(t *testing.T) string {
+	t.Helper()
+	var list corev1.PodList
+	require.NoError(t, shared.client.List(t.Context(), &list, client.MatchingLabels{"app": auditorName}))
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp == nil {
+			return pod.Spec.NodeName
+		}
+	}
+	t.Fatal("no auditor runs")
+	return ""
+}
+
+func (a auditor) report(ctx context.Context) (audit.Report, error) {
+	var report audit.Report
+	text, err := shared.clientset.CoreV1().RESTClient().Get().Namespace(a.namespace).Resource("pods").
+		Name(auditorName + ":8080").SubResource("proxy").Suffix("report").DoRaw(ctx)
+	if err != nil {
+		return report, err
+	}
+	return report, json.Unmarshal(text, &report)
+}
+
+func (a auditor) reset(t *testing.T) {
+	t.Helper()
+	require.NoError(t, shared.clientset.CoreV1().RESTClient().Post().Namespace(a.namespace).Resource("pods").
+		Name(auditorName+":8080").SubResource("proxy").Suffix("reset").Do(t.Context()).Error())
+}
+
+// awaitComplete waits until all objects have been there for long enough to count, and a few looks in a row have
+// missed none.
+func (a auditor) awaitComplete(t *testing.T) {
+	t.Helper()
+	const looks = 3
+	await(t, "an audit without a gap", func(ctx context.Context) error {
+		report, err := a.report(ctx)
+		switch {
+		case err != nil:
+			return err
+		case report.MissingObjectSeconds > 0:
+			a.reset(t)
+			return fmt.Errorf("missing: %v", report.Problems)
+		case report.Ticks < looks || report.Objects < objectCount():
+			return fmt.Errorf("%d objects in %d looks", report.Objects, report.Ticks)
+		}
+		return nil
+	})
+}
+
+// reportAfter returns what was seen up to some time from now.
+func (a auditor) reportAfter(t *testing.T, pause time.Duration) audit.Report {
+	t.Helper()
+	before, err := a.report(t.Context())
+	require.NoError(t, err)
+	var report audit.Report
+	await(t, "the end of the audit", func(ctx context.Context) error {
+		if report, err = a.report(ctx); err != nil {
+			return err
+		}
+		if report.Seconds < before.Seconds+pause.Seconds() {
+			return fmt.Errorf("%.0f s are over", report.Seconds-before.Seconds)
+		}
+		return nil
+	})
+	return report
+}
+
+// noGateOpenedByDeadline asks each gate that there is.
+func noGateOpenedByDeadline(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	const metric = "ksmscale_gate_opened_by_deadline_total"
+	for _, pod := range shardPods(t, ksmScale) {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		body, err := shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+			Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortGate)).SubResource("proxy").Suffix("metrics").Stream(t.Context())
+		require.NoError(t, err)
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(io.Reader(body))
+		require.NoError(t, err)
+		require.NoError(t, body.Close())
+		require.NotNil(t, families[metric], pod.Name)
+		require.Zero(t, families[metric].GetMetric()[0].GetCounter().GetValue(), pod.Name)
+	}
+}
+
+// rows are what the audits of this run have found.
+var rows []string
+
+// addRow logs a row of the table, and keeps it.
+func addRow(t *testing.T, what, speed string, took time.Duration, report audit.Report) {
+	t.Helper()
+	if speed == "" {
+		speed = "unlimited"
+	}
+	row := fmt.Sprintf("| %s | %s | %.0f s | %d | %.0f | %.0f %% | %.0f s | %d / %d | %d |", what, speed, took.Seconds(), report.Objects,
+		report.MissingObjectSeconds, 100*report.WorstShareMissing, report.LongestGapSeconds, report.MissedScrapes15, report.MissedScrapes30, report.Twice)
+	rows = append(rows, row)
+	t.Log(row)
+	if len(report.Problems) > 0 {
+		t.Log(strings.Join(report.Problems, "\n"))
+	}
+}

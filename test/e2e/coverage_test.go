@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/e2e/audit"
+)
+
+// eventTimeout is how long any event may take, interruptions included.
+const eventTimeout = 10 * time.Minute
+
+// event is something that happens to shards, and is audited.
+type event struct {
+	name string
+	// spec changes what the KSMScale is before the event.
+	spec func(*v1alpha1.KSMScaleSpec)
+	// happen returns once it is over.
+	happen func(t *testing.T, ksmScale *v1alpha1.KSMScale)
+	// meanwhile, if set, is called again and again until it is over, after pauses.
+	meanwhile func(t *testing.T)
+	// full is for events that only the full run has.
+	full bool
+	// allowed is what may be missing, as the README promises; nothing if it is not set.
+	allowed func(t *testing.T, report audit.Report)
+}
+
+// events are what KSMScale has no gap in.
+var events = []event{
+	{name: "rollout of v2.18.0 to v2.20.0", spec: version("v2.18.0"), happen: change(version("v2.20.0"))},
+	{name: "reshard 3 to 5, controller killed", happen: change(shards(5)), meanwhile: killController},
+	{name: "drain of a node, 2 replicas", spec: both(shards(2), replicas(2)), happen: drainNode},
+	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true},
+	{name: "change of args", happen: change(args("--metric-labels-allowlist=pods=[app]")), full: true},
+	{name: "reshard 5 to 2", spec: shards(5), happen: change(shards(2)), full: true},
+	{name: "sharding on, 3 shards", spec: shards(1), happen: change(shards(3)), full: true},
+	{name: "sharding off", happen: change(shards(1)), full: true},
+	{name: "change of mind, 3 to 5 to 3 to 4", happen: changeOfMind, full: true},
+	{name: "rollout, controller killed every 30 s", spec: version("v2.18.0"), happen: change(version("v2.20.0")), meanwhile: killController, full: true},
+	{name: "rollout, adapter killed every 30 s", spec: version("v2.18.0"), happen: change(version("v2.20.0")), meanwhile: killAdapter, full: true},
+	{name: "rollout of v2.20.0, API server restarted", happen: rolloutAndRestart, full: true},
+	{name: "pod deleted without warning, 2 replicas", spec: replicas(2), happen: deletePod, full: true, allowed: atMost(2 * time.Second)},
+	{name: "container killed in place, 2 replicas", spec: replicas(2), happen: killContainer, full: true, allowed: atMost(2 * time.Second)},
+	{name: "pod deleted without warning, 1 replica", happen: deletePod, full: true, allowed: atMost(time.Minute)},
+	{name: "container killed in place, 1 replica", happen: killContainer, full: true, allowed: atMost(time.Minute)},
+}
+
+// speeds are the CPU limits of kube-state-metrics; slow ones show faults that fast ones hide.
+var speeds = []string{"100m", ""}
+
+// TestCoverage audits what Prometheus would scrape while things happen to the shards.
+func TestCoverage(t *testing.T) {
+	install(t)
+	makeObjects(t, objectCount())
+	for _, speed := range speeds {
+		for _, event := range events {
+			if (event.full || speed == "") && !full() {
+				continue
+			}
+			name := event.name + ", full speed"
+			if speed != "" {
+				name = event.name + ", " + speed
+			}
+			t.Run(name, func(t *testing.T) { audited(t, event, speed) })
+		}
+	}
+}
+
+func audited(t *testing.T, event event, speed string) {
+	ksmScale := newKSMScale(func(spec *v1alpha1.KSMScaleSpec) {
+		if speed != "" {
+			spec.Resources.Limits = map[resourceName]resource.Quantity{"cpu": resource.MustParse(speed)}
+		}
+		if event.spec != nil {
+			event.spec(spec)
+		}
+	})
+	create(t, ksmScale)
+	awaitReady(t, ksmScale)
+	auditor := startAuditor(t, audit.Options{
+		Namespace: monitoringNamespace, Selector: v1alpha1.LabelKSMScale + "=" + ksmScale.Name, PartitionLabel: v1alpha1.LabelTotalShards,
+	})
+	auditor.awaitComplete(t)
+
+	auditor.reset(t)
+	began := time.Now()
+	interrupted := interrupt(t, event.meanwhile)
+	event.happen(t, ksmScale)
+	interrupted()
+	took := time.Since(began)
+	assert.Less(t, took, eventTimeout)
+	report := auditor.reportAfter(t, tail)
+	addRow(t, event.name, speed, took, report)
+	if event.allowed != nil {
+		event.allowed(t, report)
+	} else {
+		assert.Zero(t, report.MissingObjectSeconds, "object-seconds missing: %v", report.Problems)
+	}
+	assert.Zero(t, report.Twice, "objects exported twice")
+	assert.Greater(t, report.Ticks, int(report.Seconds/4), "looks in %.0f s", report.Seconds)
+	noGateOpenedByDeadline(t, ksmScale)
+}
+
+func atMost(gap time.Duration) func(*testing.T, audit.Report) {
+	return func(t *testing.T, report audit.Report) {
+		t.Helper()
+		assert.LessOrEqual(t, report.LongestGapSeconds, gap.Seconds(), fmt.Sprint(report.Problems))
+	}
+}

@@ -1,0 +1,267 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// killPause is the time between two killings.
+const killPause = 30 * time.Second
+
+func version(tag string) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) { spec.MonitorImage = monitorRepository + ":" + tag }
+}
+
+func shards(count int32) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) {
+		spec.Sharding.Enabled = count > 1
+		spec.Sharding.ShardCount = max(count, 2)
+	}
+}
+
+func replicas(minimum int32) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) { spec.Sharding.MinReplicasPerShard = minimum }
+}
+
+func args(extra ...string) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) { spec.Template = &v1alpha1.PodTemplate{ExtraArgs: extra} }
+}
+
+func both(first, second func(*v1alpha1.KSMScaleSpec)) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) {
+		first(spec)
+		second(spec)
+	}
+}
+
+// change changes the spec and waits until the KSMScale is Ready again.
+func change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T, *v1alpha1.KSMScale) {
+	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+		t.Helper()
+		update(t, ksmScale, spec)
+		awaitReady(t, ksmScale)
+	}
+}
+
+func update(t *testing.T, ksmScale *v1alpha1.KSMScale, spec func(*v1alpha1.KSMScaleSpec)) {
+	t.Helper()
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if err := shared.client.Get(t.Context(), client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+			return err
+		}
+		spec(&ksmScale.Spec)
+		return shared.client.Update(t.Context(), ksmScale)
+	}))
+}
+
+// changeOfMind reshards to 5, back to 3 once one new shard is there, and to 4 after that.
+func changeOfMind(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	for _, count := range []int32{5, 3} {
+		update(t, ksmScale, shards(count))
+		if count == 5 {
+			awaitPartitions(t, ksmScale, 2)
+		}
+	}
+	change(shards(4))(t, ksmScale)
+}
+
+// awaitPartitions waits until that many partitions run.
+func awaitPartitions(t *testing.T, ksmScale *v1alpha1.KSMScale, count int) {
+	t.Helper()
+	await(t, fmt.Sprintf("%d partitions", count), func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+			return err
+		}
+		if there := ksmScale.Status.ShardingStatus.Partitions; len(there) != count {
+			return fmt.Errorf("there are %v", there)
+		}
+		return nil
+	})
+}
+
+// scaleUpAndDown adds nodes until each shard has three replicas, and takes them away again.
+func scaleUpAndDown(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	needsLocal(t)
+	t.Cleanup(func() { require.NoError(t, shared.cluster.SetNodes(context.Background(), 0)) })
+	for _, nodes := range []struct{ fake, pods int32 }{{7, 9}, {0, 3}} {
+		require.NoError(t, shared.cluster.SetNodes(t.Context(), int(nodes.fake)))
+		await(t, fmt.Sprintf("%d pods", nodes.pods), func(ctx context.Context) error {
+			if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+				return err
+			}
+			if status := ksmScale.Status; status.CurrentReplicas != nodes.pods || status.Phase != v1alpha1.PhaseReady {
+				return fmt.Errorf("%d pods of %d wanted, %s", status.CurrentReplicas, status.DesiredReplicas, status.Phase)
+			}
+			return nil
+		})
+		awaitReady(t, ksmScale)
+	}
+}
+
+// drainNode drains the node that the auditor is not on.
+func drainNode(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	node := otherNode(t, auditorNode(t))
+	t.Cleanup(func() { kubectl(t, "uncordon", node) })
+	kubectl(t, "drain", node, "--ignore-daemonsets", "--timeout=5m")
+	awaitReady(t, ksmScale)
+	for _, pod := range shardPods(t, ksmScale) {
+		require.NotEqual(t, node, pod.Spec.NodeName)
+	}
+	kubectl(t, "uncordon", node)
+}
+
+// rolloutAndRestart restarts the API server in the middle of a rollout.
+func rolloutAndRestart(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	needsLocal(t)
+	update(t, ksmScale, args("--metric-labels-allowlist=pods=[app]"))
+	await(t, "a new pod", func(context.Context) error {
+		if found := len(shardPods(t, ksmScale)); found <= 3 {
+			return fmt.Errorf("there are %d pods", found)
+		}
+		return nil
+	})
+	require.NoError(t, shared.cluster.RestartAPIServer(t.Context()))
+	awaitReady(t, ksmScale)
+}
+
+func deletePod(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	pod := shardPods(t, ksmScale)[0]
+	require.NoError(t, shared.client.Delete(t.Context(), &pod, client.GracePeriodSeconds(0)))
+	awaitReady(t, ksmScale)
+}
+
+// killContainer kills kube-state-metrics of one pod with SIGKILL.
+func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	needsLocal(t)
+	pod := shardPods(t, ksmScale)[0]
+	require.NoError(t, syscall.Kill(processOf(t, pod, "kube-state-metrics"), syscall.SIGKILL))
+	await(t, "the container to start again", func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
+			return err
+		}
+		for _, status := range pod.Status.ContainerStatuses {
+			if status.Name == "kube-state-metrics" && status.RestartCount > 0 && status.Ready {
+				return nil
+			}
+		}
+		return errors.New("it has not started again, or is not ready")
+	})
+	awaitReady(t, ksmScale)
+}
+
+func killController(t *testing.T) { killAll(t, "controller") }
+func killAdapter(t *testing.T)    { killAll(t, "adapter") }
+
+// killAll kills all pods of a component at once. Their processes get no chance to clean up where that can be done.
+func killAll(t *testing.T, component string) {
+	t.Helper()
+	for _, pod := range pods(t, systemNamespace, "app.kubernetes.io/component="+component) {
+		if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+			continue
+		}
+		if shared.cluster != nil {
+			if process := findProcess(pod, component); process != 0 {
+				_ = syscall.Kill(process, syscall.SIGKILL)
+			}
+		}
+		err := shared.client.Delete(t.Context(), &pod, client.GracePeriodSeconds(0))
+		require.NoError(t, client.IgnoreNotFound(err))
+	}
+}
+
+// interrupt calls something every killPause, for the first time soon, until the returned function is called.
+func interrupt(t *testing.T, meanwhile func(*testing.T)) (stop func()) {
+	t.Helper()
+	if meanwhile == nil {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		timer := time.NewTimer(killPause / 6)
+		defer timer.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-timer.C:
+				meanwhile(t)
+				timer.Reset(killPause)
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+func shardPods(t *testing.T, ksmScale *v1alpha1.KSMScale) []corev1.Pod {
+	t.Helper()
+	return pods(t, monitoringNamespace, v1alpha1.LabelKSMScale+"="+ksmScale.Name)
+}
+
+func processOf(t *testing.T, pod corev1.Pod, program string) int {
+	t.Helper()
+	process := findProcess(pod, program)
+	require.NotZero(t, process, "no process of %s in pod %s", program, pod.Name)
+	return process
+}
+
+// findProcess finds a program of a pod of a local node by the host name that it sees; 0 if there is none.
+func findProcess(pod corev1.Pod, program string) int {
+	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range commands {
+		command, err := os.ReadFile(file)
+		name, _, _ := bytes.Cut(command, []byte{0})
+		if err != nil || filepath.Base(string(name)) != program {
+			continue
+		}
+		environment, err := os.ReadFile(filepath.Join(filepath.Dir(file), "environ"))
+		if err != nil || !strings.Contains("\x00"+string(environment), "\x00HOSTNAME="+pod.Name+"\x00") {
+			continue
+		}
+		var process int
+		if _, err := fmt.Sscanf(filepath.Base(filepath.Dir(file)), "%d", &process); err == nil {
+			return process
+		}
+	}
+	return 0
+}
+
+func otherNode(t *testing.T, than string) string {
+	t.Helper()
+	nodes, err := shared.clientset.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, node := range nodes.Items {
+		_, fake := node.Annotations["kwok.x-k8s.io/node"]
+		_, control := node.Labels["node-role.kubernetes.io/control-plane"]
+		if node.Name != than && !fake && !control {
+			return node.Name
+		}
+	}
+	t.Fatal("there is no second node")
+	return ""
+}
