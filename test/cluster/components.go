@@ -141,6 +141,8 @@ func (c *Cluster) controllerManager(port int) component {
 		// All of Kubernetes shares this machine, so that heartbeats can be late. A pod whose node was taken for
 		// dead would stay unready: there is no kubelet to report it ready again.
 		"--node-monitor-grace-period="+nodeGracePeriod.String(),
+		// It writes to each node again and again as the cluster grows, for kubelets that there are none of.
+		"--controllers=*,-ttl-controller",
 	)
 	if period := c.options.HPASyncPeriod; period > 0 {
 		flags = append(flags, "--horizontal-pod-autoscaler-sync-period="+period.String())

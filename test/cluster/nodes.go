@@ -23,8 +23,8 @@ const (
 	parallelRequests = 32
 )
 
-// SetNodes makes the number of fake nodes exactly n: it returns once the nodes exist or are gone with their pods,
-// and KWOK makes new ones Ready within seconds. They are called fake-node-00000 and so on, and the highest numbers
+// SetNodes makes the number of fake nodes exactly n: it returns once the nodes exist, and are Ready, or are gone with
+// their pods. They are called fake-node-00000 and so on, and the highest numbers
 // go first. On an error some of the work is done; calling it again does the rest.
 func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 	if n < 0 {
@@ -105,9 +105,27 @@ func fakeNode(number int, taints ...corev1.Taint) *corev1.Node {
 				corev1.LabelTopologyZone: "zone-" + string("abc"[number%3]),
 			},
 		},
-		Spec:   corev1.NodeSpec{Taints: taints},
-		Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources},
+		Spec: corev1.NodeSpec{Taints: taints},
+		// They are ready when they come: to have KWOK make thousands of them ready one by one takes it minutes, in
+		// which the node controller takes them for dead.
+		Status: corev1.NodeStatus{
+			Capacity: resources, Allocatable: resources, Phase: "Running", Conditions: conditions(metav1.Now()),
+		},
 	}
+}
+
+// conditions are those of a healthy node.
+func conditions(now metav1.Time) []corev1.NodeCondition {
+	healthy := []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady"}}
+	for _, trouble := range []corev1.NodeConditionType{
+		corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable,
+	} {
+		healthy = append(healthy, corev1.NodeCondition{Type: trouble, Status: corev1.ConditionFalse, Reason: "Healthy"})
+	}
+	for i := range healthy {
+		healthy[i].LastHeartbeatTime, healthy[i].LastTransitionTime = now, now
+	}
+	return healthy
 }
 
 // removeNodes takes the nodes away before their pods, so that the scheduler puts none there again. One that it is

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -217,23 +216,5 @@ func noGateOpenedByDeadline(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		require.NoError(t, body.Close())
 		require.NotNil(t, families[metric], pod.Name)
 		require.Zero(t, families[metric].GetMetric()[0].GetCounter().GetValue(), pod.Name)
-	}
-}
-
-// rows are what the audits of this run have found.
-var rows []string
-
-// addRow logs a row of the table, and keeps it.
-func addRow(t *testing.T, what, speed string, took time.Duration, report audit.Report) {
-	t.Helper()
-	if speed == "" {
-		speed = "unlimited"
-	}
-	row := fmt.Sprintf("| %s | %s | %.0f s | %d | %.0f | %.0f %% | %.0f s | %d / %d | %d |", what, speed, took.Seconds(), report.Objects,
-		report.MissingObjectSeconds, 100*report.WorstShareMissing, report.LongestGapSeconds, report.MissedScrapes15, report.MissedScrapes30, report.Twice)
-	rows = append(rows, row)
-	t.Log(row)
-	if len(report.Problems) > 0 {
-		t.Log(strings.Join(report.Problems, "\n"))
 	}
 }

@@ -57,6 +57,7 @@ var speeds = []string{"100m", ""}
 func TestCoverage(t *testing.T) {
 	install(t)
 	makeObjects(t, objectCount())
+	t.Cleanup(func() { writeTable(t) })
 	for _, speed := range speeds {
 		for _, event := range events {
 			if (event.full || speed == "") && !full() {

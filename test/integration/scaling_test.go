@@ -141,12 +141,3 @@ func awaitTolerant(t *testing.T, autoscaler *autoscalingv2.HorizontalPodAutoscal
 	}, eventually, poll)
 	assert.Equal(t, replicas, autoscaler.Status.DesiredReplicas)
 }
-
-func TestJumpTo3000Nodes(t *testing.T) {
-	setNodes(t, 45)
-	ksmScale := create(t, newKSMScale())
-	awaitReplicas(t, ksmScale, 1, 1, 1)
-	setNodes(t, 3000)
-	awaitReplicas(t, ksmScale, 67, 67, 66)
-	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
-}
