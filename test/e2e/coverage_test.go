@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -22,8 +23,10 @@ type event struct {
 	spec func(*v1alpha1.KSMScaleSpec)
 	// happen returns once it is over.
 	happen func(t *testing.T, ksmScale *v1alpha1.KSMScale)
-	// meanwhile, if set, is called again and again until it is over, after pauses.
-	meanwhile func(t *testing.T)
+	// meanwhile, if set, is called again and again until it is over, after pauses; at most that many times, if that
+	// is not 0.
+	meanwhile func(context.Context) error
+	times     int
 	// full is for events that only the full run has.
 	full bool
 	// allowed is what may be missing, as the README promises; nothing if it is not set.
@@ -33,10 +36,11 @@ type event struct {
 // events are what KSMScale has no gap in.
 var events = []event{
 	{name: "rollout of v2.18.0 to v2.20.0", spec: version("v2.18.0"), happen: change(version("v2.20.0"))},
-	{name: "reshard 3 to 5, controller killed", happen: change(shards(5)), meanwhile: killController},
+	{name: "reshard 3 to 5, controller killed", happen: change(shards(5)), meanwhile: killController, times: 1},
 	{name: "drain of a node, 2 replicas", spec: both(shards(2), replicas(2)), happen: drainNode},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true},
 	{name: "change of args", happen: change(args("--metric-labels-allowlist=pods=[app]")), full: true},
+	{name: "reshard 3 to 5, controller killed every 30 s", happen: change(shards(5)), meanwhile: killController, full: true},
 	{name: "reshard 5 to 2", spec: shards(5), happen: change(shards(2)), full: true},
 	{name: "sharding on, 3 shards", spec: shards(1), happen: change(shards(3)), full: true},
 	{name: "sharding off", happen: change(shards(1)), full: true},
@@ -90,7 +94,7 @@ func audited(t *testing.T, event event, speed string) {
 
 	auditor.reset(t)
 	began := time.Now()
-	interrupted := interrupt(t, event.meanwhile)
+	interrupted := interrupt(t, event.meanwhile, event.times)
 	event.happen(t, ksmScale)
 	interrupted()
 	took := time.Since(began)

@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -171,13 +173,16 @@ func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	awaitReady(t, ksmScale)
 }
 
-func killController(t *testing.T) { killAll(t, "controller") }
-func killAdapter(t *testing.T)    { killAll(t, "adapter") }
+func killController(ctx context.Context) error { return killAll(ctx, "controller") }
+func killAdapter(ctx context.Context) error    { return killAll(ctx, "adapter") }
 
 // killAll kills all pods of a component at once. Their processes get no chance to clean up where that can be done.
-func killAll(t *testing.T, component string) {
-	t.Helper()
-	for _, pod := range pods(t, systemNamespace, "app.kubernetes.io/component="+component) {
+func killAll(ctx context.Context, component string) error {
+	var list corev1.PodList
+	if err := shared.client.List(ctx, &list, client.InNamespace(systemNamespace), client.MatchingLabels{"app.kubernetes.io/component": component}); err != nil {
+		return err
+	}
+	for _, pod := range list.Items {
 		if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
 			continue
 		}
@@ -186,36 +191,46 @@ func killAll(t *testing.T, component string) {
 				_ = syscall.Kill(process, syscall.SIGKILL)
 			}
 		}
-		err := shared.client.Delete(t.Context(), &pod, client.GracePeriodSeconds(0))
-		require.NoError(t, client.IgnoreNotFound(err))
+		if err := client.IgnoreNotFound(shared.client.Delete(ctx, &pod, client.GracePeriodSeconds(0))); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// interrupt calls something every killPause, for the first time soon, until the returned function is called.
-func interrupt(t *testing.T, meanwhile func(*testing.T)) (stop func()) {
+// interrupt calls something every killPause, for the first time soon, until the returned function is called or the
+// test ends; at most that many times, if that is not 0.
+func interrupt(t *testing.T, meanwhile func(context.Context) error, times int) (stop func()) {
 	t.Helper()
 	if meanwhile == nil {
 		return func() {}
 	}
-	done, ended := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
 	go func() {
-		defer close(ended)
 		timer := time.NewTimer(killPause / 6)
 		defer timer.Stop()
-		for {
+		for called := 0; times == 0 || called < times; called++ {
 			select {
-			case <-done:
+			case <-ctx.Done():
+				ended <- nil
 				return
 			case <-timer.C:
-				meanwhile(t)
-				timer.Reset(killPause)
 			}
+			if err := meanwhile(ctx); err != nil && ctx.Err() == nil {
+				ended <- err
+				return
+			}
+			timer.Reset(killPause)
 		}
+		ended <- nil
 	}()
-	return func() {
-		close(done)
-		<-ended
-	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		assert.NoError(t, <-ended)
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 func shardPods(t *testing.T, ksmScale *v1alpha1.KSMScale) []corev1.Pod {
