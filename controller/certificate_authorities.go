@@ -104,13 +104,14 @@ func (a adapters) serve(ctx context.Context, authority *x509.Certificate) error 
 func servingAddresses(endpointSlices []discoveryv1.EndpointSlice) []string {
 	var addresses []string
 	for i := range endpointSlices {
+		ports := endpointSlices[i].Ports
 		for _, endpoint := range endpointSlices[i].Endpoints {
 			// What is not known of an endpoint counts as true.
 			ready := ptr.Deref(endpoint.Conditions.Ready, true)
 			if !ready && !ptr.Deref(endpoint.Conditions.Serving, ready) {
 				continue
 			}
-			for _, port := range endpointSlices[i].Ports {
+			for _, port := range ports {
 				for _, address := range endpoint.Addresses {
 					addresses = append(addresses, net.JoinHostPort(address, strconv.Itoa(int(ptr.Deref(port.Port, 0)))))
 				}

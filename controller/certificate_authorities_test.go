@@ -23,6 +23,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/cert"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
@@ -168,7 +169,7 @@ func TestServingAddresses(t *testing.T) {
 }
 
 func TestAdaptersServe(t *testing.T) {
-	tomorrow := time.Now().Add(12 * time.Hour)
+	tomorrow := clock.RealClock{}.Now().Add(12 * time.Hour)
 	current, previous := newAuthority(t, tomorrow), newAuthority(t, tomorrow)
 	ok := current.server(t, testAdapter.DNSName())
 	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -209,7 +210,7 @@ func TestAdaptersServe(t *testing.T) {
 
 func newEnded(t *testing.T) int32 {
 	t.Helper()
-	return newAuthority(t, time.Now().Add(-time.Hour)).server(t, testAdapter.DNSName())
+	return newAuthority(t, clock.RealClock{}.Now().Add(-time.Hour)).server(t, testAdapter.DNSName())
 }
 
 func TestHandshakeDoesNotHang(t *testing.T) {

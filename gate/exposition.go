@@ -47,7 +47,7 @@ func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error)
 				return nil, err
 			}
 			if len(r.identified) == len(r.wanted) {
-				return nil, nil
+				return sets.Set[string]{}, nil
 			}
 			family, _, _ = bytes.Cut(family, []byte{' '})
 			of = r.resourceOf(string(family))

@@ -15,7 +15,7 @@ type resource struct {
 	// label is the label that has an object's name.
 	label string
 	// namespaced is whether its objects are told apart by a namespace as well.
-	namespaced bool
+	namespaced           bool
 	groupVersionResource schema.GroupVersionResource
 }
 

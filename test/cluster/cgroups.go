@@ -67,7 +67,7 @@ func killCgroups(name string) int {
 	for _, folder := range cgroupFolders(name) {
 		for _, group := range subfolders(folder) {
 			text, _ := os.ReadFile(filepath.Join(group, "cgroup.procs"))
-			for _, line := range strings.Fields(string(text)) {
+			for line := range strings.FieldsSeq(string(text)) {
 				// Processes of other namespaces are shown as 0, which would mean our own group.
 				if pid, err := strconv.Atoi(line); err == nil && pid > 1 && syscall.Kill(pid, syscall.SIGKILL) == nil {
 					killed++

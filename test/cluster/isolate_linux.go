@@ -142,7 +142,7 @@ func shadow(setting string) error {
 	if err := os.MkdirAll(filepath.Dir(replacement), 0o700); err != nil {
 		return fmt.Errorf("create folder for kernel settings: %w", err)
 	}
-	if err := os.WriteFile(replacement, value, 0o600); err != nil {
+	if err := os.WriteFile(replacement, value, 0o600); err != nil { //nolint:gosec // The settings are ours.
 		return fmt.Errorf("copy kernel setting: %w", err)
 	}
 	if err := syscall.Mount(replacement, setting, "", syscall.MS_BIND, ""); err != nil {

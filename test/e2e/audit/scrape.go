@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -51,7 +52,7 @@ func (s *scraper) scrape(ctx context.Context, address string) (map[string]bool, 
 				return objects, nil
 			}
 			family, _, _ := bytes.Cut(rest, []byte{' '})
-			wanted = isAudited(string(family))
+			wanted = slices.Contains(families, string(family))
 			if wanted {
 				read++
 			}
@@ -67,15 +68,6 @@ func (s *scraper) scrape(ctx context.Context, address string) (map[string]bool, 
 		objects[object] = true
 	}
 	return objects, lines.Err()
-}
-
-func isAudited(family string) bool {
-	for _, audited := range families {
-		if family == audited {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *scraper) objectOf(line []byte) (string, error) {

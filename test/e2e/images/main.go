@@ -25,7 +25,7 @@ func write(folder string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folder, 0o750); err != nil {
+	if err := os.MkdirAll(folder, 0o750); err != nil { //nolint:gosec // The folder is whatever the user says.
 		return fmt.Errorf("create folder of images: %w", err)
 	}
 	for number, image := range images {
@@ -33,7 +33,7 @@ func write(folder string) error {
 		if err := image.Write(file); err != nil {
 			return err
 		}
-		fmt.Println(file, image.Reference)
+		fmt.Fprintln(os.Stdout, file, image.Reference)
 	}
 	return nil
 }
