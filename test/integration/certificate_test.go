@@ -39,6 +39,7 @@ const (
 // No request for external metrics is lost while the adapter's certificate is renewed and its authority changes.
 func TestCertificateChangesUnderLoad(t *testing.T) {
 	leaveRunning(t)
+	t.Cleanup(func() { forgetPreviousAuthorities(t) })
 	setNodes(t, 30)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 1, 1, 1)
@@ -70,6 +71,17 @@ func TestCertificateChangesUnderLoad(t *testing.T) {
 	assert.True(t, shared.adapter.Running())
 }
 
+// forgetPreviousAuthorities has the controller register the adapter anew. Otherwise it would go on looking at what
+// adapters serve, which nothing tells here, through all tests that follow.
+func forgetPreviousAuthorities(t *testing.T) {
+	t.Helper()
+	require.NoError(t, shared.client.Delete(afterwards(t), externalMetrics()))
+	current := certificate(t)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.Equal(c, string(current.Data[authorityKey]), string(liveBundle(c)))
+	}, eventually, poll)
+}
+
 // liveBundle is what the API server verifies the adapter's certificate with.
 func liveBundle(t require.TestingT) []byte {
 	apiService := externalMetrics()
@@ -80,7 +92,7 @@ func liveBundle(t require.TestingT) []byte {
 func certificate(t *testing.T) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: installation.Namespace, Name: "ksmscale-adapter-certificate"}}
-	require.NoError(t, get(t, secret))
+	require.NoError(t, shared.client.Get(afterwards(t), client.ObjectKeyFromObject(secret), secret))
 	return secret
 }
 

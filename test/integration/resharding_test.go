@@ -101,8 +101,13 @@ func TestBothPartitionsFollowNodes(t *testing.T) {
 			}
 		}, eventually, poll)
 	}
-	progressing := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonResharding)
-	assert.Contains(t, progressing.Message, "Shards of 3 run beside those of 2, which wait for every shard of 2 to have")
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, get(t, ksmScale))
+		progressing := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionProgressing)
+		require.Equal(c, v1alpha1.ReasonResharding, progressing.Reason)
+		// Before that it names the shard whose new pods are not ready yet.
+		require.Contains(c, progressing.Message, "Shards of 3 run beside those of 2, which wait for every shard of 2 to have")
+	}, eventually, poll)
 }
 
 func reshardTo(t *testing.T, ksmScale *v1alpha1.KSMScale, sharding v1alpha1.ShardingConfig) {

@@ -1,19 +1,130 @@
 package integration
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/audit"
 )
 
-// This is the last file of the package, so that no test waits until thousands of nodes have been removed.
-func TestJumpTo3000Nodes(t *testing.T) {
+// Thousands of nodes come, in two jumps, and in between nothing but heartbeats happens. This is the last test, by its
+// file's name, so that no other one waits until the nodes have been removed.
+func TestManyNodes(t *testing.T) {
 	setNodes(t, 45)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 1, 1, 1)
+
+	setNodes(t, 1000)
+	awaitReplicas(t, ksmScale, 23, 22, 22)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	t.Run("steady state", steadyState)
+
 	setNodes(t, 3000)
 	awaitReplicas(t, ksmScale, 67, 67, 66)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+}
+
+// steadyState checks that two minutes pass without a write but for leases and reviews, and without a reconcile, while
+// all nodes send heartbeats.
+func steadyState(t *testing.T) {
+	const quiet = 2 * time.Minute
+	prometheus := monitorClient(t)
+	awaitQuiet(t, prometheus)
+
+	mark, reconciles, start := auditMark(t), reconcilesNow(t.Context(), t, prometheus), time.Now()
+	require.Contains(t, reconciles, `controller="ksmscale"`)
+	beatHearts(t)
+	awaitTime(t, quiet-time.Since(start))
+	events := auditSince(t, mark)
+	for _, event := range events {
+		assert.False(t, unexpectedWrite(event), "%s %s by %s in steady state", event.Verb, event.RequestURI, event.User.Username)
+	}
+	assert.Contains(t, resources(audit.Writes(events, controllerUser)), "leases", "the controller's writes are in the audit log")
+	assert.Equal(t, reconciles, reconcilesNow(t.Context(), t, prometheus), "heartbeats cause no reconcile")
+
+	var leases coordinationv1.LeaseList
+	require.NoError(t, shared.client.List(t.Context(), &leases, client.InNamespace(corev1.NamespaceNodeLease)))
+	var renewed int
+	for _, lease := range leases.Items {
+		if lease.Spec.RenewTime.After(start) {
+			renewed++
+		}
+	}
+	t.Logf("%d nodes sent their status, and %d renewed their lease", shared.nodes, renewed)
+	assert.Positive(t, renewed, "nodes went on renewing their leases")
+}
+
+// beatHearts writes the status of every node, as its kubelet does every five minutes. The leases are renewed by
+// KWOK, as often as it gets to it.
+func beatHearts(t *testing.T) {
+	t.Helper()
+	var nodes corev1.NodeList
+	require.NoError(t, shared.client.List(t.Context(), &nodes))
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(16)
+	for i := range nodes.Items {
+		group.Go(func() error {
+			patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":%q}]}}`, time.Now().UTC().Format(time.RFC3339))
+			return shared.client.Status().Patch(ctx, &nodes.Items[i], client.RawPatch("application/strategic-merge-patch+json", []byte(patch)))
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+var reconcileCount = regexp.MustCompile(`controller_runtime_reconcile_total\{controller="(?:ksmscale|apiservice)",result="\w+"\} \d+`)
+
+// reconcilesNow is how often the controller has reconciled, as its metrics say.
+func reconcilesNow(ctx context.Context, t require.TestingT, prometheus *http.Client) string {
+	is := askWith(ctx, t, prometheus, shared.controller.MetricsURL)
+	require.Equal(t, 200, is.code, is.body)
+	return strings.Join(reconcileCount.FindAllString(is.body, -1), "\n")
+}
+
+// unexpectedWrite tells whether a component wrote anything but its lease and reviews of tokens and rights.
+func unexpectedWrite(event auditv1.Event) bool {
+	if event.User.Username != controllerUser && event.User.Username != adapterUser {
+		return false
+	}
+	switch event.ObjectRef.Resource {
+	case "leases", "tokenreviews", "subjectaccessreviews":
+		return false
+	}
+	return true
+}
+
+// awaitQuiet waits until the controller has not reconciled and no component has written anything for a while, so that
+// the end of a change is not mistaken for steady state.
+func awaitQuiet(t *testing.T, prometheus *http.Client) {
+	t.Helper()
+	const while = 10 * time.Second
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		mark, reconciles := auditMark(c), reconcilesNow(t.Context(), c, prometheus)
+		awaitTime(t, while)
+		for _, event := range auditSince(c, mark) {
+			require.False(c, unexpectedWrite(event), "%s %s", event.Verb, event.RequestURI)
+		}
+		require.Equal(c, reconciles, reconcilesNow(t.Context(), c, prometheus))
+	}, eventually, poll)
+}
+
+// awaitTime is for what must not happen, for which there is nothing else to wait for.
+func awaitTime(t *testing.T, duration time.Duration) {
+	t.Helper()
+	_ = wait.PollUntilContextTimeout(t.Context(), duration, duration, false, func(context.Context) (bool, error) { return false, nil })
 }
