@@ -125,9 +125,10 @@ func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Cont
 		WithPorts(
 			port(v1alpha1.PortNameMetrics, v1alpha1.PortMetrics),
 			port(v1alpha1.PortNameTelemetry, v1alpha1.PortTelemetry)).
-		// Not /livez, which asks the API server and so restarts kube-state-metrics whenever that is slow.
+		// Not /livez, which asks the API server and so restarts kube-state-metrics whenever that is slow. It has two
+		// minutes: one that is throttled while it loads would have to begin again. Readiness is sooner.
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameMetrics)).
-			WithInitialDelaySeconds(5)).
+			WithFailureThreshold(12)).
 		// The gate, whose port is another container's and so has no name here.
 		WithReadinessProbe(probe("/readyz", intstr.FromInt32(v1alpha1.PortGate)).
 			WithPeriodSeconds(5)).

@@ -48,12 +48,7 @@ func (n realNode) component(of string) string { return of + "-" + n.name }
 // LoadImage imports an image, as a tar file in the format of `docker save`, into every real node, where no pod
 // can pull any.
 func (c *Cluster) LoadImage(ctx context.Context, tarPath string) error {
-	for _, node := range c.nodes {
-		if err := node.load(ctx, tarPath); err != nil {
-			return err
-		}
-	}
-	return nil
+	return inParallel(ctx, c.nodes, func(ctx context.Context, node realNode) error { return node.load(ctx, tarPath) })
 }
 
 func (n realNode) load(ctx context.Context, tarPath string) error {

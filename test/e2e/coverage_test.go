@@ -3,11 +3,16 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/e2e/audit"
@@ -40,12 +45,12 @@ var events = []event{
 	{name: "drain of a node, 2 replicas", spec: both(shards(2), replicas(2)), happen: drainNode},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true},
 	{name: "change of args", happen: change(args("--metric-labels-allowlist=pods=[app]")), full: true},
-	{name: "reshard 3 to 5, controller killed every 30 s", happen: change(shards(5)), meanwhile: killController, full: true},
+	{name: "reshard 3 to 5, controller killed every 30 s", happen: withStandby(change(shards(5))), meanwhile: killController, full: true},
 	{name: "reshard 5 to 2", spec: shards(5), happen: change(shards(2)), full: true},
 	{name: "sharding on, 3 shards", spec: shards(1), happen: change(shards(3)), full: true},
 	{name: "sharding off", happen: change(shards(1)), full: true},
 	{name: "change of mind, 3 to 5 to 3 to 4", happen: changeOfMind, full: true},
-	{name: "rollout, controller killed every 30 s", spec: version("v2.18.0"), happen: change(version("v2.20.0")), meanwhile: killController, full: true},
+	{name: "rollout, controller killed every 30 s", spec: version("v2.18.0"), happen: withStandby(change(version("v2.20.0"))), meanwhile: killController, full: true},
 	{name: "rollout, adapter killed every 30 s", spec: version("v2.18.0"), happen: change(version("v2.20.0")), meanwhile: killAdapter, full: true},
 	{name: "rollout of v2.20.0, API server restarted", happen: rolloutAndRestart, full: true},
 	{name: "pod deleted without warning, 2 replicas", spec: replicas(2), happen: deletePod, full: true, allowed: atMost(2 * time.Second)},
@@ -67,11 +72,12 @@ func TestCoverage(t *testing.T) {
 			if (event.full || speed == "") && !full() {
 				continue
 			}
-			name := event.name + ", full speed"
-			if speed != "" {
-				name = event.name + ", " + speed
+			t.Run(strings.TrimSuffix(event.name+", "+speed, ", "), func(t *testing.T) { audited(t, event, speed) })
+		}
+		for _, baseline := range baselines {
+			if full() {
+				t.Run(strings.TrimSuffix(baseline.name+", "+speed, ", "), func(t *testing.T) { baseline.audited(t, speed) })
 			}
-			t.Run(name, func(t *testing.T) { audited(t, event, speed) })
 		}
 	}
 }
@@ -87,28 +93,49 @@ func audited(t *testing.T, event event, speed string) {
 	})
 	create(t, ksmScale)
 	awaitReady(t, ksmScale)
-	auditor := startAuditor(t, audit.Options{
+	report := auditWhile(t, event.name, speed, audit.Options{
 		Namespace: monitoringNamespace, Selector: v1alpha1.LabelKSMScale + "=" + ksmScale.Name, PartitionLabel: v1alpha1.LabelTotalShards,
+	}, func() {
+		interrupted := interrupt(t, event.meanwhile, event.times)
+		event.happen(t, ksmScale)
+		interrupted()
 	})
-	auditor.awaitComplete(t)
-
-	auditor.reset(t)
-	began := time.Now()
-	interrupted := interrupt(t, event.meanwhile, event.times)
-	event.happen(t, ksmScale)
-	interrupted()
-	took := time.Since(began)
-	assert.Less(t, took, eventTimeout)
-	report := auditor.reportAfter(t, tail)
-	addRow(t, event.name, speed, took, report)
 	if event.allowed != nil {
 		event.allowed(t, report)
 	} else {
 		assert.Zero(t, report.MissingObjectSeconds, "object-seconds missing: %v", report.Problems)
+		neverUncovered(t, ksmScale)
 	}
 	assert.Zero(t, report.Twice, "objects exported twice")
-	assert.Greater(t, report.Ticks, int(report.Seconds/4), "looks in %.0f s", report.Seconds)
 	noGateOpenedByDeadline(t, ksmScale)
+}
+
+// auditWhile audits until something has happened, and a little longer, and adds a row to the table.
+func auditWhile(t *testing.T, name, speed string, options audit.Options, happen func()) audit.Report {
+	t.Helper()
+	auditor := startAuditor(t, options)
+	auditor.awaitComplete(t)
+	auditor.reset(t)
+	began := time.Now()
+	happen()
+	took := time.Since(began)
+	assert.Less(t, took, eventTimeout)
+	report := auditor.reportAfter(t, tail)
+	addRow(t, name, speed, took, report)
+	assert.Greater(t, report.Ticks, int(report.Seconds/4), "looks in %.0f s", report.Seconds)
+	return report
+}
+
+// neverUncovered checks that there was no false alarm.
+func neverUncovered(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	list, err := shared.clientset.CoreV1().Events("").List(t.Context(), metav1.ListOptions{
+		FieldSelector: fields.Set{"involvedObject.name": ksmScale.Name, "type": corev1.EventTypeWarning}.String(),
+	})
+	require.NoError(t, err)
+	for _, event := range list.Items {
+		assert.NotEqual(t, v1alpha1.ReasonShardsNotReady, event.Reason, event.Message)
+	}
 }
 
 func atMost(gap time.Duration) func(*testing.T, audit.Report) {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -173,17 +174,49 @@ func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	awaitReady(t, ksmScale)
 }
 
-func killController(ctx context.Context) error { return killAll(ctx, "controller") }
-func killAdapter(ctx context.Context) error    { return killAll(ctx, "adapter") }
+// withStandby has a second controller stand by during an event, which a user whose controllers die has: a new one
+// needs as long to start as passes between two killings.
+func withStandby(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v1alpha1.KSMScale) {
+	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+		t.Helper()
+		scaleController(t, 2)
+		t.Cleanup(func() { scaleController(t, 1) })
+		awaitAvailable(t, systemNamespace, "ksmscale-controller")
+		happen(t, ksmScale)
+	}
+}
 
-// killAll kills all pods of a component at once. Their processes get no chance to clean up where that can be done.
-func killAll(ctx context.Context, component string) error {
+func scaleController(t *testing.T, replicas int) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
+	_, err := shared.clientset.AppsV1().Deployments(systemNamespace).Patch(context.WithoutCancel(t.Context()),
+		"ksmscale-controller", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	require.NoError(t, err)
+}
+
+// killController kills the controller that leads.
+func killController(ctx context.Context) error {
+	lease, err := shared.clientset.CoordinationV1().Leases(systemNamespace).Get(ctx, "ksmscale-controller", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	leader, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	return kill(ctx, "controller", func(pod corev1.Pod) bool { return pod.Name == leader })
+}
+
+// killAdapter kills all adapters at once.
+func killAdapter(ctx context.Context) error {
+	return kill(ctx, "adapter", func(corev1.Pod) bool { return true })
+}
+
+// kill kills pods of a component. Their processes get no chance to clean up where that can be done.
+func kill(ctx context.Context, component string, which func(corev1.Pod) bool) error {
 	var list corev1.PodList
 	if err := shared.client.List(ctx, &list, client.InNamespace(systemNamespace), client.MatchingLabels{"app.kubernetes.io/component": component}); err != nil {
 		return err
 	}
 	for _, pod := range list.Items {
-		if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+		if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning || !which(pod) {
 			continue
 		}
 		if shared.cluster != nil {

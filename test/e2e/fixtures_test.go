@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
 )
 
 // restricted is a new namespace, removed at the test's end, that admits only pods of the restricted Pod Security
@@ -43,44 +45,66 @@ func create(t *testing.T, objects ...client.Object) {
 // that they run into when they start, and their Service.
 func metricsServer(namespace, version string, replicas int32) (*appsv1.Deployment, *corev1.Service) {
 	const name = "kube-state-metrics"
-	labels := map[string]string{"app": name}
-	probe := func(path, port string) *corev1.Probe {
-		return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(port)}}}
-	}
+	deployment, service := monitorDeployment(namespace, name, version, "100m", "--resources=nodes")
 	honor := corev1.NodeInclusionPolicyHonor
-	metadata := metav1.ObjectMeta{Namespace: namespace, Name: name}
-	deployment := &appsv1.Deployment{ObjectMeta: metadata, Spec: appsv1.DeploymentSpec{
-		Replicas: new(replicas),
-		Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot:   new(true),
-				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-			},
-			TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
-				MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
-				NodeTaintsPolicy: &honor, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
-			}},
-			TerminationGracePeriodSeconds: new(int64(1)),
-			Containers: []corev1.Container{{
-				Name:           name,
-				Image:          "registry.k8s.io/kube-state-metrics/kube-state-metrics:" + version,
-				Args:           []string{"--resources=nodes"},
-				Ports:          []corev1.ContainerPort{{Name: "metrics", ContainerPort: 8080}, {Name: "telemetry", ContainerPort: 8081}},
-				LivenessProbe:  probe("/livez", "metrics"),
-				ReadinessProbe: probe("/readyz", "telemetry"),
-				Resources:      corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}},
-				SecurityContext: &corev1.SecurityContext{
-					AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
-					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-				},
-			}},
-		}},
-	}}
-	service := &corev1.Service{ObjectMeta: metadata, Spec: corev1.ServiceSpec{
-		Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("metrics")}},
+	deployment.Spec.Replicas = new(replicas)
+	deployment.Spec.Template.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+		MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
+		NodeTaintsPolicy: &honor, LabelSelector: deployment.Spec.Selector,
 	}}
 	return deployment, service
+}
+
+// monitorDeployment is a Deployment of kube-state-metrics, without KSMScale, and its Service.
+func monitorDeployment(namespace, name, version, cpuLimit string, args ...string) (*appsv1.Deployment, *corev1.Service) {
+	labels := map[string]string{"app": name}
+	metadata := metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels}
+	deployment := &appsv1.Deployment{ObjectMeta: metadata, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: monitorTemplate(labels, version, cpuLimit, args...),
+	}}
+	service := &corev1.Service{ObjectMeta: metadata, Spec: corev1.ServiceSpec{
+		Selector: labels, Ports: []corev1.ServicePort{{Port: v1alpha1.PortMetrics, TargetPort: intstr.FromString("metrics")}},
+	}}
+	return deployment, service
+}
+
+// monitorTemplate is a pod of kube-state-metrics as in its own example, with a CPU limit unless that is empty.
+func monitorTemplate(labels map[string]string, version, cpuLimit string, args ...string) corev1.PodTemplateSpec {
+	probe := func(path, port string) *corev1.Probe {
+		return &corev1.Probe{
+			ProbeHandler:        corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(port)}},
+			InitialDelaySeconds: 5, TimeoutSeconds: 5,
+		}
+	}
+	field := func(name, path string) corev1.EnvVar {
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
+	}
+	var limits corev1.ResourceList
+	if cpuLimit != "" {
+		limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpuLimit)}
+	}
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot:   new(true),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		TerminationGracePeriodSeconds: new(int64(1)),
+		Containers: []corev1.Container{{
+			Name:           "kube-state-metrics",
+			Image:          monitorRepository + ":" + version,
+			Args:           args,
+			Env:            []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")},
+			Ports:          []corev1.ContainerPort{{Name: "metrics", ContainerPort: v1alpha1.PortMetrics}, {Name: "telemetry", ContainerPort: v1alpha1.PortTelemetry}},
+			LivenessProbe:  probe("/livez", "metrics"),
+			ReadinessProbe: probe("/readyz", "telemetry"),
+			Resources:      corev1.ResourceRequirements{Limits: limits},
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		}},
+	}}
 }
 
 // mayListNodes lets the default service account of a namespace do what metricsServer needs.

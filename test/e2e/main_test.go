@@ -33,7 +33,7 @@ import (
 const (
 	pollInterval = 250 * time.Millisecond
 	// waitTimeout only bounds a failing test; all waits end as soon as what they wait for has happened.
-	waitTimeout = 5 * time.Minute
+	waitTimeout = 10 * time.Minute
 	// interrupted is the exit code of a program that Ctrl-C has ended.
 	interrupted = 130
 )
@@ -129,6 +129,7 @@ func startLocal(ctx context.Context) error {
 
 // load keeps the image's file no longer than it takes.
 func load(ctx context.Context, wanted image.Image) error {
+	fmt.Fprintln(os.Stderr, "loading image", wanted.Reference)
 	file := filepath.Join(shared.cluster.Dir(), "image.tar")
 	if err := wanted.Write(file); err != nil {
 		return err

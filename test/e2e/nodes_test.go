@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster"
 )
 
@@ -47,7 +48,7 @@ func TestRealNodes(t *testing.T) {
 	t.Run("a Service leads to them", func(t *testing.T) {
 		require.NoError(t, shared.client.Get(t.Context(), client.ObjectKeyFromObject(service), service))
 		await(t, "metrics of both nodes", func(ctx context.Context) error {
-			body, err := get(ctx, "http://"+service.Spec.ClusterIP+"/metrics")
+			body, err := get(ctx, fmt.Sprintf("http://%s:%d/metrics", service.Spec.ClusterIP, v1alpha1.PortMetrics))
 			if err == nil && strings.Count(body, "\nkube_node_info{") != len(nodes.Items) {
 				err = fmt.Errorf("not all nodes are in it:\n%s", body)
 			}

@@ -3,9 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"runtime"
@@ -16,7 +14,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Image is a container image with one layer.
@@ -41,13 +41,8 @@ func (i Image) Write(file string) error {
 	if err != nil {
 		return err
 	}
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 	// To compress takes longer than to copy within a machine.
-	layer, err := tarball.LayerFromOpener(open, tarball.WithCompressionLevel(gzip.NoCompression))
-	if err != nil {
-		return fmt.Errorf("make layer of image %s: %w", i.Reference, err)
-	}
-	made, err := mutate.AppendLayers(empty.Image, layer)
+	made, err := mutate.AppendLayers(empty.Image, static.NewLayer(content, types.DockerUncompressedLayer))
 	if err != nil {
 		return fmt.Errorf("make image %s: %w", i.Reference, err)
 	}

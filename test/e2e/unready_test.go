@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// staleLimit is for how long a pod may stay ready whose kube-state-metrics exposes what is old.
+const staleLimit = time.Minute
+
+// What a kube-state-metrics exposes grows old when it hangs, and when it has lost the API server.
+func TestWhatGrowsOldIsUnready(t *testing.T) {
+	needsLocal(t)
+	install(t)
+	for _, trouble := range []struct {
+		name  string
+		begin func(*testing.T, corev1.Pod) (end func())
+	}{
+		{"hangs", hang},
+		{"has lost the API server", cutOff},
+	} {
+		t.Run(trouble.name, func(t *testing.T) {
+			ksmScale := newKSMScale(shards(2))
+			create(t, ksmScale)
+			awaitReady(t, ksmScale)
+			pod := shardPods(t, ksmScale)[0]
+			end := trouble.begin(t, pod)
+			began := time.Now()
+			awaitPodReady(t, pod, corev1.ConditionFalse)
+			took := time.Since(began)
+			t.Logf("unready after %s", took.Round(time.Second))
+			assert.Less(t, took, staleLimit)
+			await(t, "the shard to be called uncovered", func(ctx context.Context) error {
+				if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+					return err
+				}
+				if covered := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionCovered); covered.Reason != v1alpha1.ReasonShardsNotReady {
+					return fmt.Errorf("%s: %s", covered.Reason, covered.Message)
+				}
+				return nil
+			})
+			end()
+			awaitPodReady(t, pod, corev1.ConditionTrue)
+			awaitReady(t, ksmScale)
+		})
+	}
+}
+
+// hang stops kube-state-metrics of a pod. The kubelet may start another one, when it notices.
+func hang(t *testing.T, pod corev1.Pod) (end func()) {
+	t.Helper()
+	process := processOf(t, pod, "kube-state-metrics")
+	require.NoError(t, syscall.Kill(process, syscall.SIGSTOP))
+	end = func() { _ = syscall.Kill(process, syscall.SIGCONT) }
+	t.Cleanup(end)
+	return end
+}
+
+// cutOff drops what a pod sends to the API server.
+func cutOff(t *testing.T, pod corev1.Pod) (end func()) {
+	t.Helper()
+	iptables := func(action string) {
+		arguments := []string{"--wait", action, "INPUT", "--source", pod.Status.PodIP, "--protocol", "tcp", "--dport", apiServerPort(t), "--jump", "DROP"}
+		output, err := exec.CommandContext(context.WithoutCancel(t.Context()), "iptables", arguments...).CombinedOutput()
+		require.NoError(t, err, string(output))
+	}
+	iptables("--insert")
+	end = sync.OnceFunc(func() { iptables("--delete") })
+	t.Cleanup(end)
+	return end
+}
+
+func awaitPodReady(t *testing.T, pod corev1.Pod, status corev1.ConditionStatus) {
+	t.Helper()
+	await(t, fmt.Sprintf("readiness of pod %s: %s", pod.Name, status), func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
+			return err
+		}
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == corev1.PodReady && condition.Status != status {
+				return fmt.Errorf("%s %s", condition.Status, condition.Message)
+			}
+		}
+		return nil
+	})
+}
+
+func apiServerPort(t *testing.T) string {
+	t.Helper()
+	address, err := url.Parse(shared.config.Host)
+	require.NoError(t, err)
+	return address.Port()
+}
