@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -25,7 +26,7 @@ type Process struct {
 }
 
 // StartProcess starts command and appends what it prints to logFile. The name is for error messages. The
-// command's Stdout, Stderr and SysProcAttr are overwritten.
+// command's Stdout, Stderr, Env and SysProcAttr are overwritten.
 //
 // On other systems than Linux the process survives if this program is killed.
 func StartProcess(name, logFile string, command *exec.Cmd) (*Process, error) {
@@ -40,7 +41,7 @@ func startProcess(name, logFile string, command *exec.Cmd, detached bool) (*Proc
 		return nil, fmt.Errorf("open log of %s: %w", name, err)
 	}
 	defer output.Close()
-	command.Stdout, command.Stderr = output, output
+	command.Stdout, command.Stderr, command.Env = output, output, environment()
 	if err := start(command, detached); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -53,6 +54,18 @@ func startProcess(name, logFile string, command *exec.Cmd, detached bool) (*Proc
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// environment has programs run Go code on one thread where there are but two cores. A cluster's are many, and all keep
+// waking up for a moment; on virtual machines it takes longer to wake another core than to do the work. With this a
+// cluster with two real nodes started in 28 s rather than 76.
+func environment() []string {
+	const few = 2
+	if runtime.NumCPU() > few {
+		return os.Environ()
+	}
+	// What the user has set comes later, and wins.
+	return append([]string{"GOMAXPROCS=1"}, os.Environ()...)
 }
 
 // findProcess returns the process that an earlier program started, or one that is done if it has ended
