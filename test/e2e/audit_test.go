@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +40,11 @@ const (
 // full tells whether to run all events, at both speeds, and the baselines.
 func full() bool { return os.Getenv("E2E_FULL") != "" }
 
+// objectCount is how many objects to create: E2E_OBJECTS if that is set, for machines that cannot do with as many.
 func objectCount() int {
+	if set, err := strconv.Atoi(os.Getenv("E2E_OBJECTS")); err == nil {
+		return set
+	}
 	if full() {
 		return fullObjects
 	}
@@ -117,6 +123,8 @@ func startAuditor(t *testing.T, options audit.Options) auditor {
 					"--namespace=" + options.Namespace, "--selector=" + options.Selector,
 					"--partition-label=" + options.PartitionLabel, fmt.Sprintf("--pods=%t", options.Pods),
 				},
+				// Without a request it gets what all others leave, and reads so slowly on a busy node that scrapes fail.
+				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
 				SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},

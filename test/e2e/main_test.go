@@ -31,7 +31,7 @@ import (
 )
 
 const (
-	pollInterval = 250 * time.Millisecond
+	pollInterval = time.Second
 	// waitTimeout only bounds a failing test; all waits end as soon as what they wait for has happened.
 	waitTimeout = 10 * time.Minute
 	// interrupted is the exit code of a program that Ctrl-C has ended.
@@ -107,7 +107,7 @@ func startLocal(ctx context.Context) error {
 	var err error
 	shared.cluster, err = cluster.Start(ctx, cluster.Options{
 		RealNodes:                 cluster.MaxRealNodes,
-		HPASyncPeriod:             time.Second,
+		HPASyncPeriod:             5 * time.Second,
 		HPADownscaleStabilization: new(time.Duration(0)),
 		Progress:                  os.Stderr,
 	})

@@ -23,8 +23,14 @@ import (
 const (
 	// interval is how often the auditor looks.
 	interval = time.Second
-	// scrapeTimeout is Prometheus' default.
-	scrapeTimeout = 10 * time.Second
+	// scrapeTimeout is the longest that Prometheus can wait if it scrapes every 30 seconds.
+	scrapeTimeout = 30 * time.Second
+	// slowScrape is how long Prometheus waits by default. A kube-state-metrics with little CPU takes longer when it
+	// collects its garbage, whatever happens to it otherwise; that is counted apart.
+	slowScrape = 10 * time.Second
+	// dialTimeout is far more than a connection takes within a cluster: targets that lead nowhere must not delay the
+	// next look at the others.
+	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
 	// metricsPort is that of kube-state-metrics, and of its Services.
@@ -93,7 +99,7 @@ func New(config *rest.Config, options Options, targets Targets) (*Auditor, error
 // that is more work for it than all that it is audited for.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	const buffer = 32 << 10
-	connection, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	connection, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -136,13 +142,10 @@ func (a *Auditor) look(ctx context.Context) error {
 	}
 	began := time.Now()
 	before := a.expected(began)
-	exported, problems := a.scrapeAll(ctx, targets)
+	exported, slow, failures := a.scrapeAll(ctx, targets)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, problem := range problems {
-		a.ledger.report.FailedScrapes++
-		a.ledger.problem(began, problem)
-	}
+	a.ledger.report.SlowScrapes += slow
 	// What was deleted meanwhile is not missing.
 	after := a.expected(began)
 	var expected []string
@@ -151,12 +154,13 @@ func (a *Auditor) look(ctx context.Context) error {
 			expected = append(expected, object)
 		}
 	}
-	a.ledger.tick(time.Now(), expected, exported)
+	a.ledger.tick(time.Now(), expected, exported, failures...)
 	return nil
 }
 
-// scrapeAll scrapes all targets at once, and counts how often each object is exported, by partition.
-func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exported map[string]map[string]int, problems []string) {
+// scrapeAll scrapes all targets at once, and counts how often each object is exported, by partition, and how many
+// answers were slow.
+func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exported map[string]map[string]int, slow int, failures []string) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
 	exported = map[string]map[string]int{}
@@ -164,11 +168,15 @@ func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exp
 	var all sync.WaitGroup
 	for address, partition := range targets {
 		all.Go(func() {
+			began := time.Now()
 			objects, err := a.scraper.scrape(ctx, address)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				problems = append(problems, err.Error())
+			switch {
+			case err != nil:
+				failures = append(failures, err.Error())
+			case time.Since(began) > slowScrape:
+				slow++
 			}
 			if exported[partition] == nil {
 				exported[partition] = map[string]int{}
@@ -179,7 +187,7 @@ func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exp
 		})
 	}
 	all.Wait()
-	return exported, problems
+	return exported, slow, failures
 }
 
 // expected are the objects that have been there for long enough at a time.

@@ -1,6 +1,9 @@
 package audit
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Report is what was seen since the last reset.
 type Report struct {
@@ -20,9 +23,11 @@ type Report struct {
 	MissedScrapes15, MissedScrapes30 int
 	// Twice is the greatest number of objects at once that two targets of a partition exported.
 	Twice int
+	// SlowScrapes is the number of scrapes whose answer took longer than Prometheus waits by default.
+	SlowScrapes int
 	// FailedScrapes is the number of scrapes without an answer, of targets that others may have stood in for.
 	FailedScrapes int
-	// Problems are examples of what was missing, and why scrapes failed.
+	// Problems are the first looks that missed something: how much, an example, and which scrapes failed.
 	Problems []string
 }
 
@@ -45,14 +50,15 @@ func newLedger(now time.Time) *ledger {
 	}
 }
 
-// tick enters what was seen at a time: the objects expected, and how often each was exported by the targets of one
-// partition, for each partition.
-func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[string]int) {
+// tick enters what was seen at a time: the objects expected, how often each was exported by the targets of one
+// partition, for each partition, and why scrapes failed.
+func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[string]int, failures ...string) {
 	l.report.Ticks++
+	l.report.FailedScrapes += len(failures)
 	elapsed := now.Sub(l.last).Seconds()
 	l.last = now
 	l.expected = len(expected)
-	missing := 0
+	missing, example := 0, ""
 	present := make(map[string]bool, len(expected))
 	for _, object := range expected {
 		present[object] = true
@@ -64,11 +70,10 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 			l.end(object, now)
 			continue
 		}
-		missing++
+		missing, example = missing+1, object
 		l.report.MissingObjectSeconds += elapsed
 		if _, since := l.missing[object]; !since {
 			l.missing[object] = now.Add(-time.Duration(elapsed * float64(time.Second)))
-			l.problem(now, "missing: "+object)
 		}
 	}
 	for object := range l.missing {
@@ -80,6 +85,7 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 		l.report.WorstShareMissing = max(l.report.WorstShareMissing, float64(missing)/float64(len(expected)))
 	}
 	if missing > 0 {
+		l.problem(fmt.Sprintf("%s: %d missing, such as %s; failed scrapes: %q", now.UTC().Format(time.TimeOnly), missing, example, failures))
 		for interval, counts := range l.unlucky {
 			offset := int(now.Sub(l.began)/time.Second) % int(interval/time.Second)
 			counts[offset]++
@@ -108,9 +114,9 @@ func (l *ledger) end(object string, now time.Time) {
 	}
 }
 
-func (l *ledger) problem(now time.Time, text string) {
+func (l *ledger) problem(text string) {
 	if len(l.report.Problems) < maxProblems {
-		l.report.Problems = append(l.report.Problems, now.UTC().Format(time.TimeOnly)+" "+text)
+		l.report.Problems = append(l.report.Problems, text)
 	}
 }
 

@@ -46,6 +46,16 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// What failed is told of looks that missed something only: others stood in for it in the rest.
+func TestProblemsAreThoseOfLooksThatMissedSomething(t *testing.T) {
+	ledger := newLedger(time.Unix(0, 0))
+	ledger.tick(time.Unix(1, 0), []string{"a"}, counts(exports{"1": {"a"}}), "harmless")
+	ledger.tick(time.Unix(2, 0), []string{"a"}, nil, "harmful")
+	report := ledger.sum(time.Unix(2, 0))
+	assert.Equal(t, []string{`00:00:02: 1 missing, such as a; failed scrapes: ["harmful"]`}, report.Problems)
+	assert.Equal(t, 2, report.FailedScrapes)
+}
+
 func TestAnObjectThatIsDeletedIsNotMissing(t *testing.T) {
 	start := time.Unix(0, 0)
 	ledger := newLedger(start)

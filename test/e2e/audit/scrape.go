@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -63,7 +64,8 @@ func (s *scraper) scrape(ctx context.Context, address string) (map[string]bool, 
 		}
 		object, err := s.objectOf(line)
 		if err != nil {
-			return nil, err
+			// A line that was cut off says less than why.
+			return nil, errors.Join(err, lines.Err())
 		}
 		objects[object] = true
 	}
