@@ -12,6 +12,8 @@ VERSION ?= v0.1.0
 IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
 
 TOOL := go tool -modfile=go.tools.mod
+# See environment in test/cluster/process.go.
+ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
 UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/walk/...
 
 .PHONY: help
@@ -52,15 +54,15 @@ unit: ## Run the unit tests: no binaries, no cluster.
 
 .PHONY: integration
 integration: build kube ## Run the integration tests on a real local control plane.
-	go test -count=1 -timeout 60m ./test/integration/...
+	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
 
 .PHONY: e2e
 e2e: e2e-images node ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
-	go test -v -count=1 -timeout 60m ./test/e2e
+	go test $(ONE_THREAD) -v -count=1 -timeout 60m ./test/e2e
 
 .PHONY: e2e-full
 e2e-full: e2e-images kube-state-metrics node ## Run all events of the end-to-end tests at both speeds, and the baselines, and write docs/coverage.md (hours).
-	E2E_FULL=1 go test -v -count=1 -timeout 12h -run TestCoverage ./test/e2e
+	E2E_FULL=1 go test $(ONE_THREAD) -v -count=1 -timeout 12h -run TestCoverage ./test/e2e
 
 .PHONY: e2e-images
 e2e-images: build kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0

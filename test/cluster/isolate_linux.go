@@ -15,7 +15,7 @@ var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT}
 
 // privateFolders get an empty file system of their own inside: containerd, the kubelet and iptables write to
 // fixed places in them.
-var privateFolders = []string{"/run", "/var/log"}
+var privateFolders = []string{"/run", "/var/log", "/var/lib/kubelet"}
 
 // kernelSettings are not part of any namespace, and the kubelet changes them; inside it changes copies.
 var kernelSettings = []string{
@@ -117,6 +117,9 @@ func prepareNamespaces() error {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
 	for _, folder := range privateFolders {
+		if err := os.MkdirAll(folder, 0o750); err != nil {
+			return fmt.Errorf("create %s: %w", folder, err)
+		}
 		if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "mode=755"); err != nil {
 			return fmt.Errorf("mount %s: %w", folder, err)
 		}

@@ -131,7 +131,7 @@ func (c *Cluster) connectNodes(ctx context.Context) error {
 	return nil
 }
 
-// startNodes starts what the nodes run, all at once, and waits until they are Ready.
+// startNodes starts what the nodes run, and waits until they are Ready.
 func (c *Cluster) startNodes(ctx context.Context) error {
 	if len(c.nodes) == 0 {
 		return nil
@@ -145,20 +145,18 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 			return err
 		}
 	}
-	var started []component
+	proxy, err := c.launch(c.kubeProxy)
+	if err != nil {
+		return err
+	}
+	// One after the other: all kubelets listen at the same fixed path for device plugins, each after it has removed what
+	// is there, and two at once end with the path in use.
 	for _, node := range c.nodes {
 		kubelet, err := c.launch(func(port int) component { return c.kubelet(node, port) })
 		if err != nil {
 			return err
 		}
-		started = append(started, kubelet)
-	}
-	proxy, err := c.launch(c.kubeProxy)
-	if err != nil {
-		return err
-	}
-	for number, kubelet := range started {
-		if err := c.awaitNode(ctx, c.nodes[number], kubelet); err != nil {
+		if err := c.awaitNode(ctx, node, kubelet); err != nil {
 			return err
 		}
 	}
