@@ -44,6 +44,7 @@ var events = []event{
 	{name: "reshard 3 to 5, controller killed", happen: change(shards(5)), meanwhile: killController, times: 1},
 	{name: "drain of a node, 2 replicas", spec: both(shards(2), replicas(2)), happen: drainNode},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true},
+	{name: "rollout of v2.10.1 to v2.20.0", spec: version("v2.10.1"), happen: change(version("v2.20.0")), full: true},
 	{name: "change of args", happen: change(args("--metric-labels-allowlist=pods=[app]")), full: true},
 	{name: "reshard 3 to 5, controller killed every 30 s", happen: withStandby(change(shards(5))), meanwhile: killController, full: true},
 	{name: "reshard 5 to 2", spec: shards(5), happen: change(shards(2)), full: true},
@@ -66,7 +67,6 @@ var speeds = []string{"100m", ""}
 func TestCoverage(t *testing.T) {
 	install(t)
 	makeObjects(t, objectCount())
-	t.Cleanup(func() { writeTable(t) })
 	for _, speed := range speeds {
 		for _, event := range events {
 			if (event.full || speed == "") && !full() {

@@ -129,7 +129,6 @@ func drainNode(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	for _, pod := range shardPods(t, ksmScale) {
 		require.NotEqual(t, node, pod.Spec.NodeName)
 	}
-	kubectl(t, "uncordon", node)
 }
 
 // rolloutAndRestart restarts the API server in the middle of a rollout.

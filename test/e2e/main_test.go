@@ -164,10 +164,11 @@ func needsLocal(t *testing.T) {
 	}
 }
 
-// kubectl runs kubectl as the cluster's administrator and returns what it prints.
+// kubectl runs kubectl as the cluster's administrator and returns what it prints. It runs in cleanups too, when the
+// context of the test is done.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), filepath.Join(shared.root, "bin", "kubectl"),
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(shared.root, "bin", "kubectl"),
 		append([]string{"--kubeconfig", shared.kubeconfig}, args...)...)
 	output, err := command.CombinedOutput()
 	require.NoError(t, err, "kubectl %v: %s", args, output)
