@@ -186,8 +186,11 @@ func TestAuthorityOfAForeignAPIService(t *testing.T) {
 	current := newAuthority(t, testTime.Add(time.Hour))
 	rotator := trustingClient{Client: r.Client, reader: r.APIReader, trust: r.trustBefore}
 	require.NoError(t, rotator.Update(t.Context(), r.secret(t, current)))
+	before := r.read(t)
 	assert.Zero(t, r.again(t))
-	assert.Empty(t, r.read(t).Spec.CABundle)
+	assert.Equal(t, before, r.read(t))
+	assert.Empty(t, before.Spec.CABundle)
+	assert.Empty(t, before.OwnerReferences, "it does not go with the installation")
 }
 
 func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {
