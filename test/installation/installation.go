@@ -21,7 +21,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/util/cert"
 
 	"github.com/example/ksmscale/test/cluster"
 )
@@ -279,40 +278,6 @@ func await(ctx context.Context, what string, ready func(context.Context) error) 
 		return fmt.Errorf("wait for %s: %w", what, errors.Join(err, last))
 	}
 	return nil
-}
-
-// StartOther starts another server of external metrics, the test adapter of sigs.k8s.io/custom-metrics-apiserver, under a
-// name that its log gets. It serves a certificate that it has itself for an authority, in the file that is returned.
-func (i *Installation) StartOther(ctx context.Context, name string) (other *Component, authority string, err error) {
-	port, err := freePort(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	directory, err := os.MkdirTemp(i.cluster.Dir(), name)
-	if err != nil {
-		return nil, "", err
-	}
-	certificate, key, err := cert.GenerateSelfSignedCertKey("localhost", nil, nil)
-	if err != nil {
-		return nil, "", fmt.Errorf("generate the certificate of %s: %w", name, err)
-	}
-	authority = filepath.Join(directory, corev1.TLSCertKey)
-	keyFile := filepath.Join(directory, corev1.TLSPrivateKeyKey)
-	if err := errors.Join(os.WriteFile(authority, certificate, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
-		return nil, "", err
-	}
-	url := "https://" + net.JoinHostPort("localhost", strconv.Itoa(port))
-	other, err = i.start(name, "test-adapter", &Component{HealthURL: url, MetricsURL: url + "/metrics"},
-		"--lister-kubeconfig="+i.cluster.Kubeconfig(),
-		"--authentication-kubeconfig="+i.cluster.Kubeconfig(),
-		"--authorization-kubeconfig="+i.cluster.Kubeconfig(),
-		// A right that is granted counts at once.
-		"--authorization-webhook-cache-unauthorized-ttl=1ms",
-		"--bind-address=127.0.0.1",
-		"--secure-port="+strconv.Itoa(port),
-		"--tls-cert-file="+authority,
-		"--tls-private-key-file="+keyFile)
-	return other, authority, err
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
