@@ -53,7 +53,7 @@ unit: ## Run the unit tests: no binaries, no cluster.
 	cd test/e2e/kind && go test .
 
 .PHONY: integration
-integration: build kube ## Run the integration tests on a real local control plane.
+integration: build kube bin/test-adapter ## Run the integration tests on a real local control plane.
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
 
 .PHONY: e2e
@@ -125,6 +125,10 @@ bin/kube: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard t
 
 bin/kubectl: | bin/kube
 	ln -sf kube $@
+
+# Another server of external metrics, for tests with KSMScale's in front of it.
+bin/test-adapter: go.mod go.sum
+	go build -ldflags "-s -w" -o $@ sigs.k8s.io/custom-metrics-apiserver/test-adapter
 
 .PHONY: node
 node: bin/node bin/pause node-packages ## Build what real nodes run, once (from 3 minutes on 2 cores).

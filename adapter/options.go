@@ -16,6 +16,8 @@ type Options struct {
 	// ShutdownDelay is for how long an adapter that is told to stop goes on serving, no longer ready, until no
 	// more requests are sent to it.
 	ShutdownDelay time.Duration
+	// Delegate is which other server answers for the metrics of others.
+	Delegate DelegateOptions
 
 	base basecmd.AdapterBase
 }
@@ -31,6 +33,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 		"Path of a kubeconfig for reading objects, and for authentication and authorization of requests unless these have one of their own; empty in a pod.")
 	flags.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay,
 		"For how long to go on serving after SIGTERM, no longer ready, until no more requests are sent here.")
+	o.Delegate.AddFlags(flags)
 
 	o.base.FlagSet = flags
 	o.base.InstallFlags()
@@ -59,5 +62,5 @@ func (o *Options) Validate() error {
 	if o.ShutdownDelay < 0 {
 		errs = append(errs, errors.New("--shutdown-delay-duration must not be negative"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.Delegate.Validate())...)
 }

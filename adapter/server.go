@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/nodes"
@@ -39,7 +40,16 @@ func Run(ctx context.Context, options *Options) error {
 	if err := legacyregistry.Registerer().Register(plans.Collector{Source: source}); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	return serve(ctx, options, objects, source)
+	var delegate *Delegate
+	if options.Delegate.Address != "" {
+		if delegate, err = NewDelegate(config, &options.Delegate, clock.RealClock{}); err != nil {
+			return err
+		}
+		if err := legacyregistry.Registerer().Register(delegate.requests); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return serve(ctx, options, objects, source, delegate)
 }
 
 // newCache returns a cache of just what plans are made from.
@@ -58,9 +68,14 @@ func newCache(config *rest.Config) (cache.Cache, error) {
 	return objects, nil
 }
 
-// serve runs the watches and the server, and stops both when either ends.
-func serve(ctx context.Context, options *Options, objects cache.Cache, source *plans.Source) error {
-	options.base.WithExternalMetrics(NewProvider(source))
+// serve runs the watches, the delegate, if there is one, and the server, and stops all when the watches or the server
+// end.
+func serve(ctx context.Context, options *Options, objects cache.Cache, source *plans.Source, delegate *Delegate) error {
+	var metrics provider.ExternalMetricsProvider = NewProvider(source)
+	if delegate != nil {
+		metrics = delegating{own: metrics, others: delegate}
+	}
+	options.base.WithExternalMetrics(metrics)
 	config, err := options.base.Config()
 	if err != nil {
 		return fmt.Errorf("configure the server: %w", err)
@@ -84,6 +99,12 @@ func serve(ctx context.Context, options *Options, objects cache.Cache, source *p
 		}
 		return nil
 	})
+	if delegate != nil {
+		running.Go(func() error {
+			delegate.Run(watching)
+			return nil
+		})
+	}
 	running.Go(func() error {
 		defer stopWatching()
 		return options.base.Run(ctx)

@@ -99,10 +99,35 @@ func (r *APIServiceReconciler) register(ctx context.Context) (ctrl.Result, error
 		return ctrl.Result{}, nil
 	}
 	live, err := r.live(ctx)
-	if err != nil || live != nil && !r.Adapter.serves(live) {
+	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if live != nil && !r.Adapter.serves(live) {
+		return ctrl.Result{}, r.letGo(ctx, live)
+	}
 	return r.apply(ctx, authority, live)
+}
+
+// letGo takes what is ours from an APIService that someone else has made theirs by changing the one that we made: else
+// it would be deleted with our installation, and trust our authority.
+func (r *APIServiceReconciler) letGo(ctx context.Context, live *apiregistrationv1.APIService) error {
+	owned, err := apiregistrationv1ac.ExtractAPIService(live, FieldOwner)
+	if err != nil {
+		return fmt.Errorf("read the managed fields of APIService %s: %w", APIServiceName, err)
+	}
+	if owned.OwnerReferences == nil && owned.Labels == nil {
+		return nil
+	}
+	// Our share of the specification is needed still, if they have left it as it was.
+	left := apiregistrationv1ac.APIService(APIServiceName).WithSpec(owned.Spec)
+	if left.Spec != nil {
+		left.Spec.CABundle = nil
+	}
+	left.WithResourceVersion(live.ResourceVersion)
+	if err := r.Client.Apply(ctx, left, client.FieldOwner(FieldOwner), client.DisableReadYourWritesConsistency); err != nil {
+		return fmt.Errorf("let APIService %s go: %w", APIServiceName, err)
+	}
+	return nil
 }
 
 // trustBefore has our APIService, if there is one, trust an authority before its certificate is written. Meanwhile no

@@ -186,8 +186,33 @@ func TestAuthorityOfAForeignAPIService(t *testing.T) {
 	current := newAuthority(t, testTime.Add(time.Hour))
 	rotator := trustingClient{Client: r.Client, reader: r.APIReader, trust: r.trustBefore}
 	require.NoError(t, rotator.Update(t.Context(), r.secret(t, current)))
+	before := r.read(t)
 	assert.Zero(t, r.again(t))
-	assert.Empty(t, r.read(t).Spec.CABundle)
+	assert.Equal(t, before, r.read(t))
+	assert.Empty(t, before.Spec.CABundle)
+	assert.Empty(t, before.OwnerReferences, "it does not go with the installation")
+}
+
+// Another installer's patch of our APIService leaves what it does not name.
+func TestAPIServiceThatAnotherMakesTheirs(t *testing.T) {
+	r := newRegistering(t)
+	r.has(t, newAuthority(t, testTime.Add(time.Hour)))
+	ours := r.read(t)
+	require.NotEmpty(t, ours.OwnerReferences)
+	theirs := ours.DeepCopy()
+	theirs.Spec.Service = &apiregistrationv1.ServiceReference{Namespace: "keda", Name: "metrics", Port: new(int32(443))}
+	require.NoError(t, r.Client.Patch(t.Context(), theirs, client.MergeFrom(ours), client.FieldOwner("helm")))
+
+	assert.Zero(t, r.again(t))
+	left := r.read(t)
+	assert.Empty(t, left.OwnerReferences, "it does not go with our installation")
+	assert.Empty(t, left.Labels)
+	assert.Empty(t, left.Spec.CABundle)
+	assert.Equal(t, theirs.Spec.Service, left.Spec.Service)
+	assert.Equal(t, theirs.Spec.Group, left.Spec.Group)
+	assert.Equal(t, theirs.Spec.VersionPriority, left.Spec.VersionPriority)
+	assert.Zero(t, r.again(t))
+	assert.Equal(t, left.ResourceVersion, r.read(t).ResourceVersion, "once is enough")
 }
 
 func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {

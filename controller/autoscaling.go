@@ -48,9 +48,7 @@ func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceRefer
 	case apiService == nil:
 		return v1alpha1.ReasonStarting, fmt.Sprintf("APIService %s does not exist yet", APIServiceName)
 	case !adapter.serves(apiService):
-		return v1alpha1.ReasonForeignAPIService, fmt.Sprintf(
-			"External metrics are served by %s, which does not know those of KSMScale, and a cluster can have only one such server: replicas stay as they are. To let them follow the nodes, delete APIService %s together with what installed it; it is never taken over",
-			servedBy(apiService), APIServiceName)
+		return v1alpha1.ReasonForeignAPIService, foreign(apiService)
 	}
 	for _, condition := range apiService.Status.Conditions {
 		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
@@ -60,11 +58,21 @@ func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceRefer
 	return "", ""
 }
 
-func servedBy(apiService *apiregistrationv1.APIService) string {
-	if apiService.Spec.Service == nil {
-		return "the API server itself"
+// foreign says who serves external metrics instead of the adapter, and all that can be done about it.
+func foreign(apiService *apiregistrationv1.APIService) string {
+	server, inFront := "the API server itself", ""
+	if by := apiService.Spec.Service; by != nil {
+		server = fmt.Sprintf("Service %s/%s", by.Namespace, by.Name)
+		// The API server has this default, too.
+		port := int32(443)
+		if by.Port != nil {
+			port = *by.Port
+		}
+		inFront = fmt.Sprintf("or keep that one and put KSMScale's adapter in front of it, with its flag --delegate=%s/%s:%d (docs/delegate.md); ", by.Namespace, by.Name, port)
 	}
-	return fmt.Sprintf("Service %s/%s", apiService.Spec.Service.Namespace, apiService.Spec.Service.Name)
+	return fmt.Sprintf("External metrics are served by %s, which does not know those of KSMScale, and a cluster can have only one such server: replicas stay as they are. APIService %s is never taken over. "+
+		"To let replicas follow the nodes, delete it together with what installed it; %sor set spec.autoscaling.mode to Direct, which needs no external metrics",
+		server, APIServiceName, inFront)
 }
 
 func stuckAutoscaler(autoscalers []autoscalingv2.HorizontalPodAutoscaler) (reason, message string) {

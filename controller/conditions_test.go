@@ -246,6 +246,12 @@ func TestConditions(t *testing.T) {
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "FollowingNodes", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are someone else's", override: func(w *world) { w.observed.apiService = registered("keda", "metrics", apiregistrationv1.ConditionTrue) },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "Service keda/metrics", phase: v1alpha1.PhaseReady},
+		{name: "someone else's external metrics have several ways out", override: func(w *world) {
+			w.observed.apiService = registered("datadog", "metrics", apiregistrationv1.ConditionFalse)
+			w.observed.apiService.Spec.Service.Port = new(int32(8443))
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "delete it together with what installed it; or keep that one and put KSMScale's adapter in front of it, with its flag --delegate=datadog/metrics:8443 (docs/delegate.md); or set spec.autoscaling.mode to Direct", phase: v1alpha1.PhaseReady},
+		{name: "external metrics are the API server's own", override: func(w *world) { w.observed.apiService = &apiregistrationv1.APIService{} },
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "the API server itself", phase: v1alpha1.PhaseReady},
 		{name: "the adapter is down", override: func(w *world) {
 			w.observed.apiService = registered("ksmscale-system", "ksmscale-adapter", apiregistrationv1.ConditionFalse)
 		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "MissingEndpoints", message: "no endpoints", phase: v1alpha1.PhaseReady},

@@ -39,6 +39,8 @@ const (
 
 // External metrics, served in the namespace of a KSMScale, and their labels.
 const (
+	// MetricPrefix begins the name of each of them, and of none that another server of external metrics has.
+	MetricPrefix = "ksmscale_"
 	// MetricDesiredReplicas is the number of replicas wanted of a shard. Its labels are MetricLabelKSMScale,
 	// MetricLabelShard and MetricLabelTotalShards.
 	MetricDesiredReplicas = "ksmscale_desired_replicas"

@@ -68,13 +68,19 @@ func Install(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
 		return nil, err
 	}
 	i := &Installation{cluster: on, client: client, root: filepath.Dir(filepath.Dir(binary)), adapterPort: port}
-	if _, err := i.Kubectl(ctx, "apply", "--server-side", "--validate=strict", "-k", filepath.Join(i.root, "config/default")); err != nil {
-		return nil, err
-	}
-	if err := i.standIn(ctx); err != nil {
+	if err := i.Apply(ctx); err != nil {
 		return nil, err
 	}
 	return i, os.MkdirAll(i.certificateDirectory(), 0o700)
+}
+
+// Apply does what Install does to the cluster, and is an upgrade if done again.
+func (i *Installation) Apply(ctx context.Context) error {
+	// Conflicts are with what the processes need to stand in.
+	if _, err := i.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--validate=strict", "-k", filepath.Join(i.root, "config/default")); err != nil {
+		return err
+	}
+	return i.standIn(ctx)
 }
 
 // Kubectl runs kubectl as the cluster's administrator and returns what it prints. Its error has what it printed
@@ -151,8 +157,8 @@ func (i *Installation) StartController(ctx context.Context, name string) (*Compo
 }
 
 // StartAdapter starts an adapter under a name that its log gets. It waits until a controller has made the
-// certificate, as the kubelet does with a pod that mounts it.
-func (i *Installation) StartAdapter(ctx context.Context, name string) (*Component, error) {
+// certificate, as the kubelet does with a pod that mounts it. Flags come on top of those of config/default.
+func (i *Installation) StartAdapter(ctx context.Context, name string, flags ...string) (*Component, error) {
 	kubeconfig, err := i.kubeconfig(ctx, AdapterAccount)
 	if err != nil {
 		return nil, err
@@ -161,14 +167,14 @@ func (i *Installation) StartAdapter(ctx context.Context, name string) (*Componen
 		return nil, err
 	}
 	url := "https://" + address(i.adapterPort)
-	return i.start(name, "adapter", &Component{HealthURL: url, MetricsURL: url + "/metrics"},
+	return i.start(name, "adapter", &Component{HealthURL: url, MetricsURL: url + "/metrics"}, append(flags,
 		"--kubeconfig="+kubeconfig,
 		"--bind-address=127.0.0.1",
 		"--secure-port="+strconv.Itoa(i.adapterPort),
 		"--permit-port-sharing",
 		"--shutdown-delay-duration=0s",
 		"--tls-cert-file="+filepath.Join(i.certificateDirectory(), corev1.TLSCertKey),
-		"--tls-private-key-file="+filepath.Join(i.certificateDirectory(), corev1.TLSPrivateKeyKey))
+		"--tls-private-key-file="+filepath.Join(i.certificateDirectory(), corev1.TLSPrivateKeyKey))...)
 }
 
 // StartAll starts a controller and an adapter, and waits until external metrics are served.

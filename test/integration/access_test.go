@@ -129,19 +129,19 @@ func TestRequestsWithoutRights(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, ask(t.Context(), t, anonymous, path).code, "past the API server, as nobody")
 	assert.Equal(t, http.StatusUnauthorized, ask(t.Context(), t, bogus, path).code, "past the API server, with a token of nobody's")
 
-	grant(t, account)
+	grant(t, account, v1alpha1.MetricDesiredReplicas)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.Equal(c, http.StatusOK, ask(t.Context(), c, viaAPIServer, path).code)
 	}, eventually, poll)
 }
 
-// grant lets a service account read external metrics in its namespace.
-func grant(t *testing.T, account *corev1.ServiceAccount) {
+// grant lets a service account read some external metrics in its namespace.
+func grant(t *testing.T, account *corev1.ServiceAccount, metrics ...string) {
 	t.Helper()
 	role := &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name},
 		Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{"external.metrics.k8s.io"}, Resources: []string{v1alpha1.MetricDesiredReplicas}, Verbs: []string{"list", "get"},
+			APIGroups: []string{"external.metrics.k8s.io"}, Resources: metrics, Verbs: []string{"list", "get"},
 		}},
 	}
 	binding := &rbacv1.RoleBinding{

@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"fmt"
+	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -50,14 +55,86 @@ func TestInstallAgainAndUninstall(t *testing.T) {
 	require.NoError(t, err)
 
 	gone := func(object client.Object) {
-		require.EventuallyWithT(t, func(collect *assert.CollectT) {
-			err := c.Get(ctx, client.ObjectKeyFromObject(object), object)
-			require.True(collect, apierrors.IsNotFound(err), "%T %s is still there: %v", object, object.GetName(), err)
-		}, eventually, poll)
+		t.Helper()
+		awaitGone(t, c, object)
 	}
 	gone(externalMetrics())
 	gone(namespace)
 	monitoring := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "monitoring"}}
 	require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(monitoring), monitoring))
 	assert.Nil(t, monitoring.DeletionTimestamp, "the namespace of the shards is not ours to delete")
+
+	foreignAPIServiceStays(t, local, installed, c)
+}
+
+// foreignAPIServiceStays shows that another's APIService is neither taken over when KSMScale is installed and upgraded,
+// nor deleted when it is uninstalled.
+func foreignAPIServiceStays(t *testing.T, local *cluster.Cluster, installed *installation.Installation, c client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	foreign := registerOther(t, installed, c)
+	require.NoError(t, installed.Apply(ctx))
+	controller, err := installed.StartController(ctx, "controller-foreign")
+	require.NoError(t, err)
+	ksmScale := newKSMScale()
+	ksmScale.Spec.Namespace = "monitoring"
+	require.NoError(t, c.Create(ctx, ksmScale))
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		require.NoError(collect, c.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale))
+		condition := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionAutoscaling)
+		require.NotNil(collect, condition)
+		require.Equal(collect, v1alpha1.ReasonForeignAPIService, condition.Reason)
+		require.Contains(collect, condition.Message, fmt.Sprintf("--delegate=other/metrics:%d", *foreign.Spec.Service.Port))
+	}, eventually, poll)
+	require.NoError(t, installed.Apply(ctx))
+
+	_, err = installed.Kubectl(ctx, "delete", "ksmscales", "--all")
+	require.NoError(t, err)
+	require.NoError(t, controller.Stop(ctx))
+	_, err = installed.Kubectl(ctx, "delete", "--timeout=2m", "-k", filepath.Join("..", "..", "config/ksmscale"))
+	require.NoError(t, err)
+	awaitGone(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installation.Namespace}})
+
+	left := externalMetrics()
+	require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(left), left))
+	assert.Equal(t, foreign.UID, left.UID)
+	assert.Equal(t, foreign.Spec, left.Spec)
+	assert.Equal(t, foreign.ObjectMeta.OwnerReferences, left.OwnerReferences)
+	assert.Equal(t, foreign.ObjectMeta.Labels, left.Labels)
+	is := ask(ctx, t, local.Config(), metricPath("default", othersMetric, "foo=bar"))
+	assert.Equal(t, http.StatusOK, is.code, "the other server goes on: %s", is.body)
+}
+
+// registerOther starts another server of external metrics and registers it.
+func registerOther(t *testing.T, installed *installation.Installation, c client.Client) *apiregistrationv1.APIService {
+	t.Helper()
+	ctx := t.Context()
+	other, err := installed.NewOther(ctx)
+	require.NoError(t, err)
+	server, err := other.Start("other")
+	require.NoError(t, err)
+	t.Cleanup(server.Kill)
+	authority, err := os.ReadFile(other.Authority)
+	require.NoError(t, err)
+	require.NoError(t, c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installation.OtherNamespace}}))
+	require.NoError(t, c.Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: installation.OtherNamespace, Name: installation.OtherService},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
+	}))
+	foreign := externalMetrics()
+	foreign.Spec = apiregistrationv1.APIServiceSpec{
+		Group: "external.metrics.k8s.io", Version: "v1beta1", GroupPriorityMinimum: 100, VersionPriority: 100, CABundle: authority,
+		Service: &apiregistrationv1.ServiceReference{Namespace: installation.OtherNamespace, Name: installation.OtherService, Port: new(int32(other.Port))},
+	}
+	require.NoError(t, c.Create(ctx, foreign))
+	require.NoError(t, installed.AwaitMetrics(ctx))
+	return foreign
+}
+
+func awaitGone(t *testing.T, c client.Client, object client.Object) {
+	t.Helper()
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		err := c.Get(t.Context(), client.ObjectKeyFromObject(object), object)
+		require.True(collect, apierrors.IsNotFound(err), "%T %s is still there: %v", object, object.GetName(), err)
+	}, eventually, poll)
 }

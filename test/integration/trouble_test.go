@@ -130,7 +130,12 @@ func TestForeignAPIService(t *testing.T) {
 	startController(t, "controller-foreign")
 
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForeignAPIService)
-	assert.Contains(t, condition.Message, "keda/keda-operator-metrics-apiserver")
+	for _, part := range []string{
+		"served by Service keda/keda-operator-metrics-apiserver", "delete it together with what installed it",
+		"--delegate=keda/keda-operator-metrics-apiserver:443", "spec.autoscaling.mode to Direct",
+	} {
+		assert.Contains(t, condition.Message, part)
+	}
 	awaitEvent(t, ksmScale, corev1.EventTypeWarning, v1alpha1.ReasonForeignAPIService)
 	require.NoError(t, get(t, foreign))
 	assert.Equal(t, "keda", foreign.Spec.Service.Namespace, "a foreign APIService is not taken over")
@@ -145,6 +150,28 @@ func TestForeignAPIService(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes)
 	setNodes(t, 75)
 	awaitReplicas(t, ksmScale, 2, 2, 1)
+
+	// An installer that changes ours rather than make one of its own.
+	require.NoError(t, get(t, ours))
+	require.NotEmpty(t, ours.OwnerReferences)
+	theirs := ours.DeepCopy()
+	theirs.Spec.Service = foreign.Spec.Service
+	require.NoError(t, shared.client.Patch(t.Context(), theirs, client.MergeFrom(ours), client.FieldOwner("helm")))
+	t.Cleanup(func() {
+		err := shared.client.Delete(afterwards(t), theirs, client.Preconditions{UID: &theirs.UID})
+		if !apierrors.IsConflict(err) {
+			require.NoError(t, client.IgnoreNotFound(err))
+		}
+	})
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, get(t, theirs))
+		require.Empty(c, theirs.OwnerReferences, "it does not go with our installation")
+		require.Empty(c, theirs.Spec.CABundle)
+	}, eventually, poll)
+	assert.Equal(t, foreign.Spec.Service, theirs.Spec.Service)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForeignAPIService)
+	require.NoError(t, shared.client.Delete(t.Context(), theirs))
+	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes)
 }
 
 func TestPodsThatFitNowhere(t *testing.T) {

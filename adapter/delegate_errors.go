@@ -1,0 +1,60 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// failed is the error to answer with when a request to the delegate failed, given the HTTP code that it answered, or
+// 0. An API status of the delegate's is passed on as it is.
+func (d *Delegate) failed(ctx context.Context, err error, code int32) error {
+	var tooLarge *http.MaxBytesError
+	var status *apierrors.StatusError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return d.status(http.StatusGatewayTimeout, metav1.StatusReasonTimeout, fmt.Sprintf("did not answer within %s", d.timeout))
+	case errors.As(err, &tooLarge):
+		return d.wrong(fmt.Sprintf("answered with more than %d bytes", tooLarge.Limit))
+	case errors.As(err, &status):
+		return d.passedOn(status.ErrStatus, code)
+	case code != 0:
+		return d.wrong("answered with something else than metrics: " + err.Error())
+	}
+	return d.unavailable("cannot be reached: " + err.Error())
+}
+
+// passedOn is the delegate's own error, if it is one about the request. It knows only the adapter's account, so that
+// an error about that is none of the caller's.
+func (d *Delegate) passedOn(status metav1.Status, code int32) error {
+	err := &apierrors.StatusError{ErrStatus: status}
+	if err.ErrStatus.Code == 0 {
+		err.ErrStatus.Code = code
+	}
+	switch is := err.ErrStatus.Code; {
+	case is == http.StatusUnauthorized, is == http.StatusForbidden:
+		return d.unavailable("refuses the adapter's own account, which needs the rights in config/delegate: " + status.Message)
+	case code == 0, apierrors.IsUnexpectedServerError(err), is < http.StatusBadRequest, is >= 600:
+		return d.wrong("answered with no API status: " + status.Message)
+	}
+	return err
+}
+
+func (d *Delegate) wrong(why string) error {
+	return d.status(http.StatusBadGateway, metav1.StatusReasonInternalError, why)
+}
+
+func (d *Delegate) unavailable(why string) error {
+	return d.status(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, why)
+}
+
+func (d *Delegate) status(code int32, reason metav1.StatusReason, why string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason,
+		Message: fmt.Sprintf("the server of external metrics that --delegate=%s names %s", d.name, why),
+	}}
+}
