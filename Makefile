@@ -127,8 +127,8 @@ bin/kubectl: | bin/kube
 	ln -sf kube $@
 
 # Another server of external metrics, for tests with KSMScale's in front of it.
-bin/test-adapter: go.mod go.sum
-	go build -ldflags "-s -w" -o $@ sigs.k8s.io/custom-metrics-apiserver/test-adapter
+bin/test-adapter: go.mod go.sum $(wildcard test/testadapter/*.go)
+	go build -ldflags "-s -w" -o $@ ./test/testadapter
 
 .PHONY: node
 node: bin/node bin/pause node-packages ## Build what real nodes run, once (from 3 minutes on 2 cores).
