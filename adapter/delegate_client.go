@@ -48,9 +48,9 @@ func delegateConfig(own *rest.Config, host, serverName string) *rest.Config {
 	config.GroupVersion = &v1beta1.SchemeGroupVersion
 	config.NegotiatedSerializer = apiserver.Codecs.WithoutConversion()
 	config.AcceptContentTypes, config.ContentType = "", "application/json"
-	config.TLSClientConfig.Insecure = false
-	config.TLSClientConfig.CAFile = ""
-	config.TLSClientConfig.ServerName = serverName
+	config.Insecure = false
+	config.CAFile = ""
+	config.ServerName = serverName
 	config.Impersonate = rest.ImpersonationConfig{}
 	// What is compressed could be larger than maxAnswer.
 	config.DisableCompression = true
@@ -73,7 +73,7 @@ func (c *delegateClient) Enqueue() {
 
 func (c *delegateClient) renew() error {
 	config := rest.CopyConfig(c.config)
-	config.TLSClientConfig.CAData = c.ca.CurrentCABundleContent()
+	config.CAData = c.ca.CurrentCABundleContent()
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return fmt.Errorf("create a client of the delegate: %w", err)

@@ -62,7 +62,7 @@ so when it collects its garbage, also when nothing happens to it.
 %s
 `, version.GitVersion, "v2.20.0", strings.Join(merged(t, file), "\n"))
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o750))
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o644)) //nolint:gosec // It is a page of the docs.
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 }
 
 // merged are the rows of a file with those of this run in their places.

@@ -99,8 +99,8 @@ func foreignAPIServiceStays(t *testing.T, local *cluster.Cluster, installed *ins
 	require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(left), left))
 	assert.Equal(t, foreign.UID, left.UID)
 	assert.Equal(t, foreign.Spec, left.Spec)
-	assert.Equal(t, foreign.ObjectMeta.OwnerReferences, left.OwnerReferences)
-	assert.Equal(t, foreign.ObjectMeta.Labels, left.Labels)
+	assert.Equal(t, foreign.OwnerReferences, left.OwnerReferences)
+	assert.Equal(t, foreign.Labels, left.Labels)
 	is := ask(ctx, t, local.Config(), metricPath("default", othersMetric, "foo=bar"))
 	assert.Equal(t, http.StatusOK, is.code, "the other server goes on: %s", is.body)
 }
