@@ -47,8 +47,10 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 		errs = append(errs,
 			apply(ctx, a, deployment(ksmScale, shard, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
 			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
-			apply(ctx, a, autoscaler(ksmScale, shard), &autoscalingv2.HorizontalPodAutoscaler{}, autoscalingv2ac.ExtractHorizontalPodAutoscaler),
 			apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
+		if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
+			errs = append(errs, apply(ctx, a, autoscaler(ksmScale, shard), &autoscalingv2.HorizontalPodAutoscaler{}, autoscalingv2ac.ExtractHorizontalPodAutoscaler))
+		}
 	}
 	return errors.Join(errs...)
 }

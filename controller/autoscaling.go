@@ -15,9 +15,42 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// autoscaling is False while the way from the nodes to the replicas is interrupted: external metrics registered
-// to someone else, the adapter not available, or a HorizontalPodAutoscaler that cannot act.
+// autoscaling is False while the way from the nodes to the replicas is interrupted.
 func autoscaling(in conditionInput) metav1.Condition {
+	switch in.ksmScale.Spec.AutoscalingMode() {
+	case v1alpha1.ModeDirect:
+		return directScaling(in)
+	case v1alpha1.ModeNone:
+		return leftToOthers()
+	default:
+		return autoscalersAct(in)
+	}
+}
+
+// directScaling is False while the controller cannot scale. It does not matter who serves external metrics.
+func directScaling(in conditionInput) metav1.Condition {
+	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
+	switch err := in.failed.scale; {
+	case apierrors.IsForbidden(err):
+		is.Reason, is.Message = v1alpha1.ReasonForbidden, err.Error()
+	case err != nil:
+		is.Reason, is.Message = v1alpha1.ReasonScaleFailed, err.Error()
+	default:
+		is.Status, is.Reason, is.Message = metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards, so that replicas follow the nodes"
+	}
+	return is
+}
+
+func leftToOthers() metav1.Condition {
+	return metav1.Condition{
+		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonLeftToOthers,
+		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " says how many are wanted of each shard",
+	}
+}
+
+// autoscalersAct is False while external metrics are registered to someone else, the adapter is not available, or a
+// HorizontalPodAutoscaler cannot act.
+func autoscalersAct(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
 	if is.Reason, is.Message = unregistered(in.observed.apiService, in.adapter, in.registrationErr); is.Reason != "" {
 		return is
@@ -49,7 +82,7 @@ func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceRefer
 		return v1alpha1.ReasonStarting, fmt.Sprintf("APIService %s does not exist yet", APIServiceName)
 	case !adapter.serves(apiService):
 		return v1alpha1.ReasonForeignAPIService, fmt.Sprintf(
-			"External metrics are served by %s, which does not know those of KSMScale, and a cluster can have only one such server: replicas stay as they are. To let them follow the nodes, delete APIService %s together with what installed it; it is never taken over",
+			"External metrics are served by %s, which does not know those of KSMScale, and a cluster can have only one such server: replicas stay as they are. To let them follow the nodes, set spec.autoscaling.mode to Direct, or delete APIService %s together with what installed it; it is never taken over",
 			servedBy(apiService), APIServiceName)
 	}
 	for _, condition := range apiService.Status.Conditions {

@@ -21,13 +21,14 @@ const maxConditionMessage = 2048
 // conditionInput is all that conditions are made from.
 type conditionInput struct {
 	ksmScale *v1alpha1.KSMScale
-	planned  plans.Planned
-	observed observed
+	// planned is what the nodes ask for, and targets what the shards are to have for now.
+	planned, targets plans.Planned
+	observed         observed
 	// resharding is what was decided about the partitions.
 	resharding resharding
 	// status is complete but for its conditions.
-	status   v1alpha1.KSMScaleStatus
-	applyErr error
+	status v1alpha1.KSMScaleStatus
+	failed failures
 	// registrationErr is why external metrics cannot be registered, if so.
 	registrationErr error
 	// adapter is where external metrics should be registered to be served.
@@ -82,10 +83,13 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
 		in.planned.Cluster.Nodes, in.ksmScale.Spec.NodesPerMonitor, in.planned.Calculated)
-	switch in.planned.Bound {
-	case scaling.AtMinimum:
+	switch {
+	case in.targets.Desired != in.planned.Desired:
+		is.Reason = v1alpha1.ReasonLeftToOthers
+		is.Message = fmt.Sprintf("%s, of which %d are recommended; %d run, as spec.autoscaling.mode is None", calculated, in.planned.Desired, in.targets.Desired)
+	case in.planned.Bound == scaling.AtMinimum:
 		is.Reason, is.Message = v1alpha1.ReasonAtMinimum, fmt.Sprintf("%s; the minimum of %d runs", calculated, in.planned.Desired)
-	case scaling.AtMaximum:
+	case in.planned.Bound == scaling.AtMaximum:
 		is.Reason, is.Message = v1alpha1.ReasonAtMaximum, fmt.Sprintf("%s; the maximum of %d runs", calculated, in.planned.Desired)
 	default:
 		is.Reason, is.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"

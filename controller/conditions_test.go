@@ -35,6 +35,7 @@ type world struct {
 	nodes    int
 	observed observed
 	applyErr error
+	scaleErr error
 	// registrationErr is why external metrics cannot be registered.
 	registrationErr error
 }
@@ -44,7 +45,8 @@ func (w world) status() v1alpha1.KSMScaleStatus {
 	planned := plans.New(w.ksmScale, cluster, testTime)
 	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
 	r.Registration.set(w.registrationErr)
-	return r.status(w.ksmScale, planned, w.observed, reshard(planned, w.observed, testTime), w.applyErr)
+	resharding := reshard(targets(planned, w.observed), w.observed, testTime)
+	return r.status(w.ksmScale, planned, w.observed, resharding, failures{apply: w.applyErr, scale: w.scaleErr})
 }
 
 func newWorld(overrides ...func(*world)) world {

@@ -25,6 +25,16 @@ type observed struct {
 	apiService *apiregistrationv1.APIService
 }
 
+// deployment is that of a shard, or nil.
+func (o *observed) deployment(shard v1alpha1.Shard) *appsv1.Deployment {
+	for i := range o.deployments {
+		if o.deployments[i].Name == shard.Name() && o.deployments[i].DeletionTimestamp == nil {
+			return &o.deployments[i]
+		}
+	}
+	return nil
+}
+
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observed, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),

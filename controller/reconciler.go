@@ -39,15 +39,27 @@ type Reconciler struct {
 	Registration *Registration
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
+
+	histories histories
+}
+
+// failures are what went wrong with a KSMScale.
+type failures struct {
+	// apply is about its objects.
+	apply error
+	// scale is about the replicas of its shards.
+	scale error
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	ksmScale := &v1alpha1.KSMScale{}
-	if err := r.Client.Get(ctx, request.NamespacedName, ksmScale); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	err := r.Client.Get(ctx, request.NamespacedName, ksmScale)
+	if client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, err
 	}
-	if ksmScale.DeletionTimestamp != nil {
+	if err != nil || ksmScale.DeletionTimestamp != nil {
+		r.histories.forget(request.Name)
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
@@ -63,18 +75,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	resharding := reshard(planned, before, r.Clock.Now())
-	// Rights are taken away whatever else fails; shards only once those that replace them are there.
-	applyErr := errors.Join(r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, resharding.apply))
-	if applyErr == nil {
-		applyErr = r.pruneShards(ctx, ksmScale, resharding.keep)
+	resharding := reshard(targets(planned, before), before, r.Clock.Now())
+	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
+	// are there.
+	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
+	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, resharding.apply))}
+	if failed.apply == nil {
+		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
-		return ctrl.Result{}, errors.Join(applyErr, err)
+		return ctrl.Result{}, errors.Join(failed.apply, err)
 	}
-	status := r.status(ksmScale, planned, after, resharding, applyErr)
-	return ctrl.Result{RequeueAfter: resharding.settled}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, status))
+	var again time.Duration
+	if pruneErr == nil {
+		again, failed.scale = r.scaleDirectly(ctx, planned, after, resharding.keep)
+	}
+	status := r.status(ksmScale, planned, after, resharding, failed)
+	return ctrl.Result{RequeueAfter: sooner(resharding.settled, again)},
+		errors.Join(failed.apply, failed.scale, r.writeStatus(ctx, ksmScale, status))
 }
 
 // writeStatus writes a status if it differs from the one there is, and then tells of it.

@@ -101,6 +101,14 @@ func (s *KSMScaleSpec) TotalShards() int32 {
 	return s.Sharding.ShardCount
 }
 
+// AutoscalingMode is who sets the replicas of the shards.
+func (s *KSMScaleSpec) AutoscalingMode() AutoscalingMode {
+	if s.Autoscaling == nil || s.Autoscaling.Mode == "" {
+		return ModeHorizontalPodAutoscaler
+	}
+	return s.Autoscaling.Mode
+}
+
 // defaultScrapeInterval is that of spec.monitoring.interval.
 const defaultScrapeInterval = 30 * time.Second
 

@@ -36,7 +36,7 @@ type KSMScaleStatus struct {
 	// nodeCount is the number of nodes counted.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
-	// desiredReplicas is the number of pods wanted, of all shards.
+	// desiredReplicas is the number of pods wanted, of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
 	// currentReplicas is the number of pods there are, ready or not, of all shards.
@@ -102,6 +102,9 @@ const (
 const (
 	// ReasonAsPlanned is for Ready: the calculated number of replicas is running.
 	ReasonAsPlanned = "AsPlanned"
+	// ReasonLeftToOthers is for Autoscaling: spec.autoscaling.mode None leaves the replicas to others. It is for Ready
+	// if they have chosen another number than was calculated.
+	ReasonLeftToOthers = "LeftToOthers"
 	// ReasonAtMinimum is for Ready: fewer replicas were calculated than the minimum, which is running.
 	ReasonAtMinimum = "AtMinimum"
 	// ReasonAtMaximum is for Ready: more replicas were calculated than the maximum, which is running.
@@ -143,6 +146,8 @@ const (
 
 	// ReasonFollowingNodes is for Autoscaling: replicas follow the nodes.
 	ReasonFollowingNodes = "FollowingNodes"
+	// ReasonScaleFailed is for Autoscaling: the API server refused to scale a Deployment.
+	ReasonScaleFailed = "ScaleFailed"
 	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
