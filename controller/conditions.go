@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,7 +32,9 @@ type conditionInput struct {
 	registrationErr error
 	// adapter is where external metrics should be registered to be served.
 	adapter ServiceReference
-	now     metav1.Time
+	// kinds are the kinds of nodes that there are.
+	kinds []scaling.NodeKind
+	now   metav1.Time
 }
 
 // conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from them.
@@ -95,34 +96,6 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 		is.Reason, is.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
 	}
 	return is
-}
-
-// schedulable quotes the scheduler about the first pod, by name, that it finds no node for.
-func schedulable(in conditionInput) metav1.Condition {
-	var waiting int
-	var first *corev1.Pod
-	for i := range in.observed.pods {
-		pod := &in.observed.pods[i]
-		scheduled := podCondition(pod, corev1.PodScheduled)
-		if !isActive(pod) || scheduled.Status != corev1.ConditionFalse || scheduled.Reason != corev1.PodReasonUnschedulable {
-			continue
-		}
-		waiting++
-		if first == nil || pod.Name < first.Name {
-			first = pod
-		}
-	}
-	if first == nil {
-		return metav1.Condition{
-			Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
-			Reason: v1alpha1.ReasonAllPodsScheduled, Message: "No pod waits for a node",
-		}
-	}
-	return metav1.Condition{
-		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonUnschedulable,
-		Message: fmt.Sprintf("%s for a node; the scheduler says of %s: %s",
-			plural(waiting, "pod waits", "pods wait"), first.Name, podCondition(first, corev1.PodScheduled).Message),
-	}
 }
 
 func covered(in conditionInput) metav1.Condition {

@@ -33,6 +33,7 @@ var (
 type world struct {
 	ksmScale *v1alpha1.KSMScale
 	nodes    int
+	kinds    kinds
 	observed observed
 	applyErr error
 	scaleErr error
@@ -42,12 +43,17 @@ type world struct {
 
 func (w world) status() v1alpha1.KSMScaleStatus {
 	cluster := scaling.Cluster{Nodes: w.nodes}
-	planned := plans.New(w.ksmScale, cluster, testTime)
-	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
+	planned := plans.New(holding(w.ksmScale, w.observed), cluster, testTime)
+	r := &Reconciler{NodeKinds: w.kinds, Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
 	r.Registration.set(w.registrationErr)
 	resharding := reshard(targets(planned, w.observed), w.observed, testTime)
 	return r.status(w.ksmScale, planned, w.observed, resharding, failures{apply: w.applyErr, scale: w.scaleErr})
 }
+
+// kinds are the kinds of nodes that there are.
+type kinds []scaling.NodeKind
+
+func (k kinds) Kinds() []scaling.NodeKind { return k }
 
 func newWorld(overrides ...func(*world)) world {
 	w := world{ksmScale: ksmScaleWith(), nodes: 45}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
 )
 
 // syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
@@ -24,6 +25,11 @@ type Plans interface {
 	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
 }
 
+// NodeKinds has the kinds of nodes that there are.
+type NodeKinds interface {
+	Kinds() []scaling.NodeKind
+}
+
 // Reconciler makes the objects of a KSMScale, and writes its status.
 type Reconciler struct {
 	// Client reads from a cache that has what the controller itself has written.
@@ -31,6 +37,7 @@ type Reconciler struct {
 	// APIReader reads from the API server.
 	APIReader client.Reader
 	Plans     Plans
+	NodeKinds NodeKinds
 	Recorder  events.EventRecorder
 	Clock     clock.PassiveClock
 	// Adapter is where the adapter is served.
@@ -63,7 +70,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
-	planned, err := r.Plans.One(ksmScale)
+	before, err := r.observe(ctx, ksmScale)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	planned, err := r.Plans.One(holding(ksmScale, before))
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -71,10 +82,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	before, err := r.observe(ctx, ksmScale)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
 	resharding := reshard(targets(planned, before), before, r.Clock.Now())
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.

@@ -23,6 +23,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(partitions(observed.deployments).Insert(planned.Total))),
+			Held:              planned.KSMScale.Status.ShardingStatus.Held,
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
@@ -37,14 +38,14 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		status.Phase = v1alpha1.PhaseIncomplete
 	case len(status.ShardingStatus.Partitions) > 1:
 		status.Phase = v1alpha1.PhaseResharding
-	case !divided(targets, status.ShardingStatus):
+	case !divided(targets, status.ShardingStatus) || targets.HeldBack() > 0:
 		status.Phase = v1alpha1.PhaseScaling
 	default:
 		status.Phase = v1alpha1.PhaseReady
 	}
 	status.Conditions = conditions(conditionInput{
 		ksmScale: ksmScale, planned: planned, targets: targets, observed: observed, resharding: resharding, status: status,
-		failed: failed, registrationErr: r.Registration.Err(), adapter: r.Adapter, now: now(r.Clock),
+		failed: failed, registrationErr: r.Registration.Err(), adapter: r.Adapter, kinds: r.NodeKinds.Kinds(), now: now(r.Clock),
 	})
 	return status
 }
@@ -58,7 +59,7 @@ func targets(planned plans.Planned, observed observed) plans.Planned {
 	planned.Shards, planned.Desired = slices.Clone(planned.Shards), 0
 	for i := range planned.Shards {
 		shard := &planned.Shards[i]
-		shard.Replicas = 1
+		shard.Replicas, shard.HeldBack = 1, 0
 		if deployment := observed.deployment(shard.Shard); deployment != nil {
 			shard.Replicas = replicasOf(deployment)
 		}

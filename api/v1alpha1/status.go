@@ -65,9 +65,26 @@ type ShardingStatus struct {
 	// +listType=set
 	// +optional
 	Partitions []int32 `json:"partitions,omitempty"`
+	// held are the shards whose wanted replicas do not rise, because the scheduler finds no node for some pod of
+	// theirs. External metrics follow it.
+	// +listType=map
+	// +listMapKey=totalShards
+	// +listMapKey=shard
+	// +optional
+	Held []ShardHold `json:"held,omitempty"`
 	// shardDistribution has what there is of a wanted shard under its number, from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+}
+
+// ShardHold is a shard whose wanted replicas do not rise for now.
+type ShardHold struct {
+	// totalShards is the number of shards of its partition.
+	TotalShards int32 `json:"totalShards"`
+	// shard is its number, from 0.
+	Shard int32 `json:"shard"`
+	// replicas are how many are wanted at the most, unless the minimum is more.
+	Replicas int32 `json:"replicas"`
 }
 
 // ShardReplicas is what there is of one shard.
@@ -141,6 +158,9 @@ const (
 
 	// ReasonAllPodsScheduled is for Schedulable: no pod waits for a node.
 	ReasonAllPodsScheduled = "AllPodsScheduled"
+	// ReasonFeedbackLoop is for Schedulable: no pod waits for a node, but a cluster autoscaler would add nodes for pods
+	// and the nodes would ask for more pods, without end.
+	ReasonFeedbackLoop = "FeedbackLoop"
 	// ReasonUnschedulable is for Schedulable: the scheduler found no node for some pod.
 	ReasonUnschedulable = "Unschedulable"
 

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -32,10 +33,11 @@ func TestSwitchingModes(t *testing.T) {
 		setNodes(t, 105)
 		awaitDeployed(t, ksmScale, 3, 2, 2)
 		awaitWrite(t, mark, controllerUser, "deployments")
-		for _, write := range audit.Writes(auditSince(t, mark), controllerUser) {
+		events := auditSince(t, mark)
+		for _, write := range audit.Writes(events, controllerUser) {
 			if write.ObjectRef.Resource == "deployments" {
 				assert.Equal(t, "scale", write.ObjectRef.Subresource)
-				t.Logf("scaled at %s", write.StageTimestamp)
+				t.Logf("scaled %s after the first new node", write.StageTimestamp.Sub(firstNode(events).StageTimestamp.Time))
 			}
 		}
 		var err error
@@ -63,6 +65,16 @@ func TestSwitchingModes(t *testing.T) {
 		})
 	}, eventually, poll, "every change was watched")
 	assert.Empty(t, watched.falls(), "replicas never fall")
+}
+
+// firstNode is when the first node was created.
+func firstNode(events []auditv1.Event) auditv1.Event {
+	for _, event := range events {
+		if event.Verb == "create" && event.ObjectRef.Resource == "nodes" {
+			return event
+		}
+	}
+	return auditv1.Event{}
 }
 
 // switchMode changes the mode, and waits until the controller has acted on it.
