@@ -60,6 +60,12 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 	if r.Clock == nil {
 		r.Clock = clock.RealClock{}
 	}
+	if r.Foreign == nil {
+		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if err := manager.Add(r.Foreign); err != nil {
+		return fmt.Errorf("look for autoscalers of others: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
 		// The status is our own, and changes without the generation.
@@ -74,6 +80,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -21,7 +24,7 @@ func autoscaling(in conditionInput) metav1.Condition {
 	case v1alpha1.ModeDirect:
 		return directScaling(in)
 	case v1alpha1.ModeNone:
-		return leftToOthers()
+		return leftToOthers(in)
 	default:
 		return autoscalersAct(in)
 	}
@@ -30,22 +33,39 @@ func autoscaling(in conditionInput) metav1.Condition {
 // directScaling is False while the controller cannot scale. It does not matter who serves external metrics.
 func directScaling(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
+	foreign := foreignAutoscaler(in, "until then KSMScale does not scale it")
 	switch err := in.failed.scale; {
 	case apierrors.IsForbidden(err):
 		is.Reason, is.Message = v1alpha1.ReasonForbidden, err.Error()
 	case err != nil:
 		is.Reason, is.Message = v1alpha1.ReasonScaleFailed, err.Error()
+	case foreign != "":
+		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, foreign
 	default:
 		is.Status, is.Reason, is.Message = metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards, so that replicas follow the nodes"
 	}
 	return is
 }
 
-func leftToOthers() metav1.Condition {
-	return metav1.Condition{
+func leftToOthers(in conditionInput) metav1.Condition {
+	is := metav1.Condition{
 		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonLeftToOthers,
 		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " says how many are wanted of each shard",
 	}
+	for _, deployment := range slices.Sorted(maps.Keys(in.observed.foreign)) {
+		is.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.observed.foreign[deployment], " and "), deployment)
+	}
+	return is
+}
+
+// foreignAutoscaler names someone else's autoscaler of a Deployment, and the ways out; empty if there is none.
+func foreignAutoscaler(in conditionInput, meanwhile string) string {
+	deployments := slices.Sorted(maps.Keys(in.observed.foreign))
+	if len(deployments) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s scales Deployment %s as well: delete it, or set spec.autoscaling.mode to None to leave the replicas to it; %s",
+		strings.Join(in.observed.foreign[deployments[0]], " and "), deployments[0], meanwhile)
 }
 
 // autoscalersAct is False while external metrics are registered to someone else, the adapter is not available, or a
@@ -53,6 +73,10 @@ func leftToOthers() metav1.Condition {
 func autoscalersAct(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
 	if is.Reason, is.Message = unregistered(in.observed.apiService, in.adapter, in.registrationErr); is.Reason != "" {
+		return is
+	}
+	if message := foreignAutoscaler(in, "until then neither acts"); message != "" {
+		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, message
 		return is
 	}
 	if is.Reason, is.Message = stuckAutoscaler(in.observed.autoscalers); is.Reason != "" {

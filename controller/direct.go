@@ -65,7 +65,7 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 	var errs []error
 	for _, shard := range shards {
 		deployment := observed.deployment(shard.Shard)
-		if deployment == nil || !keep.Has(shard.Total) {
+		if deployment == nil || !keep.Has(shard.Total) || len(observed.foreign[deployment.Name]) > 0 {
 			continue
 		}
 		after, err := r.scaleShard(ctx, pace, histories[shard.Shard], shard, deployment)

@@ -21,6 +21,8 @@ type observed struct {
 	deployments []appsv1.Deployment
 	autoscalers []autoscalingv2.HorizontalPodAutoscaler
 	pods        []corev1.Pod
+	// foreign has the names of others' autoscalers, by the name of the Deployment that they scale.
+	foreign map[string][]string
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
 }
@@ -57,8 +59,16 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		return observed{}, err
 	}
 	isOthers := func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) }
+	ours := slices.DeleteFunc(deployments.Items, isOthers)
+	foreign := map[string][]string{}
+	for i := range ours {
+		if names := r.Foreign.Of(client.ObjectKeyFromObject(&ours[i])); len(names) > 0 {
+			foreign[ours[i].Name] = names
+		}
+	}
 	return observed{
-		deployments: slices.DeleteFunc(deployments.Items, isOthers),
+		deployments: ours,
+		foreign:     foreign,
 		autoscalers: autoscalers.Items,
 		pods:        pods.Items,
 		apiService:  apiService,

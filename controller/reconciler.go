@@ -38,8 +38,10 @@ type Reconciler struct {
 	APIReader client.Reader
 	Plans     Plans
 	NodeKinds NodeKinds
-	Recorder  events.EventRecorder
-	Clock     clock.PassiveClock
+	// Foreign has the autoscalers of others.
+	Foreign  *ForeignAutoscalers
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
 	// Adapter is where the adapter is served.
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.

@@ -68,8 +68,11 @@ type Shard struct {
 
 // Name is the name that all objects of the shard share.
 func (s Shard) Name() string {
-	return fmt.Sprintf("ksm-%s-shard-%d-of-%d", s.KSMScale, s.ID, s.Total)
+	return fmt.Sprintf("%s%d-of-%d", ShardNamePrefix(s.KSMScale), s.ID, s.Total)
 }
+
+// ShardNamePrefix is how the names of all shards of a KSMScale begin.
+func ShardNamePrefix(ksmScale string) string { return "ksm-" + ksmScale + "-shard-" }
 
 // Selector is the labels that every selector of the shard's pods has.
 func (s Shard) Selector() map[string]string {

@@ -174,6 +174,8 @@ const (
 	ReasonRegistrationFailed = "RegistrationFailed"
 	// ReasonForeignAPIService is for Autoscaling: external metrics are served by another adapter.
 	ReasonForeignAPIService = "ForeignAPIService"
+	// ReasonForeignAutoscaler is for Autoscaling: someone else's HorizontalPodAutoscaler scales some Deployment as well.
+	ReasonForeignAutoscaler = "ForeignAutoscaler"
 	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less
 	// than a tenth of the replicas are not acted on.
 	ReasonToleranceIgnored = "ToleranceIgnored"
