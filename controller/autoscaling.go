@@ -89,7 +89,7 @@ func autoscalersAct(in conditionInput) metav1.Condition {
 	is.Status = metav1.ConditionTrue
 	if toleranceIgnored(in.observed.autoscalers) {
 		is.Reason = v1alpha1.ReasonToleranceIgnored
-		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of less than a tenth are not acted on: use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance"
+		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of a tenth or less are not made: set spec.autoscaling.mode to Direct, or use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance from 1.33 on"
 		return is
 	}
 	is.Reason, is.Message = v1alpha1.ReasonFollowingNodes, "Replicas follow the nodes"
@@ -156,18 +156,6 @@ func starting(in conditionInput) bool {
 	}
 	for _, autoscaler := range in.observed.autoscalers {
 		if len(autoscaler.Status.Conditions) == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// toleranceIgnored tells whether some HorizontalPodAutoscaler lacks a tolerance, which ours never do when sent.
-func toleranceIgnored(autoscalers []autoscalingv2.HorizontalPodAutoscaler) bool {
-	for _, autoscaler := range autoscalers {
-		behavior := autoscaler.Spec.Behavior
-		if behavior == nil || behavior.ScaleUp == nil || behavior.ScaleUp.Tolerance == nil ||
-			behavior.ScaleDown == nil || behavior.ScaleDown.Tolerance == nil {
 			return true
 		}
 	}

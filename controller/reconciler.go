@@ -49,7 +49,8 @@ type Reconciler struct {
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
 
-	histories histories
+	histories  histories
+	tolerances tolerances
 }
 
 // failures are what went wrong with a KSMScale.

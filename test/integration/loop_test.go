@@ -21,24 +21,25 @@ import (
 func TestBesideAClusterAutoscaler(t *testing.T) {
 	setNodes(t, 4)
 	ksmScale := newKSMScale(func(k *v1alpha1.KSMScale) {
-		k.Spec.NodesPerMonitor, k.Spec.Sharding = 2, nil
+		k.Spec.NodesPerMonitor, k.Spec.Sharding = 4, nil
 		k.Spec.Resources.Requests = fillsANode()
 	})
 	createNamespace(t, ksmScale.Spec.Namespace)
 	createWorkload(t, ksmScale.Spec.Namespace, 4)
 	create(t, ksmScale)
 
-	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
-	assert.Contains(t, condition.Message, "1 pod waits for a node; shard 0 is held at 1 of 2 replicas until then; the scheduler says")
-	assert.Contains(t, condition.Message, "Insufficient cpu")
-	assert.EqualValues(t, 1, desired(t, ksmScale))
-	// Nodes that are no use to the pod do not raise the metric.
+	awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
+	// Neither another plan nor nodes that are no use to the pod raise the metric.
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = 2 })
 	createCordoned(t, "cordoned-0", "cordoned-1")
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, ksmScale))
 		require.EqualValues(c, 3, ksmScale.Status.DesiredReplicas)
 	}, eventually, poll)
 	assert.EqualValues(t, 1, desired(t, ksmScale))
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
+	assert.Contains(t, condition.Message, "1 pod waits for a node; shard 0 is held at 1 of 3 replicas until then; the scheduler says")
+	assert.Contains(t, condition.Message, "Insufficient cpu")
 	removeCordoned(t, "cordoned-0", "cordoned-1")
 
 	autoscaled := sets.New[types.UID]()
@@ -56,10 +57,12 @@ func TestBesideAClusterAutoscaler(t *testing.T) {
 	settle(8, 4)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 
-	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = 1 })
-	condition = awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
+	// The loop is warned of before it runs, as it does not while no one scales.
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode, k.Spec.NodesPerMonitor = v1alpha1.ModeNone, 1 })
+	condition = awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionTrue, v1alpha1.ReasonFeedbackLoop)
 	assert.Contains(t, condition.Message, "would grow without end")
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) {
+		k.Spec.Autoscaling.Mode = v1alpha1.ModeHorizontalPodAutoscaler
 		k.Spec.Sharding = &v1alpha1.ShardingConfig{MinReplicasPerShard: 1, MaxReplicasPerShard: 6, ShardCount: 3}
 	})
 	settle(10, 6)
