@@ -58,8 +58,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
-	isOthers := func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) }
-	ours := slices.DeleteFunc(deployments.Items, isOthers)
+	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
 	foreign := map[string][]string{}
 	for i := range ours {
 		if names := r.Foreign.Of(client.ObjectKeyFromObject(&ours[i])); len(names) > 0 {
@@ -69,9 +68,11 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	return observed{
 		deployments: ours,
 		foreign:     foreign,
-		autoscalers: autoscalers.Items,
-		pods:        pods.Items,
-		apiService:  apiService,
+		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
+			return !metav1.IsControlledBy(&autoscaler, ksmScale)
+		}),
+		pods:       pods.Items,
+		apiService: apiService,
 	}, nil
 }
 

@@ -65,7 +65,7 @@ func TestForeignAutoscaler(t *testing.T) {
 func TestWhatIsAppliedIsWhatThereIs(t *testing.T) {
 	setNodes(t, 60)
 	written := `{"apiVersion": "monitor.example.com/v1alpha1", "kind": "KSMScale", "metadata": {"name": "gitops"}, "spec": {
-		"resources": {"requests": {"cpu": "0.1", "memory": "1024Mi"}, "limits": {"cpu": 1.5}},
+		"resources": {"requests": {"cpu": "0.1", "memory": "1024Mi"}, "limits": {"cpu": "1.5", "memory": 2147483648}},
 		"sharding": {"enabled": true, "shardCount": 2},
 		"autoscaling": {"behavior": {"scaleUp": {"tolerance": "0.050", "stabilizationWindowSeconds": 0}}},
 		"template": {"tolerations": [{"key": "a", "operator": "Exists"}]}}}`

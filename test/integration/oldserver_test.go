@@ -22,9 +22,10 @@ import (
 // nothing is written again and again. The feature gate itself cannot be switched off any more.
 func TestOldAPIServer(t *testing.T) {
 	ctx := t.Context()
+	old := []string{"--emulated-version=1.34"}
 	local := cluster.StartT(t, cluster.Options{
 		HPASyncPeriod: time.Second,
-		Flags:         map[string][]string{cluster.APIServer: {"--emulated-version=1.34"}},
+		Flags:         map[string][]string{cluster.APIServer: old, cluster.ControllerManager: old, cluster.Scheduler: old},
 	})
 	installed, err := installation.Install(ctx, local)
 	require.NoError(t, err)
