@@ -50,11 +50,6 @@ func (w world) status() v1alpha1.KSMScaleStatus {
 	return r.status(w.ksmScale, planned, w.observed, resharding, failures{apply: w.applyErr, scale: w.scaleErr})
 }
 
-// kinds are the kinds of nodes that there are.
-type kinds []scaling.NodeKind
-
-func (k kinds) Kinds() []scaling.NodeKind { return k }
-
 func newWorld(overrides ...func(*world)) world {
 	w := world{ksmScale: ksmScaleWith(), nodes: 45}
 	w.observed.apiService = registered("ksmscale-system", "ksmscale-adapter", apiregistrationv1.ConditionTrue)

@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
 )
 
 func setMode(t *testing.T, r *Reconciler, mode v1alpha1.AutoscalingMode) {
@@ -194,6 +196,35 @@ func TestAnAutoscalerThatCannotBeDeletedKeepsDirectFromScaling(t *testing.T) {
 	_, err = reconcileMain(t, r)
 	require.ErrorContains(t, err, "refused")
 	assert.Equal(t, []int32{1, 1, 1}, deployedReplicas(t, r))
+}
+
+// While the number of shards changes, those that run go on following the nodes, beside those that are to replace them.
+func TestDirectScalesBothPartitions(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 45)
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Sharding.ShardCount = 5
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	replicas, _ := reconcileAt(t, r, time.Minute, 90)
+	assert.Equal(t, []int32{2, 2, 2}, replicas)
+	var first appsv1.Deployment
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: "ksm-main-shard-0-of-5"}, &first))
+	assert.EqualValues(t, 2, replicasOf(&first))
+}
+
+// A reshard waits for the replicas that others have set the new Deployments to, as no one makes those that are planned.
+func TestReshardingThatIsLeftToOthers(t *testing.T) {
+	long := testTime.Add(-time.Hour)
+	var there observed
+	partition(&there, 3, 3, 2, long)
+	partition(&there, 2, 2, 1, long)
+	ksmScale := sharded(2)
+	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeNone}
+	planned := plans.New(ksmScale, scaling.Cluster{Nodes: 90}, testTime)
+	assert.Empty(t, reshard(targets(planned, there), there, testTime).waits)
+	there.deployments[3].Spec.Replicas = new(int32(2))
+	assert.Equal(t, "shard 0 of 2 to have 2 ready pods, and it has 1", reshard(targets(planned, there), there, testTime).waits)
 }
 
 func TestHistoriesEndWithTheirShards(t *testing.T) {

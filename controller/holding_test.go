@@ -18,6 +18,11 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
+// kinds are the kinds of nodes that there are.
+type kinds []scaling.NodeKind
+
+func (k kinds) Kinds() []scaling.NodeKind { return k }
+
 func TestHolds(t *testing.T) {
 	w := newWorld(func(w *world) {
 		w.nodes = 450
