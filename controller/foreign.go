@@ -104,13 +104,16 @@ func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales 
 	if target.Kind != "Deployment" || autoscaler.DeletionTimestamp != nil {
 		return key, false
 	}
+	foreign := false
 	for i := range ksmScales {
+		// The names of two KSMScales can be such that those of both ones' shards begin alike.
 		ksmScale := &ksmScales[i]
-		if ksmScale.Spec.Namespace == autoscaler.Namespace && strings.HasPrefix(target.Name, v1alpha1.ShardNamePrefix(ksmScale.Name)) {
-			return key, !metav1.IsControlledBy(autoscaler, ksmScale)
+		if metav1.IsControlledBy(autoscaler, ksmScale) {
+			return key, false
 		}
+		foreign = foreign || ksmScale.Spec.Namespace == autoscaler.Namespace && strings.HasPrefix(target.Name, v1alpha1.ShardNamePrefix(ksmScale.Name))
 	}
-	return key, false
+	return key, foreign
 }
 
 // knownAs names an autoscaler by what it was made for, if anything: people know KEDA's ScaledObject, and have to change

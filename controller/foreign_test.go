@@ -46,6 +46,7 @@ func TestForeignAutoscalers(t *testing.T) {
 		{"someone else's", foreignFor(ours), []string{"HorizontalPodAutoscaler own"}},
 		{"KEDA's", foreignFor(ours, ownedBy("keda.sh/v1alpha1", "ScaledObject", "shards", "other")), []string{"ScaledObject shards (HorizontalPodAutoscaler own)"}},
 		{"our own", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", ksmScaleWith().UID)), nil},
+		{"that of a KSMScale whose name begins alike", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main-shard-0", "alike")), nil},
 		{"that of a KSMScale that is gone", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", "other")), []string{"KSMScale main (HorizontalPodAutoscaler own)"}},
 		{"of another kind", foreignFor(ours, func(a *autoscalingv2.HorizontalPodAutoscaler) { a.Spec.ScaleTargetRef.Kind = "StatefulSet" }), nil},
 		{"in another namespace", foreignFor(ours, func(a *autoscalingv2.HorizontalPodAutoscaler) { a.Namespace = "other" }), nil},
@@ -53,6 +54,8 @@ func TestForeignAutoscalers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, _ := newReconciler(t, planner{}, nil)
+			alike := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "main-shard-0", "alike" })
+			require.NoError(t, r.Client.Create(t.Context(), alike))
 			require.NoError(t, r.Client.Create(t.Context(), test.autoscaler))
 			require.NoError(t, r.Foreign.look(t.Context()))
 			assert.Equal(t, test.want, r.Foreign.Of(client.ObjectKey{Namespace: "monitoring", Name: ours}))
