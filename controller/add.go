@@ -34,8 +34,9 @@ const (
 	ControllerName = "ksmscale"
 
 	// nodeChangeDelay gathers changes of nodes, which come in bursts, into one write of the status. Scaling does
-	// not wait for it.
-	nodeChangeDelay = time.Second
+	// not wait for it: where it is the controller that scales, the delay is directChangeDelay.
+	nodeChangeDelay   = time.Second
+	directChangeDelay = 200 * time.Millisecond
 	// concurrentReconciles keeps one KSMScale that the API server is slow for from holding up the others.
 	concurrentReconciles = 4
 	// reconcileTimeout ends a wait for a cache that does not catch up with our own writes.
@@ -59,6 +60,12 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 	if r.Clock == nil {
 		r.Clock = clock.RealClock{}
 	}
+	if r.Foreign == nil {
+		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if err := manager.Add(r.Foreign); err != nil {
+		return fmt.Errorf("look for autoscalers of others: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
 		// The status is our own, and changes without the generation.
@@ -73,6 +80,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }
@@ -127,25 +135,33 @@ func nodeChanges(counter *nodes.Counter) changes {
 }
 
 func (r *Reconciler) afterNodeChange() handler.EventHandler {
-	return handler.Funcs{GenericFunc: func(ctx context.Context, e event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		for _, request := range r.allKSMScales(ctx, e.Object) {
-			queue.AddAfter(request, nodeChangeDelay)
+	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, ksmScale := range r.listKSMScales(ctx) {
+			delay := nodeChangeDelay
+			if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeDirect {
+				delay = directChangeDelay
+			}
+			queue.AddAfter(requestFor(ksmScale.Name), delay)
 		}
 	}}
 }
 
 func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, ksmScale := range r.listKSMScales(ctx) {
+		requests = append(requests, requestFor(ksmScale.Name))
+	}
+	return requests
+}
+
+func (r *Reconciler) listKSMScales(ctx context.Context) []v1alpha1.KSMScale {
 	var list v1alpha1.KSMScaleList
-	// Only the names matter, and there is no deadline here for a wait until the cache has our own writes.
+	// Their status does not matter, and there is no deadline here for a wait until the cache has our own writes.
 	if err := r.Client.List(ctx, &list, client.DisableReadYourWritesConsistency); err != nil {
 		log.FromContext(ctx).Error(err, "Cannot list KSMScales, so that their status may lag behind the nodes")
 		return nil
 	}
-	requests := make([]reconcile.Request, len(list.Items))
-	for i := range list.Items {
-		requests[i] = requestFor(list.Items[i].Name)
-	}
-	return requests
+	return list.Items
 }
 
 func ksmScaleOf(_ context.Context, object client.Object) []reconcile.Request {

@@ -12,8 +12,8 @@ import (
 
 // autoscaler is the wanted HorizontalPodAutoscaler of a shard. Its target is an average value of 1 per replica,
 // with which it wants just as many replicas as the metric says; with a target of kind Value it would multiply the
-// replicas there are by the metric, and run away.
-func autoscaler(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
+// replicas there are by the metric, and run away. An API server that drops tolerances is not sent any.
+func autoscaler(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, tolerances bool) *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
 	lower, upper := scaling.ReplicaBounds(ksmScale.Spec.Sharding)
 	return autoscalingv2ac.HorizontalPodAutoscaler(shard.Name(), ksmScale.Spec.Namespace).
 		WithLabels(shardLabels(ksmScale, shard)).
@@ -32,28 +32,31 @@ func autoscaler(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *autoscalingv
 					WithTarget(autoscalingv2ac.MetricTarget().
 						WithType(autoscalingv2.AverageValueMetricType).
 						WithAverageValue(resource.MustParse("1"))))).
-			WithBehavior(behavior(ksmScale.Spec.Autoscaling)))
+			WithBehavior(behavior(ksmScale.Spec.Autoscaling, tolerances)))
 }
 
 // behavior is what the user set, and tolerances of 0 unless they set one: with the default of a tenth, a step of
 // one replica is not acted on from 10 or 11 replicas up. The default rate of scaling up is kept on purpose, since
 // each kube-state-metrics that starts lists the whole cluster.
-func behavior(autoscaling *v1alpha1.AutoscalingConfig) *autoscalingv2ac.HorizontalPodAutoscalerBehaviorApplyConfiguration {
+func behavior(autoscaling *v1alpha1.AutoscalingConfig, tolerances bool) *autoscalingv2ac.HorizontalPodAutoscalerBehaviorApplyConfiguration {
 	behavior := &v1alpha1.ScalingBehavior{}
 	if autoscaling != nil && autoscaling.Behavior != nil {
 		behavior = autoscaling.Behavior
 	}
 	return autoscalingv2ac.HorizontalPodAutoscalerBehavior().
-		WithScaleUp(scalingRules(behavior.ScaleUp)).
-		WithScaleDown(scalingRules(behavior.ScaleDown))
+		WithScaleUp(scalingRules(behavior.ScaleUp, tolerances)).
+		WithScaleDown(scalingRules(behavior.ScaleDown, tolerances))
 }
 
-func scalingRules(set *v1alpha1.ScalingRules) *autoscalingv2ac.HPAScalingRulesApplyConfiguration {
+func scalingRules(set *v1alpha1.ScalingRules, tolerances bool) *autoscalingv2ac.HPAScalingRulesApplyConfiguration {
 	rules := autoscalingv2ac.HPAScalingRules()
 	if set != nil {
 		rules = as[autoscalingv2ac.HPAScalingRulesApplyConfiguration](set)
 	}
-	if rules.Tolerance == nil {
+	switch {
+	case !tolerances:
+		rules.Tolerance = nil
+	case rules.Tolerance == nil:
 		rules.WithTolerance(resource.MustParse("0"))
 	}
 	return rules

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -15,11 +18,65 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// autoscaling is False while the way from the nodes to the replicas is interrupted: external metrics registered
-// to someone else, the adapter not available, or a HorizontalPodAutoscaler that cannot act.
+// autoscaling is False while the way from the nodes to the replicas is interrupted.
 func autoscaling(in conditionInput) metav1.Condition {
+	switch in.ksmScale.Spec.AutoscalingMode() {
+	case v1alpha1.ModeDirect:
+		return directScaling(in)
+	case v1alpha1.ModeNone:
+		return leftToOthers(in)
+	default:
+		return autoscalersAct(in)
+	}
+}
+
+// directScaling is False while the controller cannot scale. It does not matter who serves external metrics.
+func directScaling(in conditionInput) metav1.Condition {
+	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
+	foreign := foreignAutoscaler(in, "until then KSMScale does not scale it")
+	switch err := in.failed.scale; {
+	case apierrors.IsForbidden(err):
+		is.Reason, is.Message = v1alpha1.ReasonForbidden, err.Error()
+	case err != nil:
+		is.Reason, is.Message = v1alpha1.ReasonScaleFailed, err.Error()
+	case foreign != "":
+		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, foreign
+	default:
+		is.Status, is.Reason, is.Message = metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards, so that replicas follow the nodes"
+	}
+	return is
+}
+
+func leftToOthers(in conditionInput) metav1.Condition {
+	is := metav1.Condition{
+		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonLeftToOthers,
+		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " says how many are wanted of each shard",
+	}
+	for _, deployment := range slices.Sorted(maps.Keys(in.observed.foreign)) {
+		is.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.observed.foreign[deployment], " and "), deployment)
+	}
+	return is
+}
+
+// foreignAutoscaler names someone else's autoscaler of a Deployment, and the ways out; empty if there is none.
+func foreignAutoscaler(in conditionInput, meanwhile string) string {
+	deployments := slices.Sorted(maps.Keys(in.observed.foreign))
+	if len(deployments) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s scales Deployment %s as well: delete it, or set spec.autoscaling.mode to None to leave the replicas to it; %s",
+		strings.Join(in.observed.foreign[deployments[0]], " and "), deployments[0], meanwhile)
+}
+
+// autoscalersAct is False while external metrics are registered to someone else, the adapter is not available, or a
+// HorizontalPodAutoscaler cannot act.
+func autoscalersAct(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
 	if is.Reason, is.Message = unregistered(in.observed.apiService, in.adapter, in.registrationErr); is.Reason != "" {
+		return is
+	}
+	if message := foreignAutoscaler(in, "until then neither acts"); message != "" {
+		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, message
 		return is
 	}
 	if is.Reason, is.Message = stuckAutoscaler(in.observed.autoscalers); is.Reason != "" {
@@ -32,7 +89,7 @@ func autoscaling(in conditionInput) metav1.Condition {
 	is.Status = metav1.ConditionTrue
 	if toleranceIgnored(in.observed.autoscalers) {
 		is.Reason = v1alpha1.ReasonToleranceIgnored
-		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of less than a tenth are not acted on: use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance"
+		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of a tenth or less are not made: set spec.autoscaling.mode to Direct, or use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance from 1.33 on"
 		return is
 	}
 	is.Reason, is.Message = v1alpha1.ReasonFollowingNodes, "Replicas follow the nodes"
@@ -107,18 +164,6 @@ func starting(in conditionInput) bool {
 	}
 	for _, autoscaler := range in.observed.autoscalers {
 		if len(autoscaler.Status.Conditions) == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// toleranceIgnored tells whether some HorizontalPodAutoscaler lacks a tolerance, which ours never do when sent.
-func toleranceIgnored(autoscalers []autoscalingv2.HorizontalPodAutoscaler) bool {
-	for _, autoscaler := range autoscalers {
-		behavior := autoscaler.Spec.Behavior
-		if behavior == nil || behavior.ScaleUp == nil || behavior.ScaleUp.Tolerance == nil ||
-			behavior.ScaleDown == nil || behavior.ScaleDown.Tolerance == nil {
 			return true
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,18 +20,21 @@ const maxConditionMessage = 2048
 // conditionInput is all that conditions are made from.
 type conditionInput struct {
 	ksmScale *v1alpha1.KSMScale
-	planned  plans.Planned
-	observed observed
+	// planned is what the nodes ask for, and targets what the shards are to have for now.
+	planned, targets plans.Planned
+	observed         observed
 	// resharding is what was decided about the partitions.
 	resharding resharding
 	// status is complete but for its conditions.
-	status   v1alpha1.KSMScaleStatus
-	applyErr error
+	status v1alpha1.KSMScaleStatus
+	failed failures
 	// registrationErr is why external metrics cannot be registered, if so.
 	registrationErr error
 	// adapter is where external metrics should be registered to be served.
 	adapter ServiceReference
-	now     metav1.Time
+	// kinds are the kinds of nodes that there are.
+	kinds []scaling.NodeKind
+	now   metav1.Time
 }
 
 // conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from them.
@@ -82,43 +84,18 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
 		in.planned.Cluster.Nodes, in.ksmScale.Spec.NodesPerMonitor, in.planned.Calculated)
-	switch in.planned.Bound {
-	case scaling.AtMinimum:
+	switch {
+	case in.targets.Desired != in.planned.Desired:
+		is.Reason = v1alpha1.ReasonLeftToOthers
+		is.Message = fmt.Sprintf("%s, of which %d are recommended; %d run, as spec.autoscaling.mode is None", calculated, in.planned.Desired, in.targets.Desired)
+	case in.planned.Bound == scaling.AtMinimum:
 		is.Reason, is.Message = v1alpha1.ReasonAtMinimum, fmt.Sprintf("%s; the minimum of %d runs", calculated, in.planned.Desired)
-	case scaling.AtMaximum:
+	case in.planned.Bound == scaling.AtMaximum:
 		is.Reason, is.Message = v1alpha1.ReasonAtMaximum, fmt.Sprintf("%s; the maximum of %d runs", calculated, in.planned.Desired)
 	default:
 		is.Reason, is.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
 	}
 	return is
-}
-
-// schedulable quotes the scheduler about the first pod, by name, that it finds no node for.
-func schedulable(in conditionInput) metav1.Condition {
-	var waiting int
-	var first *corev1.Pod
-	for i := range in.observed.pods {
-		pod := &in.observed.pods[i]
-		scheduled := podCondition(pod, corev1.PodScheduled)
-		if !isActive(pod) || scheduled.Status != corev1.ConditionFalse || scheduled.Reason != corev1.PodReasonUnschedulable {
-			continue
-		}
-		waiting++
-		if first == nil || pod.Name < first.Name {
-			first = pod
-		}
-	}
-	if first == nil {
-		return metav1.Condition{
-			Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
-			Reason: v1alpha1.ReasonAllPodsScheduled, Message: "No pod waits for a node",
-		}
-	}
-	return metav1.Condition{
-		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonUnschedulable,
-		Message: fmt.Sprintf("%s for a node; the scheduler says of %s: %s",
-			plural(waiting, "pod waits", "pods wait"), first.Name, podCondition(first, corev1.PodScheduled).Message),
-	}
 }
 
 func covered(in conditionInput) metav1.Condition {

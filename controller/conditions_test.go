@@ -33,18 +33,21 @@ var (
 type world struct {
 	ksmScale *v1alpha1.KSMScale
 	nodes    int
+	kinds    kinds
 	observed observed
 	applyErr error
+	scaleErr error
 	// registrationErr is why external metrics cannot be registered.
 	registrationErr error
 }
 
 func (w world) status() v1alpha1.KSMScaleStatus {
 	cluster := scaling.Cluster{Nodes: w.nodes}
-	planned := plans.New(w.ksmScale, cluster, testTime)
-	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
+	planned := plans.New(holding(w.ksmScale, w.observed), cluster, testTime)
+	r := &Reconciler{NodeKinds: w.kinds, Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
 	r.Registration.set(w.registrationErr)
-	return r.status(w.ksmScale, planned, w.observed, reshard(planned, w.observed, testTime), w.applyErr)
+	resharding := reshard(targets(planned, w.observed), w.observed, testTime)
+	return r.status(w.ksmScale, planned, w.observed, resharding, failures{apply: w.applyErr, scale: w.scaleErr})
 }
 
 func newWorld(overrides ...func(*world)) world {

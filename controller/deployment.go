@@ -45,8 +45,8 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
-// deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: the HorizontalPodAutoscaler
-// owns that field. To send it once and drop it later would be worse than never to send it, because a field that
+// deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: who scales it owns that field,
+// by the scale subresource. To send it once and drop it later would be worse than never to send it, because a field that
 // its only owner drops is removed, and the Deployment falls back to one replica.
 func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage string) *appsv1ac.DeploymentApplyConfiguration {
 	return appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace).

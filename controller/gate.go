@@ -51,11 +51,15 @@ func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *core
 		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
-		WithResources(corev1ac.ResourceRequirements().WithRequests(corev1.ResourceList{
-			corev1.ResourceCPU:    resource.MustParse("10m"),
-			corev1.ResourceMemory: resource.MustParse("64Mi"),
-		})).
+		WithResources(corev1ac.ResourceRequirements().WithRequests(gateRequests())).
 		WithSecurityContext(restricted())
+}
+
+func gateRequests() corev1.ResourceList {
+	return corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("10m"),
+		corev1.ResourceMemory: resource.MustParse("64Mi"),
+	}
 }
 
 func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {

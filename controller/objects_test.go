@@ -47,7 +47,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 		"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3", "sharding-enabled": "true",
 	}
 	for _, object := range []any{
-		deployment(ksmScale, shard, testGateImage), service(ksmScale, shard), autoscaler(ksmScale, shard), disruptionBudget(ksmScale, shard),
+		deployment(ksmScale, shard, testGateImage), service(ksmScale, shard), autoscaler(ksmScale, shard, true), disruptionBudget(ksmScale, shard),
 	} {
 		data, err := json.Marshal(object)
 		require.NoError(t, err)
@@ -223,7 +223,7 @@ func TestService(t *testing.T) {
 }
 
 func TestAutoscaler(t *testing.T) {
-	wanted := autoscaler(ksmScaleWith(), shard(1))
+	wanted := autoscaler(ksmScaleWith(), shard(1), true)
 	assert.Equal(t, "ksm-main-shard-1-of-3", *wanted.Spec.ScaleTargetRef.Name)
 	assert.EqualValues(t, 1, *wanted.Spec.MinReplicas)
 	assert.EqualValues(t, math.MaxInt32, *wanted.Spec.MaxReplicas)
@@ -247,7 +247,7 @@ func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
 				Policies: []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 4, PeriodSeconds: 15}}},
 			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0))},
 		}}
-	}), shard(0)).Spec
+	}), shard(0), true).Spec
 	assert.EqualValues(t, 2, *wanted.MinReplicas)
 	assert.EqualValues(t, 5, *wanted.MaxReplicas)
 	assert.Equal(t, "50m", wanted.Behavior.ScaleUp.Tolerance.String())

@@ -21,8 +21,20 @@ type observed struct {
 	deployments []appsv1.Deployment
 	autoscalers []autoscalingv2.HorizontalPodAutoscaler
 	pods        []corev1.Pod
+	// foreign has the names of others' autoscalers, by the name of the Deployment that they scale.
+	foreign map[string][]string
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
+}
+
+// deployment is that of a shard, or nil.
+func (o *observed) deployment(shard v1alpha1.Shard) *appsv1.Deployment {
+	for i := range o.deployments {
+		if o.deployments[i].Name == shard.Name() && o.deployments[i].DeletionTimestamp == nil {
+			return &o.deployments[i]
+		}
+	}
+	return nil
 }
 
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observed, error) {
@@ -46,12 +58,21 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
-	isOthers := func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) }
+	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
+	foreign := map[string][]string{}
+	for i := range ours {
+		if names := r.Foreign.Of(client.ObjectKeyFromObject(&ours[i])); len(names) > 0 {
+			foreign[ours[i].Name] = names
+		}
+	}
 	return observed{
-		deployments: slices.DeleteFunc(deployments.Items, isOthers),
-		autoscalers: autoscalers.Items,
-		pods:        pods.Items,
-		apiService:  apiService,
+		deployments: ours,
+		foreign:     foreign,
+		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
+			return !metav1.IsControlledBy(&autoscaler, ksmScale)
+		}),
+		pods:       pods.Items,
+		apiService: apiService,
 	}, nil
 }
 

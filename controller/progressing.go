@@ -20,8 +20,8 @@ import (
 // whether work is under way or none is left. Scheduling is the status of Schedulable.
 func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
-	if in.applyErr != nil {
-		is.Reason, is.Message = applyFailure(in.applyErr, in.ksmScale.Spec.Namespace)
+	if in.failed.apply != nil {
+		is.Reason, is.Message = applyFailure(in.failed.apply, in.ksmScale.Spec.Namespace)
 		return is
 	}
 	if is.Reason, is.Message = stuckContainer(in.observed.pods, in.now); is.Reason != "" {
@@ -31,23 +31,23 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 		return is
 	}
 
-	ready := totalReady(in.status.ShardingStatus)
+	ready, wanted := totalReady(in.status.ShardingStatus), saturated(in.targets.Desired)
 	is.Status = metav1.ConditionTrue
 	switch {
 	case len(in.status.ShardingStatus.Partitions) > 1:
 		is.Reason, is.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
 	case rollingOut(in.observed.deployments):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "Pods are being replaced by pods of the current template"
-	case in.status.CurrentReplicas != in.status.DesiredReplicas:
+	case in.status.CurrentReplicas != wanted:
 		is.Reason = v1alpha1.ReasonScaling
-		is.Message = fmt.Sprintf("%d pods of the %d wanted", in.status.CurrentReplicas, in.status.DesiredReplicas)
-	case !divided(in.planned, in.status.ShardingStatus):
+		is.Message = fmt.Sprintf("%d pods of the %d wanted", in.status.CurrentReplicas, wanted)
+	case !divided(in.targets, in.status.ShardingStatus):
 		is.Reason, is.Message = v1alpha1.ReasonScaling, "The shards' pods are not yet divided as is wanted"
 	case unobserved(in.observed.deployments):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "A Deployment has changed, and its pods are still those from before"
 	case ready < in.status.CurrentReplicas:
 		is.Reason = v1alpha1.ReasonPodsNotReady
-		is.Message = fmt.Sprintf("%d pods of the %d wanted are ready", ready, in.status.DesiredReplicas)
+		is.Message = fmt.Sprintf("%d pods of the %d wanted are ready", ready, wanted)
 	default:
 		is.Reason = v1alpha1.ReasonComplete
 		is.Message = fmt.Sprintf("%s ready, as many as are wanted", plural(int(ready), "pod", "pods"))

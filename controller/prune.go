@@ -30,6 +30,14 @@ func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	})
 }
 
+// pruneAutoscalers deletes the HorizontalPodAutoscalers that were made for a KSMScale if its mode has none.
+func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
+	if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
+		return nil
+	}
+	return r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, func(client.Object) bool { return false })
+}
+
 // pruneShards deletes the objects of shards that were made for a KSMScale, but for those of the partitions to keep.
 func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
 	wanted := func(object client.Object) bool {

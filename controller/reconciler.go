@@ -14,6 +14,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
 )
 
 // syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
@@ -24,6 +25,11 @@ type Plans interface {
 	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
 }
 
+// NodeKinds has the kinds of nodes that there are.
+type NodeKinds interface {
+	Kinds() []scaling.NodeKind
+}
+
 // Reconciler makes the objects of a KSMScale, and writes its status.
 type Reconciler struct {
 	// Client reads from a cache that has what the controller itself has written.
@@ -31,27 +37,47 @@ type Reconciler struct {
 	// APIReader reads from the API server.
 	APIReader client.Reader
 	Plans     Plans
-	Recorder  events.EventRecorder
-	Clock     clock.PassiveClock
+	NodeKinds NodeKinds
+	// Foreign has the autoscalers of others.
+	Foreign  *ForeignAutoscalers
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
 	// Adapter is where the adapter is served.
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.
 	Registration *Registration
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
+
+	histories  histories
+	tolerances tolerances
+}
+
+// failures are what went wrong with a KSMScale.
+type failures struct {
+	// apply is about its objects.
+	apply error
+	// scale is about the replicas of its shards.
+	scale error
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	ksmScale := &v1alpha1.KSMScale{}
-	if err := r.Client.Get(ctx, request.NamespacedName, ksmScale); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	err := r.Client.Get(ctx, request.NamespacedName, ksmScale)
+	if client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, err
 	}
-	if ksmScale.DeletionTimestamp != nil {
+	if err != nil || ksmScale.DeletionTimestamp != nil {
+		r.histories.forget(request.Name)
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
-	planned, err := r.Plans.One(ksmScale)
+	before, err := r.observe(ctx, ksmScale)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	planned, err := r.Plans.One(holding(ksmScale, before))
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -59,22 +85,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	before, err := r.observe(ctx, ksmScale)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	resharding := reshard(planned, before, r.Clock.Now())
-	// Rights are taken away whatever else fails; shards only once those that replace them are there.
-	applyErr := errors.Join(r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, resharding.apply))
-	if applyErr == nil {
-		applyErr = r.pruneShards(ctx, ksmScale, resharding.keep)
+	resharding := reshard(targets(planned, before), before, r.Clock.Now())
+	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
+	// are there.
+	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
+	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale), r.applyAll(ctx, ksmScale, resharding.apply))}
+	if failed.apply == nil {
+		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
-		return ctrl.Result{}, errors.Join(applyErr, err)
+		return ctrl.Result{}, errors.Join(failed.apply, err)
 	}
-	status := r.status(ksmScale, planned, after, resharding, applyErr)
-	return ctrl.Result{RequeueAfter: resharding.settled}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, status))
+	var again time.Duration
+	if pruneErr == nil {
+		again, failed.scale = r.scaleDirectly(ctx, planned, after, resharding.keep)
+	}
+	status := r.status(ksmScale, planned, after, resharding, failed)
+	return ctrl.Result{RequeueAfter: sooner(resharding.settled, again)},
+		errors.Join(failed.apply, failed.scale, r.writeStatus(ctx, ksmScale, status))
 }
 
 // writeStatus writes a status if it differs from the one there is, and then tells of it.

@@ -66,7 +66,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, Recorder: recorder,
+		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Foreign: NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime)), Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
 		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder

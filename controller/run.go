@@ -40,6 +40,11 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 
+	allocatable := nodes.NewAllocatable()
+	if err := allocatable.Watch(ctx, manager.GetCache()); err != nil {
+		return err
+	}
+
 	registration := NewRegistration()
 	apiService := &APIServiceReconciler{
 		Clock: clock.RealClock{}, Adapter: options.adapter(), Registration: registration, Certificate: options.certificate().secret, handshake: shakeHands,
@@ -51,7 +56,7 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 	if err := (&Reconciler{
-		Plans: source, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
+		Plans: source, NodeKinds: allocatable, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
 	}).AddToManager(manager, counter); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // status is what a KSMScale's status should be, but for lastUpdated.
-func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, resharding resharding, applyErr error) v1alpha1.KSMScaleStatus {
+func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, resharding resharding, failed failures) v1alpha1.KSMScaleStatus {
 	status := v1alpha1.KSMScaleStatus{
 		ObservedGeneration: ksmScale.Generation,
 		NodeCount:          saturated(int64(planned.Cluster.Nodes)),
@@ -23,6 +23,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(partitions(observed.deployments).Insert(planned.Total))),
+			Held:              planned.KSMScale.Status.ShardingStatus.Held,
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
@@ -31,21 +32,40 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
 		status.CurrentReplicas += replicas.Replicas
 	}
+	targets := targets(planned, observed)
 	switch {
 	case len(uncovered(status.ShardingStatus)) > 0 && !coveredByOthers(planned, observed):
 		status.Phase = v1alpha1.PhaseIncomplete
 	case len(status.ShardingStatus.Partitions) > 1:
 		status.Phase = v1alpha1.PhaseResharding
-	case !divided(planned, status.ShardingStatus):
+	case !divided(targets, status.ShardingStatus) || targets.HeldBack() > 0:
 		status.Phase = v1alpha1.PhaseScaling
 	default:
 		status.Phase = v1alpha1.PhaseReady
 	}
 	status.Conditions = conditions(conditionInput{
-		ksmScale: ksmScale, planned: planned, observed: observed, resharding: resharding, status: status,
-		applyErr: applyErr, registrationErr: r.Registration.Err(), adapter: r.Adapter, now: now(r.Clock),
+		ksmScale: ksmScale, planned: planned, targets: targets, observed: observed, resharding: resharding, status: status,
+		failed: failed, registrationErr: r.Registration.Err(), adapter: r.Adapter, kinds: r.NodeKinds.Kinds(), now: now(r.Clock),
 	})
 	return status
+}
+
+// targets is a plan with the replicas that shards are to have for now: those planned or, in mode None, those that
+// others have set their Deployments to.
+func targets(planned plans.Planned, observed observed) plans.Planned {
+	if planned.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeNone {
+		return planned
+	}
+	planned.Shards, planned.Desired = slices.Clone(planned.Shards), 0
+	for i := range planned.Shards {
+		shard := &planned.Shards[i]
+		shard.Replicas, shard.HeldBack = 1, 0
+		if deployment := observed.deployment(shard.Shard); deployment != nil {
+			shard.Replicas = replicasOf(deployment)
+		}
+		planned.Desired += int64(shard.Replicas)
+	}
+	return planned
 }
 
 // shardReplicas counts the pods of a shard. Pods that are being deleted, or have ended, do not count.

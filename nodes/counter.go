@@ -133,6 +133,6 @@ func ForCache() cache.ByObject {
 		}
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, Labels: node.Labels,
-		}}, nil
+		}, Status: allocatable(node)}, nil
 	}}
 }

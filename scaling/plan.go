@@ -30,6 +30,8 @@ type Shard struct {
 	v1alpha1.Shard
 	// Replicas is at least 1.
 	Replicas int32
+	// HeldBack is how many more the nodes ask for, but are not wanted while a pod of the shard waits for a node.
+	HeldBack int32
 }
 
 // Plan is how many replicas are wanted of a KSMScale's shards.
@@ -38,7 +40,7 @@ type Plan struct {
 	Total int32
 	// Calculated is the number of replicas that the nodes ask for, before bounds.
 	Calculated int64
-	// Desired is Calculated within bounds, and the sum of the replicas of Shards.
+	// Desired is Calculated within bounds, and the sum of the replicas of Shards, with those that are held back.
 	Desired int64
 	// Bound is what made Desired differ from Calculated.
 	Bound Bound
@@ -57,7 +59,7 @@ const (
 //	desired    = clamp(calculated, shards * minReplicasPerShard, shards * maxReplicasPerShard)
 //
 // and desired is divided among the shards by the replication strategy. Fields that are not set, as in an object
-// that no API server has defaulted, have their default. Should minimum and maximum contradict each other, the
+// that no API server has defaulted, have their default. Shards that the status says are held do not rise. Should minimum and maximum contradict each other, the
 // maximum holds, since it is what protects the cluster.
 func New(ksmScale *v1alpha1.KSMScale, cluster Cluster) Plan {
 	return NewPartition(ksmScale, cluster, ksmScale.Spec.TotalShards())
@@ -79,6 +81,7 @@ func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Pla
 			Replicas: replicas,
 		}
 	}
+	plan.hold(ksmScale.Status.ShardingStatus, lower)
 	return plan
 }
 

@@ -70,8 +70,11 @@ type Shard struct {
 
 // Name is the name that all objects of the shard share.
 func (s Shard) Name() string {
-	return fmt.Sprintf("ksm-%s-shard-%d-of-%d", s.KSMScale, s.ID, s.Total)
+	return fmt.Sprintf("%s%d-of-%d", ShardNamePrefix(s.KSMScale), s.ID, s.Total)
 }
+
+// ShardNamePrefix is how the names of all shards of a KSMScale begin.
+func ShardNamePrefix(ksmScale string) string { return "ksm-" + ksmScale + "-shard-" }
 
 // Selector is the labels that every selector of the shard's pods has.
 func (s Shard) Selector() map[string]string {
@@ -101,6 +104,14 @@ func (s *KSMScaleSpec) TotalShards() int32 {
 		return 1
 	}
 	return s.Sharding.ShardCount
+}
+
+// AutoscalingMode is who sets the replicas of the shards.
+func (s *KSMScaleSpec) AutoscalingMode() AutoscalingMode {
+	if s.Autoscaling == nil || s.Autoscaling.Mode == "" {
+		return ModeHorizontalPodAutoscaler
+	}
+	return s.Autoscaling.Mode
 }
 
 // defaultScrapeInterval is that of spec.monitoring.interval.

@@ -36,7 +36,7 @@ type KSMScaleStatus struct {
 	// nodeCount is the number of nodes counted.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
-	// desiredReplicas is the number of pods wanted, of all shards.
+	// desiredReplicas is the number of pods wanted, of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
 	// currentReplicas is the number of pods there are, ready or not, of all shards.
@@ -65,9 +65,26 @@ type ShardingStatus struct {
 	// +listType=set
 	// +optional
 	Partitions []int32 `json:"partitions,omitempty"`
+	// held are the shards whose wanted replicas do not rise, because the scheduler finds no node for some pod of
+	// theirs. External metrics follow it.
+	// +listType=map
+	// +listMapKey=totalShards
+	// +listMapKey=shard
+	// +optional
+	Held []ShardHold `json:"held,omitempty"`
 	// shardDistribution has what there is of a wanted shard under its number, from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+}
+
+// ShardHold is a shard whose wanted replicas do not rise for now.
+type ShardHold struct {
+	// totalShards is the number of shards of its partition.
+	TotalShards int32 `json:"totalShards"`
+	// shard is its number, from 0.
+	Shard int32 `json:"shard"`
+	// replicas are how many are wanted at the most, unless the minimum is more.
+	Replicas int32 `json:"replicas"`
 }
 
 // ShardReplicas is what there is of one shard.
@@ -102,6 +119,9 @@ const (
 const (
 	// ReasonAsPlanned is for Ready: the calculated number of replicas is running.
 	ReasonAsPlanned = "AsPlanned"
+	// ReasonLeftToOthers is for Autoscaling: spec.autoscaling.mode None leaves the replicas to others. It is for Ready
+	// if they have chosen another number than was calculated.
+	ReasonLeftToOthers = "LeftToOthers"
 	// ReasonAtMinimum is for Ready: fewer replicas were calculated than the minimum, which is running.
 	ReasonAtMinimum = "AtMinimum"
 	// ReasonAtMaximum is for Ready: more replicas were calculated than the maximum, which is running.
@@ -138,17 +158,24 @@ const (
 
 	// ReasonAllPodsScheduled is for Schedulable: no pod waits for a node.
 	ReasonAllPodsScheduled = "AllPodsScheduled"
+	// ReasonFeedbackLoop is for Schedulable: no pod waits for a node, but a cluster autoscaler would add nodes for pods
+	// and the nodes would ask for more pods, without end.
+	ReasonFeedbackLoop = "FeedbackLoop"
 	// ReasonUnschedulable is for Schedulable: the scheduler found no node for some pod.
 	ReasonUnschedulable = "Unschedulable"
 
 	// ReasonFollowingNodes is for Autoscaling: replicas follow the nodes.
 	ReasonFollowingNodes = "FollowingNodes"
+	// ReasonScaleFailed is for Autoscaling: the API server refused to scale a Deployment.
+	ReasonScaleFailed = "ScaleFailed"
 	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
 	ReasonRegistrationFailed = "RegistrationFailed"
 	// ReasonForeignAPIService is for Autoscaling: external metrics are served by another adapter.
 	ReasonForeignAPIService = "ForeignAPIService"
+	// ReasonForeignAutoscaler is for Autoscaling: someone else's HorizontalPodAutoscaler scales some Deployment as well.
+	ReasonForeignAutoscaler = "ForeignAutoscaler"
 	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less
 	// than a tenth of the replicas are not acted on.
 	ReasonToleranceIgnored = "ToleranceIgnored"

@@ -70,7 +70,7 @@ type KSMScaleSpec struct {
 	// the number of shards changes, the shards there are go on running until the new ones have taken over.
 	// +optional
 	Sharding *ShardingConfig `json:"sharding,omitempty"`
-	// autoscaling sets how the HorizontalPodAutoscaler of each shard follows the wanted replicas.
+	// autoscaling sets who scales the shards, and how fast they follow the wanted replicas.
 	// +optional
 	Autoscaling *AutoscalingConfig `json:"autoscaling,omitempty"`
 	// monitoring is how Prometheus scrapes the shards.
@@ -134,10 +134,32 @@ type ShardingConfig struct {
 	MaxReplicasPerShard int32 `json:"maxReplicasPerShard,omitempty"`
 }
 
-// AutoscalingConfig is how the shards' HorizontalPodAutoscalers act.
+// AutoscalingMode names who sets the replicas of the shards.
+//
+// +kubebuilder:validation:Enum=HorizontalPodAutoscaler;Direct;None
+type AutoscalingMode string
+
+const (
+	// ModeHorizontalPodAutoscaler has a HorizontalPodAutoscaler for each shard, which reads external metrics.
+	ModeHorizontalPodAutoscaler AutoscalingMode = "HorizontalPodAutoscaler"
+	// ModeDirect has the controller scale the shards itself, without external metrics.
+	ModeDirect AutoscalingMode = "Direct"
+	// ModeNone leaves the replicas of the shards to others.
+	ModeNone AutoscalingMode = "None"
+)
+
+// AutoscalingConfig is who scales the shards, and how fast.
 type AutoscalingConfig struct {
-	// behavior is that of each shard's HorizontalPodAutoscaler. Tolerances left out are 0, so that a single
-	// replica more or less is acted on; all else left out has the defaults of a HorizontalPodAutoscaler.
+	// mode is who sets the replicas of the shards. HorizontalPodAutoscaler makes one of these for each shard, which
+	// reads the external metrics of the cluster. Direct has the controller scale the shards, by the same plan and
+	// behavior, where another server has the external metrics. None leaves them to you: to HorizontalPodAutoscalers
+	// or KEDA's ScaledObjects of your own, or to your hand. No change of the mode changes any replicas by itself.
+	// +kubebuilder:default=HorizontalPodAutoscaler
+	// +optional
+	Mode AutoscalingMode `json:"mode,omitempty"`
+	// behavior is that of each shard's HorizontalPodAutoscaler, and how fast mode Direct scales. Tolerances left out
+	// are 0, so that a single replica more or less is acted on; all else left out has the defaults of a
+	// HorizontalPodAutoscaler.
 	// +optional
 	Behavior *ScalingBehavior `json:"behavior,omitempty"`
 }

@@ -1,0 +1,295 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+func setMode(t *testing.T, r *Reconciler, mode v1alpha1.AutoscalingMode) {
+	t.Helper()
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: mode}
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+}
+
+// reconcileAt reconciles some time after the start, with that many nodes, and returns the replicas of each shard.
+func reconcileAt(t *testing.T, r *Reconciler, after time.Duration, nodes int) (replicas []int32, again time.Duration) {
+	t.Helper()
+	r.Clock, r.Plans = clocktesting.NewFakePassiveClock(testTime.Add(after)), planner{nodes: nodes}
+	result, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	return deployedReplicas(t, r), result.RequeueAfter
+}
+
+func deployedReplicas(t *testing.T, r *Reconciler) []int32 {
+	t.Helper()
+	var replicas []int32
+	for id := range int32(3) {
+		var deployment appsv1.Deployment
+		require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(id).Name()}, &deployment))
+		replicas = append(replicas, replicasOf(&deployment))
+	}
+	return replicas
+}
+
+func autoscalerCount(t *testing.T, r *Reconciler) int {
+	t.Helper()
+	var autoscalers autoscalingv2.HorizontalPodAutoscalerList
+	require.NoError(t, r.Client.List(t.Context(), &autoscalers))
+	return len(autoscalers.Items)
+}
+
+func TestDirectScalesAtThePaceOfAnAutoscaler(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	replicas, again := reconcileAt(t, r, 0, 60)
+	assert.Equal(t, []int32{2, 1, 1}, replicas, "at once")
+	assert.Zero(t, again)
+	assert.Zero(t, autoscalerCount(t, r))
+
+	replicas, again = reconcileAt(t, r, time.Minute, 450)
+	assert.Equal(t, []int32{6, 5, 5}, replicas, "four more of each at the most")
+	assert.Equal(t, 15*time.Second, again)
+	replicas, again = reconcileAt(t, r, 75*time.Second, 450)
+	assert.Equal(t, []int32{10, 10, 10}, replicas)
+	assert.Zero(t, again)
+
+	replicas, again = reconcileAt(t, r, time.Hour, 75)
+	assert.Equal(t, []int32{10, 10, 10}, replicas, "not down yet")
+	assert.Equal(t, 5*time.Minute, again)
+	replicas, _ = reconcileAt(t, r, time.Hour+5*time.Minute, 75)
+	assert.Equal(t, []int32{2, 2, 1}, replicas)
+}
+
+func TestDirectRemovesNothingForAWindowAfterARestart(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 90)
+	r.histories = histories{}
+	replicas, again := reconcileAt(t, r, time.Hour, 45)
+	assert.Equal(t, []int32{2, 2, 2}, replicas)
+	assert.Equal(t, 5*time.Minute, again)
+	replicas, _ = reconcileAt(t, r, time.Hour+5*time.Minute, 45)
+	assert.Equal(t, []int32{1, 1, 1}, replicas)
+}
+
+func TestDirectOwnsNoReplicasByApply(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 60)
+	reconcileAt(t, r, 0, 60)
+	var deployment appsv1.Deployment
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}, &deployment))
+	for _, entry := range deployment.ManagedFields {
+		if entry.Operation == metav1.ManagedFieldsOperationApply {
+			assert.NotContains(t, string(entry.FieldsV1.GetRawBytes()), "f:replicas")
+		}
+	}
+}
+
+// Others change the Deployment all the time, and the cache lags behind.
+func TestDirectScalesDespiteConflicts(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	conflicts := 2
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, subResource string, object client.Object, options ...client.SubResourceUpdateOption) error {
+		if conflicts--; conflicts >= 0 && subResource == "scale" {
+			return apierrors.NewConflict(appsv1.Resource("deployments"), object.GetName(), errors.New("has changed"))
+		}
+		return c.SubResource(subResource).Update(ctx, object, options...)
+	}})
+	replicas, _ := reconcileAt(t, r, 0, 60)
+	assert.Equal(t, []int32{2, 1, 1}, replicas)
+}
+
+func TestDirectDoesNotScaleOnWhatACacheSays(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 45)
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	var scaled []int32
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{
+		SubResourceGet: func(ctx context.Context, c client.Client, subResource string, object, body client.Object, options ...client.SubResourceGetOption) error {
+			err := c.SubResource(subResource).Get(ctx, object, body, options...)
+			if scale, ok := body.(*autoscalingv1.Scale); ok {
+				scale.Spec.Replicas = 2 // by now
+			}
+			return err
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, subResource string, object client.Object, options ...client.SubResourceUpdateOption) error {
+			if subResource == "scale" {
+				scaled = append(scaled, 0)
+			}
+			return c.SubResource(subResource).Update(ctx, object, options...)
+		},
+	})
+	reconcileAt(t, r, time.Minute, 60)
+	assert.Empty(t, scaled, "the shard has them already")
+}
+
+func TestScalingThatIsRefused(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{SubResourceGet: func(context.Context, client.Client, string, client.Object, client.Object, ...client.SubResourceGetOption) error {
+		return apierrors.NewForbidden(appsv1.Resource("deployments/scale"), "a", errors.New("no"))
+	}})
+	_, err := reconcileMain(t, r)
+	require.ErrorContains(t, err, "scale Deployment ksm-main-shard-0-of-3")
+	condition := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionAutoscaling)
+	assert.Equal(t, "False Forbidden", string(condition.Status)+" "+condition.Reason)
+}
+
+// All switches, in an order that has each of them, while replicas are more than one.
+func TestSwitchingModesChangesNoReplicas(t *testing.T) {
+	const hpa, direct, none = v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, direct)
+	replicas, _ := reconcileAt(t, r, 0, 90)
+	require.Equal(t, []int32{2, 2, 2}, replicas)
+	for i, mode := range []v1alpha1.AutoscalingMode{hpa, direct, none, direct, hpa, none, hpa} {
+		setMode(t, r, mode)
+		replicas, _ := reconcileAt(t, r, time.Duration(i)*time.Hour, 90)
+		assert.Equal(t, []int32{2, 2, 2}, replicas, "%d: %s", i, mode)
+		wanted := 0
+		if mode == hpa {
+			wanted = 3
+		}
+		assert.Equal(t, wanted, autoscalerCount(t, r), "%d: %s", i, mode)
+	}
+}
+
+func TestAnAutoscalerThatCannotBeDeletedKeepsDirectFromScaling(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 45}, nil)
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	setMode(t, r, v1alpha1.ModeDirect)
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+		return errors.New("refused")
+	}})
+	r.Plans = planner{nodes: 90}
+	_, err = reconcileMain(t, r)
+	require.ErrorContains(t, err, "refused")
+	assert.Equal(t, []int32{1, 1, 1}, deployedReplicas(t, r))
+}
+
+// While the number of shards changes, those that run go on following the nodes, beside those that are to replace them.
+func TestDirectScalesBothPartitions(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 45)
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Sharding.ShardCount = 5
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	replicas, _ := reconcileAt(t, r, time.Minute, 90)
+	assert.Equal(t, []int32{2, 2, 2}, replicas)
+	var first appsv1.Deployment
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: "ksm-main-shard-0-of-5"}, &first))
+	assert.EqualValues(t, 2, replicasOf(&first))
+}
+
+// A reshard waits for the replicas that others have set the new Deployments to, as no one makes those that are planned.
+func TestReshardingThatIsLeftToOthers(t *testing.T) {
+	long := testTime.Add(-time.Hour)
+	var there observed
+	partition(&there, 3, 3, 2, long)
+	partition(&there, 2, 2, 1, long)
+	ksmScale := sharded(2)
+	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeNone}
+	planned := plans.New(ksmScale, scaling.Cluster{Nodes: 90}, testTime)
+	assert.Empty(t, reshard(targets(planned, there), there, testTime).waits)
+	there.deployments[3].Spec.Replicas = new(int32(2))
+	assert.Equal(t, "shard 0 of 2 to have 2 ready pods, and it has 1", reshard(targets(planned, there), there, testTime).waits)
+}
+
+func TestHistoriesEndWithTheirShards(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 45)
+	require.Len(t, r.histories.all["main"], 3)
+	require.NoError(t, r.Client.Delete(t.Context(), readMain(t, r)))
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	assert.Empty(t, r.histories.all)
+}
+
+// inMode has no HorizontalPodAutoscalers.
+func inMode(mode v1alpha1.AutoscalingMode) func(*world) {
+	return func(w *world) {
+		w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: mode}
+		w.observed.autoscalers = nil
+	}
+}
+
+func TestAutoscalingWithoutAutoscalers(t *testing.T) {
+	for _, test := range []struct {
+		name                     string
+		mode                     v1alpha1.AutoscalingMode
+		override                 func(*world)
+		autoscaling, ready, says string
+	}{
+		{name: "external metrics are another's", mode: v1alpha1.ModeDirect, override: func(w *world) { w.observed.apiService.Spec.Service.Namespace = "keda" },
+			autoscaling: "True FollowingNodes", ready: "True AsPlanned", says: "The controller scales"},
+		{name: "external metrics are no one's", mode: v1alpha1.ModeDirect, override: func(w *world) { w.observed.apiService = nil },
+			autoscaling: "True FollowingNodes", ready: "True AsPlanned"},
+		{name: "no right to scale", mode: v1alpha1.ModeDirect, override: func(w *world) {
+			w.scaleErr = refused(apierrors.NewForbidden(appsv1.Resource("deployments/scale"), "a", errors.New("no")))
+		}, autoscaling: "False Forbidden", ready: "False Forbidden", says: "deployments/scale"},
+		{name: "a Deployment that cannot be scaled", mode: v1alpha1.ModeDirect, override: func(w *world) { w.scaleErr = errors.New("quota") },
+			autoscaling: "False ScaleFailed", ready: "False ScaleFailed", says: "quota"},
+		{name: "left to others", mode: v1alpha1.ModeNone, override: func(w *world) { w.observed.apiService = nil },
+			autoscaling: "True LeftToOthers", ready: "True AsPlanned", says: "ksmscale_desired_replicas"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			conditions := newWorld(inMode(test.mode), test.override).status().Conditions
+			is := meta.FindStatusCondition(conditions, v1alpha1.ConditionAutoscaling)
+			assert.Equal(t, test.autoscaling, string(is.Status)+" "+is.Reason)
+			assert.Contains(t, is.Message, test.says)
+			ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+			assert.Equal(t, test.ready, string(ready.Status)+" "+ready.Reason)
+		})
+	}
+}
+
+// In mode None, others decide how many replicas there are, and nothing waits for those that are planned.
+func TestLeftToOthers(t *testing.T) {
+	w := newWorld(inMode(v1alpha1.ModeNone), func(w *world) { w.nodes = 90 })
+	status := w.status()
+	assert.EqualValues(t, 6, status.DesiredReplicas, "as a recommendation")
+	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, "True LeftToOthers", string(ready.Status)+" "+ready.Reason)
+	assert.Contains(t, ready.Message, "6 are recommended; 3 run")
+
+	w.observed.deployments = slices.Clone(w.observed.deployments)
+	w.observed.deployments[1].Spec.Replicas = new(int32(2))
+	status = w.status()
+	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase)
+	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
+	assert.Equal(t, "3 pods of the 4 wanted", progressing.Message)
+}

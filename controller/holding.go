@@ -1,0 +1,106 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
+)
+
+// isUnschedulable tells whether the scheduler has looked for a node for a pod, and found none.
+func isUnschedulable(pod *corev1.Pod) bool {
+	scheduled := podCondition(pod, corev1.PodScheduled)
+	return isActive(pod) && scheduled.Status == corev1.ConditionFalse && scheduled.Reason == corev1.PodReasonUnschedulable
+}
+
+// holds are the shards with pods that wait for a node, held at what their Deployments are set to now. Fewer would take
+// away pods that run, and more cannot come of it: who scales reads no more than this.
+func holds(observed observed) []v1alpha1.ShardHold {
+	waiting := sets.New[string]()
+	for i := range observed.pods {
+		if pod := &observed.pods[i]; isUnschedulable(pod) {
+			waiting.Insert(partOf(pod.Labels))
+		}
+	}
+	var held []v1alpha1.ShardHold
+	for _, deployment := range byName(observed.deployments) {
+		id, err := strconv.ParseInt(deployment.Labels[v1alpha1.LabelShardID], 10, 32)
+		total, ok := partitionOf(deployment.Labels)
+		if err == nil && ok && waiting.Has(partOf(deployment.Labels)) {
+			held = append(held, v1alpha1.ShardHold{Shard: int32(id), TotalShards: total, Replicas: replicasOf(deployment)})
+		}
+	}
+	return held
+}
+
+// partOf is the shard of one KSMScale that an object's labels say it is part of.
+func partOf(labels map[string]string) string {
+	return labels[v1alpha1.LabelShardID] + " of " + labels[v1alpha1.LabelTotalShards]
+}
+
+// holding is a KSMScale whose status has the shards that are held now, for plans to be made from. The rest is shared.
+func holding(ksmScale *v1alpha1.KSMScale, observed observed) *v1alpha1.KSMScale {
+	held := *ksmScale
+	held.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
+		*held.Status.ShardingStatus = *sharding
+	}
+	held.Status.ShardingStatus.Held = holds(observed)
+	return &held
+}
+
+// schedulable quotes the scheduler about the first pod, by name, that it finds no node for.
+func schedulable(in conditionInput) metav1.Condition {
+	is := metav1.Condition{
+		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
+		Reason: v1alpha1.ReasonAllPodsScheduled, Message: "No pod waits for a node",
+	}
+	waiting := slices.DeleteFunc(byName(in.observed.pods), func(pod *corev1.Pod) bool { return !isUnschedulable(pod) })
+	if len(waiting) > 0 {
+		first := waiting[0]
+		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonUnschedulable
+		is.Message = fmt.Sprintf("%s for a node%s; the scheduler says of %s: %s",
+			plural(len(waiting), "pod waits", "pods wait"), heldBack(in), first.Name, podCondition(first, corev1.PodScheduled).Message)
+	}
+	if cpu, memory := requests(in.ksmScale); scaling.GrowsWithoutEnd(&in.ksmScale.Spec, cpu, memory, in.kinds) {
+		if len(waiting) == 0 {
+			is.Reason = v1alpha1.ReasonFeedbackLoop
+		}
+		is.Message += "; beside a cluster autoscaler the cluster would grow without end, as a pod takes more than half of most nodes, and with spec.nodesPerMonitor 1 each node asks for another pod: set spec.sharding.maxReplicasPerShard, or spec.nodesPerMonitor to 2 or more"
+	}
+	return is
+}
+
+// heldBack says which shards do not get the replicas that the nodes ask for.
+func heldBack(in conditionInput) string {
+	var held []string
+	for _, shard := range in.planned.Shards {
+		if shard.HeldBack > 0 {
+			held = append(held, fmt.Sprintf("shard %d is held at %d of %d replicas until then", shard.ID, shard.Replicas, shard.Replicas+shard.HeldBack))
+		}
+	}
+	if len(held) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(held, ", ")
+}
+
+// requests are what a pod takes of a node, in thousandths of a core and in bytes.
+func requests(ksmScale *v1alpha1.KSMScale) (cpu, memory int64) {
+	request := func(name corev1.ResourceName) int64 {
+		quantity, set := ksmScale.Spec.Resources.Requests[name]
+		if !set {
+			quantity = ksmScale.Spec.Resources.Limits[name]
+		}
+		quantity.Add(gateRequests()[name])
+		return quantity.MilliValue()
+	}
+	return request(corev1.ResourceCPU), request(corev1.ResourceMemory) / 1000
+}
