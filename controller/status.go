@@ -19,7 +19,12 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 	status := v1alpha1.KSMScaleStatus{
 		ObservedGeneration: ksmScale.Generation,
 		NodeCount:          saturated(int64(planned.Cluster.Nodes)),
-		DesiredReplicas:    saturated(planned.Desired),
+		Nodes: &v1alpha1.NodesStatus{
+			Registered:  saturated(int64(planned.Cluster.Registered)),
+			Schedulable: saturated(int64(planned.Cluster.Schedulable)),
+			Counted:     saturated(int64(planned.Cluster.Nodes)),
+		},
+		DesiredReplicas: saturated(planned.Desired),
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(partitions(observed.deployments).Insert(planned.Total))),

@@ -6,10 +6,14 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Cluster is a picture of the cluster: all of it that a plan depends on.
+// Cluster is a picture of the cluster as it is for one KSMScale: all of it that a plan depends on, and what is reported
+// beside it.
 type Cluster struct {
-	// Nodes is the number of nodes counted.
+	// Nodes is the number of nodes counted, as spec.nodes says.
 	Nodes int
+	// Registered is the number of all nodes, and Schedulable of those that are not cordoned. Nothing is planned from
+	// them.
+	Registered, Schedulable int
 }
 
 // Bound says which bound of spec.sharding decided a plan, if any.

@@ -36,6 +36,9 @@ type KSMScaleStatus struct {
 	// nodeCount is the number of nodes counted.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
+	// nodes are the nodes of the cluster, and how many of them count.
+	// +optional
+	Nodes *NodesStatus `json:"nodes,omitempty"`
 	// desiredReplicas is the number of pods wanted, of all shards.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
@@ -54,6 +57,16 @@ type KSMScaleStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// NodesStatus is how many nodes there are.
+type NodesStatus struct {
+	// registered is the number of all nodes that the API server has.
+	Registered int32 `json:"registered"`
+	// schedulable is the number of those that are not cordoned.
+	Schedulable int32 `json:"schedulable"`
+	// counted is the number of those that spec.nodes has count, as in nodeCount.
+	Counted int32 `json:"counted"`
 }
 
 // ShardingStatus is what there is of each shard.

@@ -62,6 +62,10 @@ type KSMScaleSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.namespace cannot be changed: shards in another namespace are other shards; create a second KSMScale there and delete this one once that one is Ready"
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
+	// nodes are which nodes of the cluster count.
+	// +kubebuilder:default={}
+	// +optional
+	Nodes NodesConfig `json:"nodes,omitzero"`
 	// resources are the resource requirements of each kube-state-metrics container.
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims is not supported: set requests and limits only"
 	// +optional
