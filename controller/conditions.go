@@ -109,16 +109,26 @@ func schedulable(in conditionInput) metav1.Condition {
 		}
 	}
 	if first == nil {
-		return metav1.Condition{
+		is := metav1.Condition{
 			Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
 			Reason: v1alpha1.ReasonAllPodsScheduled, Message: "No pod waits for a node",
 		}
+		if withoutZones(in) {
+			is.Reason = v1alpha1.ReasonNoZones
+			is.Message += "; none that pods can run on has a zone, the label " + corev1.LabelTopologyZone + ", so that replicas are spread over nodes only"
+		}
+		return is
 	}
 	return metav1.Condition{
 		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonUnschedulable,
 		Message: fmt.Sprintf("%s for a node; the scheduler says of %s: %s",
 			plural(waiting, "pod waits", "pods wait"), first.Name, podCondition(first, corev1.PodScheduled).Message),
 	}
+}
+
+// withoutZones tells whether replicas should be spread over zones, and there are none.
+func withoutZones(in conditionInput) bool {
+	return in.ksmScale.Spec.Strategy() == v1alpha1.ZoneAware && scaling.WithoutZones(in.planned.Cluster)
 }
 
 func covered(in conditionInput) metav1.Condition {

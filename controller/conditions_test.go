@@ -33,6 +33,8 @@ var (
 type world struct {
 	ksmScale *v1alpha1.KSMScale
 	nodes    int
+	// unzoned are nodes without a zone that pods can run on.
+	unzoned  int
 	observed observed
 	applyErr error
 	// registrationErr is why external metrics cannot be registered.
@@ -40,7 +42,7 @@ type world struct {
 }
 
 func (w world) status() v1alpha1.KSMScaleStatus {
-	cluster := scaling.Cluster{Nodes: w.nodes}
+	cluster := scaling.Cluster{Nodes: w.nodes, Placeable: w.unzoned}
 	planned := plans.New(w.ksmScale, cluster, testTime)
 	r := &Reconciler{Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
 	r.Registration.set(w.registrationErr)
@@ -206,6 +208,9 @@ func TestConditions(t *testing.T) {
 			w.observed.pods = append(w.observed.pods, pod(1, "b", unschedulable))
 			w.observed.deployments[1].Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "has timed out"}}
 		}, condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "0/3 nodes are available", phase: v1alpha1.PhaseScaling},
+		{name: "no zones to spread replicas over", override: func(w *world) {
+			w.unzoned, w.ksmScale.Spec.Sharding.ReplicationStrategy = 45, v1alpha1.ZoneAware
+		}, condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionTrue, reason: "NoZones", message: "topology.kubernetes.io/zone", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "an image that cannot be pulled", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ImagePullBackOff"))) },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: testImage + ": it cannot be pulled", phase: v1alpha1.PhaseScaling},
 		{name: "an image that is being tried again", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ErrImagePull"))) },

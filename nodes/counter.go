@@ -33,10 +33,12 @@ type Counter struct {
 	onChange []func()
 }
 
-// count is the number of nodes that are in a selection.
+// count is the number of nodes that are in a selection, and if there is a placement, of those that it allows and of
+// those of them that have a zone.
 type count struct {
 	selection
-	nodes int
+	*placement
+	nodes, placeable, zoned int
 }
 
 var _ toolscache.ResourceEventHandler = (*Counter)(nil)
@@ -89,7 +91,7 @@ func (c *Counter) Cluster(spec *v1alpha1.KSMScaleSpec) (scaling.Cluster, time.Ti
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counts[key] == nil {
-		c.counts[key] = c.countAll(newSelection(spec))
+		c.counts[key] = c.countAll(spec)
 	}
 	return c.picture(c.counts[key]), c.asOf
 }
@@ -104,8 +106,8 @@ func (c *Counter) known(key string) (scaling.Cluster, time.Time, bool) {
 	return c.picture(count), c.asOf, true
 }
 
-func (c *Counter) countAll(selection selection) *count {
-	count := &count{selection: selection}
+func (c *Counter) countAll(spec *v1alpha1.KSMScaleSpec) *count {
+	count := &count{selection: newSelection(spec), placement: newPlacement(spec)}
 	for _, node := range c.nodes {
 		count.change(nil, node)
 	}
@@ -113,7 +115,10 @@ func (c *Counter) countAll(selection selection) *count {
 }
 
 func (c *Counter) picture(count *count) scaling.Cluster {
-	return scaling.Cluster{Nodes: count.nodes, Registered: len(c.nodes), Schedulable: c.schedulable}
+	return scaling.Cluster{
+		Nodes: count.nodes, Registered: len(c.nodes), Schedulable: c.schedulable,
+		Placeable: count.placeable, Zoned: count.zoned,
+	}
 }
 
 // Keep goes on counting for the specs in use only. It holds off everyone else who asks for a picture until it knows
@@ -185,10 +190,7 @@ func (c *Counter) update(node *corev1.Node, deleted bool) []func() {
 		return nil
 	}
 	changed := (before == nil) != (after == nil)
-	if difference := one(schedulable, after) - one(schedulable, before); difference != 0 {
-		c.schedulable += difference
-		changed = true
-	}
+	changed = adjust(&c.schedulable, schedulable, before, after) || changed
 	for _, count := range c.counts {
 		changed = count.change(before, after) || changed
 	}
@@ -198,20 +200,26 @@ func (c *Counter) update(node *corev1.Node, deleted bool) []func() {
 	return c.onChange
 }
 
-// change takes a node as it is instead of as it was; either is nil if it was not there. It tells whether that makes a
+// change counts a node as it is instead of as it was; either is nil if it was not there. It tells whether that makes a
 // difference.
 func (c *count) change(before, after *corev1.Node) bool {
-	difference := one(c.counts, after) - one(c.counts, before)
-	c.nodes += difference
-	return difference != 0
+	changed := adjust(&c.nodes, c.counts, before, after)
+	if c.placement != nil {
+		changed = adjust(&c.placeable, c.allows, before, after) || changed
+		changed = adjust(&c.zoned, c.allowsZoned, before, after) || changed
+	}
+	return changed
 }
 
-// one is 1 if there is a node and it is what is looked for, else 0.
-func one(is func(*corev1.Node) bool, node *corev1.Node) int {
-	if node != nil && is(node) {
-		return 1
+func adjust(number *int, counts func(*corev1.Node) bool, before, after *corev1.Node) bool {
+	counted, count := before != nil && counts(before), after != nil && counts(after)
+	switch {
+	case count && !counted:
+		*number++
+	case counted && !count:
+		*number--
 	}
-	return 0
+	return count != counted
 }
 
 func schedulable(node *corev1.Node) bool { return !node.Spec.Unschedulable }

@@ -206,6 +206,41 @@ func TestWhichNodesCount(t *testing.T) {
 	}
 }
 
+func TestWhichNodesPodsMayRunOn(t *testing.T) {
+	zone := labelled(corev1.LabelTopologyZone, "a")
+	counter := newCounter()
+	for _, node := range []*corev1.Node{
+		node("plain"), node("zoned", zone), node("zoned-disk", zone, labelled("disk", "ssd")),
+		node("cordoned", zone, cordoned), node("not-ready", zone, tainted("node.kubernetes.io/not-ready", "", corev1.TaintEffectNoExecute)),
+		node("dedicated", zone, tainted("dedicated", "batch", corev1.TaintEffectNoSchedule)),
+		node("avoided", tainted("avoided", "", corev1.TaintEffectPreferNoSchedule)),
+		node("new", tainted("node.cloudprovider.kubernetes.io/uninitialized", "true", corev1.TaintEffectNoSchedule)),
+	} {
+		counter.OnAdd(node, true)
+	}
+	for _, test := range []struct {
+		name             string
+		strategy         v1alpha1.ReplicationStrategy
+		template         *v1alpha1.PodTemplate
+		placeable, zoned int
+	}{
+		{name: "nobody asks", strategy: v1alpha1.RoundRobin},
+		{name: "any node, but for lasting taints", strategy: v1alpha1.ZoneAware, placeable: 6, zoned: 4},
+		{name: "nodes with a label", strategy: v1alpha1.ZoneAware, placeable: 1, zoned: 1,
+			template: &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}},
+		{name: "nodes with a taint too", strategy: v1alpha1.ZoneAware, placeable: 7, zoned: 5,
+			template: &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			spec := &v1alpha1.KSMScaleSpec{Sharding: &v1alpha1.ShardingConfig{ReplicationStrategy: test.strategy}, Template: test.template}
+			cluster, _ := counter.Cluster(spec)
+			assert.Equal(t, test.placeable, cluster.Placeable)
+			assert.Equal(t, test.zoned, cluster.Zoned)
+			assert.Equal(t, 8, cluster.Nodes, "which is another question")
+		})
+	}
+}
+
 func TestChangesOfCountsAreTold(t *testing.T) {
 	counter := newCounter()
 	counter.OnAdd(node("a"), true)
@@ -251,15 +286,20 @@ func drawNode(t *rapid.T) *corev1.Node {
 		choice[*corev1.Node]{"cordoned", cordoned}, choice[*corev1.Node]{"not ready", notReady(corev1.ConditionFalse)},
 		choice[*corev1.Node]{"virtual", virtualKubelet}, choice[*corev1.Node]{"control plane", controlPlane},
 		choice[*corev1.Node]{"deleting", deleting}, choice[*corev1.Node]{"of the pool", labelled("pool", "big")},
+		choice[*corev1.Node]{"in a zone", labelled(corev1.LabelTopologyZone, "a")},
 		choice[*corev1.Node]{"gpu", tainted("gpu", "big", corev1.TaintEffectNoSchedule)})...)
 }
 
 func drawSpec(t *rapid.T) *v1alpha1.KSMScaleSpec {
-	return spec(draw(t,
+	s := spec(draw(t,
 		choice[*v1alpha1.NodesConfig]{"schedulable only", schedulableOnly}, choice[*v1alpha1.NodesConfig]{"ready only", readyOnly},
 		choice[*v1alpha1.NodesConfig]{"all", selecting(v1alpha1.NodeSelector{})},
 		choice[*v1alpha1.NodesConfig]{"of the pool", selecting(v1alpha1.NodeSelector{MatchLabels: map[string]v1alpha1.LabelValue{"pool": "big"}})},
 		choice[*v1alpha1.NodesConfig]{"without gpus", ignoring(v1alpha1.IgnoredTaint{Key: "gpu"})})...)
+	s.Sharding = &v1alpha1.ShardingConfig{
+		ReplicationStrategy: rapid.SampledFrom([]v1alpha1.ReplicationStrategy{v1alpha1.RoundRobin, v1alpha1.ZoneAware}).Draw(t, "strategy"),
+	}
+	return s
 }
 
 // However nodes come, change and go, and whoever asks when, a count is what counting them all again gives.

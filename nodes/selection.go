@@ -12,11 +12,14 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// key names which nodes a spec has count. Specs with the same key share a count.
+// key names what a spec asks about nodes. Specs with the same key share a count.
 func key(spec *v1alpha1.KSMScaleSpec) string {
-	key, err := json.Marshal(spec.NodesOrDefault())
+	key, err := json.Marshal(struct {
+		Nodes     v1alpha1.NodesConfig `json:"nodes"`
+		Placement *placement           `json:"placement,omitempty"`
+	}{spec.NodesOrDefault(), newPlacement(spec)})
 	if err != nil {
-		panic(fmt.Sprintf("spec.nodes cannot be written as JSON: %v", err))
+		panic(fmt.Sprintf("which nodes count cannot be written as JSON: %v", err))
 	}
 	return string(key)
 }

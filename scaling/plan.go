@@ -14,6 +14,9 @@ type Cluster struct {
 	// Registered is the number of all nodes, and Schedulable of those that are not cordoned. Nothing is planned from
 	// them.
 	Registered, Schedulable int
+	// Placeable is the number of nodes that the pods of the shards may run on, and Zoned of those that have a zone. They
+	// are known for the strategy zone-aware only.
+	Placeable, Zoned int
 }
 
 // Bound says which bound of spec.sharding decided a plan, if any.
@@ -34,6 +37,8 @@ type Shard struct {
 	v1alpha1.Shard
 	// Replicas is at least 1.
 	Replicas int32
+	// AcrossZones is whether the replicas must be spread evenly over zones.
+	AcrossZones bool
 }
 
 // Plan is how many replicas are wanted of a KSMScale's shards.
@@ -79,8 +84,9 @@ func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Pla
 	plan.Shards = make([]Shard, total)
 	for id, replicas := range roundRobin(plan.Desired, total) {
 		plan.Shards[id] = Shard{
-			Shard:    v1alpha1.Shard{KSMScale: ksmScale.Name, ID: int32(id), Total: total},
-			Replicas: replicas,
+			Shard:       v1alpha1.Shard{KSMScale: ksmScale.Name, ID: int32(id), Total: total},
+			Replicas:    replicas,
+			AcrossZones: acrossZones(ksmScale.Spec.Strategy(), cluster),
 		}
 	}
 	return plan

@@ -151,6 +151,8 @@ const (
 
 	// ReasonAllPodsScheduled is for Schedulable: no pod waits for a node.
 	ReasonAllPodsScheduled = "AllPodsScheduled"
+	// ReasonNoZones is for Schedulable: no pod waits for a node, and no node has a zone to spread replicas over.
+	ReasonNoZones = "NoZones"
 	// ReasonUnschedulable is for Schedulable: the scheduler found no node for some pod.
 	ReasonUnschedulable = "Unschedulable"
 

@@ -100,12 +100,17 @@ type MonitoringConfig struct {
 
 // ReplicationStrategy names a way to divide the wanted replicas among the shards.
 //
-// +kubebuilder:validation:Enum=round-robin
+// +kubebuilder:validation:Enum=round-robin;zone-aware
 type ReplicationStrategy string
 
-// RoundRobin gives every shard the same number of replicas, and one more to the first ones if they do not
-// divide evenly.
-const RoundRobin ReplicationStrategy = "round-robin"
+// The ways to divide replicas among shards.
+const (
+	// RoundRobin gives every shard the same number of replicas, and one more to the first ones if they do not
+	// divide evenly.
+	RoundRobin ReplicationStrategy = "round-robin"
+	// ZoneAware divides as RoundRobin does, and has the replicas of each shard spread evenly over zones.
+	ZoneAware ReplicationStrategy = "zone-aware"
+)
 
 // ShardingConfig is how many shards there are, and how many replicas each may have.
 //
@@ -121,7 +126,9 @@ type ShardingConfig struct {
 	// +kubebuilder:validation:XValidation:rule="self >= 2 && self <= 10",message="spec.sharding.shardCount must be from 2 to 10; for a single shard, set spec.sharding.enabled to false"
 	// +optional
 	ShardCount int32 `json:"shardCount"`
-	// replicationStrategy is how the wanted replicas are divided among the shards.
+	// replicationStrategy is how the wanted replicas are divided among the shards: round-robin, or zone-aware, which
+	// divides them alike and has the scheduler spread each shard evenly over the zones of the nodes, so that a shard
+	// with two replicas survives the loss of a zone.
 	// +kubebuilder:default=round-robin
 	// +optional
 	ReplicationStrategy ReplicationStrategy `json:"replicationStrategy,omitempty"`

@@ -95,7 +95,7 @@ func TestGoodSpecsAreAccepted(t *testing.T) {
 		{"behavior", behavior(map[string]any{"stabilizationWindowSeconds": int64(0), "tolerance": "0.05", "selectPolicy": "Min",
 			"policies": []any{map[string]any{"type": "Percent", "value": int64(100), "periodSeconds": int64(15)}}})},
 		{"labels", nodeSelector("matchLabels", map[string]any{"node-role.kubernetes.io/worker": "", "pool": "big"})},
-		{"all labels", nodeSelector()},
+		{"all-labels", nodeSelector()},
 		{"expression", nodeExpression("kubernetes.io/os", "In", "linux", "")},
 		{"expression-without-values", nodeExpression("node.kubernetes.io/exclude", "DoesNotExist")},
 		{"taint", ignoredTaint("key", "node-role.kubernetes.io/control-plane", "effect", "NoSchedule", "value", "")},
