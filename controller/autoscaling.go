@@ -35,7 +35,7 @@ func autoscaling(in conditionInput) metav1.Condition {
 		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of less than a tenth are not acted on: use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance"
 		return is
 	}
-	is.Reason, is.Message = v1alpha1.ReasonFollowingNodes, "Replicas follow the nodes"
+	is.Reason, is.Message = following(in)
 	return is
 }
 

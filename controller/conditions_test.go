@@ -208,9 +208,6 @@ func TestConditions(t *testing.T) {
 			w.observed.pods = append(w.observed.pods, pod(1, "b", unschedulable))
 			w.observed.deployments[1].Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "has timed out"}}
 		}, condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "0/3 nodes are available", phase: v1alpha1.PhaseScaling},
-		{name: "no zones to spread replicas over", override: func(w *world) {
-			w.unzoned, w.ksmScale.Spec.Sharding.ReplicationStrategy = 45, v1alpha1.ZoneAware
-		}, condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionTrue, reason: "NoZones", message: "topology.kubernetes.io/zone", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "an image that cannot be pulled", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ImagePullBackOff"))) },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: testImage + ": it cannot be pulled", phase: v1alpha1.PhaseScaling},
 		{name: "an image that is being tried again", override: func(w *world) { w.observed.pods = append(w.observed.pods, pod(0, "b", waiting("ErrImagePull"))) },

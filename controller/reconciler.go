@@ -24,6 +24,11 @@ type Plans interface {
 	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
 }
 
+// Loads has the weights of shards to record in the status of a KSMScale.
+type Loads interface {
+	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
+}
+
 // Reconciler makes the objects of a KSMScale, and writes its status.
 type Reconciler struct {
 	// Client reads from a cache that has what the controller itself has written.
@@ -31,8 +36,10 @@ type Reconciler struct {
 	// APIReader reads from the API server.
 	APIReader client.Reader
 	Plans     Plans
-	Recorder  events.EventRecorder
-	Clock     clock.PassiveClock
+	// Loads are the loads of shards that have been measured.
+	Loads    Loads
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
 	// Adapter is where the adapter is served.
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.
@@ -51,7 +58,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
-	planned, err := r.Plans.One(ksmScale)
+	planned, err := r.Plans.One(r.weighted(ksmScale))
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -75,6 +82,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	status := r.status(ksmScale, planned, after, resharding, applyErr)
 	return ctrl.Result{RequeueAfter: resharding.settled}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, status))
+}
+
+// weighted is a KSMScale as its status is going to be, as far as it is planned from.
+func (r *Reconciler) weighted(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
+	weighted := ksmScale.DeepCopy()
+	if weighted.Status.ShardingStatus == nil {
+		weighted.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	}
+	weighted.Status.ShardingStatus.Weights = r.Loads.Weights(ksmScale)
+	return weighted
 }
 
 // writeStatus writes a status if it differs from the one there is, and then tells of it.

@@ -31,6 +31,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
+	status.ShardingStatus.Weights = weightsOf(planned, status.ShardingStatus.Partitions)
 	for _, shard := range planned.Shards {
 		replicas := shardReplicas(shard.Shard, observed.pods)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas

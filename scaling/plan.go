@@ -82,7 +82,7 @@ func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Pla
 	plan.Desired, plan.Bound = clamp(plan.Calculated, int64(total)*int64(lower), int64(total)*int64(upper))
 
 	plan.Shards = make([]Shard, total)
-	for id, replicas := range roundRobin(plan.Desired, total) {
+	for id, replicas := range divided(ksmScale, plan.Desired, total, lower, upper) {
 		plan.Shards[id] = Shard{
 			Shard:       v1alpha1.Shard{KSMScale: ksmScale.Name, ID: int32(id), Total: total},
 			Replicas:    replicas,
@@ -90,6 +90,14 @@ func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Pla
 		}
 	}
 	return plan
+}
+
+// divided are the replicas of each shard. Until the loads of the shards have been measured, least-loaded is round-robin.
+func divided(ksmScale *v1alpha1.KSMScale, desired int64, total, lower, upper int32) []int32 {
+	if weights := ksmScale.Status.WeightsOf(total); ksmScale.Spec.Strategy() == v1alpha1.LeastLoaded && weights != nil {
+		return leastLoaded(desired, weights, lower, upper)
+	}
+	return roundRobin(desired, total)
 }
 
 func calculated(nodes int, nodesPerMonitor int32) int64 {

@@ -1,8 +1,8 @@
 package scaling_test
 
 import (
+	"fmt"
 	"math"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -169,13 +169,16 @@ func TestAcrossZones(t *testing.T) {
 }
 
 func BenchmarkNew(b *testing.B) {
-	k := ksmScale(func(s *v1alpha1.KSMScaleSpec) { s.Sharding.ShardCount = 10 })
-	for _, nodes := range []int{100, 1000, 5000, 15000} {
-		b.Run("nodes="+strconv.Itoa(nodes), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				scaling.New(k, scaling.Cluster{Nodes: nodes})
-			}
-		})
+	roundRobin := ksmScale(func(s *v1alpha1.KSMScaleSpec) { s.Sharding.ShardCount = 10 })
+	leastLoaded := byLoad(roundRobin.DeepCopy(), 1, 2, 3, 4, 5, 60, 7, 8, 9, 10)
+	for _, k := range []*v1alpha1.KSMScale{roundRobin, leastLoaded} {
+		for _, nodes := range []int{100, 1000, 5000, 15000} {
+			b.Run(fmt.Sprintf("strategy=%s/nodes=%d", k.Spec.Strategy(), nodes), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					scaling.New(k, scaling.Cluster{Nodes: nodes})
+				}
+			})
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Phase sums a KSMScale up in a word, for people; programs read the conditions.
 //
@@ -81,6 +85,40 @@ type ShardingStatus struct {
 	// shardDistribution has what there is of a wanted shard under its number, from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+	// weights are the loads that the strategy least-loaded divides replicas by, of each partition that has been
+	// measured. They change only when the load has changed for good.
+	// +listType=map
+	// +listMapKey=totalShards
+	// +optional
+	Weights []ShardWeights `json:"weights,omitempty"`
+}
+
+// MaxWeight is the greatest weight of a shard.
+const MaxWeight = 1000
+
+// ShardWeights are the loads of the shards of one partition, in relation to each other.
+type ShardWeights struct {
+	// totalShards is the number of shards of the partition.
+	TotalShards int32 `json:"totalShards"`
+	// weights has the weight of each shard, from shard 0. A shard with the mean load has 10.
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=1000
+	// +listType=atomic
+	Weights []int32 `json:"weights"`
+}
+
+// WeightsOf are the weights recorded of the shards of a partition, or nil if there are none.
+func (s *KSMScaleStatus) WeightsOf(totalShards int32) []int32 {
+	if s.ShardingStatus == nil {
+		return nil
+	}
+	for _, of := range s.ShardingStatus.Weights {
+		unusable := func(weight int32) bool { return weight < 1 || weight > MaxWeight }
+		if of.TotalShards == totalShards && len(of.Weights) == int(totalShards) && !slices.ContainsFunc(of.Weights, unusable) {
+			return of.Weights
+		}
+	}
+	return nil
 }
 
 // ShardReplicas is what there is of one shard.
@@ -158,6 +196,11 @@ const (
 
 	// ReasonFollowingNodes is for Autoscaling: replicas follow the nodes.
 	ReasonFollowingNodes = "FollowingNodes"
+	// ReasonLeastLoaded is for Autoscaling: replicas follow the nodes, and are divided by the load measured.
+	ReasonLeastLoaded = "LeastLoaded"
+	// ReasonLoadNotMeasured is for Autoscaling: replicas follow the nodes, and are divided round-robin until there is a
+	// load to divide them by.
+	ReasonLoadNotMeasured = "LoadNotMeasured"
 	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
