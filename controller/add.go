@@ -46,8 +46,8 @@ const (
 )
 
 // AddToManager fills in what is not set, and has the manager call Reconcile when a KSMScale, anything made for
-// it, the number of nodes, or the registration of external metrics changes.
-func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) error {
+// it, the number of nodes, the loads of shards, or the registration of external metrics changes.
+func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, loadChanges changes) error {
 	if r.Client == nil {
 		r.Client = manager.GetClient()
 	}
@@ -79,6 +79,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ksmScaleOf), builder.WithPredicates(podChanged())).
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
+		WatchesRawSource(source.Channel(loadChanges, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).

@@ -43,7 +43,7 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 	for _, planned := range shards {
 		shard := planned.Shard
 		errs = append(errs,
-			apply(ctx, a, deployment(ksmScale, shard, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
+			apply(ctx, a, deployment(ksmScale, planned, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
 			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
 			apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
 		if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {

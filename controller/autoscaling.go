@@ -92,7 +92,7 @@ func autoscalersAct(in conditionInput) metav1.Condition {
 		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of a tenth or less are not made: set spec.autoscaling.mode to Direct, or use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance from 1.33 on"
 		return is
 	}
-	is.Reason, is.Message = v1alpha1.ReasonFollowingNodes, "Replicas follow the nodes"
+	is.Reason, is.Message = following(in)
 	return is
 }
 

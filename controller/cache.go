@@ -19,7 +19,7 @@ import (
 )
 
 // cacheOptions narrow the cache to what is looked at, so that it does not grow with the cluster: of most kinds,
-// the objects with the label of a KSMScale; of nodes, their names and labels; of Secrets, those in the
+// the objects with the label of a KSMScale; of nodes, what decides whether they count; of Secrets, those in the
 // controller's own namespace.
 func cacheOptions(namespace string) cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{

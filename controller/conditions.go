@@ -98,6 +98,11 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	return is
 }
 
+// withoutZones tells whether replicas should be spread over zones, and there are none.
+func withoutZones(in conditionInput) bool {
+	return in.ksmScale.Spec.Strategy() == v1alpha1.ZoneAware && scaling.WithoutZones(in.planned.Cluster)
+}
+
 func covered(in conditionInput) metav1.Condition {
 	shards := uncovered(in.status.ShardingStatus)
 	if len(shards) > 0 && coveredByOthers(in.planned, in.observed) {

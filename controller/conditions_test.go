@@ -34,6 +34,8 @@ type world struct {
 	ksmScale *v1alpha1.KSMScale
 	nodes    int
 	kinds    kinds
+	// unzoned are nodes without a zone that pods can run on.
+	unzoned  int
 	observed observed
 	applyErr error
 	scaleErr error
@@ -42,7 +44,7 @@ type world struct {
 }
 
 func (w world) status() v1alpha1.KSMScaleStatus {
-	cluster := scaling.Cluster{Nodes: w.nodes}
+	cluster := scaling.Cluster{Nodes: w.nodes, Placeable: w.unzoned}
 	planned := plans.New(holding(w.ksmScale, w.observed), cluster, testTime)
 	r := &Reconciler{NodeKinds: w.kinds, Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
 	r.Registration.set(w.registrationErr)

@@ -14,6 +14,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
 )
 
 const (
@@ -48,7 +49,8 @@ var defaultResources = []string{
 // deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: who scales it owns that field,
 // by the scale subresource. To send it once and drop it later would be worse than never to send it, because a field that
 // its only owner drops is removed, and the Deployment falls back to one replica.
-func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage string) *appsv1ac.DeploymentApplyConfiguration {
+func deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage string) *appsv1ac.DeploymentApplyConfiguration {
+	shard := planned.Shard
 	return appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace).
 		WithLabels(shardLabels(ksmScale, shard)).
 		WithOwnerReferences(owner(ksmScale)).
@@ -68,15 +70,14 @@ func deployment(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage str
 				WithAnnotations(map[string]string{
 					v1alpha1.AnnotationShardAssignment: fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total),
 				}).
-				WithSpec(podSpec(ksmScale, shard, gateImage))))
+				WithSpec(podSpec(ksmScale, planned, gateImage))))
 }
 
-func podSpec(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage string) *corev1ac.PodSpecApplyConfiguration {
+func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage string) *corev1ac.PodSpecApplyConfiguration {
+	shard := planned.Shard
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
-		WithTopologySpreadConstraints(
-			spread(shard, corev1.LabelHostname, corev1.DoNotSchedule),
-			spread(shard, corev1.LabelTopologyZone, corev1.ScheduleAnyway)).
+		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).
 		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds())).
 		WithContainers(container(ksmScale, shard), gate(ksmScale, shard, gateImage))
@@ -91,7 +92,21 @@ func podSpec(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, gateImage string
 	return spec
 }
 
-// spread keeps the replicas of a shard apart. Nodes with taints that the pods do not tolerate do not count, since
+// spreads keep the replicas of a shard apart on nodes, and as far as possible in zones; or, if they must be spread over
+// zones, the other way around: both at once would leave pods without a node where a zone has fewer nodes than the
+// others.
+func spreads(planned scaling.Shard) []*corev1ac.TopologySpreadConstraintApplyConfiguration {
+	overNodes, overZones := corev1.DoNotSchedule, corev1.ScheduleAnyway
+	if planned.AcrossZones {
+		overNodes, overZones = overZones, overNodes
+	}
+	return []*corev1ac.TopologySpreadConstraintApplyConfiguration{
+		spread(planned.Shard, corev1.LabelHostname, overNodes),
+		spread(planned.Shard, corev1.LabelTopologyZone, overZones),
+	}
+}
+
+// spread is over nodes or zones that the pods may run on. Nodes with taints that the pods do not tolerate do not count, since
 // they would be empty domains forever and leave the second replica pending; and pods of another version do not
 // count either, so that a rollout can add one more.
 func spread(shard v1alpha1.Shard, topologyKey string, otherwise corev1.UnsatisfiableConstraintAction) *corev1ac.TopologySpreadConstraintApplyConfiguration {
@@ -99,6 +114,7 @@ func spread(shard v1alpha1.Shard, topologyKey string, otherwise corev1.Unsatisfi
 		WithTopologyKey(topologyKey).
 		WithMaxSkew(1).
 		WithWhenUnsatisfiable(otherwise).
+		WithNodeAffinityPolicy(corev1.NodeInclusionPolicyHonor).
 		WithNodeTaintsPolicy(corev1.NodeInclusionPolicyHonor).
 		WithMatchLabelKeys("pod-template-hash").
 		WithLabelSelector(selector(shard))

@@ -62,6 +62,10 @@ func schedulable(in conditionInput) metav1.Condition {
 		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonAllPodsScheduled, Message: "No pod waits for a node",
 	}
+	if withoutZones(in) {
+		is.Reason = v1alpha1.ReasonNoZones
+		is.Message += "; none that pods can run on has a zone, the label " + corev1.LabelTopologyZone + ", so that replicas are spread over nodes only"
+	}
 	waiting := slices.DeleteFunc(byName(in.observed.pods), func(pod *corev1.Pod) bool { return !isUnschedulable(pod) })
 	if len(waiting) > 0 {
 		first := waiting[0]

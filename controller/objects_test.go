@@ -14,6 +14,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
 )
 
 const (
@@ -38,6 +39,8 @@ func ksmScaleWith(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
 
 func shard(id int32) v1alpha1.Shard { return v1alpha1.Shard{KSMScale: "main", ID: id, Total: 3} }
 
+func planned(id int32) scaling.Shard { return scaling.Shard{Shard: shard(id), Replicas: 1} }
+
 var wholeSelector = map[string]string{"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3"}
 
 func TestObjectsOfAShardAgree(t *testing.T) {
@@ -47,7 +50,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 		"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3", "sharding-enabled": "true",
 	}
 	for _, object := range []any{
-		deployment(ksmScale, shard, testGateImage), service(ksmScale, shard), autoscaler(ksmScale, shard, true), disruptionBudget(ksmScale, shard),
+		deployment(ksmScale, scaling.Shard{Shard: shard}, testGateImage), service(ksmScale, shard), autoscaler(ksmScale, shard, true), disruptionBudget(ksmScale, shard),
 	} {
 		data, err := json.Marshal(object)
 		require.NoError(t, err)
@@ -63,7 +66,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 }
 
 func TestDeployment(t *testing.T) {
-	wanted := deployment(ksmScaleWith(), shard(1), testGateImage)
+	wanted := deployment(ksmScaleWith(), planned(1), testGateImage)
 	assert.Nil(t, wanted.Spec.Replicas, "the HorizontalPodAutoscaler owns the replicas")
 	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
 	assert.Equal(t, 0, wanted.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
@@ -82,6 +85,7 @@ func TestDeployment(t *testing.T) {
 		assert.Equal(t, []string{"pod-template-hash"}, constraint.MatchLabelKeys)
 		assert.Equal(t, wholeSelector, constraint.LabelSelector.MatchLabels)
 	}
+	assert.Equal(t, corev1.NodeInclusionPolicyHonor, *pod.TopologySpreadConstraints[1].NodeAffinityPolicy)
 	assert.Equal(t, corev1.DoNotSchedule, *pod.TopologySpreadConstraints[0].WhenUnsatisfiable)
 	assert.Equal(t, corev1.ScheduleAnyway, *pod.TopologySpreadConstraints[1].WhenUnsatisfiable)
 	preferred := pod.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
@@ -89,8 +93,23 @@ func TestDeployment(t *testing.T) {
 	assert.Equal(t, wholeSelector, preferred[0].PodAffinityTerm.LabelSelector.MatchLabels)
 }
 
+func TestSpreadAcrossZones(t *testing.T) {
+	acrossZones := planned(1)
+	acrossZones.AcrossZones = true
+	constraints := deployment(ksmScaleWith(), acrossZones, testGateImage).Spec.Template.Spec.TopologySpreadConstraints
+	require.Len(t, constraints, 2)
+	assert.Equal(t, "kubernetes.io/hostname", *constraints[0].TopologyKey)
+	assert.Equal(t, corev1.ScheduleAnyway, *constraints[0].WhenUnsatisfiable, "a zone with few nodes may need two on one")
+	assert.Equal(t, "topology.kubernetes.io/zone", *constraints[1].TopologyKey)
+	assert.Equal(t, corev1.DoNotSchedule, *constraints[1].WhenUnsatisfiable)
+	assert.EqualValues(t, 1, *constraints[1].MaxSkew)
+	assert.Equal(t, corev1.NodeInclusionPolicyHonor, *constraints[1].NodeAffinityPolicy)
+	assert.Equal(t, corev1.NodeInclusionPolicyHonor, *constraints[1].NodeTaintsPolicy)
+	assert.Equal(t, []string{"pod-template-hash"}, constraints[1].MatchLabelKeys)
+}
+
 func TestContainer(t *testing.T) {
-	wanted := deployment(ksmScaleWith(), shard(1), testGateImage).Spec.Template.Spec.Containers[0]
+	wanted := deployment(ksmScaleWith(), planned(1), testGateImage).Spec.Template.Spec.Containers[0]
 	assert.Equal(t, testImage, *wanted.Image)
 	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
 	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
@@ -126,7 +145,7 @@ func TestGate(t *testing.T) {
 			"--resources=pods", "--resources=nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--v=4",
 		}}
 	})
-	wanted := deployment(ksmScale, shard(1), testGateImage).Spec.Template.Spec.Containers[1]
+	wanted := deployment(ksmScale, planned(1), testGateImage).Spec.Template.Spec.Containers[1]
 	assert.Equal(t, "gate", *wanted.Name)
 	assert.Equal(t, testGateImage, *wanted.Image)
 	assert.Equal(t, []string{"/gate"}, wanted.Command)
@@ -140,9 +159,9 @@ func TestGate(t *testing.T) {
 
 func TestPodsAreReplacedAfterAScrapeInterval(t *testing.T) {
 	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = time.Minute })
-	spec := deployment(ksmScale, shard(1), testGateImage).Spec
+	spec := deployment(ksmScale, planned(1), testGateImage).Spec
 	assert.EqualValues(t, 60, *spec.MinReadySeconds)
-	assert.EqualValues(t, 30, *deployment(ksmScaleWith(), shard(1), testGateImage).Spec.MinReadySeconds, "by default")
+	assert.EqualValues(t, 30, *deployment(ksmScaleWith(), planned(1), testGateImage).Spec.MinReadySeconds, "by default")
 	assert.Equal(t, 1, spec.Strategy.RollingUpdate.MaxSurge.IntValue())
 	assert.Greater(t, *spec.Template.Spec.TerminationGracePeriodSeconds, int64(10))
 }
@@ -155,7 +174,7 @@ func TestTemplateIsAdded(t *testing.T) {
 			ExtraArgs: []string{"--v=4"}, NodeSelector: map[string]string{"disk": "ssd"}, Tolerations: []corev1.Toleration{toleration},
 		}
 	})
-	pod := deployment(ksmScale, shard(0), testGateImage).Spec.Template.Spec
+	pod := deployment(ksmScale, planned(0), testGateImage).Spec.Template.Spec
 	assert.Equal(t, "--v=4", pod.Containers[0].Args[len(pod.Containers[0].Args)-1])
 	assert.Equal(t, "1Gi", new((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
 	assert.Equal(t, map[string]string{"disk": "ssd"}, pod.NodeSelector)
@@ -166,7 +185,7 @@ func TestTemplateIsAdded(t *testing.T) {
 
 func TestUnsharded(t *testing.T) {
 	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil })
-	wanted := deployment(ksmScale, v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}, testGateImage)
+	wanted := deployment(ksmScale, scaling.Shard{Shard: v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}}, testGateImage)
 	assert.Equal(t, "ksm-main-shard-0-of-1", *wanted.Name)
 	assert.Equal(t, "false", wanted.Labels["sharding-enabled"])
 	assert.Contains(t, wanted.Spec.Template.Spec.Containers[0].Args, "--total-shards=1")

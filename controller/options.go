@@ -13,6 +13,9 @@ import (
 // minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
 const minRenewBefore = 10 * time.Minute
 
+// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
+const minLoadInterval = time.Second
+
 // Options is how a controller is run. Create it with NewOptions.
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
@@ -38,6 +41,8 @@ type Options struct {
 	// LeaseDuration is after what time without renewal another controller may become the leader, RenewDeadline
 	// for how long the leader tries to renew its lease before it ends, and RetryPeriod is the time between tries.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
+	// LoadInterval is how often the load of shards is measured.
+	LoadInterval time.Duration
 	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
 	// "0" not to serve metrics.
 	MetricsAddress string
@@ -66,6 +71,7 @@ func NewOptions() *Options {
 		LeaseDuration:          15 * time.Second,
 		RenewDeadline:          10 * time.Second,
 		RetryPeriod:            2 * time.Second,
+		LoadInterval:           30 * time.Second,
 		MetricsAddress:         ":8443",
 		HealthAddress:          ":8081",
 	}
@@ -88,6 +94,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
 	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
+	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "Address to serve /healthz and /readyz on.")
 }
@@ -115,6 +122,9 @@ func (o *Options) Validate() error {
 		errs = append(errs, fmt.Errorf("--adapter-service-port is %d, and must be from 1 to 65535", o.AdapterServicePort))
 	}
 	errs = append(errs, o.validateCertificate())
+	if o.LoadInterval < minLoadInterval {
+		errs = append(errs, fmt.Errorf("--load-interval is %s, and must be at least %s", o.LoadInterval, minLoadInterval))
+	}
 	if o.RenewDeadline >= o.LeaseDuration {
 		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
 	}

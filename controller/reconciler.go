@@ -30,6 +30,11 @@ type NodeKinds interface {
 	Kinds() []scaling.NodeKind
 }
 
+// Loads has the weights of shards to record in the status of a KSMScale.
+type Loads interface {
+	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
+}
+
 // Reconciler makes the objects of a KSMScale, and writes its status.
 type Reconciler struct {
 	// Client reads from a cache that has what the controller itself has written.
@@ -39,7 +44,9 @@ type Reconciler struct {
 	Plans     Plans
 	NodeKinds NodeKinds
 	// Foreign has the autoscalers of others.
-	Foreign  *ForeignAutoscalers
+	Foreign *ForeignAutoscalers
+	// Loads are the loads of shards that have been measured.
+	Loads    Loads
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Adapter is where the adapter is served.
@@ -77,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	planned, err := r.Plans.One(holding(ksmScale, before))
+	planned, err := r.Plans.One(holding(r.weighted(ksmScale), before))
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -104,6 +111,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	status := r.status(ksmScale, planned, after, resharding, failed)
 	return ctrl.Result{RequeueAfter: sooner(resharding.settled, again)},
 		errors.Join(failed.apply, failed.scale, r.writeStatus(ctx, ksmScale, status))
+}
+
+// weighted is a KSMScale as its status is going to be, as far as it is planned from.
+func (r *Reconciler) weighted(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
+	weighted := ksmScale.DeepCopy()
+	if weighted.Status.ShardingStatus == nil {
+		weighted.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	}
+	weighted.Status.ShardingStatus.Weights = r.Loads.Weights(ksmScale)
+	return weighted
 }
 
 // writeStatus writes a status if it differs from the one there is, and then tells of it.

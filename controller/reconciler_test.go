@@ -41,6 +41,21 @@ func (p planner) One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error) {
 	return plans.New(ksmScale, cluster, testTime), p.err
 }
 
+// recorded are the weights that are recorded already.
+type recorded struct{}
+
+func (recorded) Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights {
+	if ksmScale.Status.ShardingStatus == nil {
+		return nil
+	}
+	return ksmScale.Status.ShardingStatus.Weights
+}
+
+// weights are just measured.
+type weights []v1alpha1.ShardWeights
+
+func (w weights) Weights(*v1alpha1.KSMScale) []v1alpha1.ShardWeights { return w }
+
 // newReconciler reconciles one KSMScale with a fake client. Apply, if not nil, is called before each object is
 // applied, with its name.
 func newReconciler(t *testing.T, plans planner, apply func(kind, name string) error) (*Reconciler, *events.FakeRecorder) {
@@ -66,7 +81,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Foreign: NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime)), Recorder: recorder,
+		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime)), Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
 		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder
@@ -122,6 +137,28 @@ func TestReconcileAgainWritesNothing(t *testing.T) {
 	assert.Equal(t, appliedOnce, applied, "nothing is applied again")
 	assert.Equal(t, before.ResourceVersion, readMain(t, r).ResourceVersion, "the status is not written again")
 	assert.Len(t, recorder.Events, 1, "no event is repeated")
+}
+
+// What is recorded is what is planned from at once, and not written again.
+func TestMeasuredWeightsAreRecorded(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 75}, nil)
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Sharding.ReplicationStrategy = v1alpha1.LeastLoaded
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	assert.Empty(t, readMain(t, r).Status.ShardingStatus.Weights)
+
+	measured := weights{{TotalShards: 3, Weights: []int32{5, 20, 5}}, {TotalShards: 7, Weights: []int32{1, 1, 1, 1, 1, 1, 1}}}
+	r.Loads = measured
+	_, err = reconcileMain(t, r)
+	require.NoError(t, err)
+	before := readMain(t, r)
+	assert.Equal(t, []v1alpha1.ShardWeights(measured[:1]), before.Status.ShardingStatus.Weights, "there are no shards of 7")
+
+	_, err = reconcileMain(t, r)
+	require.NoError(t, err)
+	assert.Equal(t, before.ResourceVersion, readMain(t, r).ResourceVersion)
 }
 
 func TestOneShardThatFailsDoesNotHoldUpTheOthers(t *testing.T) {

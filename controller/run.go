@@ -19,6 +19,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/loads"
 	"github.com/example/ksmscale/nodes"
 	"github.com/example/ksmscale/plans"
 )
@@ -55,9 +56,15 @@ func Run(ctx context.Context, options *Options) error {
 	if err := addCertificate(manager, options.certificate(), apiService.trustBefore); err != nil {
 		return err
 	}
+	loadChanges := newChanges()
+	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, loadChanges.tell)
+	// Only the leader measures, which has all to itself what it has decided and not yet recorded.
+	if err := manager.Add(meter); err != nil {
+		return fmt.Errorf("measure loads: %w", err)
+	}
 	if err := (&Reconciler{
-		Plans: source, NodeKinds: allocatable, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
-	}).AddToManager(manager, counter); err != nil {
+		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
+	}).AddToManager(manager, counter, loadChanges); err != nil {
 		return err
 	}
 	if err := errors.Join(

@@ -19,7 +19,12 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 	status := v1alpha1.KSMScaleStatus{
 		ObservedGeneration: ksmScale.Generation,
 		NodeCount:          saturated(int64(planned.Cluster.Nodes)),
-		DesiredReplicas:    saturated(planned.Desired),
+		Nodes: &v1alpha1.NodesStatus{
+			Registered:  saturated(int64(planned.Cluster.Registered)),
+			Schedulable: saturated(int64(planned.Cluster.Schedulable)),
+			Counted:     saturated(int64(planned.Cluster.Nodes)),
+		},
+		DesiredReplicas: saturated(planned.Desired),
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(partitions(observed.deployments).Insert(planned.Total))),
@@ -27,6 +32,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
+	status.ShardingStatus.Weights = weightsOf(planned, status.ShardingStatus.Partitions)
 	for _, shard := range planned.Shards {
 		replicas := shardReplicas(shard.Shard, observed.pods)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas

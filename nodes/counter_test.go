@@ -1,6 +1,8 @@
 package nodes_test
 
 import (
+	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -10,22 +12,76 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
+	"pgregory.net/rapid"
 
+	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/nodes"
 )
 
 var testTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// node is one that a control plane has, with the overrides made.
 func node(name string, overrides ...func(*corev1.Node)) *corev1.Node {
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-1", ResourceVersion: "1"}}
+	n := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-1", ResourceVersion: "1"},
+		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
+	}
 	for _, override := range overrides {
 		override(n)
 	}
 	return n
 }
 
-func virtualKubelet(n *corev1.Node) { n.Labels = map[string]string{"type": "virtual-kubelet"} }
-func cordoned(n *corev1.Node)       { n.Spec.Unschedulable = true }
+func labelled(key, value string) func(*corev1.Node) {
+	return func(n *corev1.Node) { metav1.SetMetaDataLabel(&n.ObjectMeta, key, value) }
+}
+
+func tainted(key, value string, effect corev1.TaintEffect) func(*corev1.Node) {
+	return func(n *corev1.Node) {
+		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Value: value, Effect: effect})
+	}
+}
+
+func virtualKubelet(n *corev1.Node) { labelled("type", "virtual-kubelet")(n) }
+func controlPlane(n *corev1.Node) {
+	labelled("node-role.kubernetes.io/control-plane", "")(n)
+	tainted("node-role.kubernetes.io/control-plane", "", corev1.TaintEffectNoSchedule)(n)
+}
+func deleting(n *corev1.Node) { n.DeletionTimestamp = &metav1.Time{Time: testTime} }
+
+// cordoned is with the taint that the node controller adds.
+func cordoned(n *corev1.Node) {
+	n.Spec.Unschedulable = true
+	tainted("node.kubernetes.io/unschedulable", "", corev1.TaintEffectNoSchedule)(n)
+}
+
+func notReady(status corev1.ConditionStatus) func(*corev1.Node) {
+	return func(n *corev1.Node) { n.Status.Conditions[0].Status = status }
+}
+
+// spec is of a KSMScale that no API server has defaulted.
+func spec(overrides ...func(*v1alpha1.NodesConfig)) *v1alpha1.KSMScaleSpec {
+	s := &v1alpha1.KSMScaleSpec{}
+	for _, override := range overrides {
+		override(&s.Nodes)
+	}
+	return s
+}
+
+func schedulableOnly(c *v1alpha1.NodesConfig) { c.SchedulableOnly = true }
+func readyOnly(c *v1alpha1.NodesConfig)       { c.ReadyOnly = true }
+
+func selecting(selector v1alpha1.NodeSelector) func(*v1alpha1.NodesConfig) {
+	return func(c *v1alpha1.NodesConfig) { c.Selector = &selector }
+}
+
+func ignoring(taints ...v1alpha1.IgnoredTaint) func(*v1alpha1.NodesConfig) {
+	return func(c *v1alpha1.NodesConfig) { c.IgnoredTaints = taints }
+}
+
+func newCounter() *nodes.Counter {
+	return nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
+}
 
 func TestCounter(t *testing.T) {
 	for _, test := range []struct {
@@ -53,11 +109,15 @@ func TestCounter(t *testing.T) {
 			c.OnAdd(node("a"), true)
 			c.OnUpdate(node("a"), node("a"))
 		}},
-		{name: "a cordoned node goes on counting", want: 1, changes: 1, events: func(c *nodes.Counter) {
+		{name: "a cordoned node goes on counting, and is told of", want: 1, changes: 2, events: func(c *nodes.Counter) {
 			c.OnAdd(node("a"), true)
 			c.OnUpdate(node("a"), node("a", cordoned))
 		}},
-		{name: "a virtual kubelet does not count", want: 1, changes: 1, events: func(c *nodes.Counter) {
+		{name: "a node that is not ready goes on counting", want: 1, changes: 1, events: func(c *nodes.Counter) {
+			c.OnAdd(node("a"), true)
+			c.OnUpdate(node("a"), node("a", notReady(corev1.ConditionUnknown)))
+		}},
+		{name: "a virtual kubelet does not count, and is told of", want: 1, changes: 3, events: func(c *nodes.Counter) {
 			c.OnAdd(node("a"), true)
 			c.OnAdd(node("virtual", virtualKubelet), true)
 			c.OnDelete(node("virtual", virtualKubelet))
@@ -68,11 +128,11 @@ func TestCounter(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
+			counter := newCounter()
 			var changes int
-			counter.OnChange(func() { changes++; counter.Cluster() })
+			counter.OnChange(func() { changes++; counter.Cluster(spec()) })
 			test.events(counter)
-			cluster, _ := counter.Cluster()
+			cluster, _ := counter.Cluster(spec())
 			assert.Equal(t, test.want, cluster.Nodes)
 			assert.Equal(t, test.changes, changes)
 		})
@@ -85,24 +145,233 @@ func TestPictureIsAsOldAsTheLastEvent(t *testing.T) {
 	counter.OnAdd(node("a"), true)
 
 	clock.SetTime(testTime.Add(time.Minute))
-	_, asOf := counter.Cluster()
+	_, asOf := counter.Cluster(spec())
 	assert.Equal(t, testTime, asOf, "asking does not make the picture any younger")
 
 	counter.OnUpdate(node("a"), node("a"))
-	_, asOf = counter.Cluster()
+	_, asOf = counter.Cluster(spec())
 	assert.Equal(t, testTime.Add(time.Minute), asOf, "a heartbeat shows that the watch is alive")
 }
 
 func TestNotSyncedBeforeWatch(t *testing.T) {
-	assert.False(t, nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime)).Synced())
+	assert.False(t, newCounter().Synced())
 }
 
-func TestCacheHoldsOnlyWhatIsCounted(t *testing.T) {
-	full := node("a", virtualKubelet, cordoned, func(n *corev1.Node) {
+func TestWhichNodesCount(t *testing.T) {
+	counter := newCounter()
+	for _, node := range []*corev1.Node{
+		node("plain"), node("labelled", labelled("pool", "big")), node("cordoned", cordoned),
+		node("not-ready", notReady(corev1.ConditionFalse)), node("unreachable", notReady(corev1.ConditionUnknown)),
+		node("silent", func(n *corev1.Node) { n.Status.Conditions = nil }),
+		node("control-plane", controlPlane), node("virtual", virtualKubelet), node("deleting", deleting),
+		node("gpu", tainted("gpu", "big", corev1.TaintEffectNoSchedule)), node("gpus", tainted("gpu", "", corev1.TaintEffectNoExecute)),
+		node("cordoned-control-plane", controlPlane, cordoned, deleting),
+	} {
+		counter.OnAdd(node, true)
+	}
+	exists := func(key string, operator metav1.LabelSelectorOperator) v1alpha1.NodeSelector {
+		return v1alpha1.NodeSelector{MatchExpressions: []v1alpha1.NodeSelectorRequirement{{Key: key, Operator: operator}}}
+	}
+	const role = "node-role.kubernetes.io/control-plane"
+	for _, test := range []struct {
+		name string
+		spec *v1alpha1.KSMScaleSpec
+		// without is how many of the twelve do not count.
+		without int
+	}{
+		{"all but virtual kubelets by default", spec(), 1},
+		{"a selector replaces the default", spec(selecting(v1alpha1.NodeSelector{})), 0},
+		{"nodes with a label", spec(selecting(v1alpha1.NodeSelector{MatchLabels: map[string]v1alpha1.LabelValue{"pool": "big"}})), 11},
+		{"nodes with a label of one of some values", spec(selecting(v1alpha1.NodeSelector{MatchExpressions: []v1alpha1.NodeSelectorRequirement{
+			{Key: "pool", Operator: metav1.LabelSelectorOpIn, Values: []v1alpha1.LabelValue{"small", "big"}}}})), 11},
+		{"workers", spec(selecting(exists(role, metav1.LabelSelectorOpDoesNotExist))), 2},
+		{"control planes", spec(selecting(exists(role, metav1.LabelSelectorOpExists))), 10},
+		{"schedulable", spec(schedulableOnly), 3},
+		{"ready", spec(readyOnly), 4},
+		{"schedulable and ready", spec(schedulableOnly, readyOnly), 6},
+		{"without a taint of any value and effect", spec(ignoring(v1alpha1.IgnoredTaint{Key: "gpu"})), 3},
+		{"without a taint of a value", spec(ignoring(v1alpha1.IgnoredTaint{Key: "gpu", Value: new(v1alpha1.LabelValue("big"))})), 2},
+		{"without a taint without a value", spec(ignoring(v1alpha1.IgnoredTaint{Key: "gpu", Value: new(v1alpha1.LabelValue(""))})), 2},
+		{"without a taint of an effect", spec(ignoring(v1alpha1.IgnoredTaint{Key: "gpu", Effect: corev1.TaintEffectNoExecute})), 2},
+		{"without a taint that no node has", spec(ignoring(v1alpha1.IgnoredTaint{Key: "gpu", Effect: corev1.TaintEffectPreferNoSchedule})), 1},
+		{"without any of two taints", spec(ignoring(v1alpha1.IgnoredTaint{Key: "gpu"}, v1alpha1.IgnoredTaint{Key: role})), 5},
+		{"a selector that no API server would accept", spec(selecting(exists("a b", metav1.LabelSelectorOpExists))), 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cluster, _ := counter.Cluster(test.spec)
+			assert.Equal(t, 12-test.without, cluster.Nodes)
+			assert.Equal(t, 12, cluster.Registered)
+			assert.Equal(t, 10, cluster.Schedulable)
+		})
+	}
+}
+
+func TestWhichNodesPodsMayRunOn(t *testing.T) {
+	zone := labelled(corev1.LabelTopologyZone, "a")
+	counter := newCounter()
+	for _, node := range []*corev1.Node{
+		node("plain"), node("zoned", zone), node("zoned-disk", zone, labelled("disk", "ssd")),
+		node("cordoned", zone, cordoned), node("not-ready", zone, tainted("node.kubernetes.io/not-ready", "", corev1.TaintEffectNoExecute)),
+		node("dedicated", zone, tainted("dedicated", "batch", corev1.TaintEffectNoSchedule)),
+		node("avoided", tainted("avoided", "", corev1.TaintEffectPreferNoSchedule)),
+		node("new", tainted("node.cloudprovider.kubernetes.io/uninitialized", "true", corev1.TaintEffectNoSchedule)),
+	} {
+		counter.OnAdd(node, true)
+	}
+	for _, test := range []struct {
+		name             string
+		strategy         v1alpha1.ReplicationStrategy
+		template         *v1alpha1.PodTemplate
+		placeable, zoned int
+	}{
+		{name: "nobody asks", strategy: v1alpha1.RoundRobin},
+		{name: "any node, but for lasting taints", strategy: v1alpha1.ZoneAware, placeable: 6, zoned: 4},
+		{name: "nodes with a label", strategy: v1alpha1.ZoneAware, placeable: 1, zoned: 1,
+			template: &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}},
+		{name: "nodes with a taint too", strategy: v1alpha1.ZoneAware, placeable: 7, zoned: 5,
+			template: &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			spec := &v1alpha1.KSMScaleSpec{Sharding: &v1alpha1.ShardingConfig{ReplicationStrategy: test.strategy}, Template: test.template}
+			cluster, _ := counter.Cluster(spec)
+			assert.Equal(t, test.placeable, cluster.Placeable)
+			assert.Equal(t, test.zoned, cluster.Zoned)
+			assert.Equal(t, 8, cluster.Nodes, "which is another question")
+		})
+	}
+}
+
+func TestChangesOfCountsAreTold(t *testing.T) {
+	counter := newCounter()
+	counter.OnAdd(node("a"), true)
+	var changes int
+	counter.OnChange(func() { changes++ })
+	notReadyNow := node("a", notReady(corev1.ConditionFalse))
+	counter.OnUpdate(node("a"), notReadyNow)
+	assert.Zero(t, changes, "nobody asks for ready nodes")
+
+	counter.Cluster(spec(readyOnly))
+	counter.OnUpdate(notReadyNow, node("a"))
+	assert.Equal(t, 1, changes)
+	counter.OnUpdate(node("a"), node("a", labelled("a", "b")))
+	assert.Equal(t, 1, changes, "a label that nobody selects by")
+
+	require.NoError(t, counter.Keep(func() ([]*v1alpha1.KSMScaleSpec, error) {
+		return []*v1alpha1.KSMScaleSpec{spec()}, nil
+	}))
+	counter.OnUpdate(node("a"), notReadyNow)
+	assert.Equal(t, 1, changes, "nobody asks for ready nodes any more")
+	cluster, _ := counter.Cluster(spec(readyOnly))
+	assert.Zero(t, cluster.Nodes, "and whoever does again gets what is true now")
+}
+
+// choice is one of several that are drawn, in order so that a draw can be repeated.
+type choice[T any] struct {
+	name string
+	make func(T)
+}
+
+func draw[T any](t *rapid.T, choices ...choice[T]) []func(T) {
+	var drawn []func(T)
+	for _, choice := range choices {
+		if rapid.Bool().Draw(t, choice.name) {
+			drawn = append(drawn, choice.make)
+		}
+	}
+	return drawn
+}
+
+func drawNode(t *rapid.T) *corev1.Node {
+	return node("node-"+strconv.Itoa(rapid.IntRange(0, 5).Draw(t, "name")), draw(t,
+		choice[*corev1.Node]{"cordoned", cordoned}, choice[*corev1.Node]{"not ready", notReady(corev1.ConditionFalse)},
+		choice[*corev1.Node]{"virtual", virtualKubelet}, choice[*corev1.Node]{"control plane", controlPlane},
+		choice[*corev1.Node]{"deleting", deleting}, choice[*corev1.Node]{"of the pool", labelled("pool", "big")},
+		choice[*corev1.Node]{"in a zone", labelled(corev1.LabelTopologyZone, "a")},
+		choice[*corev1.Node]{"gpu", tainted("gpu", "big", corev1.TaintEffectNoSchedule)})...)
+}
+
+func drawSpec(t *rapid.T) *v1alpha1.KSMScaleSpec {
+	s := spec(draw(t,
+		choice[*v1alpha1.NodesConfig]{"schedulable only", schedulableOnly}, choice[*v1alpha1.NodesConfig]{"ready only", readyOnly},
+		choice[*v1alpha1.NodesConfig]{"all", selecting(v1alpha1.NodeSelector{})},
+		choice[*v1alpha1.NodesConfig]{"of the pool", selecting(v1alpha1.NodeSelector{MatchLabels: map[string]v1alpha1.LabelValue{"pool": "big"}})},
+		choice[*v1alpha1.NodesConfig]{"without gpus", ignoring(v1alpha1.IgnoredTaint{Key: "gpu"})})...)
+	s.Sharding = &v1alpha1.ShardingConfig{
+		ReplicationStrategy: rapid.SampledFrom([]v1alpha1.ReplicationStrategy{v1alpha1.RoundRobin, v1alpha1.ZoneAware}).Draw(t, "strategy"),
+	}
+	return s
+}
+
+// However nodes come, change and go, and whoever asks when, a count is what counting them all again gives.
+func TestCountsAreThoseOfARecount(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		counter, there := newCounter(), map[string]*corev1.Node{}
+		specs := []*v1alpha1.KSMScaleSpec{spec()}
+		t.Repeat(map[string]func(*rapid.T){
+			"a node comes or changes": func(t *rapid.T) {
+				node := drawNode(t)
+				if before, ok := there[node.Name]; ok {
+					counter.OnUpdate(before, node)
+				} else {
+					counter.OnAdd(node, false)
+				}
+				there[node.Name] = node
+			},
+			"a node goes": func(t *rapid.T) {
+				node := drawNode(t)
+				counter.OnDelete(node)
+				delete(there, node.Name)
+			},
+			"a KSMScale comes": func(t *rapid.T) {
+				specs = append(specs, drawSpec(t))
+			},
+			"a KSMScale goes": func(t *rapid.T) {
+				specs = specs[1:]
+				if err := counter.Keep(func() ([]*v1alpha1.KSMScaleSpec, error) { return specs, nil }); err != nil {
+					t.Fatal(err)
+				}
+				specs = append(specs, spec())
+			},
+			"": func(t *rapid.T) {
+				again := newCounter()
+				for _, node := range there {
+					again.OnAdd(node, true)
+				}
+				for _, spec := range specs {
+					is, _ := counter.Cluster(spec)
+					want, _ := again.Cluster(spec)
+					assert.Equal(t, want, is, "%+v", spec.Nodes)
+				}
+			},
+		})
+	})
+}
+
+func TestCacheHoldsOnlyWhatIsLookedAt(t *testing.T) {
+	full := node("a", virtualKubelet, cordoned, deleting, func(n *corev1.Node) {
 		n.Annotations = map[string]string{"large": "annotation"}
+		n.Spec.PodCIDR = "10.0.0.0/24"
+		n.Spec.Taints[0].TimeAdded = &metav1.Time{Time: testTime}
 		n.Status.Images = []corev1.ContainerImage{{Names: []string{"image"}}}
+		n.Status.Conditions[0].LastHeartbeatTime = metav1.Time{Time: testTime}
+		n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeDiskPressure})
 	})
 	held, err := nodes.ForCache().Transform(full)
 	require.NoError(t, err)
-	assert.Equal(t, node("a", virtualKubelet), held)
+	assert.Equal(t, node("a", virtualKubelet, cordoned), held)
+}
+
+func BenchmarkCluster(b *testing.B) {
+	for _, number := range []int{100, 1000, 5000, 15000} {
+		b.Run(fmt.Sprintf("nodes=%d", number), func(b *testing.B) {
+			counter, spec := newCounter(), spec(schedulableOnly)
+			for i := range number {
+				counter.OnAdd(node("node-"+strconv.Itoa(i)), true)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				counter.Cluster(spec)
+			}
+		})
+	}
 }

@@ -43,7 +43,7 @@ func (c Collector) Describe(descriptions chan<- *prometheus.Desc) {
 // ones are worse than none.
 func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 	var seconds float64
-	if _, asOf := c.Source.nodes.Cluster(); !asOf.IsZero() {
+	if asOf := c.Source.nodes.AsOf(); !asOf.IsZero() {
 		seconds = float64(asOf.UnixMilli()) / 1000
 	}
 	metrics <- prometheus.MustNewConstMetric(lastNodeEvent, prometheus.GaugeValue, seconds)

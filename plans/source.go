@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -65,7 +67,37 @@ func Watch(ctx context.Context, objects cache.Cache, nodes *nodes.Counter) (*Sou
 	if err := nodes.Watch(ctx, objects); err != nil {
 		return nil, err
 	}
-	return NewSource(objects, nodes, func() bool { return informer.HasSynced() && nodes.Synced() }), nil
+	source := NewSource(objects, nodes, func() bool { return informer.HasSynced() && nodes.Synced() })
+	if _, err := informer.AddEventHandler(source.forgetting(ctx)); err != nil {
+		return nil, fmt.Errorf("watch KSMScales: %w", err)
+	}
+	return source, nil
+}
+
+// forgetting has nodes no longer counted in ways that no KSMScale counts them any more.
+func (s *Source) forgetting(ctx context.Context) toolscache.ResourceEventHandler {
+	forget := func() {
+		err := s.nodes.Keep(func() ([]*v1alpha1.KSMScaleSpec, error) { return s.specs(ctx) })
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Nodes are counted in ways that may no longer be wanted")
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(any, any) { forget() },
+		DeleteFunc: func(any) { forget() },
+	}
+}
+
+func (s *Source) specs(ctx context.Context) ([]*v1alpha1.KSMScaleSpec, error) {
+	list, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	specs := make([]*v1alpha1.KSMScaleSpec, len(list))
+	for i := range list {
+		specs[i] = &list[i].Spec
+	}
+	return specs, nil
 }
 
 // Synced tells whether every node that existed at the start has been counted, and every KSMScale is known.
@@ -76,15 +108,23 @@ func (s *Source) All(ctx context.Context) ([]Planned, error) {
 	if !s.Synced() {
 		return nil, ErrNotSynced
 	}
+	list, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	planned := make([]Planned, len(list))
+	for i := range list {
+		planned[i] = s.plan(&list[i])
+	}
+	return planned, nil
+}
+
+func (s *Source) list(ctx context.Context) ([]v1alpha1.KSMScale, error) {
 	var list v1alpha1.KSMScaleList
 	if err := s.ksmScales.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list KSMScales: %w", err)
 	}
-	planned := make([]Planned, len(list.Items))
-	for i := range list.Items {
-		planned[i] = s.plan(&list.Items[i])
-	}
-	return planned, nil
+	return list.Items, nil
 }
 
 // One returns the plan of a KSMScale, or ErrNotSynced.
@@ -96,7 +136,7 @@ func (s *Source) One(ksmScale *v1alpha1.KSMScale) (Planned, error) {
 }
 
 func (s *Source) plan(ksmScale *v1alpha1.KSMScale) Planned {
-	cluster, asOf := s.nodes.Cluster()
+	cluster, asOf := s.nodes.Cluster(&ksmScale.Spec)
 	return New(ksmScale, cluster, asOf)
 }
 

@@ -57,6 +57,28 @@ func TestSourceHasNoPlansUntilSynced(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNotSynced)
 }
 
+func TestNodesAreNoLongerCountedAsNoKSMScaleWants(t *testing.T) {
+	source := newSource(t, true)
+	var changes int
+	source.nodes.OnChange(func() { changes++ })
+	cordoned := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NodeSpec{Unschedulable: true}}
+	notReady := cordoned.DeepCopy()
+	notReady.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}
+	ready := cordoned.DeepCopy()
+	ready.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	source.nodes.OnUpdate(nil, cordoned)
+	changes = 0
+
+	gone := &v1alpha1.KSMScale{Spec: v1alpha1.KSMScaleSpec{Nodes: v1alpha1.NodesConfig{ReadyOnly: true}}}
+	_, err := source.One(gone)
+	require.NoError(t, err)
+	source.nodes.OnUpdate(cordoned, ready)
+	assert.Equal(t, 1, changes)
+	source.forgetting(t.Context()).OnDelete(gone)
+	source.nodes.OnUpdate(ready, notReady)
+	assert.Equal(t, 1, changes)
+}
+
 func TestCollector(t *testing.T) {
 	assert.NoError(t, testutil.CollectAndCompare(Collector{Source: newSource(t, true)}, strings.NewReader(`
 # HELP ksmscale_configured_shards Number of shards that a KSMScale is configured to have.

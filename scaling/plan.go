@@ -6,10 +6,17 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Cluster is a picture of the cluster: all of it that a plan depends on.
+// Cluster is a picture of the cluster as it is for one KSMScale: all of it that a plan depends on, and what is reported
+// beside it.
 type Cluster struct {
-	// Nodes is the number of nodes counted.
+	// Nodes is the number of nodes counted, as spec.nodes says.
 	Nodes int
+	// Registered is the number of all nodes, and Schedulable of those that are not cordoned. Nothing is planned from
+	// them.
+	Registered, Schedulable int
+	// Placeable is the number of nodes that the pods of the shards may run on, and Zoned of those that have a zone. They
+	// are known for the strategy zone-aware only.
+	Placeable, Zoned int
 }
 
 // Bound says which bound of spec.sharding decided a plan, if any.
@@ -32,6 +39,8 @@ type Shard struct {
 	Replicas int32
 	// HeldBack is how many more the nodes ask for, but are not wanted while a pod of the shard waits for a node.
 	HeldBack int32
+	// AcrossZones is whether the replicas must be spread evenly over zones.
+	AcrossZones bool
 }
 
 // Plan is how many replicas are wanted of a KSMScale's shards.
@@ -75,14 +84,23 @@ func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Pla
 	plan.Desired, plan.Bound = clamp(plan.Calculated, int64(total)*int64(lower), int64(total)*int64(upper))
 
 	plan.Shards = make([]Shard, total)
-	for id, replicas := range roundRobin(plan.Desired, total) {
+	for id, replicas := range divided(ksmScale, plan.Desired, total, lower, upper) {
 		plan.Shards[id] = Shard{
-			Shard:    v1alpha1.Shard{KSMScale: ksmScale.Name, ID: int32(id), Total: total},
-			Replicas: replicas,
+			Shard:       v1alpha1.Shard{KSMScale: ksmScale.Name, ID: int32(id), Total: total},
+			Replicas:    replicas,
+			AcrossZones: acrossZones(ksmScale.Spec.Strategy(), cluster),
 		}
 	}
 	plan.hold(ksmScale.Status.ShardingStatus, lower)
 	return plan
+}
+
+// divided are the replicas of each shard. Until the loads of the shards have been measured, least-loaded is round-robin.
+func divided(ksmScale *v1alpha1.KSMScale, desired int64, total, lower, upper int32) []int32 {
+	if weights := ksmScale.Status.WeightsOf(total); ksmScale.Spec.Strategy() == v1alpha1.LeastLoaded && weights != nil {
+		return leastLoaded(desired, weights, lower, upper)
+	}
+	return roundRobin(desired, total)
 }
 
 func calculated(nodes int, nodesPerMonitor int32) int64 {

@@ -1,8 +1,8 @@
 package scaling_test
 
 import (
+	"fmt"
 	"math"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -143,14 +143,42 @@ func TestMoreNodesNeverLowerAShard(t *testing.T) {
 	})
 }
 
-func BenchmarkNew(b *testing.B) {
-	k := ksmScale(func(s *v1alpha1.KSMScaleSpec) { s.Sharding.ShardCount = 10 })
-	for _, nodes := range []int{100, 1000, 5000, 15000} {
-		b.Run("nodes="+strconv.Itoa(nodes), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				scaling.New(k, scaling.Cluster{Nodes: nodes})
+func TestAcrossZones(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		strategy v1alpha1.ReplicationStrategy
+		cluster  scaling.Cluster
+		want     bool
+	}{
+		{"not unless it is wanted", v1alpha1.RoundRobin, scaling.Cluster{Placeable: 9, Zoned: 9}, false},
+		{"every node has a zone", v1alpha1.ZoneAware, scaling.Cluster{Placeable: 9, Zoned: 9}, true},
+		{"some nodes have a zone", v1alpha1.ZoneAware, scaling.Cluster{Placeable: 9, Zoned: 1}, true},
+		{"no node has a zone", v1alpha1.ZoneAware, scaling.Cluster{Placeable: 9}, false},
+		{"there is no node", v1alpha1.ZoneAware, scaling.Cluster{}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			k := ksmScale(func(s *v1alpha1.KSMScaleSpec) { s.Sharding.ReplicationStrategy = test.strategy })
+			test.cluster.Nodes = 60
+			plan := scaling.New(k, test.cluster)
+			assert.Equal(t, []int32{2, 1, 1}, replicas(plan), "as round-robin")
+			for _, shard := range plan.Shards {
+				assert.Equal(t, test.want, shard.AcrossZones)
 			}
 		})
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	roundRobin := ksmScale(func(s *v1alpha1.KSMScaleSpec) { s.Sharding.ShardCount = 10 })
+	leastLoaded := byLoad(roundRobin.DeepCopy(), 1, 2, 3, 4, 5, 60, 7, 8, 9, 10)
+	for _, k := range []*v1alpha1.KSMScale{roundRobin, leastLoaded} {
+		for _, nodes := range []int{100, 1000, 5000, 15000} {
+			b.Run(fmt.Sprintf("strategy=%s/nodes=%d", k.Spec.Strategy(), nodes), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					scaling.New(k, scaling.Cluster{Nodes: nodes})
+				}
+			})
+		}
 	}
 }

@@ -114,6 +114,14 @@ func (s *KSMScaleSpec) AutoscalingMode() AutoscalingMode {
 	return s.Autoscaling.Mode
 }
 
+// Strategy is how the wanted replicas are divided among the shards.
+func (s *KSMScaleSpec) Strategy() ReplicationStrategy {
+	if s.Sharding == nil || s.Sharding.ReplicationStrategy == "" {
+		return RoundRobin
+	}
+	return s.Sharding.ReplicationStrategy
+}
+
 // defaultScrapeInterval is that of spec.monitoring.interval.
 const defaultScrapeInterval = 30 * time.Second
 

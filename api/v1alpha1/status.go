@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Phase sums a KSMScale up in a word, for people; programs read the conditions.
 //
@@ -36,6 +40,9 @@ type KSMScaleStatus struct {
 	// nodeCount is the number of nodes counted.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
+	// nodes are the nodes of the cluster, and how many of them count.
+	// +optional
+	Nodes *NodesStatus `json:"nodes,omitempty"`
 	// desiredReplicas is the number of pods wanted, of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
@@ -54,6 +61,16 @@ type KSMScaleStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// NodesStatus is how many nodes there are.
+type NodesStatus struct {
+	// registered is the number of all nodes that the API server has.
+	Registered int32 `json:"registered"`
+	// schedulable is the number of those that are not cordoned.
+	Schedulable int32 `json:"schedulable"`
+	// counted is the number of those that spec.nodes has count, as in nodeCount.
+	Counted int32 `json:"counted"`
 }
 
 // ShardingStatus is what there is of each shard.
@@ -75,6 +92,40 @@ type ShardingStatus struct {
 	// shardDistribution has what there is of a wanted shard under its number, from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+	// weights are the loads that the strategy least-loaded divides replicas by, of each partition that has been
+	// measured. They change only when the load has changed for good.
+	// +listType=map
+	// +listMapKey=totalShards
+	// +optional
+	Weights []ShardWeights `json:"weights,omitempty"`
+}
+
+// MaxWeight is the greatest weight of a shard.
+const MaxWeight = 1000
+
+// ShardWeights are the loads of the shards of one partition, in relation to each other.
+type ShardWeights struct {
+	// totalShards is the number of shards of the partition.
+	TotalShards int32 `json:"totalShards"`
+	// weights has the weight of each shard, from shard 0. A shard with the mean load has 10.
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=1000
+	// +listType=atomic
+	Weights []int32 `json:"weights"`
+}
+
+// WeightsOf are the weights recorded of the shards of a partition, or nil if there are none.
+func (s *KSMScaleStatus) WeightsOf(totalShards int32) []int32 {
+	if s.ShardingStatus == nil {
+		return nil
+	}
+	for _, of := range s.ShardingStatus.Weights {
+		unusable := func(weight int32) bool { return weight < 1 || weight > MaxWeight }
+		if of.TotalShards == totalShards && len(of.Weights) == int(totalShards) && !slices.ContainsFunc(of.Weights, unusable) {
+			return of.Weights
+		}
+	}
+	return nil
 }
 
 // ShardHold is a shard whose wanted replicas do not rise for now.
@@ -161,6 +212,8 @@ const (
 	// ReasonFeedbackLoop is for Schedulable: no pod waits for a node, but a cluster autoscaler would add nodes for pods
 	// and the nodes would ask for more pods, without end.
 	ReasonFeedbackLoop = "FeedbackLoop"
+	// ReasonNoZones is for Schedulable: no pod waits for a node, and no node has a zone to spread replicas over.
+	ReasonNoZones = "NoZones"
 	// ReasonUnschedulable is for Schedulable: the scheduler found no node for some pod.
 	ReasonUnschedulable = "Unschedulable"
 
@@ -168,6 +221,11 @@ const (
 	ReasonFollowingNodes = "FollowingNodes"
 	// ReasonScaleFailed is for Autoscaling: the API server refused to scale a Deployment.
 	ReasonScaleFailed = "ScaleFailed"
+	// ReasonLeastLoaded is for Autoscaling: replicas follow the nodes, and are divided by the load measured.
+	ReasonLeastLoaded = "LeastLoaded"
+	// ReasonLoadNotMeasured is for Autoscaling: replicas follow the nodes, and are divided round-robin until there is a
+	// load to divide them by.
+	ReasonLoadNotMeasured = "LoadNotMeasured"
 	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.

@@ -62,6 +62,10 @@ type KSMScaleSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.namespace cannot be changed: shards in another namespace are other shards; create a second KSMScale there and delete this one once that one is Ready"
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
+	// nodes are which nodes of the cluster count.
+	// +kubebuilder:default={}
+	// +optional
+	Nodes NodesConfig `json:"nodes,omitzero"`
 	// resources are the resource requirements of each kube-state-metrics container.
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims is not supported: set requests and limits only"
 	// +optional
@@ -96,12 +100,19 @@ type MonitoringConfig struct {
 
 // ReplicationStrategy names a way to divide the wanted replicas among the shards.
 //
-// +kubebuilder:validation:Enum=round-robin
+// +kubebuilder:validation:Enum=round-robin;least-loaded;zone-aware
 type ReplicationStrategy string
 
-// RoundRobin gives every shard the same number of replicas, and one more to the first ones if they do not
-// divide evenly.
-const RoundRobin ReplicationStrategy = "round-robin"
+// The ways to divide replicas among shards.
+const (
+	// RoundRobin gives every shard the same number of replicas, and one more to the first ones if they do not
+	// divide evenly.
+	RoundRobin ReplicationStrategy = "round-robin"
+	// LeastLoaded gives every shard its minimum, and each further replica to the shard with the most load per replica.
+	LeastLoaded ReplicationStrategy = "least-loaded"
+	// ZoneAware divides as RoundRobin does, and has the replicas of each shard spread evenly over zones.
+	ZoneAware ReplicationStrategy = "zone-aware"
+)
 
 // ShardingConfig is how many shards there are, and how many replicas each may have.
 //
@@ -117,7 +128,10 @@ type ShardingConfig struct {
 	// +kubebuilder:validation:XValidation:rule="self >= 2 && self <= 10",message="spec.sharding.shardCount must be from 2 to 10; for a single shard, set spec.sharding.enabled to false"
 	// +optional
 	ShardCount int32 `json:"shardCount"`
-	// replicationStrategy is how the wanted replicas are divided among the shards.
+	// replicationStrategy is how the wanted replicas are divided among the shards: round-robin; or least-loaded, which
+	// gives more of them to the shards whose pods use more CPU; or zone-aware, which divides as round-robin and has the
+	// scheduler spread each shard evenly over the zones of the nodes, so that a shard with two replicas survives the
+	// loss of a zone.
 	// +kubebuilder:default=round-robin
 	// +optional
 	ReplicationStrategy ReplicationStrategy `json:"replicationStrategy,omitempty"`

@@ -35,7 +35,18 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		{"an image with spaces", map[string]any{"monitorImage": "kube state metrics"}, "spec.monitorImage must be an image reference without spaces"},
 		{"an empty image", map[string]any{"monitorImage": ""}, "spec.monitorImage must be an image reference"},
 		{"claims", map[string]any{"resources": map[string]any{"claims": []any{map[string]any{"name": "gpu"}}}}, "spec.resources.claims is not supported"},
-		{"a field that does not exist", map[string]any{"nodes": map[string]any{}}, `unknown field "spec.nodes"`},
+		{"a field that does not exist", map[string]any{"node": map[string]any{}}, `unknown field "spec.node"`},
+		{"a label that cannot be", nodeSelector("matchLabels", map[string]any{"a b": "c"}), "must be the key of a label"},
+		{"a value of a label that cannot be", nodeSelector("matchLabels", map[string]any{"a": "b c"}), "must be the value of a label"},
+		{"a label in an expression that cannot be", nodeExpression("a b", "Exists"), "must be the key of a label"},
+		{"a value in an expression that cannot be", nodeExpression("a", "In", "b c"), "must be the value of a label"},
+		{"an operator that does not exist", nodeExpression("a", "Is", "b"), `supported values: "In", "NotIn", "Exists", "DoesNotExist"`},
+		{"an operator without values", nodeExpression("a", "In"), "values must be given with the operators In and NotIn"},
+		{"an operator with values", nodeExpression("a", "Exists", "b"), "values must be given with the operators In and NotIn"},
+		{"a taint that cannot be", ignoredTaint("key", "a b"), "must be the key of a taint"},
+		{"a value of a taint that cannot be", ignoredTaint("key", "a", "value", "b c"), "must be the value of a label"},
+		{"an effect that does not exist", ignoredTaint("key", "a", "effect", "NoEntry"), `supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`},
+		{"a taint without a key", ignoredTaint("value", "a"), "spec.nodes.ignoredTaints[0].key: Required value"},
 		{"--shard", extraArgs("--shard=1"), "write spec.sharding.enabled and spec.sharding.shardCount instead"},
 		{"--total-shards", extraArgs("--total-shards=1"), "write spec.sharding.enabled and spec.sharding.shardCount instead"},
 		{"--pod", extraArgs("--pod=a"), "kube-state-metrics' own sharding"},
@@ -83,6 +94,11 @@ func TestGoodSpecsAreAccepted(t *testing.T) {
 		{"flags", extraArgs("--resources=pods,secrets", "--metric-labels-allowlist=pods=[*]", "--v=4", "--shared-thing=1")},
 		{"behavior", behavior(map[string]any{"stabilizationWindowSeconds": int64(0), "tolerance": "0.05", "selectPolicy": "Min",
 			"policies": []any{map[string]any{"type": "Percent", "value": int64(100), "periodSeconds": int64(15)}}})},
+		{"labels", nodeSelector("matchLabels", map[string]any{"node-role.kubernetes.io/worker": "", "pool": "big"})},
+		{"all-labels", nodeSelector()},
+		{"expression", nodeExpression("kubernetes.io/os", "In", "linux", "")},
+		{"expression-without-values", nodeExpression("node.kubernetes.io/exclude", "DoesNotExist")},
+		{"taint", ignoredTaint("key", "node-role.kubernetes.io/control-plane", "effect", "NoSchedule", "value", "")},
 		{"resources", map[string]any{"resources": map[string]any{"limits": map[string]any{"cpu": "100m", "memory": "1Gi"}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -109,11 +125,19 @@ func TestDefaults(t *testing.T) {
 		"monitorImage":    "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
 		"namespace":       "monitoring",
 		"monitoring":      map[string]any{"interval": "30s"},
+		"nodes": map[string]any{"selector": map[string]any{"matchExpressions": []any{
+			map[string]any{"key": "type", "operator": "NotIn", "values": []any{"virtual-kubelet"}},
+		}}},
 		"sharding": map[string]any{
 			"enabled": false, "shardCount": int64(3), "replicationStrategy": "round-robin",
 			"minReplicasPerShard": int64(1), "maxReplicasPerShard": int64(0),
 		},
 	}, object.Object["spec"])
+
+	object = unstructuredKSMScale("defaults", nodeSelector("matchLabels", map[string]any{"pool": "big"}))
+	require.NoError(t, shared.client.Create(t.Context(), object, client.DryRunAll))
+	spec, _ := object.Object["spec"].(map[string]any)
+	assert.Equal(t, nodeSelector("matchLabels", map[string]any{"pool": "big"})["nodes"], spec["nodes"], "a selector replaces the default")
 }
 
 func TestTheNamespaceCannotBeChanged(t *testing.T) {
@@ -140,6 +164,32 @@ func sharding(fieldsAndValues ...any) map[string]any {
 		fields[name] = fieldsAndValues[i+1]
 	}
 	return map[string]any{"sharding": fields}
+}
+
+// fields are names and values by turns.
+func fields(namesAndValues ...any) map[string]any {
+	fields := map[string]any{}
+	for i := 0; i < len(namesAndValues); i += 2 {
+		name, _ := namesAndValues[i].(string)
+		fields[name] = namesAndValues[i+1]
+	}
+	return fields
+}
+
+func nodeSelector(namesAndValues ...any) map[string]any {
+	return fields("nodes", fields("selector", fields(namesAndValues...)))
+}
+
+func nodeExpression(key, operator string, values ...any) map[string]any {
+	expression := fields("key", key, "operator", operator)
+	if len(values) > 0 {
+		expression["values"] = values
+	}
+	return nodeSelector("matchExpressions", []any{expression})
+}
+
+func ignoredTaint(namesAndValues ...any) map[string]any {
+	return fields("nodes", fields("ignoredTaints", []any{fields(namesAndValues...)}))
 }
 
 func extraArgs(args ...any) map[string]any {

@@ -1,0 +1,52 @@
+package nodes
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/klog/v2"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// conditionTaintPrefix is of taints that come and go with a node's condition, such as that it is cordoned or not ready.
+const conditionTaintPrefix = "node.kubernetes.io/"
+
+// placement is what decides which nodes pods may run on.
+type placement struct {
+	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
+	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
+}
+
+// newPlacement is that of a spec if its pods are to be spread over zones; else it does not matter, and is nil.
+func newPlacement(spec *v1alpha1.KSMScaleSpec) *placement {
+	if spec.Strategy() != v1alpha1.ZoneAware {
+		return nil
+	}
+	if spec.Template == nil {
+		return &placement{}
+	}
+	return &placement{NodeSelector: spec.Template.NodeSelector, Tolerations: spec.Template.Tolerations}
+}
+
+// allows tells whether pods may run on a node when nothing is wrong with it.
+func (p *placement) allows(node *corev1.Node) bool {
+	return labels.SelectorFromSet(p.NodeSelector).Matches(labels.Set(node.Labels)) &&
+		!slices.ContainsFunc(node.Spec.Taints, p.repelled)
+}
+
+func (p *placement) allowsZoned(node *corev1.Node) bool {
+	return node.Labels[corev1.LabelTopologyZone] != "" && p.allows(node)
+}
+
+// repelled tells whether a taint keeps pods off for good.
+func (p *placement) repelled(taint corev1.Taint) bool {
+	if taint.Effect == corev1.TaintEffectPreferNoSchedule || strings.HasPrefix(taint.Key, conditionTaintPrefix) {
+		return false
+	}
+	return !slices.ContainsFunc(p.Tolerations, func(toleration corev1.Toleration) bool {
+		return toleration.ToleratesTaint(klog.Background(), &taint, true)
+	})
+}

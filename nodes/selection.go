@@ -1,0 +1,60 @@
+package nodes
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// key names what a spec asks about nodes. Specs with the same key share a count.
+func key(spec *v1alpha1.KSMScaleSpec) string {
+	key, err := json.Marshal(struct {
+		Nodes     v1alpha1.NodesConfig `json:"nodes"`
+		Placement *placement           `json:"placement,omitempty"`
+	}{spec.NodesOrDefault(), newPlacement(spec)})
+	if err != nil {
+		panic(fmt.Sprintf("which nodes count cannot be written as JSON: %v", err))
+	}
+	return string(key)
+}
+
+// selection tells which nodes count.
+type selection struct {
+	v1alpha1.NodesConfig
+	labels labels.Selector
+}
+
+// newSelection is that of a spec. A selector that cannot be read selects all nodes, so that no replica is taken away
+// for it; the API server refuses such a one.
+func newSelection(spec *v1alpha1.KSMScaleSpec) selection {
+	config := spec.NodesOrDefault()
+	selector, err := metav1.LabelSelectorAsSelector(config.Selector.LabelSelector())
+	if err != nil {
+		selector = labels.Everything()
+	}
+	return selection{NodesConfig: config, labels: selector}
+}
+
+func (s *selection) counts(node *corev1.Node) bool {
+	return s.labels.Matches(labels.Set(node.Labels)) &&
+		(!s.SchedulableOnly || !node.Spec.Unschedulable) &&
+		(!s.ReadyOnly || ready(node)) &&
+		!slices.ContainsFunc(node.Spec.Taints, s.ignores)
+}
+
+func (s *selection) ignores(taint corev1.Taint) bool {
+	return slices.ContainsFunc(s.IgnoredTaints, func(ignored v1alpha1.IgnoredTaint) bool { return ignored.Matches(&taint) })
+}
+
+// ready tells whether the control plane hears from a node that it is.
+func ready(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool {
+		return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
+	})
+}
