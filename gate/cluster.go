@@ -40,7 +40,7 @@ func (c *cluster) objects(ctx context.Context, of resource) (sets.Set[object], e
 				return fmt.Errorf("a list of metadata has a %T", item)
 			}
 			if c.share.Has(meta.UID) {
-				objects.Insert(objectOf(meta.Namespace, meta.Name))
+				objects.Insert(of.object(meta.Namespace, meta.Name))
 			}
 			return nil
 		})

@@ -124,8 +124,5 @@ func (r *resource) objectOf(metric *dto.Metric) (object, bool) {
 			namespace = label.GetValue()
 		}
 	}
-	if !r.namespaced {
-		namespace = ""
-	}
-	return objectOf(namespace, name), name != ""
+	return r.object(namespace, name), name != ""
 }

@@ -45,6 +45,11 @@ func TestRead(t *testing.T) {
 			exposed: fmt.Sprintf(family, "kube_namespace_created") + `kube_namespace_created{namespace="a"} 1` + "\n",
 			seen:    []object{objectOf("", "a")},
 		},
+		"endpoint slices of versions that do not tell their namespaces, and of those that do": {
+			wanted:  []string{"endpointslices"},
+			exposed: fmt.Sprintf(family, "kube_endpointslice_info") + `kube_endpointslice_info{endpointslice="a",addresstype="IPv4"} 1` + "\n" + `kube_endpointslice_info{endpointslice="b",namespace="c",addresstype="IPv4"} 1` + "\n",
+			seen:    []object{objectOf("", "a"), objectOf("", "b")},
+		},
 		"another kind whose name begins alike": {
 			wanted:  []string{"pods"},
 			exposed: fmt.Sprintf(family, "kube_poddisruptionbudget_created") + `kube_poddisruptionbudget_created{namespace="a",pod="b"} 1` + "\n",

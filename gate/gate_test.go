@@ -232,6 +232,22 @@ func TestFamiliesThatIdentifyObjectsMayBeLeftOut(t *testing.T) {
 	f.becomes(t, "")
 }
 
+func TestEndpointSlicesMayComeWithoutTheirNamespaces(t *testing.T) {
+	f := newFixture(t)
+	slices := resources["endpointslices"]
+	f.exported = []resource{slices}
+	require.NoError(t, f.objects.Tracker().Create(slices.groupVersionResource, &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+	}, "default"))
+	const family = "# HELP kube_endpointslice_info Information\n# TYPE kube_endpointslice_info gauge\n"
+	f.set(family)
+	f.start(t)
+	f.becomes(t, "1 endpointslices")
+	f.set(family + "kube_endpointslice_info{endpointslice=\"a\",addresstype=\"IPv4\"} 1\n")
+	f.becomes(t, "")
+}
+
 func TestKindsThatMayNotBeListedDoNotCount(t *testing.T) {
 	forbid := func(resource string) clienttesting.ReactionFunc {
 		return func(clienttesting.Action) (bool, runtime.Object, error) {

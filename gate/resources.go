@@ -14,8 +14,10 @@ type resource struct {
 	singular string
 	// label is the label that has an object's name.
 	label string
-	// namespaced is whether its objects are told apart by a namespace as well.
-	namespaced           bool
+	// namespaced is whether its objects are in namespaces.
+	namespaced bool
+	// byName is whether its objects are told apart by their names alone, though they are in namespaces.
+	byName               bool
 	groupVersionResource schema.GroupVersionResource
 }
 
@@ -50,7 +52,8 @@ var resources = index(
 	of("batch", "v1", "jobs", "job").labelled("job_name"),
 	of("certificates.k8s.io", "v1", "certificatesigningrequests", "certificatesigningrequest").cluster(),
 	of("coordination.k8s.io", "v1", "leases", "lease"),
-	of("discovery.k8s.io", "v1", "endpointslices", "endpointslice"),
+	// Their namespaces are not in the metrics of kube-state-metrics before v2.11.0. Their names end in random letters.
+	of("discovery.k8s.io", "v1", "endpointslices", "endpointslice").toldApartByName(),
 	of("networking.k8s.io", "v1", "ingressclasses", "ingressclass").cluster(),
 	of("networking.k8s.io", "v1", "ingresses", "ingress"),
 	of("networking.k8s.io", "v1", "networkpolicies", "networkpolicy"),
@@ -75,6 +78,11 @@ func (r resource) cluster() resource {
 	return r
 }
 
+func (r resource) toldApartByName() resource {
+	r.byName = true
+	return r
+}
+
 func (r resource) labelled(label string) resource {
 	r.label = label
 	return r
@@ -86,6 +94,14 @@ func index(all ...resource) map[string]resource {
 		byName[one.name] = one
 	}
 	return byName
+}
+
+// object is one of its objects.
+func (r resource) object(namespace, name string) object {
+	if !r.namespaced || r.byName {
+		namespace = ""
+	}
+	return objectOf(namespace, name)
 }
 
 // owns tells whether a metric family is about this resource: kube_pod_info is about pods, and
