@@ -3,6 +3,7 @@ package loads
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -130,9 +131,7 @@ func (m *Meter) measure(ctx context.Context) error {
 				changed = m.add(there[key], shardUses(total, pods, m.last, now), ksmScale.Status.WeightsOf(total)) || changed
 			}
 		}
-		for uid, reading := range now {
-			seen[uid] = reading
-		}
+		maps.Copy(seen, now)
 	}
 	m.last = seen
 	m.mu.Lock()
@@ -189,7 +188,7 @@ func (m *Meter) partition(key key) *partition {
 	if known := m.partitions[key]; known != nil {
 		return known
 	}
-	return &partition{}
+	return &partition{interval: m.interval}
 }
 
 // add tells whether weights are to be recorded that were not before.

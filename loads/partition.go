@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// smoothing is the time in which a change of the load comes to count for two thirds.
-	smoothing = 5 * time.Minute
-	// settling is for how long weights must not fit until they change.
-	settling = 10 * time.Minute
+	// smoothing is the number of measurements in which a change of the load comes to count for two thirds.
+	smoothing = 10
+	// settling is for how many measurements' time weights must not fit until they change.
+	settling = 20
 	// tolerance is how far weights may be from the load and stay.
 	tolerance = 0.25
 	// negligible is the load, in cores, that shards with less count as having.
@@ -30,6 +30,8 @@ type use struct{ cpu, scraped float64 }
 // least that any pod uses is a bound from above, and what the pods use beyond what scrapes can have taken is one from
 // below. So the load is computed for several assumptions within these bounds, and weights that fit one of them stay.
 type partition struct {
+	// interval is the time between two measurements.
+	interval time.Duration
 	// loads are those of each shard under each of the assumptions, smoothed.
 	loads [len(assumptions)][]float64
 	// measured is when loads were last computed, and since when the weights there are do not fit; zero if never, or if
@@ -43,7 +45,7 @@ type partition struct {
 func (p *partition) add(shards [][]use, now time.Time) {
 	weight := 1.0
 	if !p.measured.IsZero() {
-		weight = 1 - math.Exp(-now.Sub(p.measured).Seconds()/smoothing.Seconds())
+		weight = 1 - math.Exp(-float64(now.Sub(p.measured))/float64(smoothing*p.interval))
 	}
 	lowest, highest := costOfReplica(shards)
 	for a, assumed := range assumptions {
@@ -94,7 +96,7 @@ func (p *partition) decide(recorded []int32, now time.Time) {
 	if p.since.IsZero() {
 		p.since = now
 	}
-	if now.Sub(p.since) >= settling {
+	if now.Sub(p.since) >= settling*p.interval {
 		p.decided, p.since = weights, time.Time{}
 	}
 }

@@ -65,6 +65,20 @@ func awaitReady(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	})
 }
 
+// awaitCondition waits until a condition has a reason.
+func awaitCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, conditionType, reason string) {
+	t.Helper()
+	await(t, fmt.Sprintf("condition %s: %s", conditionType, reason), func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+			return err
+		}
+		if is := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType); is == nil || is.Reason != reason {
+			return fmt.Errorf("it is %v", is)
+		}
+		return nil
+	})
+}
+
 func TestInstall(t *testing.T) {
 	install(t)
 	ksmScale := &v1alpha1.KSMScale{

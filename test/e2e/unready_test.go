@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -44,15 +43,7 @@ func TestWhatGrowsOldIsUnready(t *testing.T) {
 			took := time.Since(began)
 			t.Logf("unready after %s", took.Round(time.Second))
 			assert.Less(t, took, staleLimit)
-			await(t, "the shard to be called uncovered", func(ctx context.Context) error {
-				if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
-					return err
-				}
-				if covered := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionCovered); covered.Reason != v1alpha1.ReasonShardsNotReady {
-					return fmt.Errorf("%s: %s", covered.Reason, covered.Message)
-				}
-				return nil
-			})
+			awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, v1alpha1.ReasonShardsNotReady)
 			end()
 			awaitPodReady(t, pod, corev1.ConditionTrue)
 			awaitReady(t, ksmScale)
