@@ -102,6 +102,22 @@ generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the in
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
 	mkdir -p deploy
 	$(TOOL) kustomize build config/default > deploy/install.yaml
+	@$(MAKE) --no-print-directory generate-rules
+
+# The families of metrics are those of the newest kube-state-metrics that is tested, as its documentation lists them.
+KSM_NEWEST = $(KSM_MODULES)/$(lastword $(sort $(KSM_VERSIONS)))
+RULES := deploy/prometheus
+
+.PHONY: generate-rules
+generate-rules:
+	@{ echo '# Generated from rules.yaml, for the Prometheus Operator.'; \
+	printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: ksmscale' '  namespace: ksmscale-system' 'spec:'; \
+	sed -e '/^#/d' -e 's/^./  &/' $(RULES)/rules.yaml; } > $(RULES)/prometheusrule.yaml
+	@source=$$(cd $(KSM_NEWEST) && go mod download k8s.io/kube-state-metrics/v2 && go list -m -f '{{.Dir}}' k8s.io/kube-state-metrics/v2); \
+	{ echo '# Generated: one rule for each family of $(notdir $(KSM_NEWEST)), for the job of every-pod.yaml.'; \
+	printf '%s\n' 'groups:' '  - name: ksmscale.deduplicate' '    rules:'; \
+	grep -rhoE '^\| *kube_[a-z0-9_]+' "$$source/docs/metrics" | tr -d '| ' | sort -u | \
+	sed 's/.*/      - record: &\n        expr: max without (instance, ksm_pod) (replica:&)/'; } > $(RULES)/deduplicate.yaml
 
 .PHONY: verify
 verify: generate ## Check that what is generated and formatted is up to date.
