@@ -18,7 +18,7 @@ UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./plans/... ./adapter/...
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Run
 
@@ -45,12 +45,25 @@ image: ## Build the image with Docker.
 ##@ Test
 
 .PHONY: test
-test: unit integration ## Run all tests but the benchmarks.
+test: unit rules integration ## Run all tests but the benchmarks.
 
 .PHONY: unit
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
+
+.PHONY: rules
+rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
+	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml
+	promtool test rules test/prometheus/rules_test.yaml
+	go test -count=1 -parallel 3 ./test/prometheus
+
+.PHONY: prometheus-package
+prometheus-package: ## Install the Debian package of Prometheus, or say that it is missing.
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "Prometheus and promtool are missing. As root on Debian run: apt-get install prometheus"; exit 1; fi; \
+	apt-get update && apt-get install --yes --no-install-recommends prometheus
 
 .PHONY: integration
 integration: build kube ## Run the integration tests on a real local control plane.
