@@ -56,7 +56,7 @@ unit: ## Run the unit tests: no binaries, no cluster.
 rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
 	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml
 	promtool test rules test/prometheus/rules_test.yaml
-	go test -count=1 -parallel 3 ./test/prometheus
+	go test -count=1 -parallel 4 ./test/prometheus
 
 .PHONY: prometheus-package
 prometheus-package: ## Install the Debian package of Prometheus, or say that it is missing.

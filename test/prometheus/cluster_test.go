@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -34,6 +35,8 @@ const (
 // service discovery does, and is the proxy through which that scrapes them.
 type cluster struct {
 	url string
+	// address is where all Services are; if empty, this is their proxy.
+	address string
 
 	mu sync.Mutex
 	// shards are those that Prometheus is told of, and answering those that have ever been there.
@@ -82,7 +85,9 @@ func (c *cluster) lead(t *testing.T, job scrapeConfig) scrapeConfig {
 	led := maps.Clone(job)
 	delete(led, "kubernetes_sd_configs")
 	led["http_sd_configs"] = []any{map[string]any{"url": c.url + "/" + found.Role, "refresh_interval": "1s"}}
-	led["proxy_url"] = c.url
+	if c.address == "" {
+		led["proxy_url"] = c.url
+	}
 	return led
 }
 
@@ -129,7 +134,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	targets := []target{}
 	for _, shard := range c.shards {
 		if request.URL.Path == "/"+serviceRole {
-			targets = append(targets, serviceTargets(shard)...)
+			targets = append(targets, serviceTarget(shard, c.address))
 		}
 		for replica := range c.replicas {
 			if request.URL.Path == "/"+podRole {
@@ -184,11 +189,11 @@ type target struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// serviceTargets are what Prometheus finds of a Service: a target for each port.
-func serviceTargets(shard v1alpha1.Shard) []target {
+// serviceTarget is what Prometheus finds of a Service's only port.
+func serviceTarget(shard v1alpha1.Shard, address string) target {
 	port := strconv.Itoa(int(v1alpha1.PortMetrics))
-	return []target{{
-		Targets: []string{net.JoinHostPort(serviceHost(shard), port)},
+	return target{
+		Targets: []string{cmp.Or(address, net.JoinHostPort(serviceHost(shard), port))},
 		Labels: withLabels("__meta_kubernetes_service_label_", shard, map[string]string{
 			"__meta_kubernetes_namespace":             namespace,
 			"__meta_kubernetes_service_name":          shard.Name(),
@@ -196,7 +201,7 @@ func serviceTargets(shard v1alpha1.Shard) []target {
 			"__meta_kubernetes_service_port_number":   port,
 			"__meta_kubernetes_service_port_protocol": "TCP",
 		}),
-	}}
+	}
 }
 
 // podTargets are what Prometheus finds of a pod: a target for each port of each container.
