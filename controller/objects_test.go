@@ -99,7 +99,7 @@ func TestContainer(t *testing.T) {
 	assert.EqualValues(t, 8081, *wanted.Ports[1].ContainerPort)
 	assert.Equal(t, "/healthz", *wanted.LivenessProbe.HTTPGet.Path)
 	assert.Equal(t, "http-metrics", wanted.LivenessProbe.HTTPGet.Port.String())
-	assert.EqualValues(t, 12, wanted.LivenessProbe.FailureThreshold, "one that is throttled while it loads is not restarted")
+	assert.EqualValues(t, 12, *wanted.LivenessProbe.FailureThreshold, "one that is throttled while it loads is not restarted")
 	assert.Equal(t, "/readyz", *wanted.ReadinessProbe.HTTPGet.Path)
 	assert.Equal(t, "8082", wanted.ReadinessProbe.HTTPGet.Port.String(), "the gate's port")
 	assert.EqualValues(t, 10, *wanted.Lifecycle.PreStop.Sleep.Seconds)
