@@ -59,6 +59,9 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 	if r.Clock == nil {
 		r.Clock = clock.RealClock{}
 	}
+	if r.Versions == nil {
+		r.Versions = NewVersions(r.Clock)
+	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
 		// The status is our own, and changes without the generation.
@@ -73,6 +76,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter) 
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Versions.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }

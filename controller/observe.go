@@ -23,6 +23,10 @@ type observed struct {
 	pods        []corev1.Pod
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
+	// versions are those of kube-state-metrics that the pods run, and allVersions tells whether none of
+	// them is unknown still.
+	versions    []string
+	allVersions bool
 }
 
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observed, error) {
@@ -46,12 +50,15 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
+	versions, allVersions := r.Versions.of(ctx, pods.Items)
 	isOthers := func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) }
 	return observed{
 		deployments: slices.DeleteFunc(deployments.Items, isOthers),
 		autoscalers: autoscalers.Items,
 		pods:        pods.Items,
 		apiService:  apiService,
+		versions:    versions,
+		allVersions: allVersions,
 	}, nil
 }
 

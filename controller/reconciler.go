@@ -37,6 +37,8 @@ type Reconciler struct {
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.
 	Registration *Registration
+	// Versions knows which versions of kube-state-metrics run; nil if none is to be asked.
+	Versions *Versions
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
 }
@@ -74,7 +76,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, errors.Join(applyErr, err)
 	}
 	status := r.status(ksmScale, planned, after, resharding, applyErr)
-	return ctrl.Result{RequeueAfter: resharding.settled}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, status))
+	return ctrl.Result{RequeueAfter: lookAgain(resharding, after)}, errors.Join(applyErr, r.writeStatus(ctx, ksmScale, status))
+}
+
+// lookAgain is when to reconcile again though nothing has changed; 0 for never.
+func lookAgain(resharding resharding, observed observed) time.Duration {
+	if resharding.settled == 0 && !observed.allVersions {
+		return versionInterval
+	}
+	return resharding.settled
 }
 
 // writeStatus writes a status if it differs from the one there is, and then tells of it.
