@@ -18,7 +18,7 @@ UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./plans/... .
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Run
 
@@ -45,12 +45,25 @@ image: ## Build the image with Docker.
 ##@ Test
 
 .PHONY: test
-test: unit integration ## Run all tests but the benchmarks.
+test: unit rules integration ## Run all tests but the benchmarks.
 
 .PHONY: unit
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
+
+.PHONY: rules
+rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
+	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml
+	promtool test rules test/prometheus/rules_test.yaml
+	go test -count=1 -parallel 4 ./test/prometheus
+
+.PHONY: prometheus-package
+prometheus-package: ## Install the Debian package of Prometheus, or say that it is missing.
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "Prometheus and promtool are missing. As root on Debian run: apt-get install prometheus"; exit 1; fi; \
+	apt-get update && apt-get install --yes --no-install-recommends prometheus
 
 .PHONY: integration
 integration: build kube bin/test-adapter ## Run the integration tests on a real local control plane.
@@ -105,6 +118,22 @@ generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the in
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
 	mkdir -p deploy
 	$(TOOL) kustomize build config/default > deploy/install.yaml
+	@$(MAKE) --no-print-directory generate-rules
+
+# The families of metrics are those of the newest kube-state-metrics that is tested, as its documentation lists them.
+KSM_NEWEST = $(KSM_MODULES)/$(lastword $(sort $(KSM_VERSIONS)))
+RULES := deploy/prometheus
+
+.PHONY: generate-rules
+generate-rules:
+	@{ echo '# Generated from rules.yaml, for the Prometheus Operator.'; \
+	printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' '  name: ksmscale' '  namespace: ksmscale-system' 'spec:'; \
+	sed -e '/^#/d' -e 's/^./  &/' $(RULES)/rules.yaml; } > $(RULES)/prometheusrule.yaml
+	@source=$$(cd $(KSM_NEWEST) && go mod download k8s.io/kube-state-metrics/v2 && go list -m -f '{{.Dir}}' k8s.io/kube-state-metrics/v2); \
+	{ echo '# Generated: one rule for each family of $(notdir $(KSM_NEWEST)), for the job of every-pod.yaml.'; \
+	printf '%s\n' 'groups:' '  - name: ksmscale.deduplicate' '    rules:'; \
+	grep -rhoE '^\| *kube_[a-z0-9_]+' "$$source/docs/metrics" | tr -d '| ' | sort -u | \
+	sed 's/.*/      - record: &\n        expr: max without (instance, ksm_pod) (replica:&)/'; } > $(RULES)/deduplicate.yaml
 
 .PHONY: verify
 verify: generate ## Check that what is generated and formatted is up to date.

@@ -66,6 +66,9 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 	if err := manager.Add(r.Foreign); err != nil {
 		return fmt.Errorf("look for autoscalers of others: %w", err)
 	}
+	if r.Versions == nil {
+		r.Versions = NewVersions(r.Clock)
+	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
 		// The status is our own, and changes without the generation.
@@ -82,6 +85,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		WatchesRawSource(source.Channel(loadChanges, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Versions.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }

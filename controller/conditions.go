@@ -37,14 +37,14 @@ type conditionInput struct {
 	now   metav1.Time
 }
 
-// conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from them.
-// Transition times of conditions whose status stays are kept.
+// conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from those that
+// are no mere warnings. Transition times of conditions whose status stays are kept.
 func conditions(in conditionInput) []metav1.Condition {
 	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
 	scheduling := schedulable(in)
 	parts := []metav1.Condition{progressing(in, scheduling.Status), scheduling, covered(in), autoscaling(in)}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
-	for _, condition := range append(parts, ready(in, parts)) {
+	for _, condition := range append(parts, ready(in, parts), soundVersion(in)) {
 		condition.ObservedGeneration = in.ksmScale.Generation
 		condition.LastTransitionTime = in.now
 		condition.Message = shortened(condition.Message, maxConditionMessage)

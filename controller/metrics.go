@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -18,9 +19,17 @@ var (
 		"Number of ready pods of a shard.", shardMetricLabels, nil)
 	shardCovered = prometheus.NewDesc("ksmscale_shard_covered",
 		"1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
+	statusCondition = prometheus.NewDesc("ksmscale_status_condition",
+		"The conditions of a KSMScale: 1 for the status that one has, 0 for the others.",
+		[]string{v1alpha1.MetricLabelKSMScale, "condition", "status"}, nil)
+
+	// conditionStatuses has them as kube-state-metrics spells them.
+	conditionStatuses = map[metav1.ConditionStatus]string{
+		metav1.ConditionTrue: "true", metav1.ConditionFalse: "false", metav1.ConditionUnknown: "unknown",
+	}
 )
 
-// collector exports what the status of each KSMScale says of its shards. It reads it when it is scraped, so that
+// collector exports the conditions of each KSMScale, and what its status says of its shards. It reads it when it is scraped, so that
 // a deleted KSMScale leaves nothing behind.
 type collector struct {
 	ksmScales client.Reader
@@ -34,6 +43,7 @@ var _ prometheus.Collector = collector{}
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- readyReplicas
 	descriptions <- shardCovered
+	descriptions <- statusCondition
 }
 
 // Collect is part of prometheus.Collector.
@@ -46,20 +56,37 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.NewInvalidMetric(readyReplicas, err)
 		return
 	}
-	for _, ksmScale := range list.Items {
-		sharding := ksmScale.Status.ShardingStatus
-		if sharding == nil {
-			continue
-		}
-		covered := meta.IsStatusConditionTrue(ksmScale.Status.Conditions, v1alpha1.ConditionCovered)
-		for shard, replicas := range sharding.ShardDistribution {
-			labels := []string{ksmScale.Name, shard, strconv.Itoa(int(sharding.TotalShards))}
-			shardIsCovered := 0.0
-			if covered || replicas.Ready > 0 {
-				shardIsCovered = 1
-			}
-			metrics <- prometheus.MustNewConstMetric(readyReplicas, prometheus.GaugeValue, float64(replicas.Ready), labels...)
-			metrics <- prometheus.MustNewConstMetric(shardCovered, prometheus.GaugeValue, shardIsCovered, labels...)
+	for i := range list.Items {
+		collectConditions(&list.Items[i], metrics)
+		collectShards(&list.Items[i], metrics)
+	}
+}
+
+func collectConditions(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	for _, condition := range ksmScale.Status.Conditions {
+		for status, name := range conditionStatuses {
+			metrics <- prometheus.MustNewConstMetric(statusCondition, prometheus.GaugeValue, oneIf(condition.Status == status),
+				ksmScale.Name, condition.Type, name)
 		}
 	}
+}
+
+func collectShards(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	sharding := ksmScale.Status.ShardingStatus
+	if sharding == nil {
+		return
+	}
+	covered := meta.IsStatusConditionTrue(ksmScale.Status.Conditions, v1alpha1.ConditionCovered)
+	for shard, replicas := range sharding.ShardDistribution {
+		labels := []string{ksmScale.Name, shard, strconv.Itoa(int(sharding.TotalShards))}
+		metrics <- prometheus.MustNewConstMetric(readyReplicas, prometheus.GaugeValue, float64(replicas.Ready), labels...)
+		metrics <- prometheus.MustNewConstMetric(shardCovered, prometheus.GaugeValue, oneIf(covered || replicas.Ready > 0), labels...)
+	}
+}
+
+func oneIf(condition bool) float64 {
+	if condition {
+		return 1
+	}
+	return 0
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -25,6 +26,10 @@ type observed struct {
 	foreign map[string][]string
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
+	// versions are those of kube-state-metrics that the pods run, and allVersions tells whether none of
+	// them is unknown still.
+	versions    []string
+	allVersions bool
 }
 
 // deployment is that of a shard, or nil.
@@ -58,6 +63,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
+	versions, allVersions := r.Versions.of(ctx, pods.Items)
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
 	foreign := map[string][]string{}
 	for i := range ours {
@@ -71,8 +77,10 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !metav1.IsControlledBy(&autoscaler, ksmScale)
 		}),
-		pods:       pods.Items,
-		apiService: apiService,
+		pods:        pods.Items,
+		apiService:  apiService,
+		versions:    versions,
+		allVersions: allVersions,
 	}, nil
 }
 
@@ -86,4 +94,12 @@ func (r *Reconciler) apiService(ctx context.Context) (*apiregistrationv1.APIServ
 		return nil, nil //nolint:nilnil // None is as ordinary as one, and looked at in one place.
 	}
 	return &apiService, nil
+}
+
+// unknown is after how long to look again for what is not known yet; 0 if everything is.
+func (o *observed) unknown() time.Duration {
+	if o.allVersions {
+		return 0
+	}
+	return versionInterval
 }

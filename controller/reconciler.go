@@ -53,6 +53,8 @@ type Reconciler struct {
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.
 	Registration *Registration
+	// Versions knows which versions of kube-state-metrics run; nil if none is to be asked.
+	Versions *Versions
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
 
@@ -109,7 +111,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		again, failed.scale = r.scaleDirectly(ctx, planned, after, resharding.keep)
 	}
 	status := r.status(ksmScale, planned, after, resharding, failed)
-	return ctrl.Result{RequeueAfter: sooner(resharding.settled, again)},
+	return ctrl.Result{RequeueAfter: sooner(sooner(resharding.settled, again), after.unknown())},
 		errors.Join(failed.apply, failed.scale, r.writeStatus(ctx, ksmScale, status))
 }
 

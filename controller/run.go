@@ -70,6 +70,7 @@ func Run(ctx context.Context, options *Options) error {
 	if err := errors.Join(
 		metrics.Registry.Register(plans.Collector{Source: source}),
 		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced}),
+		metrics.Registry.Register(certificateCollector{secrets: manager.GetCache(), certificate: options.certificate(), synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
 			if !source.Synced() {

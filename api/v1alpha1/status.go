@@ -55,8 +55,8 @@ type KSMScaleStatus struct {
 	// shardingStatus is about each shard.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
-	// conditions are Ready, which is derived from the others, Progressing, Covered, Schedulable and
-	// Autoscaling. All are True when all is well.
+	// conditions are Ready, which is derived from Progressing, Covered, Schedulable and Autoscaling, and
+	// SoundVersion, which is a warning only. All are True when all is well.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -152,7 +152,7 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the others: True when all of them are and nothing is under way.
+	// ConditionReady is derived from the others but SoundVersion: True when all of them are and nothing is under way.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the wanted objects or pods cannot be made. As that of a Deployment,
 	// it is True both while work is under way and when there is none left; the reason tells.
@@ -163,6 +163,9 @@ const (
 	ConditionSchedulable = "Schedulable"
 	// ConditionAutoscaling is False while replicas do not follow the nodes.
 	ConditionAutoscaling = "Autoscaling"
+	// ConditionSoundVersion is False while some shard runs a kube-state-metrics that is known for bugs in sharding,
+	// and Unknown until all have said their version.
+	ConditionSoundVersion = "SoundVersion"
 )
 
 // Reasons of the conditions. Reasons of waiting containers (such as ImagePullBackOff) and of
@@ -237,4 +240,12 @@ const (
 	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less
 	// than a tenth of the replicas are not acted on.
 	ReasonToleranceIgnored = "ToleranceIgnored"
+
+	// ReasonNoKnownBugs is for SoundVersion: no bug in sharding is known of the versions that run.
+	ReasonNoKnownBugs = "NoKnownBugs"
+	// ReasonShardingBugs is for SoundVersion: a version runs that can lose objects of its shard, or needs too much
+	// memory for it.
+	ReasonShardingBugs = "ShardingBugs"
+	// ReasonVersionUnknown is for SoundVersion, Unknown: some kube-state-metrics has not said its version.
+	ReasonVersionUnknown = "VersionUnknown"
 )

@@ -1,0 +1,213 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	// versionTimeout is how long kube-state-metrics has to say its version, and versionInterval how long one that does
+	// not is left alone.
+	versionTimeout  = 5 * time.Second
+	versionInterval = 10 * time.Minute
+	// maxTelemetry bounds what is read of its own metrics.
+	maxTelemetry = 4 << 20
+
+	buildInfoMetric  = "kube_state_metrics_build_info"
+	buildInfoVersion = "version"
+)
+
+// shardingBugs are those of kube-state-metrics that make shards export less than they should, or cost more: from a
+// version, if any, until another.
+var shardingBugs = []struct{ from, until, bug string }{
+	{"", "2.20.0", "a shard that lists again forgets all but its share of the first 500 objects (kubernetes/kube-state-metrics#3065)"},
+	{"", "2.20.0", "each shard keeps the objects of all in memory (#3003)"},
+	{"2.19.0", "2.19.1", "a shard that lists by watching loses the bookmark that ends the list (#2973)"},
+}
+
+// telemetryClient goes to the pod that it is told, and nowhere else.
+var telemetryClient = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// Versions has what each image of kube-state-metrics that runs says of its version. An image's tag may say something
+// else, but all containers of an image are the same, so that one of them is asked. Create it with NewVersions.
+type Versions struct {
+	clock   clock.PassiveClock
+	read    func(ctx context.Context, pod *corev1.Pod) (string, error)
+	changes changes
+
+	mu sync.Mutex
+	// known has the versions by image, and asked when one was last asked.
+	known map[string]string
+	asked map[string]time.Time
+}
+
+// NewVersions returns one that asks pods at the port of kube-state-metrics' own metrics.
+func NewVersions(clock clock.PassiveClock) *Versions {
+	return &Versions{
+		clock: clock, read: readVersion, changes: newChanges(),
+		known: map[string]string{}, asked: map[string]time.Time{},
+	}
+}
+
+// of are the versions that ready pods run, in order, and whether none of them is unknown still. It asks for others in the
+// background, and tells of what it learns by a change.
+func (v *Versions) of(ctx context.Context, pods []corev1.Pod) (versions []string, all bool) {
+	if v == nil {
+		return nil, true
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	found, all := sets.New[string](), true
+	for i := range pods {
+		image := runningImage(&pods[i])
+		if image == "" {
+			continue
+		}
+		if known, ok := v.known[image]; ok {
+			found.Insert(known)
+			continue
+		}
+		all = false
+		if asked, ok := v.asked[image]; !ok || v.clock.Since(asked) >= versionInterval {
+			v.asked[image] = v.clock.Now()
+			go v.ask(context.WithoutCancel(ctx), image, pods[i].DeepCopy())
+		}
+	}
+	return sets.List(found), all
+}
+
+func (v *Versions) ask(ctx context.Context, image string, pod *corev1.Pod) {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	// One that cannot be asked, as by a NetworkPolicy, is not known, which the condition says.
+	said, err := v.read(ctx, pod)
+	if err != nil {
+		return
+	}
+	v.mu.Lock()
+	v.known[image] = said
+	v.mu.Unlock()
+	v.changes.tell()
+}
+
+// runningImage identifies the image of a ready pod's kube-state-metrics; empty if there is none to ask.
+func runningImage(pod *corev1.Pod) string {
+	if !isActive(pod) || pod.Status.PodIP == "" || podCondition(pod, corev1.PodReady).Status != corev1.ConditionTrue {
+		return ""
+	}
+	for _, container := range pod.Status.ContainerStatuses {
+		if container.Name == containerName {
+			return container.ImageID
+		}
+	}
+	return ""
+}
+
+func readVersion(ctx context.Context, pod *corev1.Pod) (string, error) {
+	address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(v1alpha1.PortTelemetry)))
+	return askVersion(ctx, "http://"+address+"/metrics")
+}
+
+func askVersion(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := telemetryClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("kube-state-metrics answers %s", response.Status)
+	}
+	return parseVersion(io.LimitReader(response.Body, maxTelemetry))
+}
+
+func parseVersion(telemetry io.Reader) (string, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(telemetry)
+	if err != nil {
+		return "", fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
+	}
+	for _, metric := range families[buildInfoMetric].GetMetric() {
+		for _, label := range metric.GetLabel() {
+			if label.GetName() == buildInfoVersion {
+				return label.GetValue(), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("kube-state-metrics has no metric %s with a version", buildInfoMetric)
+}
+
+// bugsOf are the bugs in sharding that a version is known to have.
+func bugsOf(said string) ([]string, error) {
+	// Whatever follows the numbers is left out: a candidate for a release has what the release has.
+	parsed, err := version.ParseGeneric(said)
+	if err != nil {
+		return nil, err
+	}
+	var bugs []string
+	for _, bug := range shardingBugs {
+		since := bug.from == "" || parsed.AtLeast(version.MustParseGeneric(bug.from))
+		if since && parsed.LessThan(version.MustParseGeneric(bug.until)) {
+			bugs = append(bugs, bug.bug)
+		}
+	}
+	return bugs, nil
+}
+
+// soundVersion is False while some shard runs a kube-state-metrics that is known to shard wrongly. It is a warning: Ready
+// is not derived from it.
+func soundVersion(in conditionInput) metav1.Condition {
+	is := metav1.Condition{Type: v1alpha1.ConditionSoundVersion, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
+	if in.planned.Total == 1 {
+		is.Message = "There is one shard, which bugs in sharding do not matter to"
+		return is
+	}
+	bugs := map[string][]string{}
+	for _, said := range in.observed.versions {
+		found, err := bugsOf(said)
+		if err != nil {
+			is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
+			is.Message = fmt.Sprintf("A kube-state-metrics says that its version is %q, which is none", shortened(said, 64))
+		}
+		if len(found) > 0 {
+			bugs[said] = found
+		}
+	}
+	switch {
+	case len(bugs) > 0:
+		said := slices.Min(slices.Collect(maps.Keys(bugs)))
+		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs
+		is.Message = fmt.Sprintf("kube-state-metrics %s runs, in which %s: set spec.monitorImage to v2.20.0 or newer", said, strings.Join(bugs[said], "; "))
+	case is.Status == metav1.ConditionTrue && (!in.observed.allVersions || len(in.observed.versions) == 0):
+		is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
+		is.Message = "Not every kube-state-metrics has said its version: it is asked once it is ready, at its pod's port 8081"
+	case is.Status == metav1.ConditionTrue:
+		is.Message = fmt.Sprintf("kube-state-metrics %s runs, and is not known for bugs in sharding", strings.Join(in.observed.versions, ", "))
+	}
+	return is
+}
