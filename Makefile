@@ -14,7 +14,7 @@ IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
 TOOL := go tool -modfile=go.tools.mod
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/walk/...
+UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/sizing/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -104,6 +104,10 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
+
+.PHONY: sizing
+sizing: build kube kube-state-metrics ## Measure the memory of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
+	go run ./test/sizing
 
 ##@ Check
 

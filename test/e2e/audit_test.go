@@ -99,6 +99,8 @@ type auditor struct{ namespace string }
 // startAuditor runs an auditor until the end of the test.
 func startAuditor(t *testing.T, options audit.Options) auditor {
 	t.Helper()
+	what, err := json.Marshal(options)
+	require.NoError(t, err)
 	namespace := restricted(t)
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods", "services"}, Verbs: []string{"list", "watch"}},
@@ -119,10 +121,7 @@ func startAuditor(t *testing.T, options audit.Options) auditor {
 			Containers: []corev1.Container{{
 				Name:  auditorName,
 				Image: image.AuditorReference,
-				Args: []string{
-					"--namespace=" + options.Namespace, "--selector=" + options.Selector,
-					"--partition-label=" + options.PartitionLabel, fmt.Sprintf("--pods=%t", options.Pods),
-				},
+				Args:  []string{"--options=" + string(what)},
 				// Without a request it gets what all others leave, and reads so slowly on a busy node that scrapes fail.
 				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
 				SecurityContext: &corev1.SecurityContext{

@@ -74,6 +74,11 @@ func TestCoverage(t *testing.T) {
 			}
 			t.Run(strings.TrimSuffix(event.name+", "+speed, ", "), func(t *testing.T) { audited(t, event, speed) })
 		}
+		for _, migration := range migrations {
+			if migration.runs(speed) {
+				t.Run(strings.TrimSuffix(migration.name()+", "+speed, ", "), func(t *testing.T) { migration.audited(t, speed) })
+			}
+		}
 		for _, baseline := range baselines {
 			if full() {
 				t.Run(strings.TrimSuffix(baseline.name+", "+speed, ", "), func(t *testing.T) { baseline.audited(t, speed) })

@@ -65,9 +65,12 @@ type discovery struct {
 	Selectors  []struct{ Role, Label string }
 }
 
-// lead is a job that is told of targets by this cluster, and gets to them through it.
+// lead is a job that is told of targets by this cluster, and gets to them through it, unless another one leads it.
 func (c *cluster) lead(t *testing.T, job scrapeConfig) scrapeConfig {
 	t.Helper()
+	if job["kubernetes_sd_configs"] == nil {
+		return job
+	}
 	data, err := yaml.Marshal(job["kubernetes_sd_configs"])
 	require.NoError(t, err)
 	var discoveries []discovery

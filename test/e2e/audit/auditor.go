@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
@@ -49,14 +48,14 @@ type Options struct {
 	// PartitionLabel is a label of the targets that tells partitions apart, each of which exports everything; empty
 	// if there is only one.
 	PartitionLabel string
+	// Also, if set, are further targets, of partitions of their own: what takes the place of the others.
+	Also *Options `json:",omitempty"`
 }
 
 // Auditor looks once a second. Create it with New.
 type Auditor struct {
-	options  Options
-	selector labels.Selector
-	scraper  *scraper
-	targets  Targets
+	scraper *scraper
+	targets Targets
 	// objects has what the API server has, by resource.
 	objects map[string]cache.SharedIndexInformer
 	start   func(stop <-chan struct{})
@@ -67,22 +66,18 @@ type Auditor struct {
 
 // Targets lists what to scrape: the addresses, each with its partition.
 type Targets interface {
-	List(namespace string, selector labels.Selector) (map[string]string, error)
+	List() (map[string]string, error)
 }
 
 // New returns an auditor that uses the given configuration to read objects.
-func New(config *rest.Config, options Options, targets Targets) (*Auditor, error) {
-	selector, err := labels.Parse(options.Selector)
-	if err != nil {
-		return nil, fmt.Errorf("parse --selector: %w", err)
-	}
+func New(config *rest.Config, targets Targets) (*Auditor, error) {
 	client, err := metadata.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create client: %w", err)
 	}
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
 	a := &Auditor{
-		options: options, selector: selector, targets: targets, start: factory.Start,
+		targets: targets, start: factory.Start,
 		// Each scrape has a connection of its own: what a scrape of that second would get.
 		scraper: &scraper{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}, known: map[string]string{}},
 		ledger:  newLedger(time.Now()),
@@ -136,7 +131,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 }
 
 func (a *Auditor) look(ctx context.Context) error {
-	targets, err := a.targets.List(a.options.Namespace, a.selector)
+	targets, err := a.targets.List()
 	if err != nil {
 		return fmt.Errorf("list targets: %w", err)
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -11,21 +12,36 @@ import (
 	listers "k8s.io/client-go/listers/core/v1"
 )
 
-// services lists Services, as Prometheus discovers them with the role "service".
+// Watch returns the targets of the options, and those of Also.
+func Watch(ctx context.Context, client kubernetes.Interface, options Options) (Targets, error) {
+	selector, err := labels.Parse(options.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("parse selector of targets: %w", err)
+	}
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(options.Namespace))
+	var found Targets
+	if options.Pods {
+		found = readyPods{factory.Core().V1().Pods().Lister(), selector, options.PartitionLabel}
+	} else {
+		found = services{factory.Core().V1().Services().Lister(), selector, options.PartitionLabel}
+	}
+	if err := startAll(ctx, factory); err != nil || options.Also == nil {
+		return found, err
+	}
+	others, err := Watch(ctx, client, *options.Also)
+	return both{found, others}, err
+}
+
+// services lists Services, as Prometheus discovers them with the role "service". The value of the label is their
+// partition.
 type services struct {
-	lister listers.ServiceLister
-	label  string
+	lister   listers.ServiceLister
+	selector labels.Selector
+	label    string
 }
 
-// WatchServices returns Services as targets; the value of the label is their partition.
-func WatchServices(ctx context.Context, client kubernetes.Interface, namespace, label string) (Targets, error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace))
-	lister := factory.Core().V1().Services().Lister()
-	return services{lister, label}, startAll(ctx, factory)
-}
-
-func (s services) List(namespace string, selector labels.Selector) (map[string]string, error) {
-	list, err := s.lister.Services(namespace).List(selector)
+func (s services) List() (map[string]string, error) {
+	list, err := s.lister.List(s.selector)
 	targets := map[string]string{}
 	for _, service := range list {
 		if ip := service.Spec.ClusterIP; ip != "" && ip != corev1.ClusterIPNone {
@@ -35,21 +51,16 @@ func (s services) List(namespace string, selector labels.Selector) (map[string]s
 	return targets, err
 }
 
-// readyPods lists ready pods, as Prometheus discovers them behind a headless Service.
+// readyPods lists ready pods, as Prometheus discovers them behind a headless Service. The value of the label is their
+// partition.
 type readyPods struct {
-	lister listers.PodLister
-	label  string
+	lister   listers.PodLister
+	selector labels.Selector
+	label    string
 }
 
-// WatchPods returns ready pods as targets; the value of the label is their partition.
-func WatchPods(ctx context.Context, client kubernetes.Interface, namespace, label string) (Targets, error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace))
-	lister := factory.Core().V1().Pods().Lister()
-	return readyPods{lister, label}, startAll(ctx, factory)
-}
-
-func (p readyPods) List(namespace string, selector labels.Selector) (map[string]string, error) {
-	list, err := p.lister.Pods(namespace).List(selector)
+func (p readyPods) List() (map[string]string, error) {
+	list, err := p.lister.List(p.selector)
 	targets := map[string]string{}
 	for _, pod := range list {
 		if isReady(pod) {
@@ -57,6 +68,23 @@ func (p readyPods) List(namespace string, selector labels.Selector) (map[string]
 		}
 	}
 	return targets, err
+}
+
+// both lists the targets of both, whose partitions are never the same ones.
+type both [2]Targets
+
+func (b both) List() (map[string]string, error) {
+	first, err := b[0].List()
+	if err != nil {
+		return nil, err
+	}
+	second, err := b[1].List()
+	all := make(map[string]string, len(first)+len(second))
+	maps.Copy(all, first)
+	for target, partition := range second {
+		all[target] = "also " + partition
+	}
+	return all, err
 }
 
 func startAll(ctx context.Context, factory informers.SharedInformerFactory) error {

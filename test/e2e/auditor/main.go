@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -20,10 +21,7 @@ import (
 
 func main() {
 	var options audit.Options
-	flag.StringVar(&options.Namespace, "namespace", "", "Namespace of the targets.")
-	flag.StringVar(&options.Selector, "selector", "", "Label selector of the targets.")
-	flag.BoolVar(&options.Pods, "pods", false, "Scrape each ready pod, not Services.")
-	flag.StringVar(&options.PartitionLabel, "partition-label", "", "Label that tells partitions apart.")
+	flag.Func("options", "JSON of what to audit.", func(text string) error { return json.Unmarshal([]byte(text), &options) })
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, options)
@@ -44,15 +42,11 @@ func run(ctx context.Context, options audit.Options) error {
 	if err != nil {
 		return err
 	}
-	watch := audit.WatchServices
-	if options.Pods {
-		watch = audit.WatchPods
-	}
-	targets, err := watch(ctx, client, options.Namespace, options.PartitionLabel)
+	targets, err := audit.Watch(ctx, client, options)
 	if err != nil {
 		return err
 	}
-	auditor, err := audit.New(config, options, targets)
+	auditor, err := audit.New(config, targets)
 	if err != nil {
 		return err
 	}

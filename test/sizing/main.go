@@ -1,0 +1,148 @@
+// Command sizing measures the memory that a shard takes, for docs/sizing.md: it fills a local cluster with pods, runs the
+// real kube-state-metrics with the gate beside it as one shard of several, and prints what both have used once the
+// whole share is exposed and has been scraped.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/component-base/cli"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/example/ksmscale/test/cluster"
+)
+
+const (
+	// podsPerNode is what many clusters have.
+	podsPerNode = 30
+	// openTimeout only bounds a run that fails.
+	openTimeout  = 10 * time.Minute
+	pollInterval = 200 * time.Millisecond
+	// scrapes are how many are read before memory is: answers are buffered, and take some as well.
+	scrapes = 3
+)
+
+// options are what is measured: each version with each number of shards, at each number of pods.
+type options struct {
+	pods, shards []int
+	versions     []string
+}
+
+func main() {
+	measured := options{}
+	command := &cobra.Command{
+		Use:          "sizing",
+		Short:        "Measures the memory of a shard, and prints a table",
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			log.SetLogger(klog.Background())
+			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return measured.run(ctx, command.OutOrStdout())
+		},
+	}
+	flags := command.Flags()
+	flags.IntSliceVar(&measured.pods, "pods", []int{2000, 10_000, 20_000}, "Numbers of pods, from the lowest up.")
+	flags.IntSliceVar(&measured.shards, "shards", []int{1, 3, 5}, "Numbers of shards.")
+	flags.StringSliceVar(&measured.versions, "versions", []string{"v2.20.0", "v2.18.0"}, "Versions of kube-state-metrics, whose binaries are in bin.")
+	os.Exit(cli.Run(command))
+}
+
+func (o *options) run(ctx context.Context, out io.Writer) (err error) {
+	local, err := cluster.Start(ctx, cluster.Options{Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, local.Stop()) }()
+	filled, err := newFiller(local)
+	if err != nil {
+		return err
+	}
+	version, err := filled.client.Discovery().ServerVersion()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, Kubernetes %s, %d pods per node, shard 0 of each:\n\n", time.Now().UTC().Format(time.DateOnly), version.GitVersion, podsPerNode)
+	fmt.Fprintln(out, "| pods | nodes | version | shards | series of a shard | a scrape | memory | at most | the gate's at most |")
+	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, pods := range o.pods {
+		if err := filled.fill(ctx, pods); err != nil {
+			return err
+		}
+		for _, version := range o.versions {
+			for _, shards := range o.shards {
+				result, err := measure(ctx, local, version, shards)
+				if err != nil {
+					return fmt.Errorf("measure %s as one of %d shards with %d pods: %w", version, shards, pods, err)
+				}
+				fmt.Fprintf(out, "| %d | %d | %s | %d | %d | %.1f MB | %d MiB | %d MiB | %d MiB |\n", pods, nodesFor(pods), version, shards,
+					result.series, float64(result.bytes)/1e6, result.memory>>20, result.most>>20, result.gateMost>>20)
+			}
+		}
+	}
+	return nil
+}
+
+// result is what one shard takes.
+type result struct {
+	series, bytes          int
+	memory, most, gateMost int
+}
+
+func measure(ctx context.Context, local *cluster.Cluster, version string, shards int) (result, error) {
+	running, err := start(local, version, shards)
+	if err != nil {
+		return result{}, err
+	}
+	defer running.stop()
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, openTimeout, true, func(ctx context.Context) (bool, error) {
+		return isOpen(ctx, running.gateURL), running.check()
+	})
+	if err != nil {
+		return result{}, fmt.Errorf("wait for its whole share: %w", err)
+	}
+	var measured result
+	for range scrapes {
+		if measured.series, measured.bytes, err = scrape(ctx, running.metricsURL); err != nil {
+			return result{}, err
+		}
+	}
+	if measured.memory, measured.most, err = memory(running.monitor.PID()); err != nil {
+		return result{}, err
+	}
+	_, measured.gateMost, err = memory(running.gate.PID())
+	return measured, err
+}
+
+// isOpen is false also while nothing answers yet.
+func isOpen(ctx context.Context, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// binary is the path of a program that make has built.
+func binary(name string) (string, error) {
+	kube, err := cluster.FindBinary()
+	return filepath.Join(filepath.Dir(kube), name), err
+}
