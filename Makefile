@@ -102,6 +102,8 @@ generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the in
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
 	mkdir -p deploy
 	$(TOOL) kustomize build config/default > deploy/install.yaml
+	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
+	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
 
 .PHONY: verify
 verify: generate ## Check that what is generated and formatted is up to date.
