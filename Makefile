@@ -51,10 +51,12 @@ test: unit integration ## Run all tests but the benchmarks.
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
+	cd test/chart && go test .
 
 .PHONY: integration
 integration: build kube ## Run the integration tests on a real local control plane.
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
+	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
 
 .PHONY: e2e
 e2e: e2e-images node ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
@@ -96,7 +98,7 @@ lint: ## Run the linters.
 	$(TOOL) golangci-lint run
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the install manifest.
+generate: ## Generate deep copies, the CustomResourceDefinition, RBAC, the install manifest, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
@@ -104,6 +106,7 @@ generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the in
 	$(TOOL) kustomize build config/default > deploy/install.yaml
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
+	cd test/chart && go run ./table
 
 .PHONY: verify
 verify: generate ## Check that what is generated and formatted is up to date.
