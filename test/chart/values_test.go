@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -264,6 +267,14 @@ func TestMonitors(t *testing.T) {
 func TestDisruptionBudgetSelectsAdapters(t *testing.T) {
 	budget := object[*policyv1.PodDisruptionBudget](t, "", "PodDisruptionBudget ksmscale-system/ksmscale-adapter")
 	assert.Subset(t, deployment(t, "adapter", "").Spec.Template.Labels, budget.Spec.Selector.MatchLabels)
+}
+
+func TestLint(t *testing.T) {
+	result := action.NewLint().Run([]string{filepath.Join(root, "deploy", "chart")}, nil)
+	assert.Empty(t, result.Errors)
+	for _, message := range result.Messages {
+		assert.Less(t, message.Severity, support.WarningSev, message.Error())
+	}
 }
 
 func TestWrongValuesAreRefused(t *testing.T) {
