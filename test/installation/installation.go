@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
@@ -100,21 +101,10 @@ func (i *Installation) StandIn(ctx context.Context) error {
 	if _, err := i.Kubectl(ctx, "scale", "--replicas=0", "-n", Namespace, "deployment", "--all"); err != nil {
 		return err
 	}
-	services := i.client.CoreV1().Services(Namespace)
-	installed, err := services.Get(ctx, adapterService, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("get the adapter's Service: %w", err)
-	}
-	if err := services.Delete(ctx, adapterService, metav1.DeleteOptions{}); err != nil {
-		return fmt.Errorf("delete the adapter's Service: %w", err)
-	}
-	_, err = services.Create(ctx, &corev1.Service{
-		// By labels and annotations it is found, and known as theirs, by those who installed it.
-		ObjectMeta: metav1.ObjectMeta{Name: adapterService, Labels: installed.Labels, Annotations: installed.Annotations},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("create the adapter's Service: %w", err)
+	// It stays the object of those who installed it, who change and delete what is theirs.
+	external := []byte(`{"spec":{"type":"ExternalName","externalName":"localhost"}}`)
+	if _, err := i.client.CoreV1().Services(Namespace).Patch(ctx, adapterService, types.StrategicMergePatchType, external, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("have the adapter's Service lead to localhost: %w", err)
 	}
 	return nil
 }

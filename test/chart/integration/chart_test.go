@@ -171,7 +171,7 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		shards := r.shards(t)
 		r.uninstall(t, "ksmscale")
 		r.stop(t)
-		require.NoError(t, r.cluster.SetNodes(ctx, 45))
+		require.NoError(t, r.cluster.SetNodes(ctx, 90))
 		assert.Equal(t, shards, r.shards(t), "shards run without")
 		r.awaitLeft(t, before, "ksmscales users", "monitoring/", "ksm-users")
 		r.mayRead(t, "pods")
@@ -209,7 +209,7 @@ func (r *release) mayRead(t *testing.T, resource string) {
 func (r *release) awaitLeft(t *testing.T, before sets.Set[string], names ...string) {
 	t.Helper()
 	expected := sets.New(
-		"customresourcedefinitions ksmscales.monitor.example.com",
+		"customresourcedefinitions ksmscales.monitor.example.com", "apiservices v1alpha1.monitor.example.com",
 		"clusterroles ksmscale-kube-state-metrics", "clusterroles ksmscale-kube-state-metrics-secrets",
 		"namespaces ksmscale-system", "serviceaccounts ksmscale-system/default", "configmaps ksmscale-system/kube-root-ca.crt",
 	)

@@ -16,8 +16,8 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// notInstalled are what comes and goes without an installation.
-var notInstalled = sets.New("events", "nodes", "leases kube-node-lease")
+// notInstalled are what comes and goes without an installation, or with a Service, which is seen itself.
+var notInstalled = sets.New("events", "nodes", "leases kube-node-lease", "ipaddresses")
 
 // snapshot is the name of everything that there is on a cluster.
 func snapshot(t *testing.T, on *cluster.Cluster) sets.Set[string] {
