@@ -51,6 +51,8 @@ test: unit rules integration ## Run all tests but the benchmarks.
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
+# Go does not see when the chart changes, which is in another module.
+	cd test/chart && go test -count=1 .
 
 .PHONY: rules
 rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
@@ -68,6 +70,7 @@ prometheus-package: ## Install the Debian package of Prometheus, or say that it 
 .PHONY: integration
 integration: build kube bin/test-adapter ## Run the integration tests on a real local control plane.
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
+	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
 
 .PHONY: e2e
 e2e: e2e-images node ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
@@ -116,7 +119,7 @@ lint: ## Run the linters.
 	$(TOOL) golangci-lint run
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, RBAC and the install manifest.
+generate: ## Generate deep copies, the CustomResourceDefinition, RBAC, the install manifest, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
@@ -138,6 +141,9 @@ generate-rules:
 	printf '%s\n' 'groups:' '  - name: ksmscale.deduplicate' '    rules:'; \
 	grep -rhoE '^\| *kube_[a-z0-9_]+' "$$source/docs/metrics" | tr -d '| ' | sort -u | \
 	sed 's/.*/      - record: &\n        expr: max without (instance, ksm_pod) (replica:&)/'; } > $(RULES)/deduplicate.yaml
+	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
+	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
+	cd test/chart && go run ./table
 
 .PHONY: verify
 verify: generate ## Check that what is generated and formatted is up to date.

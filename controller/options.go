@@ -26,9 +26,13 @@ type Options struct {
 	// PodName is the name of the controller's own pod, and GateImage the image of the gate in each shard's pods; empty
 	// for the image of that pod.
 	PodName, GateImage string
+	// ExternalMetrics has the adapter registered as the server of external metrics; not where no adapter runs.
+	ExternalMetrics bool
 	// AdapterService and AdapterServicePort are where the adapter is served.
 	AdapterService     string
 	AdapterServicePort int32
+	// ManageCertificate has the controller make and renew the adapter's certificate; not where something else does.
+	ManageCertificate bool
 	// CertificateSecret is the name of the Secret of the adapter's certificate, and CertificateDirectory where
 	// it is mounted.
 	CertificateSecret    string
@@ -58,8 +62,10 @@ func NewOptions() *Options {
 	return &Options{
 		Namespace:            namespace,
 		PodName:              os.Getenv("POD_NAME"),
+		ExternalMetrics:      true,
 		AdapterService:       "ksmscale-adapter",
 		AdapterServicePort:   443,
+		ManageCertificate:    true,
 		CertificateSecret:    "ksmscale-adapter-certificate",
 		CertificateDirectory: "/etc/ksmscale/certificate",
 		// A certificate lives for three quarters of a year, and its authority for almost ten. Both are renewed so long
@@ -83,9 +89,11 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the controller and the adapter. The environment variable POD_NAMESPACE sets the default.")
 	flags.StringVar(&o.PodName, "pod", o.PodName, "Name of the pod that the controller runs in. The environment variable POD_NAME sets the default.")
 	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs beside each kube-state-metrics; empty for the image that the controller runs from, read from its pod.")
+	flags.BoolVar(&o.ExternalMetrics, "external-metrics", o.ExternalMetrics, "Register the adapter as the server of external metrics. Without, nothing is done about the adapter and its certificate.")
 	flags.StringVar(&o.AdapterService, "adapter-service", o.AdapterService, "Name of the adapter's Service.")
 	flags.Int32Var(&o.AdapterServicePort, "adapter-service-port", o.AdapterServicePort, "Port of the adapter's Service.")
-	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that the adapter's certificate is written to.")
+	flags.BoolVar(&o.ManageCertificate, "manage-certificate", o.ManageCertificate, "Make and renew the adapter's certificate. Without, something else has to, cert-manager for example, and what its Secret has as ca.crt is trusted.")
+	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that has the adapter's certificate.")
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
 	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid for.")
 	flags.DurationVar(&o.AuthorityValidity, "certificate-authority-validity", o.AuthorityValidity, "How long the authority of that certificate is valid for.")

@@ -46,14 +46,8 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 
-	registration := NewRegistration()
-	apiService := &APIServiceReconciler{
-		Clock: clock.RealClock{}, Adapter: options.adapter(), Registration: registration, Certificate: options.certificate().secret, handshake: shakeHands,
-	}
-	if err := apiService.AddToManager(manager); err != nil {
-		return err
-	}
-	if err := addCertificate(manager, options.certificate(), apiService.trustBefore); err != nil {
+	registration, err := addExternalMetrics(manager, options)
+	if err != nil {
 		return err
 	}
 	loadChanges := newChanges()
@@ -82,6 +76,29 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("set up metrics and probes: %w", err)
 	}
 	return manager.Start(ctx)
+}
+
+// errExternalMetricsOff is what KSMScales that need external metrics say where there are none.
+var errExternalMetricsOff = errors.New("this installation has no adapter (--external-metrics=false)")
+
+// addExternalMetrics has the adapter registered, and its certificate made, as far as the options want that. It
+// returns how the registration goes.
+func addExternalMetrics(manager ctrl.Manager, options *Options) (*Registration, error) {
+	registration := NewRegistration()
+	if !options.ExternalMetrics {
+		registration.set(errExternalMetricsOff)
+		return registration, nil
+	}
+	apiService := &APIServiceReconciler{
+		Clock: clock.RealClock{}, Adapter: options.adapter(), Registration: registration, Certificate: options.certificate().secret, handshake: shakeHands,
+	}
+	if err := apiService.AddToManager(manager); err != nil {
+		return nil, err
+	}
+	if !options.ManageCertificate {
+		return registration, nil
+	}
+	return registration, addCertificate(manager, options.certificate(), apiService.trustBefore)
 }
 
 func newManager(options *Options) (ctrl.Manager, error) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
@@ -31,8 +33,7 @@ const (
 	ControllerAccount = "ksmscale-controller"
 	AdapterAccount    = "ksmscale-adapter"
 
-	adapterService    = "ksmscale-adapter"
-	certificateSecret = "ksmscale-adapter-certificate"
+	adapterService = "ksmscale-adapter"
 )
 
 const (
@@ -52,9 +53,17 @@ type Installation struct {
 	mounting sync.Mutex
 }
 
-// Install applies config/default with kubectl and strict validation, and then replaces what needs real nodes: the
-// Deployments get no replicas, since processes stand in for them, and the adapter's Service leads to localhost.
+// Install applies config/default with kubectl and strict validation, and has processes stand in for its pods.
 func Install(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
+	i, err := On(ctx, on)
+	if err != nil {
+		return nil, err
+	}
+	return i, i.Apply(ctx)
+}
+
+// On returns the installation on a cluster that something else makes, such as Helm. Call StandIn once it is there.
+func On(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
 	binary, err := cluster.FindBinary()
 	if err != nil {
 		return nil, err
@@ -68,9 +77,6 @@ func Install(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
 		return nil, err
 	}
 	i := &Installation{cluster: on, client: client, root: filepath.Dir(filepath.Dir(binary)), adapterPort: port}
-	if err := i.Apply(ctx); err != nil {
-		return nil, err
-	}
 	return i, os.MkdirAll(i.certificateDirectory(), 0o700)
 }
 
@@ -80,7 +86,7 @@ func (i *Installation) Apply(ctx context.Context) error {
 	if _, err := i.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--validate=strict", "-k", filepath.Join(i.root, "config/default")); err != nil {
 		return err
 	}
-	return i.standIn(ctx)
+	return i.StandIn(ctx)
 }
 
 // Kubectl runs kubectl as the cluster's administrator and returns what it prints. Its error has what it printed
@@ -95,20 +101,16 @@ func (i *Installation) Kubectl(ctx context.Context, args ...string) (string, err
 	return output.String(), nil
 }
 
-func (i *Installation) standIn(ctx context.Context) error {
+// StandIn replaces what needs real nodes: the Deployments get no replicas, since processes stand in for them, and the
+// adapter's Service leads to localhost.
+func (i *Installation) StandIn(ctx context.Context) error {
 	if _, err := i.Kubectl(ctx, "scale", "--replicas=0", "-n", Namespace, "deployment", "--all"); err != nil {
 		return err
 	}
-	services := i.client.CoreV1().Services(Namespace)
-	if err := services.Delete(ctx, adapterService, metav1.DeleteOptions{}); err != nil {
-		return fmt.Errorf("delete the adapter's Service: %w", err)
-	}
-	_, err := services.Create(ctx, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: adapterService},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("create the adapter's Service: %w", err)
+	// It stays the object of those who installed it, who change and delete what is theirs.
+	external := []byte(`{"spec":{"type":"ExternalName","externalName":"localhost"}}`)
+	if _, err := i.client.CoreV1().Services(Namespace).Patch(ctx, adapterService, types.StrategicMergePatchType, external, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("have the adapter's Service lead to localhost: %w", err)
 	}
 	return nil
 }
@@ -140,7 +142,7 @@ func (i *Installation) StartController(ctx context.Context, name string) (*Compo
 	if err := errors.Join(errMetrics, errHealth); err != nil {
 		return nil, err
 	}
-	return i.start(name, "controller", &Component{
+	return i.start(ctx, name, "controller", &Component{
 		HealthURL:  "http://" + address(health),
 		MetricsURL: "https://" + address(metrics) + "/metrics",
 	},
@@ -167,7 +169,7 @@ func (i *Installation) StartAdapter(ctx context.Context, name string, flags ...s
 		return nil, err
 	}
 	url := "https://" + address(i.adapterPort)
-	return i.start(name, "adapter", &Component{HealthURL: url, MetricsURL: url + "/metrics"}, append(flags,
+	return i.start(ctx, name, "adapter", &Component{HealthURL: url, MetricsURL: url + "/metrics"}, append(flags,
 		"--kubeconfig="+kubeconfig,
 		"--bind-address=127.0.0.1",
 		"--secure-port="+strconv.Itoa(i.adapterPort),
@@ -195,7 +197,17 @@ func (i *Installation) AwaitMetrics(ctx context.Context) error {
 	})
 }
 
-func (i *Installation) start(name, binary string, component *Component, flags ...string) (*Component, error) {
+// start starts a component with the arguments of its Deployment, but for those flags.
+func (i *Installation) start(ctx context.Context, name, binary string, component *Component, flags ...string) (*Component, error) {
+	deployment, err := i.client.AppsV1().Deployments(Namespace).Get(ctx, "ksmscale-"+binary, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("get the Deployment of the %s: %w", binary, err)
+	}
+	return i.run(name, binary, component, slices.Concat(deployment.Spec.Template.Spec.Containers[0].Args, flags)...)
+}
+
+// run starts a component with just those flags.
+func (i *Installation) run(name, binary string, component *Component, flags ...string) (*Component, error) {
 	var err error
 	component.Process, err = cluster.StartProcess(name, filepath.Join(i.cluster.Logs(), name+".log"),
 		exec.Command(filepath.Join(i.root, "bin", binary), flags...))
@@ -217,7 +229,11 @@ func (i *Installation) MountCertificate(ctx context.Context) error {
 	i.mounting.Lock()
 	defer i.mounting.Unlock()
 	return await(ctx, "the adapter's certificate", func(ctx context.Context) error {
-		secret, err := i.client.CoreV1().Secrets(Namespace).Get(ctx, certificateSecret, metav1.GetOptions{})
+		adapter, err := i.client.AppsV1().Deployments(Namespace).Get(ctx, AdapterAccount, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		secret, err := i.client.CoreV1().Secrets(Namespace).Get(ctx, adapter.Spec.Template.Spec.Volumes[0].Secret.SecretName, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

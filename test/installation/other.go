@@ -55,7 +55,7 @@ func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
 // Start starts the server under a name that its log gets. It can be started again after it has ended.
 func (o *Other) Start(name string) (*Component, error) {
 	kubeconfig := o.installation.cluster.Kubeconfig()
-	return o.installation.start(name, "test-adapter", &Component{HealthURL: o.URL, MetricsURL: o.URL + "/metrics"},
+	return o.installation.run(name, "test-adapter", &Component{HealthURL: o.URL, MetricsURL: o.URL + "/metrics"},
 		"--lister-kubeconfig="+kubeconfig,
 		"--authentication-kubeconfig="+kubeconfig,
 		"--authorization-kubeconfig="+kubeconfig,

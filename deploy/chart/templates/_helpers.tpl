@@ -1,0 +1,111 @@
+{{/* Names are fixed: external metrics, and so the installation, exist once in a cluster. */}}
+
+{{/* Labels by which pods are selected. They are those of config, so that an installation with kubectl can be taken over. */}}
+{{- define "ksmscale.selector" -}}
+app.kubernetes.io/name: ksmscale
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+
+{{/* Labels of every object. */}}
+{{- define "ksmscale.labels" -}}
+app.kubernetes.io/part-of: ksmscale
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Labels of what others select. Takes a list of the root, the component and labels of users. */}}
+{{- define "ksmscale.componentLabels" -}}
+{{- $ours := merge (include "ksmscale.selector" (index . 1) | fromYaml) (include "ksmscale.labels" (index . 0) | fromYaml) }}
+{{- toYaml (merge $ours (index . 2)) }}
+{{- end }}
+
+{{- define "ksmscale.image" -}}
+{{- $tag := .Values.image.tag }}
+{{- if not (or $tag .Values.image.digest) }}{{ $tag = .Chart.AppVersion }}{{ end }}
+{{- .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* The Secret of the adapter's certificate. cert-manager has one of its own, whose type it chooses. */}}
+{{- define "ksmscale.certificateSecret" -}}
+{{- if eq .Values.certificate.source "cert-manager" }}ksmscale-adapter-cert-manager{{ else }}ksmscale-adapter-certificate{{ end }}
+{{- end }}
+
+{{/* Metadata of pods. Takes a list of the component and its values. */}}
+{{- define "ksmscale.podMetadata" -}}
+{{- $values := index . 1 }}
+labels:
+  {{- toYaml (merge (include "ksmscale.selector" (index . 0) | fromYaml) $values.podLabels) | nindent 2 }}
+{{- with $values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What pods have beside containers and volumes. Takes a list of the root, the component and its values. */}}
+{{- define "ksmscale.podSpec" -}}
+{{- $root := index . 0 }}{{ $values := index . 2 -}}
+serviceAccountName: ksmscale-{{ index . 1 }}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* How a component's container begins, and how it ends. They take a list of the root, the component and its values. */}}
+{{- define "ksmscale.container" -}}
+{{- $root := index . 0 -}}
+name: {{ index . 1 }}
+image: {{ include "ksmscale.image" $root | quote }}
+{{- with $root.Values.image.pullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+command: [/{{ index . 1 }}]
+{{- end }}
+
+{{- define "ksmscale.containerLimits" -}}
+{{- $values := index . 2 }}
+{{- with $values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Arguments that both components know. Takes a list as those before. */}}
+{{- define "ksmscale.commonArgs" -}}
+{{- $root := index . 0 }}
+{{- with $root.Values.logging.level }}
+- --v={{ . }}
+{{- end }}
+{{- if ne $root.Values.logging.format "json" }}
+- --logging-format={{ $root.Values.logging.format }}
+{{- end }}
+{{- range (index . 2).extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}

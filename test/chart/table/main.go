@@ -1,0 +1,104 @@
+// Command table writes the table of values into the chart's README, from the comments of its values.yaml.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	begin = "<!-- values -->\n"
+	end   = "<!-- end of values -->\n"
+	// described is what a comment begins with that is for the table.
+	described = "# -- "
+)
+
+func main() {
+	chart := filepath.Join("..", "..", "deploy", "chart")
+	if len(os.Args) > 1 {
+		chart = os.Args[1]
+	}
+	if err := write(filepath.Join(chart, "values.yaml"), filepath.Join(chart, "README.md")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func write(values, readme string) error {
+	source, err := os.ReadFile(values)
+	if err != nil {
+		return err
+	}
+	page, err := os.ReadFile(readme)
+	if err != nil {
+		return err
+	}
+	table, err := table(source)
+	if err != nil {
+		return fmt.Errorf("%s: %w", values, err)
+	}
+	before, rest, found := strings.Cut(string(page), begin)
+	_, after, foundEnd := strings.Cut(rest, end)
+	if !found || !foundEnd {
+		return fmt.Errorf("%s has no place for the table: %q and %q", readme, begin, end)
+	}
+	return os.WriteFile(readme, []byte(before+begin+table+end+after), 0o600)
+}
+
+// table has a row for each value that is described. Every other is an object whose values have rows.
+func table(source []byte) (string, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(source, &document); err != nil {
+		return "", err
+	}
+	var table bytes.Buffer
+	table.WriteString("\n| value | default | |\n| --- | --- | --- |\n")
+	if err := rows(&table, document.Content[0], ""); err != nil {
+		return "", err
+	}
+	table.WriteString("\n")
+	return table.String(), nil
+}
+
+func rows(table *bytes.Buffer, object *yaml.Node, prefix string) error {
+	for i := 0; i < len(object.Content); i += 2 {
+		key, value := object.Content[i], object.Content[i+1]
+		name := prefix + key.Value
+		description, found := description(key.HeadComment)
+		switch {
+		case !found && value.Kind == yaml.MappingNode:
+			if err := rows(table, value, name+"."); err != nil {
+				return err
+			}
+		case !found:
+			return fmt.Errorf("%s has no description: write %q above it", name, described)
+		default:
+			var parsed any
+			if err := value.Decode(&parsed); err != nil {
+				return err
+			}
+			literal, err := json.Marshal(parsed)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", name, literal, strings.ReplaceAll(description, "|", `\|`))
+		}
+	}
+	return nil
+}
+
+// description is the line of a comment that is for the table.
+func description(comment string) (string, bool) {
+	for line := range strings.Lines(comment) {
+		if text, found := strings.CutPrefix(strings.TrimSpace(line), described); found {
+			return text, true
+		}
+	}
+	return "", false
+}

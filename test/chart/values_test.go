@@ -1,0 +1,299 @@
+package chart
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+)
+
+// typed decodes every object that the chart makes into its type, in which unknown fields are an error.
+func typed(t *testing.T, made objects) map[string]runtime.Object {
+	t.Helper()
+	known := runtime.NewScheme()
+	require.NoError(t, scheme.AddToScheme(known))
+	require.NoError(t, certmanagerv1.AddToScheme(known))
+	require.NoError(t, monitoringv1.AddToScheme(known))
+	decoder := serializer.NewCodecFactory(known, serializer.EnableStrict).UniversalDeserializer()
+	decoded := map[string]runtime.Object{}
+	for name, object := range made {
+		if object.GetKind() == "CustomResourceDefinition" {
+			continue // It is the same as that of config/crd.
+		}
+		text, err := yaml.Marshal(object.Object)
+		require.NoError(t, err)
+		decoded[name], _, err = decoder.Decode(text, nil, nil)
+		require.NoError(t, err, name)
+	}
+	return decoded
+}
+
+// object is one that the chart makes with some values.
+func object[T runtime.Object](t *testing.T, text, name string) T {
+	t.Helper()
+	all := typed(t, render(t, text))
+	require.Contains(t, all, name)
+	found, ok := all[name].(T)
+	require.True(t, ok, "%s is a %T", name, all[name])
+	return found
+}
+
+func deployment(t *testing.T, component, text string) *appsv1.Deployment {
+	t.Helper()
+	return object[*appsv1.Deployment](t, text, "Deployment ksmscale-system/ksmscale-"+component)
+}
+
+func TestImage(t *testing.T) {
+	digest := "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for text, want := range map[string]string{
+		"": "ghcr.io/example/ksmscale:v0.1.0",
+		"image: {repository: mirror/ksmscale, tag: v9}":                        "mirror/ksmscale:v9",
+		"image: {digest: '" + digest + "'}":                                    "ghcr.io/example/ksmscale@" + digest,
+		"image: {tag: v9, digest: '" + digest + "', pullPolicy: IfNotPresent}": "ghcr.io/example/ksmscale:v9@" + digest,
+	} {
+		for _, component := range []string{"controller", "adapter"} {
+			assert.Equal(t, want, deployment(t, component, text).Spec.Template.Spec.Containers[0].Image)
+		}
+	}
+}
+
+// Each value of a component is where it belongs, and on no other component.
+func TestComponents(t *testing.T) {
+	for _, component := range []string{"controller", "adapter"} {
+		t.Run(component, func(t *testing.T) {
+			text := "imagePullSecrets: [{name: registry}]\nlogging: {level: 4, format: text}\n" + component + `:
+  replicas: 3
+  resources: {requests: {cpu: 1}, limits: {memory: 1Gi}}
+  nodeSelector: {disk: fast}
+  tolerations: [{operator: Exists}]
+  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: pool, operator: Exists}]}]}}}
+  topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
+  priorityClassName: system-cluster-critical
+  labels: {team: a, app.kubernetes.io/name: other}
+  annotations: {note: b}
+  podLabels: {cost: "12", app.kubernetes.io/component: other}
+  podAnnotations: {inject: "false"}
+  podSecurityContext: {fsGroup: 7}
+  securityContext: {runAsUser: 8}
+  env: [{name: GOMEMLIMIT, value: 200MiB}]
+  extraArgs: [--feature=on, '--tls-cipher-suites=A,B']
+  serviceAccount: {annotations: {role: arn}}
+  service: {labels: {served: "yes"}, annotations: {scheme: internal}}
+monitors: {enabled: true}
+`
+			made := deployment(t, component, text)
+			selected := map[string]string{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component}
+			assert.Equal(t, new(int32(3)), made.Spec.Replicas)
+			assert.Equal(t, selected, made.Spec.Selector.MatchLabels)
+			assert.Subset(t, made.Labels, map[string]string{"team": "a", "app.kubernetes.io/name": "ksmscale"}, "labels that are ours stay")
+			assert.Equal(t, map[string]string{"note": "b"}, made.Annotations)
+			assert.Subset(t, made.Spec.Template.Labels, selected, "labels that pods are selected by stay")
+			assert.Equal(t, "12", made.Spec.Template.Labels["cost"])
+			assert.Equal(t, map[string]string{"inject": "false"}, made.Spec.Template.Annotations)
+			pod := made.Spec.Template.Spec
+			assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}}, pod.ImagePullSecrets)
+			assert.Equal(t, map[string]string{"disk": "fast"}, pod.NodeSelector)
+			assert.Equal(t, corev1.TolerationOpExists, pod.Tolerations[0].Operator)
+			assert.NotNil(t, pod.Affinity.NodeAffinity)
+			assert.Equal(t, component == "adapter", pod.Affinity.PodAntiAffinity != nil, "a default that others do not replace")
+			assert.Equal(t, "zone", pod.TopologySpreadConstraints[0].TopologyKey)
+			assert.Equal(t, "system-cluster-critical", pod.PriorityClassName)
+			assert.Equal(t, new(int64(7)), pod.SecurityContext.FSGroup)
+			assert.Equal(t, new(true), pod.SecurityContext.RunAsNonRoot)
+			container := pod.Containers[0]
+			assert.Equal(t, new(int64(8)), container.SecurityContext.RunAsUser)
+			assert.Equal(t, "1", container.Resources.Requests.Cpu().String())
+			assert.Equal(t, "64Mi", container.Resources.Requests.Memory().String())
+			assert.Equal(t, "1Gi", container.Resources.Limits.Memory().String())
+			assert.Contains(t, container.Env, corev1.EnvVar{Name: "GOMEMLIMIT", Value: "200MiB"})
+			assert.Subset(t, container.Args, []string{"--v=4", "--logging-format=text", "--feature=on", "--tls-cipher-suites=A,B"})
+
+			account := object[*corev1.ServiceAccount](t, text, "ServiceAccount ksmscale-system/ksmscale-"+component)
+			assert.Equal(t, map[string]string{"role": "arn"}, account.Annotations)
+			serviceName := map[string]string{"controller": "ksmscale-controller-metrics", "adapter": "ksmscale-adapter"}[component]
+			service := object[*corev1.Service](t, text, "Service ksmscale-system/"+serviceName)
+			assert.Equal(t, "yes", service.Labels["served"])
+			assert.Equal(t, map[string]string{"scheme": "internal"}, service.Annotations)
+
+			other := deployment(t, map[string]string{"controller": "adapter", "adapter": "controller"}[component], text)
+			assert.NotContains(t, other.Spec.Template.Labels, "cost")
+			assert.Empty(t, other.Spec.Template.Spec.NodeSelector)
+			assert.NotContains(t, other.Spec.Template.Spec.Containers[0].Args, "--feature=on")
+		})
+	}
+}
+
+func TestSwitches(t *testing.T) {
+	without := func(kinds ...string) []string {
+		return slices.DeleteFunc(render(t, "").keys(), func(name string) bool {
+			kind, _, _ := strings.Cut(name, " ")
+			return slices.Contains(kinds, kind)
+		})
+	}
+	for _, test := range []struct {
+		name, values string
+		want         []string
+	}{
+		{"rights made by someone else", "rbac: {create: false}", without("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")},
+		{"accounts made by someone else", "{controller: {serviceAccount: {create: false}}, adapter: {serviceAccount: {create: false}}}", without("ServiceAccount")},
+		{"type made by someone else", "crds: {enabled: false}", without("CustomResourceDefinition")},
+		{"no disruption budget", "adapter: {podDisruptionBudget: {enabled: false}}", without("PodDisruptionBudget")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, test.want, render(t, test.values).keys())
+		})
+	}
+}
+
+// Without an adapter nothing of it is left, and the controller knows.
+func TestNoAdapter(t *testing.T) {
+	text := "{adapter: {enabled: false}, networkPolicy: {enabled: true}, monitors: {enabled: true}}"
+	made, notes, err := tryRender(t, text)
+	require.NoError(t, err)
+	for name := range typed(t, made) {
+		assert.NotContains(t, name, "adapter")
+		assert.NotContains(t, name, "Secret")
+	}
+	pod := deployment(t, "controller", text).Spec.Template.Spec
+	assert.Equal(t, []string{"--external-metrics=false"}, pod.Containers[0].Args)
+	assert.Empty(t, pod.Volumes)
+	assert.Contains(t, notes, "mode: Direct")
+}
+
+func TestCertManager(t *testing.T) {
+	const own, theirs = "certificate: {source: cert-manager}", `
+certificate: {source: cert-manager, certManager: {issuerRef: {name: company, kind: ClusterIssuer, group: pki.example.com}, duration: 48h, renewBefore: 24h}}`
+	made := typed(t, render(t, own))
+	assert.NotContains(t, made, "Secret ksmscale-system/ksmscale-adapter-certificate")
+	controller, adapter := deployment(t, "controller", own).Spec.Template.Spec, deployment(t, "adapter", own).Spec.Template.Spec
+	assert.Equal(t, []string{"--manage-certificate=false", "--certificate-secret=ksmscale-adapter-cert-manager"}, controller.Containers[0].Args)
+	assert.Empty(t, controller.Volumes)
+	assert.Equal(t, "ksmscale-adapter-cert-manager", adapter.Volumes[0].Secret.SecretName)
+
+	certificate := object[*certmanagerv1.Certificate](t, own, "Certificate ksmscale-system/ksmscale-adapter")
+	assert.Equal(t, "ksmscale-adapter-cert-manager", certificate.Spec.SecretName)
+	assert.Equal(t, []string{"ksmscale-adapter.ksmscale-system.svc"}, certificate.Spec.DNSNames, "the name that the API server expects")
+	assert.Equal(t, "ksmscale-ca", certificate.Spec.IssuerRef.Name)
+	authority := object[*certmanagerv1.Certificate](t, own, "Certificate ksmscale-system/ksmscale-ca")
+	assert.True(t, authority.Spec.IsCA)
+	issuer := object[*certmanagerv1.Issuer](t, own, "Issuer ksmscale-system/ksmscale-ca")
+	assert.Equal(t, authority.Spec.SecretName, issuer.Spec.CA.SecretName)
+	selfSigned := object[*certmanagerv1.Issuer](t, own, "Issuer ksmscale-system/"+authority.Spec.IssuerRef.Name)
+	assert.NotNil(t, selfSigned.Spec.SelfSigned)
+
+	certificate = object[*certmanagerv1.Certificate](t, theirs, "Certificate ksmscale-system/ksmscale-adapter")
+	assert.Equal(t, "pki.example.com/ClusterIssuer company", certificate.Spec.IssuerRef.Group+"/"+certificate.Spec.IssuerRef.Kind+" "+certificate.Spec.IssuerRef.Name)
+	assert.Equal(t, "48h0m0s 24h0m0s", certificate.Spec.Duration.Duration.String()+" "+certificate.Spec.RenewBefore.Duration.String())
+	for name := range typed(t, render(t, theirs)) {
+		assert.NotContains(t, name, "Issuer")
+	}
+}
+
+func TestDelegate(t *testing.T) {
+	const fromSecret = `
+adapter: {delegate: {address: "keda/keda-operator-metrics-apiserver:443", serverName: keda, ca: {secretName: kedaorg-certs, key: bundle.pem}}}`
+	pod := deployment(t, "adapter", fromSecret).Spec.Template.Spec
+	assert.Subset(t, pod.Containers[0].Args, []string{
+		"--delegate=keda/keda-operator-metrics-apiserver:443", "--delegate-ca-file=/etc/ksmscale/delegate/ca.crt", "--delegate-server-name=keda",
+	})
+	require.Len(t, pod.Volumes, 2)
+	assert.Equal(t, "kedaorg-certs", pod.Volumes[1].Secret.SecretName)
+	assert.Equal(t, []corev1.KeyToPath{{Key: "bundle.pem", Path: "ca.crt"}}, pod.Volumes[1].Secret.Items)
+	assert.Equal(t, "/etc/ksmscale/delegate", pod.Containers[0].VolumeMounts[1].MountPath)
+	role := object[*rbacv1.ClusterRole](t, fromSecret, "ClusterRole ksmscale-adapter:delegate")
+	assert.Equal(t, []string{"external.metrics.k8s.io"}, role.Rules[0].APIGroups)
+	binding := object[*rbacv1.ClusterRoleBinding](t, fromSecret, "ClusterRoleBinding ksmscale-adapter:delegate")
+	assert.Equal(t, "ksmscale-adapter", binding.Subjects[0].Name)
+
+	pod = deployment(t, "adapter", "adapter: {delegate: {address: 'https://metrics.example.com', ca: {configMapName: company}}}").Spec.Template.Spec
+	assert.Equal(t, "company", pod.Volumes[1].ConfigMap.Name)
+	assert.NotContains(t, pod.Containers[0].Args, "--delegate-server-name=")
+}
+
+func TestNetworkPolicies(t *testing.T) {
+	text := "networkPolicy: {enabled: true, metricsFrom: [{podSelector: {matchLabels: {app: prometheus}}}], egress: [{ports: [{port: 6443}]}]}"
+	controller := object[*networkingv1.NetworkPolicy](t, text, "NetworkPolicy ksmscale-system/ksmscale-controller").Spec
+	adapter := object[*networkingv1.NetworkPolicy](t, text, "NetworkPolicy ksmscale-system/ksmscale-adapter").Spec
+	assert.Equal(t, "metrics", controller.Ingress[0].Ports[0].Port.String())
+	assert.Equal(t, "prometheus", controller.Ingress[0].From[0].PodSelector.MatchLabels["app"])
+	assert.Equal(t, "https", adapter.Ingress[0].Ports[0].Port.String())
+	assert.Empty(t, adapter.Ingress[0].From)
+	assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}, adapter.PolicyTypes)
+	assert.Len(t, adapter.Egress, 1)
+
+	assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+		object[*networkingv1.NetworkPolicy](t, "networkPolicy: {enabled: true}", "NetworkPolicy ksmscale-system/ksmscale-adapter").Spec.PolicyTypes, "egress is not limited by default")
+}
+
+// Monitors select the Services that the chart makes, by a port that these have.
+func TestMonitors(t *testing.T) {
+	const text = "monitors: {enabled: true, labels: {release: prometheus}, interval: 1m, scrapeTimeout: 10s, prometheus: {serviceAccount: p, namespace: monitoring}}"
+	for component, serviceName := range map[string]string{"controller": "ksmscale-controller-metrics", "adapter": "ksmscale-adapter"} {
+		monitor := object[*monitoringv1.ServiceMonitor](t, text, "ServiceMonitor ksmscale-system/ksmscale-"+component)
+		service := object[*corev1.Service](t, text, "Service ksmscale-system/"+serviceName)
+		pod := deployment(t, component, text).Spec.Template
+		assert.Equal(t, "prometheus", monitor.Labels["release"])
+		assert.Subset(t, service.Labels, monitor.Spec.Selector.MatchLabels)
+		assert.Subset(t, pod.Labels, service.Spec.Selector)
+		endpoint := monitor.Spec.Endpoints[0]
+		assert.Equal(t, service.Spec.Ports[0].Name, endpoint.Port)
+		assert.Equal(t, pod.Spec.Containers[0].Ports[0].Name, service.Spec.Ports[0].TargetPort.String())
+		assert.Equal(t, "1m 10s", string(endpoint.Interval)+" "+string(endpoint.ScrapeTimeout))
+	}
+	tls := object[*monitoringv1.ServiceMonitor](t, text, "ServiceMonitor ksmscale-system/ksmscale-adapter").Spec.Endpoints[0].TLSConfig
+	assert.Equal(t, "ksmscale-adapter-certificate ca.crt", tls.CA.Secret.Name+" "+tls.CA.Secret.Key)
+	assert.Equal(t, "ksmscale-adapter.ksmscale-system.svc", *tls.ServerName)
+	binding := object[*rbacv1.ClusterRoleBinding](t, text, "ClusterRoleBinding ksmscale-metrics-reader")
+	assert.Equal(t, rbacv1.Subject{Kind: "ServiceAccount", Name: "p", Namespace: "monitoring"}, binding.Subjects[0])
+	assert.Equal(t, []string{"/metrics"}, object[*rbacv1.ClusterRole](t, text, "ClusterRole ksmscale-metrics-reader").Rules[0].NonResourceURLs)
+}
+
+func TestDisruptionBudgetSelectsAdapters(t *testing.T) {
+	budget := object[*policyv1.PodDisruptionBudget](t, "", "PodDisruptionBudget ksmscale-system/ksmscale-adapter")
+	assert.Subset(t, deployment(t, "adapter", "").Spec.Template.Labels, budget.Spec.Selector.MatchLabels)
+}
+
+func TestLint(t *testing.T) {
+	result := action.NewLint().Run([]string{filepath.Join(root, "deploy", "chart")}, nil)
+	assert.Empty(t, result.Errors)
+	for _, message := range result.Messages {
+		assert.Less(t, message.Severity, support.WarningSev, message.Error())
+	}
+}
+
+func TestWrongValuesAreRefused(t *testing.T) {
+	for text, message := range map[string]string{
+		"adaptor: {enabled: false}":                                  "adaptor",
+		"adapter: {replica: 3}":                                      "replica",
+		"controller: {resources: {request: {}}}":                     "request",
+		"image: {digest: latest}":                                    "digest",
+		"logging: {level: debug}":                                    "level",
+		"certificate: {source: vault}":                               "source",
+		"controller: {extraArgs: {v: 4}}":                            "extraArgs",
+		"adapter: {podLabels: {a: 1}}":                               "podLabels",
+		"adapter: {delegate: {address: keda}}":                       "address",
+		"adapter: {delegate: {address: 'keda/metrics:443'}}":         "authorities of its certificate",
+		"monitors: {enabled: true, prometheus: {serviceAccount: p}}": "monitors.prometheus.namespace",
+	} {
+		_, _, err := tryRender(t, text)
+		assert.ErrorContains(t, err, message, text)
+	}
+	_, _, err := tryRender(t, "global: {registry: x}")
+	assert.NoError(t, err, "other charts can have this one as a part")
+}
