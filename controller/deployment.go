@@ -26,8 +26,9 @@ const (
 	// than the gate waits.
 	progressDeadline = 15 * time.Minute
 	// leaveDelay is for how long a pod that is deleted goes on serving: kube-proxies send scrapes to it until they
-	// know. kube-state-metrics ends at once when it is told to, and its image has no shell to sleep in.
-	leaveDelay = 10 * time.Second
+	// know, and Prometheus goes on scraping a Service that is gone for up to ten seconds. kube-state-metrics ends at
+	// once when it is told to, and its image has no shell to sleep in.
+	leaveDelay = 15 * time.Second
 	// leaveGrace is how long it has to end after that.
 	leaveGrace = 10 * time.Second
 

@@ -121,7 +121,7 @@ func TestContainer(t *testing.T) {
 	assert.EqualValues(t, 12, *wanted.LivenessProbe.FailureThreshold, "one that is throttled while it loads is not restarted")
 	assert.Equal(t, "/readyz", *wanted.ReadinessProbe.HTTPGet.Path)
 	assert.Equal(t, "8082", wanted.ReadinessProbe.HTTPGet.Port.String(), "the gate's port")
-	assert.EqualValues(t, 10, *wanted.Lifecycle.PreStop.Sleep.Seconds)
+	assert.EqualValues(t, 15, *wanted.Lifecycle.PreStop.Sleep.Seconds)
 	assert.Equal(t, "SHARD_ID", *wanted.Env[0].Name)
 	assert.Equal(t, "1", *wanted.Env[0].Value)
 	assert.Equal(t, "POD_NAME", *wanted.Env[1].Name)
@@ -153,7 +153,7 @@ func TestGate(t *testing.T) {
 		"--shard=1", "--total-shards=3", "--resources=pods,nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c",
 	}, wanted.Args, "what kube-state-metrics is told to export")
 	assert.EqualValues(t, 8082, *wanted.Ports[0].ContainerPort)
-	assert.EqualValues(t, 10, *wanted.Lifecycle.PreStop.Sleep.Seconds, "as long as kube-state-metrics")
+	assert.EqualValues(t, 15, *wanted.Lifecycle.PreStop.Sleep.Seconds, "as long as kube-state-metrics")
 	assertRestricted(t, wanted.SecurityContext)
 }
 
@@ -163,7 +163,7 @@ func TestPodsAreReplacedAfterAScrapeInterval(t *testing.T) {
 	assert.EqualValues(t, 60, *spec.MinReadySeconds)
 	assert.EqualValues(t, 30, *deployment(ksmScaleWith(), planned(1), testGateImage).Spec.MinReadySeconds, "by default")
 	assert.Equal(t, 1, spec.Strategy.RollingUpdate.MaxSurge.IntValue())
-	assert.Greater(t, *spec.Template.Spec.TerminationGracePeriodSeconds, int64(10))
+	assert.Greater(t, *spec.Template.Spec.TerminationGracePeriodSeconds, int64(15))
 }
 
 func TestTemplateIsAdded(t *testing.T) {

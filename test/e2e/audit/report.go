@@ -18,6 +18,8 @@ type Report struct {
 	WorstShareMissing float64
 	// LongestGapSeconds is the longest time that one object was missing for.
 	LongestGapSeconds float64
+	// CompleteSeconds is for how long nothing has been missing since; all of the time if nothing was.
+	CompleteSeconds float64
 	// MissedScrapes15 and MissedScrapes30 are the scrapes that would have missed some object at an interval of 15
 	// and 30 seconds, with the most unlucky offset.
 	MissedScrapes15, MissedScrapes30 int
@@ -38,6 +40,7 @@ type ledger struct {
 	report   Report
 	began    time.Time
 	last     time.Time
+	complete time.Time // since when nothing is missing
 	missing  map[string]time.Time // since when, by object
 	unlucky  map[time.Duration]map[int]int
 	expected int
@@ -45,7 +48,7 @@ type ledger struct {
 
 func newLedger(now time.Time) *ledger {
 	return &ledger{
-		began: now, last: now, missing: map[string]time.Time{},
+		began: now, last: now, complete: now, missing: map[string]time.Time{},
 		unlucky: map[time.Duration]map[int]int{15 * time.Second: {}, 30 * time.Second: {}},
 	}
 }
@@ -85,6 +88,7 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 		l.report.WorstShareMissing = max(l.report.WorstShareMissing, float64(missing)/float64(len(expected)))
 	}
 	if missing > 0 {
+		l.complete = now
 		l.problem(fmt.Sprintf("%s: %d missing, such as %s; failed scrapes: %q", now.UTC().Format(time.TimeOnly), missing, example, failures))
 		for interval, counts := range l.unlucky {
 			offset := int(now.Sub(l.began)/time.Second) % int(interval/time.Second)
@@ -124,6 +128,7 @@ func (l *ledger) problem(text string) {
 func (l *ledger) sum(now time.Time) Report {
 	report := l.report
 	report.Seconds, report.Objects = now.Sub(l.began).Seconds(), l.expected
+	report.CompleteSeconds = now.Sub(l.complete).Seconds()
 	for _, since := range l.missing {
 		report.LongestGapSeconds = max(report.LongestGapSeconds, now.Sub(since).Seconds())
 	}

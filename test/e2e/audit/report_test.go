@@ -40,7 +40,7 @@ func TestLedger(t *testing.T) {
 			}
 			report := ledger.sum(now)
 			assert.InDelta(t, float64(len(test.looks)), report.Seconds, 0)
-			report.Seconds, report.Problems = 0, nil
+			report.Seconds, report.CompleteSeconds, report.Problems = 0, 0, nil
 			assert.Equal(t, test.want, report)
 		})
 	}
@@ -54,6 +54,15 @@ func TestProblemsAreThoseOfLooksThatMissedSomething(t *testing.T) {
 	report := ledger.sum(time.Unix(2, 0))
 	assert.Equal(t, []string{`00:00:02: 1 missing, such as a; failed scrapes: ["harmful"]`}, report.Problems)
 	assert.Equal(t, 2, report.FailedScrapes)
+}
+
+func TestCompleteIsSinceTheLastLookThatMissedSomething(t *testing.T) {
+	start := time.Unix(0, 0)
+	ledger := newLedger(start)
+	for second, exported := range []exports{{"1": {"a"}}, {}, {"1": {"a"}}, {"1": {"a"}}} {
+		ledger.tick(start.Add(time.Duration(second+1)*time.Second), []string{"a"}, counts(exported))
+	}
+	assert.InDelta(t, 3, ledger.sum(start.Add(5*time.Second)).CompleteSeconds, 0)
 }
 
 func TestAnObjectThatIsDeletedIsNotMissing(t *testing.T) {
