@@ -40,7 +40,7 @@ type ledger struct {
 	report   Report
 	began    time.Time
 	last     time.Time
-	complete time.Time // since when nothing is missing
+	complete time.Time            // since when nothing is missing
 	missing  map[string]time.Time // since when, by object
 	unlucky  map[time.Duration]map[int]int
 	expected int
