@@ -26,6 +26,6 @@ func TestMigration(t *testing.T) {
 	prometheus.awaitNone(t, `up{job="kube-state-metrics", instance!~"ksm-main-shard-.-of-3"}`)
 	prometheus.awaitEvaluations(t)
 
-	prometheus.assertConstant(t, complete, objects)
+	prometheus.assertConstant(t, complete)
 	assert.Len(t, prometheus.vector(t.Context(), t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")
 }

@@ -183,11 +183,11 @@ func (s server) awaitEvaluations(t *testing.T) {
 	}, eventually, poll)
 }
 
-// assertConstant asserts that since a time there have always been that many pods, and none of them twice: as it was
+// assertConstant asserts that since a time there have always been all pods, and none of them twice: as it was
 // recorded at each evaluation, and as a graph shows it now.
-func (s server) assertConstant(t *testing.T, since time.Time, pods int) {
+func (s server) assertConstant(t *testing.T, since time.Time) {
 	t.Helper()
-	for expression, wanted := range map[string]int{"test:pods": pods, "test:twice": 0} {
+	for expression, wanted := range map[string]int{"test:pods": objects, "test:twice": 0} {
 		value, _, err := s.Query(t.Context(), expression+"[1h]", time.Time{})
 		require.NoError(t, err)
 		matrix, ok := value.(model.Matrix)
@@ -207,6 +207,6 @@ func (s server) assertConstant(t *testing.T, since time.Time, pods int) {
 	require.Len(t, matrix, 1)
 	assert.Len(t, matrix[0].Values, int(steps.End.Sub(since)/steps.Step)+1, "there are moments without any pod")
 	for _, sample := range matrix[0].Values {
-		assert.EqualValues(t, pods, sample.Value, "in retrospect %s after", sample.Timestamp.Time().Sub(since))
+		assert.EqualValues(t, objects, sample.Value, "in retrospect %s after", sample.Timestamp.Time().Sub(since))
 	}
 }

@@ -151,7 +151,7 @@ func TestReplicas(t *testing.T) {
 	}
 	service.serving(t)
 	prometheus.awaitEvaluations(t)
-	prometheus.assertConstant(t, complete, objects)
+	prometheus.assertConstant(t, complete)
 	assert.Len(t, prometheus.vector(t.Context(), t, "last_over_time(kube_pod_info[1h])"), objects)
 	assert.Empty(t, prometheus.vector(t.Context(), t, `min_over_time(up{job="kube-state-metrics"}[1h]) == 0`), "a scrape has failed")
 }
