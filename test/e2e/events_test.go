@@ -148,8 +148,22 @@ func rolloutAndRestart(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 
 func deletePod(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
-	pod := shardPods(t, ksmScale)[0]
-	require.NoError(t, shared.client.Delete(t.Context(), &pod, client.GracePeriodSeconds(0)))
+	before := shardPods(t, ksmScale)
+	require.NoError(t, shared.client.Delete(t.Context(), &before[0], client.GracePeriodSeconds(0)))
+	await(t, "another pod to be ready instead", func(context.Context) error {
+		ready := 0
+		for _, pod := range shardPods(t, ksmScale) {
+			for _, condition := range pod.Status.Conditions {
+				if pod.UID != before[0].UID && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+					ready++
+				}
+			}
+		}
+		if ready < len(before) {
+			return fmt.Errorf("%d of %d pods are ready", ready, len(before))
+		}
+		return nil
+	})
 	awaitReady(t, ksmScale)
 }
 
