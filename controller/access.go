@@ -14,6 +14,8 @@ const (
 	MonitorClusterRole = "ksmscale-kube-state-metrics"
 	// MonitorSecretsClusterRole lists and watches Secrets.
 	MonitorSecretsClusterRole = "ksmscale-kube-state-metrics-secrets"
+	// MonitorAuthFilterClusterRole asks who a caller is and what it may, and gets metrics.
+	MonitorAuthFilterClusterRole = "ksmscale-kube-state-metrics-auth-filter"
 )
 
 // serviceAccount is the wanted service account of a KSMScale's shards.
@@ -21,6 +23,12 @@ func serviceAccount(ksmScale *v1alpha1.KSMScale) *corev1ac.ServiceAccountApplyCo
 	return corev1ac.ServiceAccount(v1alpha1.ServiceAccountName(ksmScale.Name), ksmScale.Spec.Namespace).
 		WithLabels(commonLabels(ksmScale)).
 		WithOwnerReferences(owner(ksmScale))
+}
+
+// ownsServiceAccount tells whether the pods of a KSMScale run under the service account that is made for it. The rights
+// of another one are not its business.
+func ownsServiceAccount(ksmScale *v1alpha1.KSMScale) bool {
+	return ksmScale.Spec.Template == nil || ksmScale.Spec.Template.ServiceAccountName == ""
 }
 
 // clusterRoleBindings are the wanted bindings of that service account. Secrets have one of their own, since the
@@ -31,6 +39,9 @@ func clusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBin
 	if exportsSecrets(ksmScale) {
 		// No KSMScale's name has a colon, so that this is no other one's first binding.
 		bindings = append(bindings, clusterRoleBinding(ksmScale, name+":secrets", MonitorSecretsClusterRole))
+	}
+	if ksmScale.Spec.Metrics.AuthFilter {
+		bindings = append(bindings, clusterRoleBinding(ksmScale, name+":auth-filter", MonitorAuthFilterClusterRole))
 	}
 	return bindings
 }

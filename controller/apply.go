@@ -36,9 +36,12 @@ func (e notOwnedError) Error() string {
 // made; the errors are joined.
 func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, shards []scaling.Shard) error {
 	a := applier{Reconciler: r, owner: ksmScale}
-	errs := []error{apply(ctx, a, serviceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount)}
-	for _, binding := range clusterRoleBindings(ksmScale) {
-		errs = append(errs, apply(ctx, a, binding, &rbacv1.ClusterRoleBinding{}, rbacv1ac.ExtractClusterRoleBinding))
+	var errs []error
+	if ownsServiceAccount(ksmScale) {
+		errs = append(errs, apply(ctx, a, serviceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount))
+		for _, binding := range clusterRoleBindings(ksmScale) {
+			errs = append(errs, apply(ctx, a, binding, &rbacv1.ClusterRoleBinding{}, rbacv1ac.ExtractClusterRoleBinding))
+		}
 	}
 	for _, planned := range shards {
 		shard := planned.Shard

@@ -1,10 +1,7 @@
 package controller
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -31,21 +28,7 @@ const (
 	leaveDelay = 15 * time.Second
 	// leaveGrace is how long it has to end after that.
 	leaveGrace = 10 * time.Second
-
-	// resourcesFlag is kube-state-metrics' flag for the resources to export.
-	resourcesFlag = "--resources"
 )
-
-// defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
-// secrets, which it has no right to read, and for the admission policies, which older versions do not know and
-// refuse to start with.
-var defaultResources = []string{
-	"certificatesigningrequests", "configmaps", "cronjobs", "daemonsets", "deployments", "endpointslices",
-	"horizontalpodautoscalers", "ingresses", "jobs", "leases", "limitranges", "mutatingwebhookconfigurations",
-	"namespaces", "networkpolicies", "nodes", "persistentvolumeclaims", "persistentvolumes",
-	"poddisruptionbudgets", "pods", "replicasets", "replicationcontrollers", "resourcequotas", "services",
-	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
-}
 
 // deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: who scales it owns that field,
 // by the scale subresource. To send it once and drop it later would be worse than never to send it, because a field that
@@ -67,30 +50,31 @@ func deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage st
 					WithMaxUnavailable(intstr.FromInt32(0)).
 					WithMaxSurge(intstr.FromInt32(1)))).
 			WithTemplate(corev1ac.PodTemplateSpec().
-				WithLabels(shardLabels(ksmScale, shard)).
-				WithAnnotations(map[string]string{
-					v1alpha1.AnnotationShardAssignment: fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total),
-				}).
+				WithLabels(podLabels(ksmScale, shard)).
+				WithAnnotations(podAnnotations(ksmScale, shard)).
 				WithSpec(podSpec(ksmScale, planned, gateImage))))
 }
 
 func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage string) *corev1ac.PodSpecApplyConfiguration {
 	shard := planned.Shard
+	containers := []*corev1ac.ContainerApplyConfiguration{container(ksmScale, shard), gate(ksmScale, shard, gateImage)}
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
 		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).
-		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds())).
-		WithContainers(container(ksmScale, shard), gate(ksmScale, shard, gateImage))
+		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds()))
+	addCustomResourceState(&ksmScale.Spec.Metrics, spec, containers[0])
 	if template := ksmScale.Spec.Template; template != nil {
-		if len(template.NodeSelector) > 0 {
-			spec.WithNodeSelector(template.NodeSelector)
+		addIdentity(template, spec)
+		addPlacement(template, spec)
+		addNetwork(template, spec)
+		addStorage(template, spec, containers[0])
+		for _, container := range containers {
+			addToContainer(template, container)
 		}
-		for _, toleration := range template.Tolerations {
-			spec.WithTolerations(as[corev1ac.TolerationApplyConfiguration](toleration))
-		}
+		addMemoryLimit(&ksmScale.Spec, containers[0])
 	}
-	return spec
+	return spec.WithContainers(containers...)
 }
 
 // spreads keep the replicas of a shard apart on nodes, and as far as possible in zones; or, if they must be spread over
@@ -169,50 +153,6 @@ func restricted() *corev1ac.SecurityContextApplyConfiguration {
 		WithAllowPrivilegeEscalation(false).
 		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL")).
 		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
-}
-
-// args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
-func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
-	args := []string{
-		fmt.Sprintf("--port=%d", v1alpha1.PortMetrics),
-		fmt.Sprintf("--telemetry-port=%d", v1alpha1.PortTelemetry),
-		fmt.Sprintf("--shard=%d", shard.ID),
-		fmt.Sprintf("--total-shards=%d", shard.Total),
-	}
-	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
-		args = append(args, resourcesFlag+"="+strings.Join(defaultResources, ","))
-	}
-	if ksmScale.Spec.Template != nil {
-		args = append(args, ksmScale.Spec.Template.ExtraArgs...)
-	}
-	return args
-}
-
-// exportedResources are what kube-state-metrics is told to export.
-func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
-	if chosen := extraArg(ksmScale, resourcesFlag); len(chosen) > 0 {
-		return chosen
-	}
-	return defaultResources
-}
-
-// exportsSecrets tells whether kube-state-metrics needs to read Secrets.
-func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
-	return slices.Contains(exportedResources(ksmScale), "secrets")
-}
-
-// extraArg are the values of a flag whose value is a list, if the user has set it.
-func extraArg(ksmScale *v1alpha1.KSMScale, flag string) []string {
-	if ksmScale.Spec.Template == nil {
-		return nil
-	}
-	var values []string
-	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
-		if name, value, _ := strings.Cut(arg, "="); name == flag {
-			values = append(values, strings.Split(value, ",")...)
-		}
-	}
-	return values
 }
 
 func port(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -63,15 +62,19 @@ func gateRequests() corev1.ResourceList {
 }
 
 func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
+	metrics := &ksmScale.Spec.Metrics
 	args := []string{
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
-		resourcesFlag + "=" + strings.Join(exportedResources(ksmScale), ","),
 	}
-	for _, flag := range []string{"--namespaces", "--namespaces-denylist"} {
-		if values := extraArg(ksmScale, flag); len(values) > 0 {
-			args = append(args, flag+"="+strings.Join(values, ","))
-		}
+	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+	args = appendList(args, namespacesFlag, either(ksmScale, metrics.Namespaces, namespacesFlag))
+	args = appendList(args, namespacesDenylistFlag, either(ksmScale, metrics.NamespacesDenylist, namespacesDenylistFlag))
+	if metrics.ObjectLimit > 0 {
+		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))
+	}
+	if metrics.AuthFilter {
+		args = append(args, "--authenticate")
 	}
 	return args
 }

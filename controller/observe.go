@@ -63,7 +63,12 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
-	versions, allVersions := r.Versions.of(ctx, pods.Items)
+	var versions []string
+	allVersions := true
+	// One that asks who wants its metrics has no answer for the controller, which sends its token to no pod.
+	if !ksmScale.Spec.Metrics.AuthFilter {
+		versions, allVersions = r.Versions.of(ctx, pods.Items)
+	}
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
 	foreign := map[string][]string{}
 	for i := range ours {

@@ -19,11 +19,11 @@ package controller
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 
-// The rights of kube-state-metrics: the controller can grant just what the two cluster roles of the installation
+// The rights of kube-state-metrics: the controller can grant just what the three cluster roles of the installation
 // have.
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterrolebindings,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=ksmscale-kube-state-metrics;ksmscale-kube-state-metrics-secrets
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=ksmscale-kube-state-metrics;ksmscale-kube-state-metrics-secrets;ksmscale-kube-state-metrics-auth-filter
 
 // The registration of external metrics, and the role that it is deleted with.
 // +kubebuilder:rbac:groups=apiregistration.k8s.io,resources=apiservices,verbs=get;list;watch;create;patch,resourceNames=v1beta1.external.metrics.k8s.io

@@ -244,3 +244,43 @@ func TestRightsAreTakenAwayWhateverElseFails(t *testing.T) {
 	require.ErrorIs(t, err, refusal)
 	assert.True(t, apierrors.IsNotFound(r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{})))
 }
+
+// The pods that run under the service account of the KSMScale have its rights until others have replaced them.
+func TestAServiceAccountOfTheUsersHasTheirRights(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	account := v1alpha1.ServiceAccountName("main")
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "old", Labels: shardLabels(ksmScaleWith(), shard(0))},
+		Spec:       corev1.PodSpec{ServiceAccountName: account},
+	}
+	require.NoError(t, r.Client.Create(t.Context(), pod))
+	users := readMain(t, r)
+	users.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "users"}
+	require.NoError(t, r.Client.Update(t.Context(), users))
+	_, err = reconcileMain(t, r)
+	require.NoError(t, err)
+	binding := client.ObjectKey{Name: account}
+	require.NoError(t, r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{}), "a pod needs it")
+
+	require.NoError(t, r.Client.Delete(t.Context(), pod))
+	_, err = reconcileMain(t, r)
+	require.NoError(t, err)
+	assert.True(t, apierrors.IsNotFound(r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{})))
+}
+
+func TestAServiceAccountOfTheUsersIsNotMade(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	users := readMain(t, r)
+	users.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "users"}
+	require.NoError(t, r.Client.Update(t.Context(), users))
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	var accounts corev1.ServiceAccountList
+	require.NoError(t, r.Client.List(t.Context(), &accounts))
+	assert.Empty(t, accounts.Items)
+	var bindings rbacv1.ClusterRoleBindingList
+	require.NoError(t, r.Client.List(t.Context(), &bindings))
+	assert.Empty(t, bindings.Items)
+}

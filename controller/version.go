@@ -199,6 +199,9 @@ func soundVersion(in conditionInput) metav1.Condition {
 		}
 	}
 	switch {
+	case in.ksmScale.Spec.Metrics.AuthFilter:
+		is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
+		is.Message = "kube-state-metrics does not tell the controller its version, because spec.metrics.authFilter is true: see that it is v2.20.0 or newer"
 	case len(bugs) > 0:
 		said := slices.Min(slices.Collect(maps.Keys(bugs)))
 		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs

@@ -2,8 +2,10 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,10 +25,16 @@ type cluster struct {
 	host   string
 	// namespaces are what kube-state-metrics is limited to, if anything, and notNamespaces what it leaves out.
 	namespaces, notNamespaces []string
+	// limit is how many objects kube-state-metrics takes of each list, of all shards; 0 is all.
+	limit int64
 }
 
+// errLimit ends a list.
+var errLimit = errors.New("kube-state-metrics takes no more objects")
+
 // objects returns the objects of a resource that belong to the share. It reads their metadata only, a page at a
-// time, so that no more than a page is held at once. The errors are those of the API server.
+// time, so that no more than a page is held at once. The errors are those of the API server. Of each list it takes as
+// many objects as kube-state-metrics does, which are the same ones, since the API server sorts them.
 func (c *cluster) objects(ctx context.Context, of resource) (sets.Set[object], error) {
 	objects := sets.New[object]()
 	for _, namespace := range c.namespacesOf(of) {
@@ -34,7 +42,14 @@ func (c *cluster) objects(ctx context.Context, of resource) (sets.Set[object], e
 		pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return client.List(ctx, options)
 		})
+		if c.limit > 0 {
+			pages.PageSize = min(pages.PageSize, c.limit)
+		}
+		taken := int64(0)
 		err := pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: c.fieldSelector(of)}, func(item runtime.Object) error {
+			if taken++; c.limit > 0 && taken > c.limit {
+				return errLimit
+			}
 			meta, ok := item.(*metav1.PartialObjectMetadata)
 			if !ok {
 				return fmt.Errorf("a list of metadata has a %T", item)
@@ -44,7 +59,7 @@ func (c *cluster) objects(ctx context.Context, of resource) (sets.Set[object], e
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, errLimit) {
 			return nil, fmt.Errorf("list %s: %w", of.name, err)
 		}
 	}
@@ -55,7 +70,10 @@ func (c *cluster) namespacesOf(of resource) []string {
 	if !of.namespaced || len(c.namespaces) == 0 {
 		return []string{metav1.NamespaceAll}
 	}
-	return c.namespaces
+	// kube-state-metrics that is given both leaves out the ones of the others.
+	return slices.DeleteFunc(slices.Clone(c.namespaces), func(namespace string) bool {
+		return slices.Contains(c.notNamespaces, namespace)
+	})
 }
 
 func (c *cluster) fieldSelector(of resource) string {

@@ -224,6 +224,35 @@ func TestOtherShardsObjectsAreNotWaitedFor(t *testing.T) {
 	f.becomes(t, "")
 }
 
+// kube-state-metrics takes as many objects of a list as it may, and of these its share.
+func TestObjectsBeyondTheLimitAreNotWaitedFor(t *testing.T) {
+	f := newFixture(t, "a", "b", "c", "d")
+	f.cluster.limit = 2
+	f.expose("a", "d")
+	f.start(t)
+	f.becomes(t, "1 pods")
+	f.expose("a", "b")
+	f.becomes(t, "")
+}
+
+// The first objects of a list are others when one is deleted, or made before them, while kube-state-metrics starts.
+func TestTheLimitIsThatOfTheObjectsThereAre(t *testing.T) {
+	f := newFixture(t, "b", "c")
+	f.cluster.limit = 2
+	f.expose("b")
+	f.start(t)
+	f.becomes(t, "1 pods")
+	f.create(t, "a")
+	f.becomes(t, "")
+}
+
+func TestNamespacesMayBeLeftOutOfThoseNamed(t *testing.T) {
+	f := newFixture(t, "a")
+	f.cluster.namespaces, f.cluster.notNamespaces = []string{"default", "other"}, []string{"default"}
+	f.start(t)
+	f.becomes(t, "")
+}
+
 func TestFamiliesThatIdentifyObjectsMayBeLeftOut(t *testing.T) {
 	f := newFixture(t, "a")
 	f.set("# HELP kube_pod_status_phase Phase\n# TYPE kube_pod_status_phase gauge\n" +

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Options is how a gate is run. Create it with NewOptions. Shard, TotalShards, Resources, Namespaces and
-// NamespacesDenylist are those of the kube-state-metrics beside it.
+// Options is how a gate is run. Create it with NewOptions. Shard, TotalShards, Resources, Namespaces,
+// NamespacesDenylist and ObjectLimit are those of the kube-state-metrics beside it.
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
 	Kubeconfig string
@@ -22,6 +22,10 @@ type Options struct {
 	Namespaces []string
 	// NamespacesDenylist are what kube-state-metrics leaves out of all namespaces.
 	NamespacesDenylist []string
+	// ObjectLimit is how many objects kube-state-metrics takes of each list; 0 is all.
+	ObjectLimit int64
+	// Authenticate is whether kube-state-metrics asks who wants its metrics.
+	Authenticate bool
 	// MetricsURL and TelemetryURL are where kube-state-metrics serves the metrics of objects, and its own.
 	MetricsURL, TelemetryURL string
 	// Address is where the gate serves /readyz, /healthz and /metrics.
@@ -49,6 +53,8 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.Resources, "resources", o.Resources, "Resources that kube-state-metrics exports.")
 	flags.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces that kube-state-metrics is limited to; empty for all.")
 	flags.StringSliceVar(&o.NamespacesDenylist, "namespaces-denylist", o.NamespacesDenylist, "Namespaces that kube-state-metrics leaves out.")
+	flags.Int64Var(&o.ObjectLimit, "object-limit", o.ObjectLimit, "Objects that kube-state-metrics takes of each list; 0 for all.")
+	flags.BoolVar(&o.Authenticate, "authenticate", o.Authenticate, "Send kube-state-metrics the token of the service account.")
 	flags.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "URL of the metrics that kube-state-metrics makes of objects.")
 	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of the metrics of kube-state-metrics itself.")
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
@@ -66,6 +72,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Share.Shard < 0 || o.Share.Shard >= o.Share.TotalShards {
 		errs = append(errs, fmt.Errorf("--shard is %d, and must be from 0 to %d, which is --total-shards less 1", o.Share.Shard, o.Share.TotalShards-1))
+	}
+	if o.ObjectLimit < 0 {
+		errs = append(errs, fmt.Errorf("--object-limit is %d, and must be at least 0", o.ObjectLimit))
 	}
 	if o.Deadline <= 0 {
 		errs = append(errs, errors.New("--deadline must be above 0"))

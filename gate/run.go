@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 	"k8s.io/utils/clock"
 )
 
@@ -62,17 +63,34 @@ func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client of the API server: %w", err)
 	}
+	monitorClient, err := newMonitorClient(config, options.Authenticate)
+	if err != nil {
+		return nil, err
+	}
 	return &Gate{
 		cluster: &cluster{
 			metadata: objects, share: options.Share, client: client, host: config.Host,
-			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist,
+			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
 		},
-		monitor:  &monitor{client: &http.Client{}, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
+		monitor:  &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
 		exported: options.exported(),
 		deadline: options.Deadline,
 		clock:    clock.RealClock{},
 		metrics:  newMetrics(registry),
 	}, nil
+}
+
+// newMonitorClient sends requests to kube-state-metrics; with the token of the service account if that is asked for.
+func newMonitorClient(config *rest.Config, authenticate bool) (*http.Client, error) {
+	if !authenticate {
+		return &http.Client{}, nil
+	}
+	// The token is read from its file again and again, because it changes.
+	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, http.DefaultTransport)
+	if err != nil {
+		return nil, fmt.Errorf("read the token of the service account: %w", err)
+	}
+	return &http.Client{Transport: withToken}, nil
 }
 
 func handler(gate *Gate, registry *prometheus.Registry) http.Handler {

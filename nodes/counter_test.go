@@ -230,6 +230,14 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 			template: &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}},
 		{name: "nodes with a taint too", strategy: v1alpha1.ZoneAware, placeable: 7, zoned: 5,
 			template: &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}}},
+		{name: "nodes that an affinity is to", strategy: v1alpha1.ZoneAware, placeable: 5, zoned: 3,
+			template: &v1alpha1.PodTemplate{Affinity: affinityTo("disk", corev1.NodeSelectorOpDoesNotExist)}},
+		{name: "nodes with a label that an affinity is to", strategy: v1alpha1.ZoneAware,
+			template: &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}, Affinity: affinityTo("disk", corev1.NodeSelectorOpDoesNotExist)}},
+		{name: "no node, by an affinity that cannot be read", strategy: v1alpha1.ZoneAware,
+			template: &v1alpha1.PodTemplate{Affinity: affinityTo("disk", "Is")}},
+		{name: "any node, if it only had rather others", strategy: v1alpha1.ZoneAware, placeable: 6, zoned: 4,
+			template: &v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			spec := &v1alpha1.KSMScaleSpec{Sharding: &v1alpha1.ShardingConfig{ReplicationStrategy: test.strategy}, Template: test.template}
@@ -239,6 +247,12 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 			assert.Equal(t, 8, cluster.Nodes, "which is another question")
 		})
 	}
+}
+
+func affinityTo(label string, operator corev1.NodeSelectorOperator) *corev1.Affinity {
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: label, Operator: operator}}}},
+	}}}
 }
 
 func TestChangesOfCountsAreTold(t *testing.T) {

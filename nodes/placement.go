@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -16,8 +17,11 @@ const conditionTaintPrefix = "node.kubernetes.io/"
 
 // placement is what decides which nodes pods may run on.
 type placement struct {
-	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
-	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
+	NodeSelector map[string]string    `json:"nodeSelector,omitempty"`
+	NodeAffinity *corev1.NodeSelector `json:"nodeAffinity,omitempty"`
+	Tolerations  []corev1.Toleration  `json:"tolerations,omitempty"`
+
+	affinity *nodeaffinity.LazyErrorNodeSelector
 }
 
 // newPlacement is that of a spec if its pods are to be spread over zones; else it does not matter, and is nil.
@@ -28,13 +32,29 @@ func newPlacement(spec *v1alpha1.KSMScaleSpec) *placement {
 	if spec.Template == nil {
 		return &placement{}
 	}
-	return &placement{NodeSelector: spec.Template.NodeSelector, Tolerations: spec.Template.Tolerations}
+	placement := &placement{NodeSelector: spec.Template.NodeSelector, Tolerations: spec.Template.Tolerations}
+	if affinity := spec.Template.Affinity; affinity != nil && affinity.NodeAffinity != nil {
+		placement.NodeAffinity = affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	}
+	if placement.NodeAffinity != nil {
+		placement.affinity = nodeaffinity.NewLazyErrorNodeSelector(placement.NodeAffinity)
+	}
+	return placement
 }
 
 // allows tells whether pods may run on a node when nothing is wrong with it.
 func (p *placement) allows(node *corev1.Node) bool {
 	return labels.SelectorFromSet(p.NodeSelector).Matches(labels.Set(node.Labels)) &&
-		!slices.ContainsFunc(node.Spec.Taints, p.repelled)
+		p.attracted(node) && !slices.ContainsFunc(node.Spec.Taints, p.repelled)
+}
+
+// attracted tells whether the affinity of the pods is to a node. One that the scheduler cannot read is to none.
+func (p *placement) attracted(node *corev1.Node) bool {
+	if p.affinity == nil {
+		return true
+	}
+	matches, err := p.affinity.Match(node)
+	return matches && err == nil
 }
 
 func (p *placement) allowsZoned(node *corev1.Node) bool {

@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Shards",type=integer,JSONPath=`.status.shardingStatus.totalShards`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 45 characters (lower case letters, digits and '-'), since the names of each shard's objects are made from it: choose a shorter or simpler name"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.template) || !has(self.spec.template.serviceAccountName) || self.spec.template.serviceAccountName != 'ksm-' + self.metadata.name",message="spec.template.serviceAccountName must not be ksm- with the name of the KSMScale, which is the one that is made for it: leave it out, or name another one"
 type KSMScale struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -42,6 +43,19 @@ type KSMScaleList struct {
 }
 
 // KSMScaleSpec is what a user wants of the kube-state-metrics of a cluster.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.resources) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--resources' && !arg.startsWith('--resources='))",message="spec.template.extraArgs must not set --resources, since spec.metrics.resources is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.metricAllowlist) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--metric-allowlist' && !arg.startsWith('--metric-allowlist='))",message="spec.template.extraArgs must not set --metric-allowlist, since spec.metrics.metricAllowlist is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.metricDenylist) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--metric-denylist' && !arg.startsWith('--metric-denylist='))",message="spec.template.extraArgs must not set --metric-denylist, since spec.metrics.metricDenylist is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.metricOptInList) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--metric-opt-in-list' && !arg.startsWith('--metric-opt-in-list='))",message="spec.template.extraArgs must not set --metric-opt-in-list, since spec.metrics.metricOptInList is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.metricLabelsAllowlist) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--metric-labels-allowlist' && !arg.startsWith('--metric-labels-allowlist='))",message="spec.template.extraArgs must not set --metric-labels-allowlist, since spec.metrics.metricLabelsAllowlist is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.metricAnnotationsAllowlist) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--metric-annotations-allowlist' && !arg.startsWith('--metric-annotations-allowlist='))",message="spec.template.extraArgs must not set --metric-annotations-allowlist, since spec.metrics.metricAnnotationsAllowlist is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.namespaces) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--namespaces' && !arg.startsWith('--namespaces='))",message="spec.template.extraArgs must not set --namespaces, since spec.metrics.namespaces is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.namespacesDenylist) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--namespaces-denylist' && !arg.startsWith('--namespaces-denylist='))",message="spec.template.extraArgs must not set --namespaces-denylist, since spec.metrics.namespacesDenylist is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.useAPIServerCache) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--use-apiserver-cache' && !arg.startsWith('--use-apiserver-cache='))",message="spec.template.extraArgs must not set --use-apiserver-cache, since spec.metrics.useAPIServerCache is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.customResourceState) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, !arg.startsWith('--custom-resource-state-'))",message="spec.template.extraArgs must not set --custom-resource-state-*, since spec.metrics.customResourceState is set: write that field only"
+// +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.goMemoryLimitPercent) || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)",message="spec.template.goMemoryLimitPercent is a part of spec.resources.limits.memory: set that as well, or remove goMemoryLimitPercent"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.authFilter) || !self.metrics.authFilter || !has(self.sharding) || self.sharding.replicationStrategy != 'least-loaded'",message="spec.metrics.authFilter must not be true with the strategy least-loaded, which reads the load of shards from port 8081 without a token: set spec.sharding.replicationStrategy to round-robin or zone-aware"
 type KSMScaleSpec struct {
 	// nodesPerMonitor is how many nodes of the cluster one kube-state-metrics pod is wanted for.
 	// +kubebuilder:default=15
@@ -81,6 +95,9 @@ type KSMScaleSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Monitoring MonitoringConfig `json:"monitoring,omitzero"`
+	// metrics are what kube-state-metrics exports.
+	// +optional
+	Metrics MetricsConfig `json:"metrics,omitzero"`
 	// template is what is added to the pods of each shard.
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
@@ -222,33 +239,4 @@ type ScalingPolicy struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1800
 	PeriodSeconds int32 `json:"periodSeconds"`
-}
-
-// PodTemplate is what is added to the pods of each shard.
-type PodTemplate struct {
-	// extraArgs are further flags of kube-state-metrics, each written as --flag or --flag=value. Flags that
-	// set shard, addresses or credentials are refused, because sharding and probes rely on them. Unless
-	// --resources is among them, kube-state-metrics exports its default resources but for Secrets, which it
-	// may read only if --resources names them.
-	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=4096
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.startsWith('--') && arg.size() > 2)",message="each of spec.template.extraArgs must be one flag, written as --flag or --flag=value: join a flag and its value with '='"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--shard', '--total-shards']))",message="spec.template.extraArgs must not set --shard or --total-shards: write spec.sharding.enabled and spec.sharding.shardCount instead"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--pod', '--pod-namespace', '--node', '--track-unscheduled-pods']))",message="spec.template.extraArgs must not set --pod, --pod-namespace, --node or --track-unscheduled-pods, which switch on kube-state-metrics' own sharding: write spec.sharding.enabled and spec.sharding.shardCount instead"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--config', '--continue-without-config']))",message="spec.template.extraArgs must not set --config, since a file could set the shard: write its options as flags in spec.template.extraArgs instead"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--port', '--host', '--tls-config'] || arg.startsWith('--telemetry-')))",message="spec.template.extraArgs must not set --port, --host, --tls-config or --telemetry-*: Services and probes use ports 8080 and 8081 of every address; leave them out, and use a Service of your own for another port"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--kubeconfig', '--apiserver']))",message="spec.template.extraArgs must not set --kubeconfig or --apiserver: kube-state-metrics uses the service account of its pod; leave them out"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--help', '--version']))",message="spec.template.extraArgs must not set --help or --version, with which kube-state-metrics ends at once: leave them out"
-	// +listType=atomic
-	// +optional
-	ExtraArgs []string `json:"extraArgs,omitempty"`
-	// nodeSelector is that of the pods.
-	// +kubebuilder:validation:MaxProperties=64
-	// +optional
-	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
-	// tolerations are those of the pods.
-	// +kubebuilder:validation:MaxItems=64
-	// +listType=atomic
-	// +optional
-	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 }

@@ -1,0 +1,118 @@
+package v1alpha1
+
+import corev1 "k8s.io/api/core/v1"
+
+// PodTemplate is what is added to the pods of each shard.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.goMemoryLimitPercent) || !has(self.env) || self.env.all(variable, variable.name != 'GOMEMLIMIT')",message="spec.template.env must not set GOMEMLIMIT, since spec.template.goMemoryLimitPercent does: remove one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.dnsPolicy) || self.dnsPolicy != 'None' || has(self.dnsConfig)",message="spec.template.dnsPolicy None takes name servers from spec.template.dnsConfig: set that too, or another policy"
+type PodTemplate struct {
+	// extraArgs are further flags of kube-state-metrics, each written as --flag or --flag=value. Flags that
+	// set shard, addresses or credentials are refused, because sharding and probes rely on them, and
+	// so are those that spec.metrics sets as well.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.startsWith('--') && arg.size() > 2)",message="each of spec.template.extraArgs must be one flag, written as --flag or --flag=value: join a flag and its value with '='"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--shard', '--total-shards']))",message="spec.template.extraArgs must not set --shard or --total-shards: write spec.sharding.enabled and spec.sharding.shardCount instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--pod', '--pod-namespace', '--node', '--track-unscheduled-pods']))",message="spec.template.extraArgs must not set --pod, --pod-namespace, --node or --track-unscheduled-pods, which switch on kube-state-metrics' own sharding: write spec.sharding.enabled and spec.sharding.shardCount instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--config', '--continue-without-config']))",message="spec.template.extraArgs must not set --config, since a file could set the shard: write its options as flags in spec.template.extraArgs instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--port', '--host'] || arg.startsWith('--telemetry-')))",message="spec.template.extraArgs must not set --port, --host or --telemetry-*: Services and probes use ports 8080 and 8081 of every address; leave them out, and use a Service of your own for another port"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--tls-config')",message="spec.template.extraArgs must not set --tls-config, since probes and the gate use ports 8080 and 8081 without TLS: leave it out, and write spec.metrics.authFilter to keep others from reading the metrics"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--auth-filter')",message="spec.template.extraArgs must not set --auth-filter, which the gate has to know of: write spec.metrics.authFilter instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--object-limit')",message="spec.template.extraArgs must not set --object-limit, which the gate has to know of: write spec.metrics.objectLimit instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--custom-resource-state-only')",message="spec.template.extraArgs must not set --custom-resource-state-only, which the gate has to know of: write spec.metrics.customResourceState.only instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--kubeconfig', '--apiserver']))",message="spec.template.extraArgs must not set --kubeconfig or --apiserver: kube-state-metrics uses the service account of its pod; leave them out"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--help', '--version']))",message="spec.template.extraArgs must not set --help or --version, with which kube-state-metrics ends at once: leave them out"
+	// +listType=atomic
+	// +optional
+	ExtraArgs []string `json:"extraArgs,omitempty"`
+	// labels are added to the pods.
+	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.labels must be the key of a label, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'ksmscale.example.com', 'shard-id', 'total-shards', 'sharding-enabled', 'pod-template-hash']))",message="spec.template.labels must not set a label that says which shard a pod belongs to (app.kubernetes.io/name, /instance and /component, ksmscale.example.com, shard-id, total-shards, sharding-enabled, pod-template-hash): use a label of another name"
+	// +optional
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+	// annotations are added to the pods.
+	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.annotations must be the key of an annotation, such as example.com/owner"
+	// +kubebuilder:validation:XValidation:rule="!('ksmscale.example.com/shard-assignment' in self)",message="spec.template.annotations must not set ksmscale.example.com/shard-assignment, which says which shard a pod is: use another name"
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// serviceAccountName is the service account that the pods run under, with the rights that you give it. By default
+	// one is made, with the right to read what is exported.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.serviceAccountName must be the name of a service account: leave it out to have one made"
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// imagePullSecrets are the Secrets that images are pulled with.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+	// imagePullPolicy is when images are pulled: of kube-state-metrics, and of the gate.
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	// +optional
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+	// env are environment variables of kube-state-metrics and of the gate, so that both find the same API server.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(variable, !(variable.name in ['SHARD_ID', 'POD_NAME']))",message="spec.template.env must not set SHARD_ID or POD_NAME, which say which shard a pod is: use another name"
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Env []corev1.EnvVar `json:"env,omitempty"`
+	// goMemoryLimitPercent sets GOMEMLIMIT of kube-state-metrics to that part of spec.resources.limits.memory, such as
+	// 90, so that it collects garbage in time.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	GoMemoryLimitPercent int32 `json:"goMemoryLimitPercent,omitempty"`
+	// volumes are added to the pods.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(volume, volume.name != 'custom-resource-state')",message="spec.template.volumes must not have one of the name custom-resource-state, which is that of spec.metrics.customResourceState.configMap: use another name"
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Volumes []corev1.Volume `json:"volumes,omitempty"`
+	// volumeMounts are where kube-state-metrics finds the volumes.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=mountPath
+	// +optional
+	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
+	// securityContext is that of the pods. That of the containers goes before it.
+	// +optional
+	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
+	// containerSecurityContext is that of both containers. It replaces the default, which is what the Pod Security
+	// Standard restricted asks for, as a whole: on OpenShift, for instance, it must not have runAsUser.
+	// +optional
+	ContainerSecurityContext *corev1.SecurityContext `json:"containerSecurityContext,omitempty"`
+	// nodeSelector is that of the pods.
+	// +kubebuilder:validation:MaxProperties=64
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// tolerations are those of the pods.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// affinity is that of the pods. That the pods of a shard avoid each other's nodes is kept beside it.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+	// priorityClassName is that of the pods.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.priorityClassName must be the name of a PriorityClass, such as system-cluster-critical"
+	// +optional
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// hostNetwork has the pods use the network of their nodes, with ports 8080 to 8082. No two pods of any shards fit on
+	// one node then, and a rollout needs one more.
+	// +optional
+	HostNetwork bool `json:"hostNetwork,omitempty"`
+	// dnsPolicy is that of the pods.
+	// +kubebuilder:validation:Enum=ClusterFirst;ClusterFirstWithHostNet;Default;None
+	// +optional
+	DNSPolicy corev1.DNSPolicy `json:"dnsPolicy,omitempty"`
+	// dnsConfig is that of the pods.
+	// +optional
+	DNSConfig *corev1.PodDNSConfig `json:"dnsConfig,omitempty"`
+}

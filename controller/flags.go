@@ -1,0 +1,137 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// Flags of kube-state-metrics that the gate has to know of too.
+const (
+	resourcesFlag          = "--resources"
+	namespacesFlag         = "--namespaces"
+	namespacesDenylistFlag = "--namespaces-denylist"
+	objectLimitFlag        = "--object-limit"
+)
+
+// defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
+// secrets, which it has no right to read, and for the admission policies, which older versions do not know and
+// refuse to start with.
+var defaultResources = []string{
+	"certificatesigningrequests", "configmaps", "cronjobs", "daemonsets", "deployments", "endpointslices",
+	"horizontalpodautoscalers", "ingresses", "jobs", "leases", "limitranges", "mutatingwebhookconfigurations",
+	"namespaces", "networkpolicies", "nodes", "persistentvolumeclaims", "persistentvolumes",
+	"poddisruptionbudgets", "pods", "replicasets", "replicationcontrollers", "resourcequotas", "services",
+	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
+}
+
+// args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
+func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
+	args := []string{
+		fmt.Sprintf("--port=%d", v1alpha1.PortMetrics),
+		fmt.Sprintf("--telemetry-port=%d", v1alpha1.PortTelemetry),
+		fmt.Sprintf("--shard=%d", shard.ID),
+		fmt.Sprintf("--total-shards=%d", shard.Total),
+	}
+	metrics := &ksmScale.Spec.Metrics
+	// Those among the extra arguments are added with them.
+	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
+		args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+	}
+	args = append(args, metricsArgs(metrics)...)
+	args = append(args, customResourceArgs(metrics.CustomResourceState)...)
+	if ksmScale.Spec.Template != nil {
+		args = append(args, ksmScale.Spec.Template.ExtraArgs...)
+	}
+	return args
+}
+
+func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
+	var args []string
+	args = appendList(args, "--metric-allowlist", metrics.MetricAllowlist)
+	args = appendList(args, "--metric-denylist", metrics.MetricDenylist)
+	args = appendList(args, "--metric-opt-in-list", metrics.MetricOptInList)
+	args = appendList(args, "--metric-labels-allowlist", metrics.MetricLabelsAllowlist)
+	args = appendList(args, "--metric-annotations-allowlist", metrics.MetricAnnotationsAllowlist)
+	args = appendList(args, namespacesFlag, metrics.Namespaces)
+	args = appendList(args, namespacesDenylistFlag, metrics.NamespacesDenylist)
+	if metrics.UseAPIServerCache {
+		args = append(args, "--use-apiserver-cache")
+	}
+	if metrics.ObjectLimit > 0 {
+		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))
+	}
+	if metrics.AuthFilter {
+		args = append(args, "--auth-filter")
+	}
+	return args
+}
+
+func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
+	if state == nil {
+		return nil
+	}
+	var args []string
+	if state.ConfigMap != nil {
+		args = append(args, "--custom-resource-state-config-file="+customResourceStateFile)
+	} else {
+		// In a container's arguments, $(NAME) stands for a variable, and $$ for $.
+		args = append(args, "--custom-resource-state-config="+strings.ReplaceAll(state.Config, "$", "$$"))
+	}
+	if state.Only {
+		args = append(args, "--custom-resource-state-only")
+	}
+	return args
+}
+
+// appendList appends a flag whose value is a list, unless that is empty.
+func appendList(args []string, flag string, values []string) []string {
+	if len(values) == 0 {
+		return args
+	}
+	return append(args, flag+"="+strings.Join(values, ","))
+}
+
+// exportedResources are what kube-state-metrics is told to export, but for custom resources.
+func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
+	metrics := &ksmScale.Spec.Metrics
+	switch chosen := extraArg(ksmScale, resourcesFlag); {
+	case metrics.CustomResourceState != nil && metrics.CustomResourceState.Only:
+		return nil
+	case len(metrics.Resources) > 0:
+		return metrics.Resources
+	case len(chosen) > 0:
+		return chosen
+	default:
+		return defaultResources
+	}
+}
+
+// exportsSecrets tells whether kube-state-metrics needs to read Secrets.
+func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
+	return slices.Contains(exportedResources(ksmScale), "secrets")
+}
+
+// either is a list of spec.metrics, or of the flag for it among the extra arguments.
+func either(ksmScale *v1alpha1.KSMScale, list []string, flag string) []string {
+	if len(list) > 0 {
+		return list
+	}
+	return extraArg(ksmScale, flag)
+}
+
+// extraArg are the values of a flag whose value is a list, if the user has set it.
+func extraArg(ksmScale *v1alpha1.KSMScale, flag string) []string {
+	if ksmScale.Spec.Template == nil {
+		return nil
+	}
+	var values []string
+	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
+		if name, value, _ := strings.Cut(arg, "="); name == flag {
+			values = append(values, strings.Split(value, ",")...)
+		}
+	}
+	return values
+}

@@ -1,0 +1,258 @@
+package controller
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// podWith is the wanted pod of shard 1, with its metadata, as the API server reads it.
+func podWith(t *testing.T, override func(*v1alpha1.KSMScaleSpec)) corev1.PodTemplateSpec {
+	t.Helper()
+	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) { override(&k.Spec) })
+	data, err := json.Marshal(deployment(ksmScale, planned(1), testGateImage).Spec.Template)
+	require.NoError(t, err)
+	var pod corev1.PodTemplateSpec
+	require.NoError(t, json.Unmarshal(data, &pod))
+	return pod
+}
+
+func templated(template v1alpha1.PodTemplate) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) { spec.Template = &template }
+}
+
+func measured(metrics v1alpha1.MetricsConfig) func(*v1alpha1.KSMScaleSpec) {
+	return func(spec *v1alpha1.KSMScaleSpec) { spec.Metrics = metrics }
+}
+
+// Each option of kube-state-metrics is a flag, and the gate is told of those that change what it waits for.
+func TestMetricsAreFlags(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		metrics v1alpha1.MetricsConfig
+		// flags are those that are added; gate are those of the gate, but for its shard.
+		flags, gate []string
+	}{
+		{
+			name:    "resources",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods", "nodes"}},
+			flags:   []string{"--resources=pods,nodes"}, gate: []string{"--resources=pods,nodes"},
+		},
+		{
+			name:    "allowed metrics",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricAllowlist: []string{"^kube_pod_.*$", "kube_node_info"}},
+			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"}, gate: []string{"--resources=pods"},
+		},
+		{
+			name:    "denied and opt-in metrics",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricDenylist: []string{"a", "b"}, MetricOptInList: []string{"c", "d"}},
+			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"}, gate: []string{"--resources=pods"},
+		},
+		{
+			name: "labels and annotations",
+			metrics: v1alpha1.MetricsConfig{
+				Resources: []string{"pods"}, MetricLabelsAllowlist: []string{"pods=[a,b]", "nodes=[*]"}, MetricAnnotationsAllowlist: []string{"pods=[c]"},
+			},
+			flags: []string{"--resources=pods", "--metric-labels-allowlist=pods=[a,b],nodes=[*]", "--metric-annotations-allowlist=pods=[c]"},
+			gate:  []string{"--resources=pods"},
+		},
+		{
+			name:    "namespaces",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, Namespaces: []string{"a", "b"}},
+			flags:   []string{"--resources=pods", "--namespaces=a,b"}, gate: []string{"--resources=pods", "--namespaces=a,b"},
+		},
+		{
+			name:    "denied namespaces",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, NamespacesDenylist: []string{"a", "b"}},
+			flags:   []string{"--resources=pods", "--namespaces-denylist=a,b"}, gate: []string{"--resources=pods", "--namespaces-denylist=a,b"},
+		},
+		{
+			name:    "the API server's cache",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, UseAPIServerCache: true},
+			flags:   []string{"--resources=pods", "--use-apiserver-cache"}, gate: []string{"--resources=pods"},
+		},
+		{
+			name:    "a limit",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, ObjectLimit: 1000},
+			flags:   []string{"--resources=pods", "--object-limit=1000"}, gate: []string{"--resources=pods", "--object-limit=1000"},
+		},
+		{
+			name:    "a filter",
+			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, AuthFilter: true},
+			flags:   []string{"--resources=pods", "--auth-filter"}, gate: []string{"--resources=pods", "--authenticate"},
+		},
+		{
+			name: "custom resources",
+			metrics: v1alpha1.MetricsConfig{
+				Resources: []string{"pods"}, CustomResourceState: &v1alpha1.CustomResourceState{Config: "path: [$, $(POD_NAME)]"},
+			},
+			flags: []string{"--resources=pods", "--custom-resource-state-config=path: [$$, $$(POD_NAME)]"}, gate: []string{"--resources=pods"},
+		},
+		{
+			name:    "custom resources only",
+			metrics: v1alpha1.MetricsConfig{CustomResourceState: &v1alpha1.CustomResourceState{Config: "a", Only: true}},
+			flags:   []string{"--custom-resource-state-config=a", "--custom-resource-state-only"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			containers := podWith(t, measured(test.metrics)).Spec.Containers
+			assert.Equal(t, append([]string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, test.flags...), containers[0].Args)
+			assert.Equal(t, append([]string{"--shard=1", "--total-shards=3"}, test.gate...), containers[1].Args)
+		})
+	}
+}
+
+// kube-state-metrics would begin anew in all pods at once if a ConfigMap changed under them.
+func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
+	pod := podWith(t, measured(v1alpha1.MetricsConfig{
+		CustomResourceState: &v1alpha1.CustomResourceState{ConfigMap: &v1alpha1.ConfigMapKey{Name: "custom", Key: "config.yaml"}},
+	})).Spec
+	assert.Contains(t, pod.Containers[0].Args, "--custom-resource-state-config-file=/etc/kube-state-metrics/custom-resource-state.yaml")
+	assert.Equal(t, []corev1.VolumeMount{{
+		Name: "custom-resource-state", MountPath: "/etc/kube-state-metrics/custom-resource-state.yaml", SubPath: "config.yaml", ReadOnly: true,
+	}}, pod.Containers[0].VolumeMounts)
+	require.Len(t, pod.Volumes, 1)
+	assert.Equal(t, "custom", pod.Volumes[0].ConfigMap.Name)
+	assert.Empty(t, pod.Containers[1].VolumeMounts)
+}
+
+func TestRightsFollowWhatIsExported(t *testing.T) {
+	for name, test := range map[string]struct {
+		metrics v1alpha1.MetricsConfig
+		roles   []string
+	}{
+		"by default":            {roles: []string{MonitorClusterRole}},
+		"secrets":               {metrics: v1alpha1.MetricsConfig{Resources: []string{"pods", "secrets"}}, roles: []string{MonitorClusterRole, MonitorSecretsClusterRole}},
+		"no secrets":            {metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}}, roles: []string{MonitorClusterRole}},
+		"a filter":              {metrics: v1alpha1.MetricsConfig{AuthFilter: true}, roles: []string{MonitorClusterRole, MonitorAuthFilterClusterRole}},
+		"custom resources only": {metrics: v1alpha1.MetricsConfig{CustomResourceState: &v1alpha1.CustomResourceState{Only: true}}, roles: []string{MonitorClusterRole}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var roles []string
+			for _, binding := range clusterRoleBindings(ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Metrics = test.metrics })) {
+				roles = append(roles, *binding.RoleRef.Name)
+			}
+			assert.Equal(t, test.roles, roles)
+		})
+	}
+}
+
+func TestPodsHaveTheMetadataOfTheTemplate(t *testing.T) {
+	pod := podWith(t, templated(v1alpha1.PodTemplate{
+		Labels:      map[string]v1alpha1.LabelValue{"example.com/team": "a", "shard-id": "7"},
+		Annotations: map[string]string{"example.com/owner": "b", v1alpha1.AnnotationShardAssignment: "none"},
+	}))
+	assert.Equal(t, "a", pod.Labels["example.com/team"])
+	assert.Equal(t, "1", pod.Labels["shard-id"], "the shard's own labels stay")
+	assert.Equal(t, map[string]string{"example.com/owner": "b", "ksmscale.example.com/shard-assignment": "Shard 1 of 3"}, pod.Annotations)
+}
+
+func TestPodsHaveTheSpecOfTheTemplate(t *testing.T) {
+	user := int64(1000)
+	pod := podWith(t, templated(v1alpha1.PodTemplate{
+		ServiceAccountName: "users",
+		ImagePullSecrets:   []corev1.LocalObjectReference{{Name: "registry"}},
+		Volumes:            []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+		SecurityContext:    &corev1.PodSecurityContext{FSGroup: &user},
+		PriorityClassName:  "system-cluster-critical",
+		HostNetwork:        true,
+		DNSPolicy:          corev1.DNSClusterFirstWithHostNet,
+		DNSConfig:          &corev1.PodDNSConfig{Nameservers: []string{"10.0.0.1"}},
+	})).Spec
+	assert.Equal(t, "users", pod.ServiceAccountName)
+	assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}}, pod.ImagePullSecrets)
+	require.Len(t, pod.Volumes, 1)
+	assert.NotNil(t, pod.Volumes[0].EmptyDir)
+	assert.EqualValues(t, 1000, *pod.SecurityContext.FSGroup)
+	assert.Equal(t, "system-cluster-critical", pod.PriorityClassName)
+	assert.True(t, pod.HostNetwork)
+	assert.Equal(t, corev1.DNSClusterFirstWithHostNet, pod.DNSPolicy)
+	assert.Equal(t, []string{"10.0.0.1"}, pod.DNSConfig.Nameservers)
+}
+
+func TestContainersHaveWhatIsInTheTemplate(t *testing.T) {
+	containers := podWith(t, templated(v1alpha1.PodTemplate{
+		ImagePullPolicy:          corev1.PullAlways,
+		Env:                      []corev1.EnvVar{{Name: "KUBERNETES_SERVICE_HOST", Value: "api.example.com"}},
+		VolumeMounts:             []corev1.VolumeMount{{Name: "scratch", MountPath: "/scratch"}},
+		ContainerSecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)},
+	})).Spec.Containers
+	require.Len(t, containers, 2)
+	for _, container := range containers {
+		assert.Equal(t, corev1.PullAlways, container.ImagePullPolicy, container.Name)
+		assert.Contains(t, container.Env, corev1.EnvVar{Name: "KUBERNETES_SERVICE_HOST", Value: "api.example.com"}, container.Name)
+		assert.Equal(t, &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)}, container.SecurityContext, "%s: the default is replaced as a whole", container.Name)
+	}
+	assert.Equal(t, "SHARD_ID", containers[0].Env[0].Name)
+	assert.Len(t, containers[0].VolumeMounts, 1)
+	assert.Empty(t, containers[1].VolumeMounts, "the gate needs none")
+}
+
+func TestGoMemoryLimit(t *testing.T) {
+	pod := podWith(t, func(spec *v1alpha1.KSMScaleSpec) {
+		spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1000M")}
+		spec.Template = &v1alpha1.PodTemplate{GoMemoryLimitPercent: 90}
+	}).Spec
+	assert.Contains(t, pod.Containers[0].Env, corev1.EnvVar{Name: "GOMEMLIMIT", Value: "900000000"})
+	assert.Empty(t, pod.Containers[1].Env, "the gate has no limit")
+}
+
+func TestAffinityIsAddedToThatOfTheShard(t *testing.T) {
+	affinityTerm := corev1.PodAffinityTerm{TopologyKey: "rack", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"noisy": "true"}}}
+	pool := &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+		{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "pool", Operator: corev1.NodeSelectorOpIn, Values: []string{"monitoring"}}}},
+	}}}
+	t.Run("of nodes", func(t *testing.T) {
+		is := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: pool}})).Spec.Affinity
+		assert.Equal(t, pool, is.NodeAffinity)
+		assert.Len(t, is.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1)
+	})
+	t.Run("of pods", func(t *testing.T) {
+		is := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{affinityTerm},
+			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 7, PodAffinityTerm: affinityTerm}},
+		}}})).Spec.Affinity.PodAntiAffinity
+		assert.Equal(t, []corev1.PodAffinityTerm{affinityTerm}, is.RequiredDuringSchedulingIgnoredDuringExecution)
+		preferred := is.PreferredDuringSchedulingIgnoredDuringExecution
+		require.Len(t, preferred, 2)
+		assert.Equal(t, wholeSelector, preferred[0].PodAffinityTerm.LabelSelector.MatchLabels)
+		assert.EqualValues(t, 7, preferred[1].Weight)
+	})
+}
+
+// A KSMScale that uses none of the options has the pods that it had before there were any: an upgrade must not roll
+// out shards for nothing.
+func TestPodsWithoutOptions(t *testing.T) {
+	pod := podWith(t, templated(v1alpha1.PodTemplate{ExtraArgs: []string{"--namespaces=a", "--v=4"}}))
+	assert.Equal(t, []string{"ksmscale.example.com/shard-assignment"}, keys(pod.Annotations))
+	assert.Len(t, pod.Labels, 7)
+	assert.Equal(t, []string{
+		"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--resources=" + strings.Join(defaultResources, ","), "--namespaces=a", "--v=4",
+	}, pod.Spec.Containers[0].Args)
+	assert.Equal(t, []string{"--shard=1", "--total-shards=3", "--resources=" + strings.Join(defaultResources, ","), "--namespaces=a"}, pod.Spec.Containers[1].Args)
+	data, err := json.Marshal(pod.Spec)
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(data, &fields))
+	assert.ElementsMatch(t, []string{"serviceAccountName", "topologySpreadConstraints", "affinity", "terminationGracePeriodSeconds", "containers"}, keys(fields))
+	for _, container := range pod.Spec.Containers {
+		assert.Empty(t, container.VolumeMounts)
+		assert.Empty(t, container.ImagePullPolicy)
+	}
+}
+
+func keys[V any](of map[string]V) []string {
+	var keys []string
+	for key := range of {
+		keys = append(keys, key)
+	}
+	return keys
+}

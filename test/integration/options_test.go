@@ -1,0 +1,125 @@
+package integration
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestBadOptionsAreRefused is about what kube-state-metrics exports, and its pods.
+func TestBadOptionsAreRefused(t *testing.T) {
+	list := func(items ...any) []any { return items }
+	for _, test := range []struct {
+		name    string
+		spec    map[string]any
+		message string
+	}{
+		{"two resources in one", metrics("resources", list("pods,nodes")), "each of spec.metrics.resources must be the plural name of a resource"},
+		{"a resource twice", metrics("resources", list("pods", "pods")), "Duplicate value"},
+		{"no resources", metrics("resources", []any{}), "should have at least 1 items"},
+		{"allowed metrics in one", metrics("metricAllowlist", list("kube_pod_info,kube_pod_created")), "each of spec.metrics.metricAllowlist must be one name or regular expression"},
+		{"denied metrics in one", metrics("metricDenylist", list("a,b")), "each of spec.metrics.metricDenylist must be one name or regular expression"},
+		{"opt-in metrics in one", metrics("metricOptInList", list("a,b")), "each of spec.metrics.metricOptInList must be one name or regular expression"},
+		{"metrics allowed and denied", metrics("metricAllowlist", list("a"), "metricDenylist", list("b")), "keep the allowlist, and leave out of it what the denylist has"},
+		{"labels of nothing", metrics("metricLabelsAllowlist", list("app")), "written as pods=[app,team] or nodes=[*]"},
+		{"annotations of nothing", metrics("metricAnnotationsAllowlist", list("pods=app")), "each of spec.metrics.metricAnnotationsAllowlist must be"},
+		{"namespaces in one", metrics("namespaces", list("a,b")), "each of spec.metrics.namespaces must be the name of a namespace"},
+		{"denied namespaces in one", metrics("namespacesDenylist", list("a,b")), "each of spec.metrics.namespacesDenylist must be the name of a namespace"},
+		{"namespaces and others", metrics("namespaces", list("a"), "namespacesDenylist", list("b")), "write the namespaces to export into spec.metrics.namespaces only"},
+		{"a negative limit", metrics("objectLimit", int64(-1)), "greater than or equal to 0"},
+		{"custom resources without a configuration", metrics("customResourceState", fields("only", true)), "must have either config, with the configuration itself, or configMap"},
+		{"two configurations", metrics("customResourceState", fields("config", "a", "configMap", fields("name", "a"))), "must have either config, with the configuration itself, or configMap"},
+		{"a ConfigMap that cannot be", metrics("customResourceState", fields("configMap", fields("name", "A"))), "must be the name of a ConfigMap"},
+		{"a key that cannot be", metrics("customResourceState", fields("configMap", fields("name", "a", "key", "a/b"))), "must be a key of a ConfigMap"},
+		{"resources and custom resources only", metrics("resources", list("pods"), "customResourceState", fields("config", "a", "only", true)), "with which kube-state-metrics ignores it"},
+		{"least-loaded behind a filter", both(metrics("authFilter", true), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
+
+		{"resources twice", both(metrics("resources", list("pods")), extraArgs("--resources=nodes")), "must not set --resources, since spec.metrics.resources is set"},
+		{"allowed metrics twice", both(metrics("metricAllowlist", list("a")), extraArgs("--metric-allowlist=b")), "since spec.metrics.metricAllowlist is set"},
+		{"denied metrics twice", both(metrics("metricDenylist", list("a")), extraArgs("--metric-denylist=b")), "since spec.metrics.metricDenylist is set"},
+		{"opt-in metrics twice", both(metrics("metricOptInList", list("a")), extraArgs("--metric-opt-in-list=b")), "since spec.metrics.metricOptInList is set"},
+		{"labels twice", both(metrics("metricLabelsAllowlist", list("pods=[*]")), extraArgs("--metric-labels-allowlist=pods=[a]")), "since spec.metrics.metricLabelsAllowlist is set"},
+		{"annotations twice", both(metrics("metricAnnotationsAllowlist", list("pods=[*]")), extraArgs("--metric-annotations-allowlist=pods=[a]")), "since spec.metrics.metricAnnotationsAllowlist is set"},
+		{"namespaces twice", both(metrics("namespaces", list("a")), extraArgs("--namespaces=b")), "since spec.metrics.namespaces is set"},
+		{"denied namespaces twice", both(metrics("namespacesDenylist", list("a")), extraArgs("--namespaces-denylist=b")), "since spec.metrics.namespacesDenylist is set"},
+		{"the cache twice", both(metrics("useAPIServerCache", true), extraArgs("--use-apiserver-cache")), "since spec.metrics.useAPIServerCache is set"},
+		{"custom resources twice", both(metrics("customResourceState", fields("config", "a")), extraArgs("--custom-resource-state-config-file=/a")), "since spec.metrics.customResourceState is set"},
+
+		{"a label of the shard", template("labels", fields("shard-id", "1")), "spec.template.labels must not set a label that says which shard"},
+		{"a label that cannot be", template("labels", fields("a b", "c")), "each key of spec.template.labels must be the key of a label"},
+		{"a value of a label that cannot be", template("labels", fields("a", "b c")), "must be the value of a label"},
+		{"an annotation of the shard", template("annotations", fields("ksmscale.example.com/shard-assignment", "1")), "spec.template.annotations must not set"},
+		{"an annotation that cannot be", template("annotations", fields("a b", "c")), "each key of spec.template.annotations must be the key of an annotation"},
+		{"a service account that cannot be", template("serviceAccountName", "A"), "spec.template.serviceAccountName must be the name of a service account"},
+		{"the service account that is made", template("serviceAccountName", "ksm-refused"), "leave it out, or name another one"},
+		{"a pull policy that does not exist", template("imagePullPolicy", "Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
+		{"a variable of the shard", template("env", list(fields("name", "SHARD_ID", "value", "1"))), "spec.template.env must not set SHARD_ID or POD_NAME"},
+		{"a variable twice", template("env", list(fields("name", "A"), fields("name", "A"))), "Duplicate value"},
+		{"a part of no limit", template("goMemoryLimitPercent", int64(90)), "goMemoryLimitPercent is a part of spec.resources.limits.memory"},
+		{"more than the limit", template("goMemoryLimitPercent", int64(101)), "less than or equal to 100"},
+		{"two limits of memory", both(memoryLimit(), template("goMemoryLimitPercent", int64(90), "env", list(fields("name", "GOMEMLIMIT", "value", "1GiB")))), "spec.template.env must not set GOMEMLIMIT"},
+		{"a volume of custom resources", template("volumes", list(fields("name", "custom-resource-state", "emptyDir", fields()))), "spec.template.volumes must not have one of the name custom-resource-state"},
+		{"a volume without a name", template("volumes", list(fields("emptyDir", fields()))), "Required value"},
+		{"a priority class that cannot be", template("priorityClassName", "A"), "spec.template.priorityClassName must be the name of a PriorityClass"},
+		{"a policy of DNS that does not exist", template("dnsPolicy", "Any"), `supported values: "ClusterFirst"`},
+		{"no name servers", template("dnsPolicy", "None"), "set that too, or another policy"},
+		{"a container", template("containers", list()), `unknown field "spec.template.containers"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := createUnstructured(t, "refused", test.spec)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), test.message)
+		})
+	}
+}
+
+func TestGoodOptionsAreAccepted(t *testing.T) {
+	list := func(items ...any) []any { return items }
+	for _, test := range []struct {
+		name string
+		spec map[string]any
+	}{
+		{"metrics", metrics(
+			"resources", list("pods", "secrets"), "metricAllowlist", list("^kube_pod_.*$"), "metricOptInList", list("kube_pod_labels"),
+			"metricLabelsAllowlist", list("pods=[*]", "nodes=[example.com/a,b]"), "metricAnnotationsAllowlist", list("*=[*]"),
+			"namespaces", list("default", "kube-system"), "useAPIServerCache", true, "objectLimit", int64(1000), "authFilter", true,
+			"customResourceState", fields("configMap", fields("name", "custom-resources")))},
+		{"other-flags", both(metrics("metricDenylist", list("kube_secret_.*"), "namespacesDenylist", list("test"),
+			"customResourceState", fields("config", "kind: CustomResourceStateMetrics", "only", true)), extraArgs("--v=4", "--enable-gzip-encoding"))},
+		{"pods", both(memoryLimit(), template(
+			"labels", fields("example.com/team", "a"), "annotations", fields("example.com/owner", "Team A"), "serviceAccountName", "own",
+			"imagePullSecrets", list(fields("name", "registry")), "imagePullPolicy", "Always", "goMemoryLimitPercent", int64(90),
+			"env", list(fields("name", "A", "value", "b"), fields("name", "C", "valueFrom", fields("fieldRef", fields("fieldPath", "spec.nodeName")))),
+			"volumes", list(fields("name", "scratch", "emptyDir", fields())), "volumeMounts", list(fields("name", "scratch", "mountPath", "/scratch")),
+			"securityContext", fields("fsGroup", int64(65534)), "containerSecurityContext", fields("allowPrivilegeEscalation", false),
+			"affinity", fields("nodeAffinity", fields("requiredDuringSchedulingIgnoredDuringExecution", fields("nodeSelectorTerms",
+				list(fields("matchExpressions", list(fields("key", "pool", "operator", "In", "values", list("monitoring")))))))),
+			"priorityClassName", "system-cluster-critical", "hostNetwork", true, "dnsPolicy", "ClusterFirstWithHostNet",
+			"dnsConfig", fields("options", list(fields("name", "ndots", "value", "1")))))},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			require.NoError(t, createUnstructured(t, test.name, test.spec))
+		})
+	}
+}
+
+func metrics(namesAndValues ...any) map[string]any {
+	return fields("metrics", fields(namesAndValues...))
+}
+
+func template(namesAndValues ...any) map[string]any {
+	return fields("template", fields(namesAndValues...))
+}
+
+func memoryLimit() map[string]any {
+	return fields("resources", fields("limits", fields("memory", "1Gi")))
+}
+
+// both are the fields of two specs that have none in common.
+func both(one, other map[string]any) map[string]any {
+	all := maps.Clone(one)
+	maps.Copy(all, other)
+	return all
+}
