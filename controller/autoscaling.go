@@ -42,7 +42,9 @@ func directScaling(in conditionInput) metav1.Condition {
 	case foreign != "":
 		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, foreign
 	default:
-		is.Status, is.Reason, is.Message = metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards, so that replicas follow the nodes"
+		is.Status = metav1.ConditionTrue
+		is.Reason, is.Message = following(in)
+		is.Message = "The controller scales the shards. " + is.Message
 	}
 	return is
 }
@@ -98,6 +100,8 @@ func autoscalersAct(in conditionInput) metav1.Condition {
 
 func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceReference, err error) (reason, message string) {
 	switch {
+	case errors.Is(err, errExternalMetricsOff):
+		return v1alpha1.ReasonRegistrationFailed, err.Error() + ": set spec.autoscaling.mode to Direct or None"
 	case apiService == nil && apierrors.IsForbidden(err):
 		return v1alpha1.ReasonForbidden, "External metrics cannot be registered: " + err.Error()
 	case apiService == nil && err != nil:

@@ -58,6 +58,9 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 		r.histories.forget(planned.KSMScale.Name)
 		return 0, nil
 	}
+	if !r.Foreign.Looked() {
+		return syncInterval, nil
+	}
 	shards := planned.AllShards()
 	histories := r.histories.of(planned.KSMScale.Name, shards)
 	pace := scaling.NewPace(&planned.KSMScale.Spec)

@@ -92,6 +92,19 @@ func TestDirectRemovesNothingForAWindowAfterARestart(t *testing.T) {
 	assert.Equal(t, []int32{1, 1, 1}, replicas)
 }
 
+// Someone else's autoscaler may be there, and is not known before the first look.
+func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	replicas, again := reconcileAt(t, r, 0, 60)
+	assert.Equal(t, []int32{1, 1, 1}, replicas)
+	assert.Equal(t, syncInterval, again)
+	require.NoError(t, r.Foreign.look(t.Context()))
+	replicas, _ = reconcileAt(t, r, time.Second, 60)
+	assert.Equal(t, []int32{2, 1, 1}, replicas)
+}
+
 func TestDirectOwnsNoReplicasByApply(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)

@@ -48,6 +48,13 @@ func (f *ForeignAutoscalers) Of(deployment client.ObjectKey) []string {
 	return f.found[deployment]
 }
 
+// Looked tells whether it has looked successfully. Before that, it has found none.
+func (f *ForeignAutoscalers) Looked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.found != nil
+}
+
 // Start looks again and again, until the context is done. It is part of manager.Runnable.
 func (f *ForeignAutoscalers) Start(ctx context.Context) error {
 	ticker := f.clock.NewTicker(foreignInterval)
@@ -91,9 +98,9 @@ func (f *ForeignAutoscalers) look(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !maps.EqualFunc(f.found, found, slices.Equal[[]string]) {
-		f.found = found
 		f.changes.tell()
 	}
+	f.found = found
 	return nil
 }
 

@@ -16,8 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// coreGroup is how the docs call the group whose name is empty.
-const coreGroup = "core"
+const (
+	// coreGroup is how the docs call the group whose name is empty.
+	coreGroup = "core"
+	// urlGroup is how the docs call what is no resource.
+	urlGroup = "URL"
+)
 
 // The tables of rights in docs/security.md say what the manifests do, no less and no more.
 func TestRightsAreDocumented(t *testing.T) {
@@ -47,6 +51,10 @@ func grantedBy(t *testing.T, file string) []string {
 		}
 		require.NoError(t, err)
 		for _, rule := range role.Rules {
+			if len(rule.NonResourceURLs) > 0 {
+				lines = append(lines, right(role.Kind+" "+role.Name, urlGroup, rule.NonResourceURLs, nil, rule.Verbs)...)
+				continue
+			}
 			require.Len(t, rule.APIGroups, 1, "the tables have one group in each row")
 			group := rule.APIGroups[0]
 			if group == "" {

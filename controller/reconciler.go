@@ -53,7 +53,7 @@ type Reconciler struct {
 	Adapter ServiceReference
 	// Registration is how its registration with the API server goes.
 	Registration *Registration
-	// Versions knows which versions of kube-state-metrics run; nil if none is to be asked.
+	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
 	Versions *Versions
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string

@@ -80,8 +80,10 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 			return err
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
+	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime))
+	require.NoError(t, foreign.look(t.Context()))
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime)), Recorder: recorder,
+		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
 		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder

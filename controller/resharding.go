@@ -46,14 +46,15 @@ func reshard(planned plans.Planned, observed observed, now time.Time) resharding
 			break
 		}
 	}
-	for _, shard := range planned.Shards {
+	needed := tolerated(planned, observed)
+	for _, shard := range needed {
 		if is.waits == "" {
 			is.waits = shardWaits(shard, observed, shard.Replicas)
 		}
 	}
 	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
 	if is.waits == "" {
-		is.settled = enough - readyFor(planned.Shards, observed.pods, now)
+		is.settled = enough - readyFor(needed, observed.pods, now)
 	}
 	switch {
 	case is.waits == "" && is.settled <= 0:
@@ -64,6 +65,19 @@ func reshard(planned plans.Planned, observed observed, now time.Time) resharding
 	}
 	is.keep = is.keep.Union(worthKeeping(others, observed.deployments))
 	return is
+}
+
+// tolerated are the shards with the replicas at which who scales them may stop, since the rest is within a tolerance; one
+// at least.
+func tolerated(planned plans.Planned, observed observed) []scaling.Shard {
+	pace, shards := scaling.NewPace(&planned.KSMScale.Spec), slices.Clone(planned.Shards)
+	for i := range shards {
+		shards[i].Replicas = max(pace.Tolerated(shards[i].Replicas), 1)
+		if toleranceIgnored(observed.autoscalers) {
+			shards[i].Replicas = max(scaling.TolerateDefault(shards[i].Replicas), 1)
+		}
+	}
+	return shards
 }
 
 // partitions are the numbers of shards of which there is any Deployment.

@@ -8,8 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
@@ -117,6 +119,35 @@ func TestReshard(t *testing.T) {
 			assert.Equal(t, test.settled, is.settled)
 		})
 	}
+}
+
+// Who scales may stop below what is planned, and would never get there.
+func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
+	var there observed
+	partition(&there, 3, 3, 1, testTime.Add(-time.Hour))
+	partition(&there, 2, 2, 10, testTime.Add(-time.Hour))
+	wanted := sharded(2)
+	planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, testTime)
+	require.EqualValues(t, 11, planned.Shards[0].Replicas)
+	assert.Equal(t, "shard 0 of 2 to have 11 ready pods, and it has 10", reshard(planned, there, testTime).waits)
+
+	wanted.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
+		ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.1"))},
+	}}
+	assert.Equal(t, []int32{2}, reshard(planned, there, testTime).keep.UnsortedList())
+	wanted.Spec.Autoscaling = nil
+	there.autoscalers = []autoscalingv2.HorizontalPodAutoscaler{{}} // The API server has dropped the tolerances.
+	assert.Equal(t, []int32{2}, reshard(planned, there, testTime).keep.UnsortedList())
+}
+
+// In mode None someone may set a shard to none.
+func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
+	var there observed
+	partition(&there, 3, 3, 1, testTime.Add(-time.Hour))
+	partition(&there, 2, 2, 1, testTime.Add(-time.Second))
+	planned := plans.New(sharded(2), scaling.Cluster{Nodes: 15}, testTime)
+	planned.Shards[0].Replicas = 0
+	assert.ElementsMatch(t, []int32{2, 3}, reshard(planned, there, testTime).keep.UnsortedList())
 }
 
 // Whatever the user wants in which order, and however long new pods take to be ready, some partition has a ready pod

@@ -29,6 +29,10 @@ func TestConditionsOfStrategies(t *testing.T) {
 			v1alpha1.ConditionAutoscaling, "LoadNotMeasured", "round-robin"},
 		{"loads", v1alpha1.LeastLoaded, func(w *world) { w.ksmScale.Status.ShardingStatus = weighted(5, 20, 5) },
 			v1alpha1.ConditionAutoscaling, "LeastLoaded", "measured load"},
+		{"loads, without autoscalers", v1alpha1.LeastLoaded, func(w *world) {
+			w.ksmScale.Status.ShardingStatus = weighted(5, 20, 5)
+			w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeDirect}
+		}, v1alpha1.ConditionAutoscaling, "LeastLoaded", "measured load"},
 		{"loads that do not matter", v1alpha1.RoundRobin, func(w *world) { w.ksmScale.Status.ShardingStatus = weighted(5, 20, 5) },
 			v1alpha1.ConditionAutoscaling, "FollowingNodes", "Replicas follow the nodes"},
 	} {

@@ -43,7 +43,7 @@ type telemetry struct{ client *http.Client }
 
 // newTelemetry returns one that connects anew each time: pods come and go.
 func newTelemetry() telemetry {
-	return telemetry{client: &http.Client{Timeout: readTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
+	return telemetry{client: &http.Client{Timeout: readTimeout, CheckRedirect: noRedirect, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 func (t telemetry) read(ctx context.Context, pod *corev1.Pod) (reading, error) {
@@ -93,3 +93,6 @@ func totalSeconds(histograms *dto.MetricFamily) float64 {
 	}
 	return seconds
 }
+
+// noRedirect keeps a pod from having the controller ask somewhere else.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -139,6 +139,19 @@ func period(policy v1alpha1.ScalingPolicy) time.Duration {
 	return time.Duration(policy.PeriodSeconds) * time.Second
 }
 
+// defaultTolerance is that of HorizontalPodAutoscalers whose own is not kept by the API server.
+const defaultTolerance = 0.1
+
+// Tolerated is the least number of replicas at which no more are added though some are wanted.
+func (p Pace) Tolerated(wanted int32) int32 { return tolerated(wanted, p.up.tolerance) }
+
+// TolerateDefault is what Tolerated is where the API server drops tolerances.
+func TolerateDefault(wanted int32) int32 { return tolerated(wanted, defaultTolerance) }
+
+func tolerated(wanted int32, tolerance float64) int32 {
+	return int32(math.Ceil(float64(wanted) / (1 + tolerance)))
+}
+
 func (p Pace) tolerates(current, wanted int32) bool {
 	if current < 1 {
 		return false

@@ -210,7 +210,7 @@ func (r *release) awaitLeft(t *testing.T, before sets.Set[string], names ...stri
 	t.Helper()
 	expected := sets.New(
 		"customresourcedefinitions ksmscales.monitor.example.com", "apiservices v1alpha1.monitor.example.com",
-		"clusterroles ksmscale-kube-state-metrics", "clusterroles ksmscale-kube-state-metrics-secrets",
+		"clusterroles ksmscale-kube-state-metrics", "clusterroles ksmscale-kube-state-metrics-auth-filter", "clusterroles ksmscale-kube-state-metrics-secrets",
 		"namespaces ksmscale-system", "serviceaccounts ksmscale-system/default", "configmaps ksmscale-system/kube-root-ca.crt",
 	)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
