@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
 
@@ -51,6 +53,24 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 			apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
 		if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
 			errs = append(errs, applyAutoscaler(ctx, a, shard))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// applyOtherAutoscalers makes the HorizontalPodAutoscalers of shards that run until those that are wanted have taken
+// over: there are none yet if the mode has changed meanwhile, and others if the behavior has.
+func (r *Reconciler) applyOtherAutoscalers(ctx context.Context, planned plans.Planned, observed observed, keep sets.Set[int32]) error {
+	if planned.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeHorizontalPodAutoscaler {
+		return nil
+	}
+	a := applier{Reconciler: r, owner: planned.KSMScale}
+	var errs []error
+	for _, other := range planned.Others {
+		for _, shard := range other.Shards {
+			if keep.Has(other.Total) && observed.deployment(shard.Shard) != nil {
+				errs = append(errs, applyAutoscaler(ctx, a, shard.Shard))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -226,6 +226,20 @@ func TestDirectScalesBothPartitions(t *testing.T) {
 	assert.EqualValues(t, 2, replicasOf(&first))
 }
 
+// Shards that are to be replaced get the HorizontalPodAutoscalers that they had none of.
+func TestAutoscalersOfBothPartitionsAreMadeWhenTheModeChanges(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 45)
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Sharding.ShardCount = 5
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	reconcileAt(t, r, time.Minute, 45)
+	setMode(t, r, v1alpha1.ModeHorizontalPodAutoscaler)
+	reconcileAt(t, r, 2*time.Minute, 45)
+	assert.Equal(t, 4, autoscalerCount(t, r), "three of the old partition and the first of the new one")
+}
+
 // A reshard waits for the replicas that others have set the new Deployments to, as no one makes those that are planned.
 func TestReshardingThatIsLeftToOthers(t *testing.T) {
 	long := testTime.Add(-time.Hour)

@@ -98,7 +98,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
-	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale, before), r.applyAll(ctx, ksmScale, resharding.apply))}
+	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale, before),
+		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOtherAutoscalers(ctx, planned, before, resharding.keep))}
 	if failed.apply == nil {
 		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}
