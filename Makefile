@@ -70,7 +70,7 @@ integration: build kube bin/test-adapter ## Run the integration tests on a real 
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
 
 .PHONY: e2e
-e2e: e2e-images node ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
+e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
 	go test $(ONE_THREAD) -v -count=1 -timeout 60m ./test/e2e
 
 # A regular expression of the rows of docs/coverage.md to measure; the others stay as they are.
