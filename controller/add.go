@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/util/workqueue"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/utils/clock"
@@ -69,6 +70,16 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 	if r.Versions == nil {
 		r.Versions = NewVersions(r.Clock)
 	}
+	if r.Monitors == nil {
+		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
+		if err != nil {
+			return fmt.Errorf("create a discovery client: %w", err)
+		}
+		r.Monitors = NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if err := manager.Add(r.Monitors); err != nil {
+		return fmt.Errorf("look for the Prometheus Operator: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
 		// The status is our own, and changes without the generation.
@@ -85,6 +96,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		WatchesRawSource(source.Channel(loadChanges, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Monitors.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Versions.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)

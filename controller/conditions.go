@@ -43,6 +43,9 @@ func conditions(in conditionInput) []metav1.Condition {
 	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
 	scheduling := schedulable(in)
 	parts := []metav1.Condition{progressing(in, scheduling.Status), scheduling, covered(in), autoscaling(in)}
+	if in.observed.monitoring.known {
+		parts = append(parts, monitored(in))
+	}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
 	for _, condition := range append(parts, ready(in, parts), soundVersion(in)) {
 		condition.ObservedGeneration = in.ksmScale.Generation

@@ -30,6 +30,8 @@ type observed struct {
 	// them is unknown still.
 	versions    []string
 	allVersions bool
+	// monitoring is what there is of the Prometheus Operator.
+	monitoring monitoring
 }
 
 // deployment is that of a shard, or nil.
@@ -86,6 +88,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		apiService:  apiService,
 		versions:    versions,
 		allVersions: allVersions,
+		monitoring:  r.Monitors.found(),
 	}, nil
 }
 

@@ -25,6 +25,9 @@ package controller
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterrolebindings,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=ksmscale-kube-state-metrics;ksmscale-kube-state-metrics-secrets;ksmscale-kube-state-metrics-auth-filter
 
+// The objects for the Prometheus Operator, where it is installed.
+// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=scrapeconfigs;servicemonitors;prometheusrules,verbs=get;list;create;patch;delete
+
 // The registration of external metrics, and the role that it is deleted with.
 // +kubebuilder:rbac:groups=apiregistration.k8s.io,resources=apiservices,verbs=get;list;watch;create;patch,resourceNames=v1beta1.external.metrics.k8s.io
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=get,resourceNames=ksmscale-adapter

@@ -55,6 +55,8 @@ type Reconciler struct {
 	Registration *Registration
 	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
 	Versions *Versions
+	// Monitors has what there is of the Prometheus Operator; nil if no one is to look.
+	Monitors *Monitors
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
 
@@ -68,6 +70,8 @@ type failures struct {
 	apply error
 	// scale is about the replicas of its shards.
 	scale error
+	// monitoring is about the objects for the Prometheus Operator.
+	monitoring error
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -103,9 +107,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if failed.apply == nil {
 		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}
+	failed.monitoring = r.applyMonitors(ctx, ksmScale, before.monitoring)
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
-		return ctrl.Result{}, errors.Join(failed.apply, err)
+		return ctrl.Result{}, errors.Join(failed.apply, failed.monitoring, err)
 	}
 	var again time.Duration
 	if pruneErr == nil {
@@ -113,7 +118,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	status := r.status(ksmScale, planned, after, resharding, failed)
 	return ctrl.Result{RequeueAfter: sooner(sooner(resharding.settled, again), after.unknown())},
-		errors.Join(failed.apply, failed.scale, r.writeStatus(ctx, ksmScale, status))
+		errors.Join(failed.apply, failed.scale, failed.monitoring, r.writeStatus(ctx, ksmScale, status))
 }
 
 // weighted is a KSMScale as its status is going to be, as far as it is planned from.

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,6 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/client-go/applyconfigurations"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -24,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
@@ -61,9 +67,11 @@ func (w weights) Weights(*v1alpha1.KSMScale) []v1alpha1.ShardWeights { return w 
 func newReconciler(t *testing.T, plans planner, apply func(kind, name string) error) (*Reconciler, *events.FakeRecorder) {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)))
+	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme),
+		monitoringv1.AddToScheme(scheme), monitoringv1alpha1.AddToScheme(scheme)))
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(ksmScaleWith()).WithStatusSubresource(&v1alpha1.KSMScale{}).
 		WithReturnManagedFields().
+		WithTypeConverters(applyconfigurations.NewTypeConverter(scheme), monitorConverter{}, managedfields.NewDeducedTypeConverter()).
 		WithInterceptorFuncs(interceptor.Funcs{Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
 			if named, ok := object.(interface {
 				GetKind() *string
@@ -87,6 +95,24 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
 		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder
+}
+
+// monitorConverter has the fake client tell the fields of the Prometheus Operator's kinds apart as an API server does.
+type monitorConverter struct{ managedfields.TypeConverter }
+
+func (monitorConverter) ObjectToTyped(object runtime.Object, options ...typed.ValidationOptions) (*typed.TypedValue, error) {
+	if kind := object.GetObjectKind().GroupVersionKind(); kind.Group != monitoringv1.SchemeGroupVersion.Group {
+		return nil, fmt.Errorf("%s is another one's", kind)
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, err
+	}
+	return monitorFields.FromUnstructured(content, options...)
+}
+
+func (monitorConverter) TypedToObject(*typed.TypedValue) (runtime.Object, error) {
+	return nil, errors.New("the deduced type does for this")
 }
 
 // disownStatus removes the status from what managers own: an API server does not let who applies an object own its

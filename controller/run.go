@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
@@ -110,6 +112,8 @@ func newManager(options *Options) (ctrl.Manager, error) {
 	if err := errors.Join(
 		clientgoscheme.AddToScheme(scheme),
 		apiregistrationv1.AddToScheme(scheme),
+		monitoringv1.AddToScheme(scheme),
+		monitoringv1alpha1.AddToScheme(scheme),
 		v1alpha1.AddToScheme(scheme),
 	); err != nil {
 		return nil, err
@@ -118,7 +122,11 @@ func newManager(options *Options) (ctrl.Manager, error) {
 		Scheme: scheme,
 		Cache:  cacheOptions(options.Namespace),
 		// A cache that lags behind our own writes would have us write them again.
-		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Client: client.Options{Cache: &client.CacheOptions{
+			EnableReadYourWritesConsistency: new(true),
+			// Kinds that may not be there cannot be watched.
+			DisableFor: []client.Object{&monitoringv1alpha1.ScrapeConfig{}, &monitoringv1.ServiceMonitor{}, &monitoringv1.PrometheusRule{}},
+		}},
 		LeaderElection:                options.LeaderElect,
 		LeaderElectionID:              "ksmscale-controller",
 		LeaderElectionNamespace:       options.Namespace,

@@ -21,6 +21,14 @@ const (
 	AnnotationShardAssignment = "ksmscale.example.com/shard-assignment"
 )
 
+// Jobs of Prometheus, which rules and dashboards name.
+const (
+	// JobMetrics has the metrics of the cluster's objects.
+	JobMetrics = "kube-state-metrics"
+	// JobPods has what kube-state-metrics and the gates say of themselves.
+	JobPods = "kube-state-metrics-pods"
+)
+
 // Ports of a kube-state-metrics pod and of its shard's Service.
 const (
 	// PortNameMetrics is the port with the metrics of the cluster's objects.

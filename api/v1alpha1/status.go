@@ -55,7 +55,7 @@ type KSMScaleStatus struct {
 	// shardingStatus is about each shard.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
-	// conditions are Ready, which is derived from Progressing, Covered, Schedulable and Autoscaling, and
+	// conditions are Ready, which is derived from Progressing, Covered, Schedulable, Autoscaling and Monitoring, and
 	// SoundVersion, which is a warning only. All are True when all is well.
 	// +listType=map
 	// +listMapKey=type
@@ -163,6 +163,8 @@ const (
 	ConditionSchedulable = "Schedulable"
 	// ConditionAutoscaling is False while replicas do not follow the nodes.
 	ConditionAutoscaling = "Autoscaling"
+	// ConditionMonitoring is False while what spec.monitoring asks for cannot be made.
+	ConditionMonitoring = "Monitoring"
 	// ConditionSoundVersion is False while some shard runs a kube-state-metrics that is known for bugs in sharding,
 	// and Unknown until all have said their version.
 	ConditionSoundVersion = "SoundVersion"
@@ -195,11 +197,11 @@ const (
 	ReasonNamespaceNotFound = "NamespaceNotFound"
 	// ReasonNamespaceTerminating is for Progressing: spec.namespace is being deleted.
 	ReasonNamespaceTerminating = "NamespaceTerminating"
-	// ReasonForbidden is for Progressing and Autoscaling: the controller lacks a right.
+	// ReasonForbidden is for Progressing, Autoscaling and Monitoring: the controller lacks a right.
 	ReasonForbidden = "Forbidden"
-	// ReasonNotOwned is for Progressing: an object of a wanted name exists and belongs to someone else.
+	// ReasonNotOwned is for Progressing and Monitoring: an object of a wanted name exists and belongs to someone else.
 	ReasonNotOwned = "NotOwned"
-	// ReasonApplyFailed is for Progressing: the API server refused an object for any other reason.
+	// ReasonApplyFailed is for Progressing and Monitoring: the API server refused an object for any other reason.
 	ReasonApplyFailed = "ApplyFailed"
 
 	// ReasonAllShardsReady is for Covered: each shard has a ready pod.
@@ -240,6 +242,14 @@ const (
 	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less
 	// than a tenth of the replicas are not acted on.
 	ReasonToleranceIgnored = "ToleranceIgnored"
+
+	// ReasonCreated is for Monitoring: the objects for the Prometheus Operator are there.
+	ReasonCreated = "Created"
+	// ReasonDisabled is for Monitoring: none are asked for.
+	ReasonDisabled = "Disabled"
+	// ReasonCRDNotInstalled is for Monitoring: the cluster has no objects of a kind. It is True unless spec.monitoring
+	// asks for that kind by name.
+	ReasonCRDNotInstalled = "CRDNotInstalled"
 
 	// ReasonNoKnownBugs is for SoundVersion: no bug in sharding is known of the versions that run.
 	ReasonNoKnownBugs = "NoKnownBugs"

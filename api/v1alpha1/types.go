@@ -103,18 +103,6 @@ type KSMScaleSpec struct {
 	Template *PodTemplate `json:"template,omitempty"`
 }
 
-// MonitoringConfig is how Prometheus scrapes the shards.
-type MonitoringConfig struct {
-	// interval is the longest time between two scrapes of a shard, such as 30s. A new pod has to be ready for that
-	// long before it replaces another one, and new shards for twice that long before they replace others.
-	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="spec.monitoring.interval must be from 1s to 10m, such as 30s"
-	// +optional
-	Interval metav1.Duration `json:"interval,omitzero"`
-}
-
 // ReplicationStrategy names a way to divide the wanted replicas among the shards.
 //
 // +kubebuilder:validation:Enum=round-robin;least-loaded;zone-aware

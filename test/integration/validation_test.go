@@ -29,6 +29,8 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		{"negative maximum", sharding("maxReplicasPerShard", -1), "greater than or equal to 0"},
 		{"a scrape interval of nothing", map[string]any{"monitoring": map[string]any{"interval": "0s"}}, "spec.monitoring.interval must be from 1s to 10m"},
 		{"a scrape interval too long", map[string]any{"monitoring": map[string]any{"interval": "1h"}}, "spec.monitoring.interval must be from 1s to 10m"},
+		{"a scrape timeout above the interval", map[string]any{"monitoring": map[string]any{"interval": "10s", "scrapeTimeout": "11s"}}, "spec.monitoring.scrapeTimeout must not be above spec.monitoring.interval"},
+		{"a kind of monitor that does not exist", map[string]any{"monitoring": map[string]any{"type": "PodMonitor"}}, `supported values: "ScrapeConfig", "ServiceMonitor", "None"`},
 		{"a strategy that does not exist", sharding("replicationStrategy", "random"), `supported values: "round-robin"`},
 		{"no nodes per monitor", map[string]any{"nodesPerMonitor": int64(0)}, "greater than or equal to 1"},
 		{"a namespace that cannot be", map[string]any{"namespace": "Monitoring"}, "spec.namespace must be the name of a namespace"},

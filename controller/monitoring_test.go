@@ -1,0 +1,286 @@
+package controller
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/yaml"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	scrapeConfigKind   = monitoringv1alpha1.ScrapeConfigsKind
+	serviceMonitorKind = monitoringv1.ServiceMonitorsKind
+	ruleKind           = monitoringv1.PrometheusRuleKind
+)
+
+func monitoredBy(config v1alpha1.MonitoringConfig) *v1alpha1.KSMScale {
+	return ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring = config })
+}
+
+// rulesOfJob is the relabelling of a job as both Prometheus and its operator spell it.
+type rulesOfJob struct {
+	Relabel, MetricRelabel []map[string]any
+}
+
+func relabelling(t *testing.T, from, into any) {
+	t.Helper()
+	data, err := json.Marshal(from)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, into))
+}
+
+// plainJobs are those of a file for a Prometheus without its operator.
+func plainJobs(t *testing.T, file string) map[string]rulesOfJob {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("../deploy/prometheus", file))
+	require.NoError(t, err)
+	var config struct {
+		ScrapeConfigs []struct {
+			JobName       string           `json:"job_name"`
+			Relabel       []map[string]any `json:"relabel_configs"`
+			MetricRelabel []map[string]any `json:"metric_relabel_configs"`
+		} `json:"scrape_configs"`
+	}
+	require.NoError(t, yaml.Unmarshal(data, &config))
+	jobs := map[string]rulesOfJob{}
+	for _, job := range config.ScrapeConfigs {
+		for _, rules := range [][]map[string]any{job.Relabel, job.MetricRelabel} {
+			for _, rule := range rules {
+				if rule["action"] == nil {
+					rule["action"] = "replace"
+				}
+				for plain, operators := range map[string]string{"source_labels": "sourceLabels", "target_label": "targetLabel"} {
+					if value, ok := rule[plain]; ok {
+						rule[operators] = value
+						delete(rule, plain)
+					}
+				}
+			}
+		}
+		jobs[job.JobName] = rulesOfJob{job.Relabel, job.MetricRelabel}
+	}
+	return jobs
+}
+
+// The jobs of the Prometheus Operator are those that are shipped, and tested with a real Prometheus.
+func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
+	jobs := plainJobs(t, "prometheus.yaml")
+	made := scrapeConfigs(monitoredBy(v1alpha1.MonitoringConfig{
+		Interval:      metav1.Duration{Duration: 90 * time.Second},
+		ScrapeTimeout: &metav1.Duration{Duration: 1500 * time.Millisecond},
+		Labels:        map[string]string{"release": "kube-prometheus-stack", v1alpha1.LabelKSMScale: "other"},
+	}))
+	require.Len(t, made, 2)
+	for _, is := range made {
+		var got rulesOfJob
+		relabelling(t, is.Spec.RelabelConfigs, &got.Relabel)
+		relabelling(t, is.Spec.MetricRelabelConfigs, &got.MetricRelabel)
+		assert.Equal(t, jobs[*is.Spec.JobName], got, *is.Spec.JobName)
+		assert.Equal(t, "monitoring", *is.Namespace)
+		assert.Equal(t, "1m30s", string(*is.Spec.ScrapeInterval))
+		assert.Equal(t, "1s500ms", string(*is.Spec.ScrapeTimeout))
+		assert.Equal(t, "kube-prometheus-stack", is.Labels["release"])
+		assert.Equal(t, "main", is.Labels[v1alpha1.LabelKSMScale], "ours is not overridden")
+		require.Len(t, is.Spec.KubernetesSDConfigs, 1)
+		require.Len(t, is.Spec.KubernetesSDConfigs[0].Selectors, 1)
+		assert.Equal(t, "ksmscale.example.com=main", *is.Spec.KubernetesSDConfigs[0].Selectors[0].Label)
+	}
+	assert.True(t, *made[0].Spec.HonorLabels)
+}
+
+func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
+	spec := serviceMonitor(monitoredBy(v1alpha1.MonitoringConfig{})).Spec
+	require.Len(t, spec.Endpoints, 3)
+	metrics := spec.Endpoints[0]
+	assert.True(t, *metrics.HonorLabels)
+	assert.Equal(t, "30s", string(*metrics.Interval))
+	assert.Nil(t, metrics.ScrapeTimeout)
+	wanted := plainJobs(t, "every-pod.yaml")[v1alpha1.JobMetrics]
+	var got rulesOfJob
+	relabelling(t, metrics.RelabelConfigs, &got.Relabel)
+	relabelling(t, metrics.MetricRelabelConfigs, &got.MetricRelabel)
+	assert.Equal(t, wanted.MetricRelabel, got.MetricRelabel)
+	// The port is chosen by the endpoint.
+	assert.Subset(t, got.Relabel, wanted.Relabel[1:])
+}
+
+func TestPrometheusRule(t *testing.T) {
+	groups := func(deduplicate bool) []string {
+		var names []string
+		for _, group := range prometheusRule(ksmScaleWith(), deduplicate).Spec.Groups {
+			names = append(names, *group.Name)
+			assert.NotEmpty(t, group.Rules)
+		}
+		return names
+	}
+	assert.Equal(t, []string{"ksmscale.rules", "ksmscale.alerts"}, groups(false))
+	assert.Equal(t, []string{"ksmscale.rules", "ksmscale.alerts", "ksmscale.deduplicate"}, groups(true))
+	assert.Len(t, groups(false), 2, "what is shipped stays as it is")
+}
+
+func TestOneKSMScaleHasTheRules(t *testing.T) {
+	named := func(name string, config v1alpha1.MonitoringConfig) v1alpha1.KSMScale {
+		is := monitoredBy(config)
+		is.Name = name
+		return *is
+	}
+	asks := v1alpha1.MonitoringConfig{Rules: true}
+	assert.Equal(t, rulesFor{}, rulesOf([]v1alpha1.KSMScale{named("a", v1alpha1.MonitoringConfig{})}))
+	assert.Equal(t, rulesFor{ksmScale: "b", deduplicate: true}, rulesOf([]v1alpha1.KSMScale{
+		named("c", asks), named("b", asks), named("a", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor}),
+	}))
+}
+
+func TestMonitoringCondition(t *testing.T) {
+	all := []string{scrapeConfigKind, serviceMonitorKind, ruleKind}
+	for _, test := range []struct {
+		name      string
+		config    v1alpha1.MonitoringConfig
+		installed []string
+		err       error
+		status    metav1.ConditionStatus
+		reason    string
+		message   string
+	}{
+		{"unset and installed", v1alpha1.MonitoringConfig{}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ScrapeConfig ksm-main in namespace monitoring"},
+		{"unset and not installed", v1alpha1.MonitoringConfig{}, nil, nil, metav1.ConditionTrue, v1alpha1.ReasonCRDNotInstalled, "scrapeconfigs.monitoring.coreos.com is not installed"},
+		{"asked for and not installed", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor}, []string{scrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "servicemonitors.monitoring.coreos.com is not installed"},
+		{"rules not installed", v1alpha1.MonitoringConfig{Rules: true}, []string{scrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "prometheusrules.monitoring.coreos.com is not installed"},
+		{"none", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonDisabled, "None"},
+		{"rules only", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a PrometheusRule ksm-main"},
+		{"not ours", v1alpha1.MonitoringConfig{}, all, notOwnedError{"ScrapeConfig", "ksm-main"}, metav1.ConditionFalse, v1alpha1.ReasonNotOwned, "was not made for this KSMScale"},
+		{"forbidden", v1alpha1.MonitoringConfig{}, all, apierrors.NewForbidden(schema.GroupResource{}, "ksm-main", errors.New("no")), metav1.ConditionFalse, v1alpha1.ReasonForbidden, "no"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ksmScale := monitoredBy(test.config)
+			in := conditionInput{ksmScale: ksmScale, failed: failures{monitoring: test.err}, observed: observed{monitoring: monitoring{
+				known: true, installed: sets.New(test.installed...), rules: rulesOf([]v1alpha1.KSMScale{*ksmScale}),
+			}}}
+			got := monitored(in)
+			assert.Equal(t, string(test.status)+" "+test.reason, string(got.Status)+" "+got.Reason)
+			assert.Contains(t, got.Message, test.message)
+		})
+	}
+}
+
+// What nobody has looked for yet changes no condition.
+func TestMonitoringIsUnknownAtFirst(t *testing.T) {
+	assert.Nil(t, meta.FindStatusCondition(newWorld().status().Conditions, v1alpha1.ConditionMonitoring))
+	missing := newWorld(func(w *world) {
+		w.ksmScale.Spec.Monitoring.Type = v1alpha1.MonitoringScrapeConfig
+		w.observed.monitoring = monitoring{known: true, installed: sets.New[string]()}
+	}).status()
+	ready := meta.FindStatusCondition(missing.Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, v1alpha1.ReasonCRDNotInstalled, ready.Reason)
+}
+
+// installed are the kinds that an API server has.
+type installed []schema.GroupVersionKind
+
+func (i installed) ServerResourcesForGroupVersion(groupVersion string) (*metav1.APIResourceList, error) {
+	list := &metav1.APIResourceList{GroupVersion: groupVersion}
+	for _, kind := range i {
+		if kind.GroupVersion().String() == groupVersion {
+			list.APIResources = append(list.APIResources, metav1.APIResource{Kind: kind.Kind})
+		}
+	}
+	if len(list.APIResources) == 0 {
+		return nil, apierrors.NewNotFound(schema.GroupResource{}, groupVersion)
+	}
+	return list, nil
+}
+
+func TestMonitorsTellOfChangesOnly(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	objects := fake.NewClientBuilder().WithScheme(r.Client.Scheme()).Build()
+	kinds := installed{}
+	monitors := NewMonitors(&kinds, r.Client, objects, clocktesting.NewFakeClock(testTime))
+	assert.False(t, monitors.found().known)
+	told := func() bool {
+		require.NoError(t, monitors.look(t.Context()))
+		select {
+		case <-monitors.changes:
+			return true
+		default:
+			return false
+		}
+	}
+	assert.True(t, told())
+	assert.False(t, told())
+	kinds = monitorKinds
+	assert.True(t, told(), "kinds have come")
+	assert.False(t, told())
+	assert.Len(t, monitors.found().installed, 3)
+
+	made := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "uid", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
+	require.NoError(t, objects.Create(t.Context(), made))
+	assert.True(t, told(), "an object has come")
+	assert.Equal(t, serviceMonitorKind, monitors.found().objects[monitorKey{serviceMonitorKind, client.ObjectKeyFromObject(made)}].Kind)
+	kinds = nil
+	assert.True(t, told(), "kinds have gone")
+	assert.Empty(t, monitors.found().installed)
+}
+
+// Objects follow the type, are not written again when they are as wanted, and those of others are left alone.
+func TestMonitorsAreAppliedAndPruned(t *testing.T) {
+	var applied int
+	r, _ := newReconciler(t, planner{nodes: 60}, func(kind, _ string) error {
+		if _, ours := monitorResources[kind]; ours {
+			applied++
+		}
+		return nil
+	})
+	kinds := installed(monitorKinds)
+	r.Monitors = NewMonitors(&kinds, r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	foreign := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "monitoring", Name: "foreign", UID: "foreign", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"},
+	}}
+	require.NoError(t, r.Client.Create(t.Context(), foreign))
+	again := func(change func(*v1alpha1.MonitoringConfig)) {
+		ksmScale := readMain(t, r)
+		change(&ksmScale.Spec.Monitoring)
+		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+		for range 2 {
+			require.NoError(t, r.Monitors.look(t.Context()))
+			_, err := reconcileMain(t, r)
+			require.NoError(t, err)
+		}
+	}
+	names := func(list client.ObjectList) int {
+		require.NoError(t, r.Client.List(t.Context(), list))
+		return meta.LenList(list)
+	}
+	again(func(c *v1alpha1.MonitoringConfig) { c.Rules = true })
+	assert.Equal(t, 2, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 1, names(&monitoringv1.PrometheusRuleList{}))
+	assert.Equal(t, 3, applied, "each once")
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]string{"release": "stack"} })
+	assert.Equal(t, 6, applied)
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
+	assert.Equal(t, 9, applied, "a label that is no longer wanted is taken away")
+
+	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
+	assert.Zero(t, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 2, names(&monitoringv1.ServiceMonitorList{}), "ours, and the foreign one")
+	again(func(c *v1alpha1.MonitoringConfig) { c.Type, c.Rules = v1alpha1.MonitoringNone, false })
+	assert.Zero(t, names(&monitoringv1.PrometheusRuleList{}))
+	assert.Equal(t, 1, names(&monitoringv1.ServiceMonitorList{}), "the foreign one")
+}

@@ -1,0 +1,15 @@
+// Package prometheus has the rules that the controller makes PrometheusRules of, beside the configuration for a
+// Prometheus without the Prometheus Operator.
+package prometheus
+
+import _ "embed" // for the rules
+
+// Rules are the recording rules and alerts of KSMScale, as a file of rules of Prometheus.
+//
+//go:embed rules.yaml
+var Rules []byte
+
+// DeduplicatingRules make one series of those of all replicas of a shard, where every pod is scraped.
+//
+//go:embed deduplicate.yaml
+var DeduplicatingRules []byte

@@ -1,0 +1,111 @@
+package integration
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/audit"
+)
+
+// operatorModule has the CustomResourceDefinitions of the Prometheus Operator. No package of it is imported.
+const operatorModule = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+
+var monitorVersions = map[string]string{"ScrapeConfig": "v1alpha1", "ServiceMonitor": "v1", "PrometheusRule": "v1"}
+
+// Objects for the Prometheus Operator come with its CustomResourceDefinitions, follow spec.monitoring, are not written
+// again when they are as wanted, and go with the definitions; without a restart.
+func TestMonitoring(t *testing.T) {
+	setNodes(t, 10)
+	ksmScale := create(t, newKSMScale())
+	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCRDNotInstalled)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type = v1alpha1.MonitoringScrapeConfig })
+	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)
+	assert.Contains(t, condition.Message, "scrapeconfigs.monitoring.coreos.com")
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)
+
+	uninstall := installMonitors(t)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
+	awaitMonitors(t, ksmScale, "ScrapeConfig", 2)
+	mark := auditMark(t)
+	// A look, and one at all KSMScales, when another one comes and goes.
+	remove(t, create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type = v1alpha1.MonitoringNone })))
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor++ })
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	assert.Empty(t, audit.NoOpPatches(auditSince(t, mark), controllerUser))
+	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "scrapeconfigs")
+
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) {
+		k.Spec.Monitoring.Type, k.Spec.Monitoring.Rules = v1alpha1.MonitoringServiceMonitor, true
+		k.Spec.Monitoring.Labels = map[string]string{"release": "stack"}
+	})
+	awaitMonitors(t, ksmScale, "ServiceMonitor", 1)
+	awaitMonitors(t, ksmScale, "PrometheusRule", 1)
+	awaitMonitors(t, ksmScale, "ScrapeConfig", 0)
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Labels = nil })
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		for _, kind := range []string{"ServiceMonitor", "PrometheusRule"} {
+			for _, object := range monitors(t, ksmScale, kind) {
+				assert.NotContains(c, object.GetLabels(), "release")
+			}
+		}
+	}, eventually, poll)
+	mark = auditMark(t)
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor++ })
+	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
+	assert.Empty(t, audit.NoOpPatches(auditSince(t, mark), controllerUser))
+
+	uninstall()
+	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type, k.Spec.Monitoring.Rules = "", false })
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+}
+
+// installMonitors installs the CustomResourceDefinitions until the returned function is called, or the test ends.
+func installMonitors(t *testing.T) (uninstall func()) {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", operatorModule).Output()
+	require.NoError(t, err)
+	var module struct{ Dir string }
+	require.NoError(t, json.Unmarshal(output, &module))
+	kubectl := func(args ...string) error {
+		for kind := range monitorVersions {
+			file := filepath.Join(module.Dir, "example/prometheus-operator-crd/monitoring.coreos.com_"+strings.ToLower(kind)+"s.yaml")
+			if _, err := shared.installed.Kubectl(afterwards(t), append(args, "-f", file)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	require.NoError(t, kubectl("apply", "--server-side"))
+	uninstall = func() { require.NoError(t, kubectl("delete", "--ignore-not-found")) }
+	t.Cleanup(uninstall)
+	return uninstall
+}
+
+func awaitMonitors(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string, count int) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Len(c, monitors(t, ksmScale, kind), count) }, eventually, poll)
+}
+
+// monitors are the objects of a kind of the Prometheus Operator that were made for a KSMScale.
+func monitors(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string) []unstructured.Unstructured {
+	t.Helper()
+	var list unstructured.UnstructuredList
+	list.SetGroupVersionKind(schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: monitorVersions[kind], Kind: kind + "List"})
+	err := shared.client.List(t.Context(), &list, client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name})
+	require.True(t, err == nil || apierrors.IsNotFound(err), err)
+	return list.Items
+}
