@@ -72,7 +72,7 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 			continue
 		}
 		after, err := r.scaleShard(ctx, pace, histories[shard.Shard], shard, deployment)
-		again = sooner(again, after)
+		again = scaling.Sooner(again, after)
 		errs = append(errs, err)
 	}
 	return again, errors.Join(errs...)
@@ -112,11 +112,3 @@ func (r *Reconciler) scaleShard(ctx context.Context, pace scaling.Pace, history 
 
 // replicasOf is what a Deployment is set to.
 func replicasOf(deployment *appsv1.Deployment) int32 { return ptr.Deref(deployment.Spec.Replicas, 1) }
-
-// sooner is the sooner of two times that are to come; 0 is none.
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 || b > 0 && b < a {
-		return b
-	}
-	return a
-}

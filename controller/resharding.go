@@ -67,15 +67,12 @@ func reshard(planned plans.Planned, observed observed, now time.Time) resharding
 	return is
 }
 
-// tolerated are the shards with the replicas at which who scales them may stop, since the rest is within a tolerance; one
-// at least.
+// tolerated are the shards with the replicas at which who scales them may stop, since the rest is within a tolerance.
 func tolerated(planned plans.Planned, observed observed) []scaling.Shard {
 	pace, shards := scaling.NewPace(&planned.KSMScale.Spec), slices.Clone(planned.Shards)
+	dropped := toleranceIgnored(observed.autoscalers)
 	for i := range shards {
-		shards[i].Replicas = max(pace.Tolerated(shards[i].Replicas), 1)
-		if toleranceIgnored(observed.autoscalers) {
-			shards[i].Replicas = max(scaling.TolerateDefault(shards[i].Replicas), 1)
-		}
+		shards[i].Replicas = pace.Tolerated(shards[i].Replicas, dropped)
 	}
 	return shards
 }

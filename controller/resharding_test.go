@@ -140,6 +140,20 @@ func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
 	assert.Equal(t, []int32{2}, reshard(planned, there, testTime).keep.UnsortedList())
 }
 
+// What the API server drops is not in force: its autoscalers go as far as their default tolerance has them go.
+func TestReshardingWaitsForMoreThanADroppedToleranceWouldHave(t *testing.T) {
+	var there observed
+	partition(&there, 3, 3, 1, testTime.Add(-time.Hour))
+	partition(&there, 2, 2, 8, testTime.Add(-time.Hour))
+	there.autoscalers = []autoscalingv2.HorizontalPodAutoscaler{{}}
+	wanted := sharded(2)
+	wanted.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
+		ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.5"))},
+	}}
+	planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, testTime)
+	assert.Equal(t, "shard 0 of 2 to have 10 ready pods, and it has 8", reshard(planned, there, testTime).waits)
+}
+
 // In mode None someone may set a shard to none.
 func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
 	var there observed

@@ -142,14 +142,14 @@ func period(policy v1alpha1.ScalingPolicy) time.Duration {
 // defaultTolerance is that of HorizontalPodAutoscalers whose own is not kept by the API server.
 const defaultTolerance = 0.1
 
-// Tolerated is the least number of replicas at which no more are added though some are wanted.
-func (p Pace) Tolerated(wanted int32) int32 { return tolerated(wanted, p.up.tolerance) }
-
-// TolerateDefault is what Tolerated is where the API server drops tolerances.
-func TolerateDefault(wanted int32) int32 { return tolerated(wanted, defaultTolerance) }
-
-func tolerated(wanted int32, tolerance float64) int32 {
-	return int32(math.Ceil(float64(wanted) / (1 + tolerance)))
+// Tolerated is the least number of replicas, one at least, at which no more are added though some are wanted. Dropped is
+// whether the API server drops tolerances: then HorizontalPodAutoscalers have their default, whatever is set.
+func (p Pace) Tolerated(wanted int32, dropped bool) int32 {
+	tolerance := p.up.tolerance
+	if dropped {
+		tolerance = defaultTolerance
+	}
+	return max(int32(math.Ceil(float64(wanted)/(1+tolerance))), 1)
 }
 
 func (p Pace) tolerates(current, wanted int32) bool {
@@ -268,17 +268,17 @@ func (r rules) nextAllowed(history *History, by int32, now time.Time) time.Durat
 	var next time.Duration
 	for _, policy := range r.policies {
 		if by != 0 {
-			next = sooner(next, period(policy))
+			next = Sooner(next, period(policy))
 		}
 		for _, past := range history.changes {
-			next = sooner(next, period(policy)-now.Sub(past.at))
+			next = Sooner(next, period(policy)-now.Sub(past.at))
 		}
 	}
 	return next
 }
 
-// sooner is the sooner of two times that are to come; 0 or less is none.
-func sooner(a, b time.Duration) time.Duration {
+// Sooner is the sooner of two times that are to come; 0 or less is none.
+func Sooner(a, b time.Duration) time.Duration {
 	if a <= 0 || b > 0 && b < a {
 		return b
 	}
