@@ -3,18 +3,12 @@ package controller
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
-	"net"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -22,15 +16,12 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/telemetry"
 )
 
 const (
-	// versionTimeout is how long kube-state-metrics has to say its version, and versionInterval how long one that does
-	// not is left alone.
-	versionTimeout  = 5 * time.Second
+	// versionInterval is how long a kube-state-metrics that does not say its version is left alone.
 	versionInterval = 10 * time.Minute
-	// maxTelemetry bounds what is read of its own metrics.
-	maxTelemetry = 4 << 20
 
 	buildInfoMetric  = "kube_state_metrics_build_info"
 	buildInfoVersion = "version"
@@ -42,12 +33,6 @@ var shardingBugs = []struct{ from, until, bug string }{
 	{"", "2.20.0", "a shard that lists again forgets all but its share of the first 500 objects (kubernetes/kube-state-metrics#3065)"},
 	{"", "2.20.0", "each shard keeps the objects of all in memory (#3003)"},
 	{"2.19.0", "2.19.1", "a shard that lists by watching loses the bookmark that ends the list (#2973)"},
-}
-
-// telemetryClient goes to the pod that it is told, and nowhere else.
-var telemetryClient = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
 // Versions has what each image of kube-state-metrics that runs says of its version. An image's tag may say something
@@ -66,7 +51,10 @@ type Versions struct {
 // NewVersions returns one that asks pods at the port of kube-state-metrics' own metrics.
 func NewVersions(clock clock.PassiveClock) *Versions {
 	return &Versions{
-		clock: clock, read: readVersion, changes: newChanges(),
+		clock: clock, changes: newChanges(),
+		read: func(ctx context.Context, pod *corev1.Pod) (string, error) {
+			return readVersion(ctx, telemetry.Client{}, pod)
+		},
 		known: map[string]string{}, asked: map[string]time.Time{},
 	}
 }
@@ -99,8 +87,6 @@ func (v *Versions) of(ctx context.Context, pods []corev1.Pod) (versions []string
 }
 
 func (v *Versions) ask(ctx context.Context, image string, pod *corev1.Pod) {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
-	defer cancel()
 	// One that cannot be asked, as by a NetworkPolicy, is not known, which the condition says.
 	said, err := v.read(ctx, pod)
 	if err != nil {
@@ -125,32 +111,11 @@ func runningImage(pod *corev1.Pod) string {
 	return ""
 }
 
-func readVersion(ctx context.Context, pod *corev1.Pod) (string, error) {
-	address := net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(v1alpha1.PortTelemetry)))
-	return askVersion(ctx, "http://"+address+"/metrics")
-}
-
-func askVersion(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// readVersion asks the kube-state-metrics of a pod for its version.
+func readVersion(ctx context.Context, client telemetry.Client, pod *corev1.Pod) (string, error) {
+	families, err := client.Read(ctx, pod)
 	if err != nil {
 		return "", err
-	}
-	response, err := telemetryClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("kube-state-metrics answers %s", response.Status)
-	}
-	return parseVersion(io.LimitReader(response.Body, maxTelemetry))
-}
-
-func parseVersion(telemetry io.Reader) (string, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(telemetry)
-	if err != nil {
-		return "", fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
 	}
 	for _, metric := range families[buildInfoMetric].GetMetric() {
 		for _, label := range metric.GetLabel() {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +18,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/telemetry"
 )
 
 // running is a pod whose kube-state-metrics has an image.
@@ -87,35 +88,43 @@ func TestNoVersions(t *testing.T) {
 	assert.True(t, all)
 }
 
-func TestParseVersion(t *testing.T) {
-	said, err := parseVersion(strings.NewReader(`# HELP kube_state_metrics_build_info A metric
-# TYPE kube_state_metrics_build_info gauge
-kube_state_metrics_build_info{branch="",goarch="amd64",goos="linux",goversion="go1.26.8",revision="unknown",tags="unknown",version="v2.10.1"} 1
-process_start_time_seconds 1
-`))
-	require.NoError(t, err)
-	assert.Equal(t, "v2.10.1", said)
-	_, err = parseVersion(strings.NewReader("process_start_time_seconds 1\n"))
-	require.ErrorContains(t, err, "no metric kube_state_metrics_build_info")
-	_, err = parseVersion(strings.NewReader("<html>"))
-	require.Error(t, err)
-}
-
-func TestAskVersion(t *testing.T) {
+func TestReadVersion(t *testing.T) {
+	var said string
 	code := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(code)
-		_, _ = fmt.Fprintln(w, `kube_state_metrics_build_info{version="v2.20.0"} 1`)
+		_, _ = fmt.Fprint(w, said)
 	}))
 	defer server.Close()
-	said, err := askVersion(t.Context(), server.URL)
+	client := telemetry.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+	}, DisableKeepAlives: true}}
+	read := func() (string, error) { return readVersion(t.Context(), client, new(pod(0, "a", running("1")))) }
+
+	said = `# HELP kube_state_metrics_build_info A metric
+# TYPE kube_state_metrics_build_info gauge
+kube_state_metrics_build_info{branch="",goarch="amd64",goos="linux",goversion="go1.26.8",revision="unknown",tags="unknown",version="v2.10.1"} 1
+process_start_time_seconds 1
+`
+	version, err := read()
 	require.NoError(t, err)
-	assert.Equal(t, "v2.20.0", said)
+	assert.Equal(t, "v2.10.1", version)
+	said = "process_start_time_seconds 1\n"
+	_, err = read()
+	require.ErrorContains(t, err, "no metric kube_state_metrics_build_info")
+	said = "<html>"
+	_, err = read()
+	require.Error(t, err)
+
+	said = `kube_state_metrics_build_info{version="v2.20.0"} 1` + "\n"
+	version, err = read()
+	require.NoError(t, err)
+	assert.Equal(t, "v2.20.0", version)
 	code = http.StatusForbidden
-	_, err = askVersion(t.Context(), server.URL)
+	_, err = read()
 	require.ErrorContains(t, err, "403")
 	server.Close()
-	_, err = askVersion(t.Context(), server.URL)
+	_, err = read()
 	require.Error(t, err)
 }
 

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/telemetry"
 )
 
 // parallelReads keep a round short without a crowd of connections.
@@ -53,7 +54,8 @@ type key struct {
 // calls onChange when weights are to be recorded.
 func NewMeter(objects client.Reader, clock clock.WithTicker, interval time.Duration, onChange func()) *Meter {
 	return &Meter{
-		objects: objects, clock: clock, interval: interval, onChange: onChange, read: newTelemetry().read,
+		objects: objects, clock: clock, interval: interval, onChange: onChange,
+		read: func(ctx context.Context, pod *corev1.Pod) (reading, error) { return read(ctx, telemetry.Client{}, pod) },
 		last: map[types.UID]timed{}, partitions: map[key]*partition{},
 	}
 }

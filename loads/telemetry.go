@@ -3,25 +3,14 @@ package loads
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"strconv"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/telemetry"
 )
 
 const (
-	// maxTelemetry is far above what kube-state-metrics tells of itself.
-	maxTelemetry = 8 << 20
-	readTimeout  = 5 * time.Second
-
 	cpuMetric       = "process_cpu_seconds_total"
 	startTimeMetric = "process_start_time_seconds"
 	// scrapesMetric is how long answers to scrapes took.
@@ -38,45 +27,14 @@ type reading struct {
 	started float64
 }
 
-// telemetry reads kube-state-metrics' metrics of itself.
-type telemetry struct{ client *http.Client }
-
-// newTelemetry returns one that connects anew each time: pods come and go.
-func newTelemetry() telemetry {
-	return telemetry{client: &http.Client{Timeout: readTimeout, CheckRedirect: noRedirect, Transport: &http.Transport{DisableKeepAlives: true}}}
-}
-
-func (t telemetry) read(ctx context.Context, pod *corev1.Pod) (reading, error) {
-	address := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(v1alpha1.PortTelemetry))) + "/metrics"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func read(ctx context.Context, client telemetry.Client, pod *corev1.Pod) (reading, error) {
+	families, err := client.Read(ctx, pod)
 	if err != nil {
-		return reading{}, fmt.Errorf("read pod %s: %w", pod.Name, err)
-	}
-	request.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
-	response, err := t.client.Do(request)
-	if err != nil {
-		return reading{}, fmt.Errorf("read pod %s: %w", pod.Name, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return reading{}, fmt.Errorf("read pod %s: %s", pod.Name, response.Status)
-	}
-	is, err := parse(io.LimitReader(response.Body, maxTelemetry))
-	if err != nil {
-		return reading{}, fmt.Errorf("read pod %s: %w", pod.Name, err)
-	}
-	return is, nil
-}
-
-func parse(metrics io.Reader) (reading, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(metrics)
-	if err != nil {
-		return reading{}, fmt.Errorf("parse metrics: %w", err)
+		return reading{}, err
 	}
 	cpu, started := families[cpuMetric].GetMetric(), families[startTimeMetric].GetMetric()
 	if len(cpu) != 1 || len(started) != 1 {
-		return reading{}, fmt.Errorf("there is no metric %s or %s", cpuMetric, startTimeMetric)
+		return reading{}, fmt.Errorf("read pod %s: there is no metric %s or %s", pod.Name, cpuMetric, startTimeMetric)
 	}
 	return reading{
 		cpu:     cpu[0].GetCounter().GetValue(),
@@ -93,6 +51,3 @@ func totalSeconds(histograms *dto.MetricFamily) float64 {
 	}
 	return seconds
 }
-
-// noRedirect keeps a pod from having the controller ask somewhere else.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/example/ksmscale/telemetry"
 )
 
 const example = `# TYPE http_request_duration_seconds histogram
@@ -49,10 +51,10 @@ func TestRead(t *testing.T) {
 				_, _ = w.Write([]byte(test.metrics))
 			}))
 			defer server.Close()
-			of := telemetry{client: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			client := telemetry.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
-			}}}}
-			is, err := of.read(t.Context(), &corev1.Pod{Status: corev1.PodStatus{PodIP: "fd00::1"}})
+			}}}
+			is, err := read(t.Context(), client, &corev1.Pod{Status: corev1.PodStatus{PodIP: "fd00::1"}})
 			assert.Equal(t, "[fd00::1]:8081/metrics", asked)
 			if test.err != "" {
 				assert.ErrorContains(t, err, test.err)
