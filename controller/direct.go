@@ -9,7 +9,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -51,9 +50,9 @@ func (h *histories) forget(ksmScale string) {
 	delete(h.all, ksmScale)
 }
 
-// scaleDirectly scales the shards of a KSMScale that is in mode Direct, those of all partitions that are kept. It
+// scaleDirectly scales the shards of a KSMScale that is in mode Direct, those of all partitions that there are. It
 // returns after how long there is more to do; 0 if nothing is by time alone.
-func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, observed observed, keep sets.Set[int32]) (time.Duration, error) {
+func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, observed observed) (time.Duration, error) {
 	if planned.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeDirect {
 		r.histories.forget(planned.KSMScale.Name)
 		return 0, nil
@@ -68,7 +67,7 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 	var errs []error
 	for _, shard := range shards {
 		deployment := observed.deployment(shard.Shard)
-		if deployment == nil || !keep.Has(shard.Total) || len(observed.foreign[deployment.Name]) > 0 {
+		if deployment == nil || len(observed.foreign[deployment.Name]) > 0 {
 			continue
 		}
 		after, err := r.scaleShard(ctx, pace, histories[shard.Shard], shard, deployment)

@@ -92,6 +92,25 @@ func TestDirectRemovesNothingForAWindowAfterARestart(t *testing.T) {
 	assert.Equal(t, []int32{1, 1, 1}, replicas)
 }
 
+// What was recommended before someone else scaled says nothing of what they scaled to.
+func TestDirectRemovesNothingForAWindowAfterOthersScaled(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	replicas, _ := reconcileAt(t, r, 0, 45)
+	require.Equal(t, []int32{1, 1, 1}, replicas)
+	setMode(t, r, v1alpha1.ModeNone)
+	reconcileAt(t, r, time.Hour, 45)
+	var deployment appsv1.Deployment
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}, &deployment))
+	deployment.Spec.Replicas = new(int32(2))
+	require.NoError(t, r.Client.Update(t.Context(), &deployment))
+
+	setMode(t, r, v1alpha1.ModeDirect)
+	replicas, again := reconcileAt(t, r, 2*time.Hour, 45)
+	assert.Equal(t, []int32{2, 1, 1}, replicas)
+	assert.Equal(t, 5*time.Minute, again)
+}
+
 // Someone else's autoscaler may be there, and is not known before the first look.
 func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)

@@ -114,7 +114,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	var again time.Duration
 	if pruneErr == nil {
-		again, failed.scale = r.scaleDirectly(ctx, planned, after, resharding.keep)
+		again, failed.scale = r.scaleDirectly(ctx, planned, after)
 	}
 	status := r.status(ksmScale, planned, after, resharding, failed)
 	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(resharding.settled, again), after.unknown())},

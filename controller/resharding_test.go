@@ -2,6 +2,8 @@ package controller
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,8 +166,8 @@ func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
 	assert.ElementsMatch(t, []int32{2, 3}, reshard(planned, there, testTime).keep.UnsortedList())
 }
 
-// Whatever the user wants in which order, and however long new pods take to be ready, some partition has a ready pod
-// of each shard.
+// Whatever the user wants in which order, in whichever mode, and however pods come and go: if some partition has a ready
+// pod of each shard, some partition has one after what was decided, too.
 func TestReshardingNeverUncoversAnObject(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := testTime
@@ -173,14 +175,17 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 		partition(&there, 3, 3, 1, now)
 		for range rapid.IntRange(1, 5).Draw(t, "changes of mind") {
 			ksmScale := sharded(rapid.Int32Range(1, 6).Draw(t, "wanted"))
+			ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: rapid.SampledFrom([]v1alpha1.AutoscalingMode{
+				v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeNone}).Draw(t, "mode")}
+			nodes := rapid.IntRange(1, 200).Draw(t, "nodes")
 			for range rapid.IntRange(0, 30).Draw(t, "reconciles") {
 				now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
-				is := reshard(plans.New(ksmScale, scaling.Cluster{Nodes: 15}, now), there, now)
+				covered := coveredByAny(there)
+				planned := plans.New(ksmScale, scaling.Cluster{Nodes: nodes}, now)
+				is := reshard(targets(planned, there), there, now)
 				obey(&there, is)
-				require.True(t, coveredByAny(there), "%d is wanted, %v is kept", ksmScale.Spec.TotalShards(), is.keep)
-				if rapid.Bool().Draw(t, "a pod gets ready") {
-					getReady(&there, now)
-				}
+				require.Equal(t, covered, coveredByAny(there), "%d is wanted, %v is kept", ksmScale.Spec.TotalShards(), is.keep)
+				podsComeAndGo(t, &there, now)
 			}
 		}
 	})
@@ -190,8 +195,11 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 func obey(there *observed, is resharding) {
 	var next observed
 	for _, shard := range is.apply {
-		if shardWaits(shard, *there, 0) != "" {
-			next.deployments = append(next.deployments, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()}})
+		if there.deployment(shard.Shard) == nil {
+			next.deployments = append(next.deployments, appsv1.Deployment{
+				ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
+				Spec:       appsv1.DeploymentSpec{Replicas: new(shard.Replicas)},
+			})
 		}
 	}
 	for _, deployment := range there.deployments {
@@ -207,14 +215,27 @@ func obey(there *observed, is resharding) {
 	*there = next
 }
 
-func getReady(there *observed, now time.Time) {
+// podsComeAndGo has some Deployments, or none, get another ready pod or lose one.
+func podsComeAndGo(t *rapid.T, there *observed, now time.Time) {
 	for i := range there.deployments {
 		deployment := &there.deployments[i]
-		if deployment.Status.Replicas == 0 {
-			deployment.Status.Replicas, deployment.Status.UpdatedReplicas = 1, 1
-			there.pods = append(there.pods, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: deployment.Labels}, Status: readyPod(v1alpha1.Shard{}, 0, now).Status})
-			return
+		pods := int(deployment.Status.Replicas)
+		switch rapid.SampledFrom([]string{"nothing", "gets ready", "gets ready", "dies"}).Draw(t, "a pod of "+deployment.Name) {
+		case "gets ready":
+			if pods < int(replicasOf(deployment)) {
+				shard := v1alpha1.Shard{KSMScale: "main"}
+				pod := readyPod(shard, pods, now)
+				pod.Labels = deployment.Labels
+				there.pods = append(there.pods, pod)
+				deployment.Status.Replicas++
+			}
+		case "dies":
+			if index := slices.IndexFunc(there.pods, func(pod corev1.Pod) bool { return maps.Equal(pod.Labels, deployment.Labels) }); index >= 0 {
+				there.pods = slices.Delete(slices.Clone(there.pods), index, index+1)
+				deployment.Status.Replicas--
+			}
 		}
+		deployment.Status.UpdatedReplicas = deployment.Status.Replicas
 	}
 }
 
