@@ -88,6 +88,9 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
 		in.planned.Cluster.Nodes, in.ksmScale.Spec.NodesPerMonitor, in.planned.Calculated)
 	switch {
+	case in.targets.Desired != in.planned.Desired && in.ksmScale.Spec.AutoscalingMode() != v1alpha1.ModeNone:
+		is.Reason = v1alpha1.ReasonWithinTolerance
+		is.Message = fmt.Sprintf("%s; %d run, which is within the tolerance of %d", calculated, in.targets.Desired, in.planned.Desired)
 	case in.targets.Desired != in.planned.Desired:
 		is.Reason = v1alpha1.ReasonLeftToOthers
 		is.Message = fmt.Sprintf("%s, of which %d are recommended; %d run, as spec.autoscaling.mode is None", calculated, in.planned.Desired, in.targets.Desired)

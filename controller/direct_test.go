@@ -14,6 +14,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -282,6 +283,27 @@ func TestHistoriesEndWithTheirShards(t *testing.T) {
 	_, err := reconcileMain(t, r)
 	require.NoError(t, err)
 	assert.Empty(t, r.histories.all)
+}
+
+// What a tolerance keeps from being made is not waited for.
+func TestWithinTheTolerance(t *testing.T) {
+	w := newWorld(func(w *world) {
+		w.nodes = 91
+		w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
+			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("1"))},
+		}}
+	})
+	status := w.status()
+	assert.EqualValues(t, 7, status.DesiredReplicas)
+	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase, "one shard should have three, and has one")
+
+	w.nodes = 90
+	status = w.status()
+	assert.EqualValues(t, 6, status.DesiredReplicas, "as planned")
+	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, "True WithinTolerance", string(ready.Status)+" "+ready.Reason)
+	assert.Contains(t, ready.Message, "3 run, which is within the tolerance of 6")
 }
 
 // inMode has no HorizontalPodAutoscalers.

@@ -46,15 +46,14 @@ func reshard(planned plans.Planned, observed observed, now time.Time) resharding
 			break
 		}
 	}
-	needed := tolerated(planned, observed)
-	for _, shard := range needed {
+	for _, shard := range planned.Shards {
 		if is.waits == "" {
-			is.waits = shardWaits(shard, observed, shard.Replicas)
+			is.waits = shardWaits(shard, observed, needed(shard))
 		}
 	}
 	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
 	if is.waits == "" {
-		is.settled = enough - readyFor(needed, observed.pods, now)
+		is.settled = enough - readyFor(planned.Shards, observed.pods, now)
 	}
 	switch {
 	case is.waits == "" && is.settled <= 0:
@@ -67,15 +66,8 @@ func reshard(planned plans.Planned, observed observed, now time.Time) resharding
 	return is
 }
 
-// tolerated are the shards with the replicas at which who scales them may stop, since the rest is within a tolerance.
-func tolerated(planned plans.Planned, observed observed) []scaling.Shard {
-	pace, shards := scaling.NewPace(&planned.KSMScale.Spec), slices.Clone(planned.Shards)
-	dropped := toleranceIgnored(observed.autoscalers)
-	for i := range shards {
-		shards[i].Replicas = pace.Tolerated(shards[i].Replicas, dropped)
-	}
-	return shards
-}
+// needed are the ready pods that a shard takes over with: one even if it is set to none.
+func needed(shard scaling.Shard) int32 { return max(shard.Replicas, 1) }
 
 // partitions are the numbers of shards of which there is any Deployment.
 func partitions(deployments []appsv1.Deployment) sets.Set[int32] {
@@ -145,11 +137,11 @@ func readyFor(shards []scaling.Shard, pods []corev1.Pod, now time.Time) time.Dur
 				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
 			}
 		}
-		if len(ages) < int(shard.Replicas) {
+		if len(ages) < int(needed(shard)) {
 			return 0
 		}
 		slices.SortFunc(ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-		shortest = min(shortest, ages[shard.Replicas-1])
+		shortest = min(shortest, ages[needed(shard)-1])
 	}
 	return shortest
 }

@@ -28,6 +28,7 @@ func partition(observed *observed, total, made int32, pods int, since time.Time)
 		shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 		observed.deployments = append(observed.deployments, appsv1.Deployment{
 			ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
+			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(pods))},
 			Status:     appsv1.DeploymentStatus{Replicas: int32(pods), UpdatedReplicas: int32(pods)},
 		})
 		for i := range pods {
@@ -125,35 +126,34 @@ func TestReshard(t *testing.T) {
 
 // Who scales may stop below what is planned, and would never get there.
 func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
-	var there observed
-	partition(&there, 3, 3, 1, testTime.Add(-time.Hour))
-	partition(&there, 2, 2, 10, testTime.Add(-time.Hour))
-	wanted := sharded(2)
-	planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, testTime)
-	require.EqualValues(t, 11, planned.Shards[0].Replicas)
-	assert.Equal(t, "shard 0 of 2 to have 11 ready pods, and it has 10", reshard(planned, there, testTime).waits)
-
-	wanted.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-		ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.1"))},
-	}}
-	assert.Equal(t, []int32{2}, reshard(planned, there, testTime).keep.UnsortedList())
-	wanted.Spec.Autoscaling = nil
-	there.autoscalers = []autoscalingv2.HorizontalPodAutoscaler{{}} // The API server has dropped the tolerances.
-	assert.Equal(t, []int32{2}, reshard(planned, there, testTime).keep.UnsortedList())
-}
-
-// What the API server drops is not in force: its autoscalers go as far as their default tolerance has them go.
-func TestReshardingWaitsForMoreThanADroppedToleranceWouldHave(t *testing.T) {
-	var there observed
-	partition(&there, 3, 3, 1, testTime.Add(-time.Hour))
-	partition(&there, 2, 2, 8, testTime.Add(-time.Hour))
-	there.autoscalers = []autoscalingv2.HorizontalPodAutoscaler{{}}
-	wanted := sharded(2)
-	wanted.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-		ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.5"))},
-	}}
-	planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, testTime)
-	assert.Equal(t, "shard 0 of 2 to have 10 ready pods, and it has 8", reshard(planned, there, testTime).waits)
+	tolerance := func(tolerance string) *v1alpha1.AutoscalingConfig {
+		return &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse(tolerance))}}}
+	}
+	dropped := []autoscalingv2.HorizontalPodAutoscaler{{}}
+	for _, test := range []struct {
+		name        string
+		autoscaling *v1alpha1.AutoscalingConfig
+		autoscalers []autoscalingv2.HorizontalPodAutoscaler
+		pods        int
+		waits       string
+	}{
+		{name: "nothing", pods: 10, waits: "shard 0 of 2 to have 11 ready pods, and it has 10"},
+		{name: "a tenth", autoscaling: tolerance("0.1"), pods: 10},
+		{name: "a tenth, and a fifth is missing", autoscaling: tolerance("0.1"), pods: 9, waits: "shard 0 of 2 to have 11 ready pods, and it has 9"},
+		{name: "the default of an API server that drops ours", autoscalers: dropped, pods: 10},
+		{name: "no more than that default", autoscaling: tolerance("0.5"), autoscalers: dropped, pods: 8, waits: "shard 0 of 2 to have 11 ready pods, and it has 8"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			there := observed{autoscalers: test.autoscalers}
+			partition(&there, 3, 3, 1, testTime.Add(-time.Hour))
+			partition(&there, 2, 2, test.pods, testTime.Add(-time.Hour))
+			wanted := sharded(2)
+			wanted.Spec.Autoscaling = test.autoscaling
+			planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, testTime)
+			require.EqualValues(t, 11, planned.Shards[0].Replicas)
+			assert.Equal(t, test.waits, reshard(targets(planned, there), there, testTime).waits)
+		})
+	}
 }
 
 // In mode None someone may set a shard to none.

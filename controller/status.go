@@ -12,6 +12,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
 )
 
 // status is what a KSMScale's status should be, but for lastUpdated.
@@ -56,20 +57,27 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 	return status
 }
 
-// targets is a plan with the replicas that shards are to have for now: those planned or, in mode None, those that
-// others have set their Deployments to.
+// targets is a plan with the replicas that shards are to have for now: those planned or, in mode None and where the
+// difference is within a tolerance, those that their Deployments are set to.
 func targets(planned plans.Planned, observed observed) plans.Planned {
-	if planned.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeNone {
-		return planned
+	leftToOthers := planned.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone
+	pace := scaling.NewPace(&planned.KSMScale.Spec)
+	if toleranceIgnored(observed.autoscalers) {
+		pace = pace.WithDefaultTolerance()
 	}
 	planned.Shards, planned.Desired = slices.Clone(planned.Shards), 0
 	for i := range planned.Shards {
 		shard := &planned.Shards[i]
-		shard.Replicas, shard.HeldBack = 1, 0
-		if deployment := observed.deployment(shard.Shard); deployment != nil {
+		deployment := observed.deployment(shard.Shard)
+		switch {
+		case leftToOthers && deployment == nil:
+			shard.Replicas, shard.HeldBack = 1, 0
+		case leftToOthers:
+			shard.Replicas, shard.HeldBack = replicasOf(deployment), 0
+		case deployment != nil && pace.Tolerates(replicasOf(deployment), shard.Replicas):
 			shard.Replicas = replicasOf(deployment)
 		}
-		planned.Desired += int64(shard.Replicas)
+		planned.Desired += int64(shard.Replicas) + int64(shard.HeldBack)
 	}
 	return planned
 }

@@ -98,7 +98,7 @@ type change struct {
 // Recommend notes how many replicas are wanted of a shard that has the current ones. The first time it notes the
 // current ones as well, as wanted until now: who knows nothing of the past removes no replica within the window.
 func (h *History) Recommend(pace Pace, current, wanted int32, now time.Time) {
-	if pace.tolerates(current, wanted) {
+	if pace.Tolerates(current, wanted) {
 		wanted = current
 	}
 	if len(h.recommendations) == 0 {
@@ -142,18 +142,17 @@ func period(policy v1alpha1.ScalingPolicy) time.Duration {
 // defaultTolerance is that of HorizontalPodAutoscalers whose own is not kept by the API server.
 const defaultTolerance = 0.1
 
-// Tolerated is the least number of replicas, one at least, at which no more are added though some are wanted. Dropped is
-// whether the API server drops tolerances: then HorizontalPodAutoscalers have their default, whatever is set.
-func (p Pace) Tolerated(wanted int32, dropped bool) int32 {
-	tolerance := p.up.tolerance
-	if dropped {
-		tolerance = defaultTolerance
-	}
-	return max(int32(math.Ceil(float64(wanted)/(1+tolerance))), 1)
+// WithDefaultTolerance is the pace where the API server drops tolerances: then HorizontalPodAutoscalers have their
+// default, whatever is set.
+func (p Pace) WithDefaultTolerance() Pace {
+	p.up.tolerance, p.down.tolerance = defaultTolerance, defaultTolerance
+	return p
 }
 
-func (p Pace) tolerates(current, wanted int32) bool {
-	if current < 1 {
+// Tolerates tells whether a shard with the current replicas keeps them, though others are wanted: the difference is
+// within a tolerance. Bounds are not tolerant.
+func (p Pace) Tolerates(current, wanted int32) bool {
+	if current < max(p.lower, 1) || current > p.upper {
 		return false
 	}
 	ratio := float64(wanted) / float64(current)

@@ -175,6 +175,9 @@ const (
 const (
 	// ReasonAsPlanned is for Ready: the calculated number of replicas is running.
 	ReasonAsPlanned = "AsPlanned"
+	// ReasonWithinTolerance is for Ready: the replicas that run differ from those wanted by no more than a tolerance of
+	// spec.autoscaling.behavior.
+	ReasonWithinTolerance = "WithinTolerance"
 	// ReasonLeftToOthers is for Autoscaling: spec.autoscaling.mode None leaves the replicas to others. It is for Ready
 	// if they have chosen another number than was calculated.
 	ReasonLeftToOthers = "LeftToOthers"
