@@ -143,6 +143,7 @@ generate-rules:
 	sed 's/.*/      - record: &\n        expr: max without (instance, ksm_pod) (replica:&)/'; } > $(RULES)/deduplicate.yaml
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
+	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
 	cd test/chart && go run ./table
 
 .PHONY: verify
