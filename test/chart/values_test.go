@@ -183,7 +183,9 @@ certificate: {source: cert-manager, certManager: {issuerRef: {name: company, kin
 	made := typed(t, render(t, own))
 	assert.NotContains(t, made, "Secret ksmscale-system/ksmscale-adapter-certificate")
 	controller, adapter := deployment(t, "controller", own).Spec.Template.Spec, deployment(t, "adapter", own).Spec.Template.Spec
-	assert.Equal(t, []string{"--manage-certificate=false", "--certificate-secret=ksmscale-adapter-cert-manager"}, controller.Containers[0].Args)
+	assert.Equal(t, []string{
+		"--manage-certificate=false", "--certificate-secret=ksmscale-adapter-cert-manager", "--certificate-renew-before=720h",
+	}, controller.Containers[0].Args)
 	assert.Empty(t, controller.Volumes)
 	assert.Equal(t, "ksmscale-adapter-cert-manager", adapter.Volumes[0].Secret.SecretName)
 
