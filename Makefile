@@ -109,7 +109,7 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 	$(TOOL) benchstat bin/bench.txt
 
 .PHONY: sizing
-sizing: build kube kube-state-metrics ## Measure the memory of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
+sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
 	go run ./test/sizing
 
 ##@ Check
@@ -143,6 +143,7 @@ generate-rules:
 	sed 's/.*/      - record: &\n        expr: max without (instance, ksm_pod) (replica:&)/'; } > $(RULES)/deduplicate.yaml
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
+	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
 	cd test/chart && go run ./table
 
 .PHONY: verify

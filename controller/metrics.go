@@ -22,6 +22,11 @@ var (
 	statusCondition = prometheus.NewDesc("ksmscale_status_condition",
 		"The conditions of a KSMScale: 1 for the status that one has, 0 for the others.",
 		[]string{v1alpha1.MetricLabelKSMScale, "condition", "status"}, nil)
+	autoscalingMode = prometheus.NewDesc("ksmscale_autoscaling_mode",
+		"Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.",
+		[]string{v1alpha1.MetricLabelKSMScale, "mode"}, nil)
+
+	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 
 	// conditionStatuses has them as kube-state-metrics spells them.
 	conditionStatuses = map[metav1.ConditionStatus]string{
@@ -29,8 +34,8 @@ var (
 	}
 )
 
-// collector exports the conditions of each KSMScale, and what its status says of its shards. It reads it when it is scraped, so that
-// a deleted KSMScale leaves nothing behind.
+// collector exports the mode and the conditions of each KSMScale, and what its status says of its shards. It reads it when it is
+// scraped, so that a deleted KSMScale leaves nothing behind.
 type collector struct {
 	ksmScales client.Reader
 	// synced tells whether the KSMScales have been read; until then there is nothing to say of them.
@@ -44,6 +49,7 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- readyReplicas
 	descriptions <- shardCovered
 	descriptions <- statusCondition
+	descriptions <- autoscalingMode
 }
 
 // Collect is part of prometheus.Collector.
@@ -57,8 +63,16 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		return
 	}
 	for i := range list.Items {
+		collectMode(&list.Items[i], metrics)
 		collectConditions(&list.Items[i], metrics)
 		collectShards(&list.Items[i], metrics)
+	}
+}
+
+func collectMode(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	for _, mode := range autoscalingModes {
+		metrics <- prometheus.MustNewConstMetric(autoscalingMode, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoscalingMode() == mode),
+			ksmScale.Name, string(mode))
 	}
 }
 

@@ -33,10 +33,20 @@ func TestCollector(t *testing.T) {
 			{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionUnknown},
 		},
 	}}
-	fresh := &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: "new"}}
+	fresh := &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: "new"}, Spec: v1alpha1.KSMScaleSpec{
+		Autoscaling: &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeNone},
+	}}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(scaled, fresh).Build()
 
 	assert.NoError(t, testutil.CollectAndCompare(collector{ksmScales: reader, synced: always}, strings.NewReader(`
+# HELP ksmscale_autoscaling_mode Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.
+# TYPE ksmscale_autoscaling_mode gauge
+ksmscale_autoscaling_mode{ksmscale="main",mode="Direct"} 0
+ksmscale_autoscaling_mode{ksmscale="main",mode="HorizontalPodAutoscaler"} 1
+ksmscale_autoscaling_mode{ksmscale="main",mode="None"} 0
+ksmscale_autoscaling_mode{ksmscale="new",mode="Direct"} 0
+ksmscale_autoscaling_mode{ksmscale="new",mode="HorizontalPodAutoscaler"} 0
+ksmscale_autoscaling_mode{ksmscale="new",mode="None"} 1
 # HELP ksmscale_ready_replicas Number of ready pods of a shard.
 # TYPE ksmscale_ready_replicas gauge
 ksmscale_ready_replicas{ksmscale="main",shard="0",total_shards="2"} 3

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -26,10 +25,8 @@ type observed struct {
 	foreign map[string][]string
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
-	// versions are those of kube-state-metrics that the pods run, and allVersions tells whether none of
-	// them is unknown still.
-	versions    []string
-	allVersions bool
+	// said is what the pods' kube-state-metrics say of their versions.
+	said said
 	// monitoring is what there is of the Prometheus Operator.
 	monitoring monitoring
 }
@@ -65,11 +62,10 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
-	var versions []string
-	allVersions := true
+	var said said
 	// One that asks who wants its metrics has no answer for the controller, which sends its token to no pod.
 	if !ksmScale.Spec.Metrics.AuthFilter {
-		versions, allVersions = r.Versions.of(ctx, pods.Items)
+		said = r.Versions.of(ctx, pods.Items)
 	}
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
 	foreign := map[string][]string{}
@@ -84,11 +80,10 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !metav1.IsControlledBy(&autoscaler, ksmScale)
 		}),
-		pods:        pods.Items,
-		apiService:  apiService,
-		versions:    versions,
-		allVersions: allVersions,
-		monitoring:  r.Monitors.found(),
+		pods:       pods.Items,
+		apiService: apiService,
+		said:       said,
+		monitoring: r.Monitors.found(),
 	}, nil
 }
 
@@ -102,12 +97,4 @@ func (r *Reconciler) apiService(ctx context.Context) (*apiregistrationv1.APIServ
 		return nil, nil //nolint:nilnil // None is as ordinary as one, and looked at in one place.
 	}
 	return &apiService, nil
-}
-
-// unknown is after how long to look again for what is not known yet; 0 if everything is.
-func (o *observed) unknown() time.Duration {
-	if o.allVersions {
-		return 0
-	}
-	return versionInterval
 }

@@ -97,7 +97,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
 	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid for.")
 	flags.DurationVar(&o.AuthorityValidity, "certificate-authority-validity", o.AuthorityValidity, "How long the authority of that certificate is valid for.")
-	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and its authority too. Adapters have to get the new certificate, and trust in the new authority, within this time.")
+	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and its authority too. Adapters have to get the new certificate, and trust in the new authority, within this time. If the certificate is not managed, this is only exported as a metric.")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
@@ -148,6 +148,9 @@ func (o *Options) adapter() ServiceReference {
 }
 
 func (o *Options) validateCertificate() error {
+	if !o.ManageCertificate {
+		return nil // Others renew it as they like, and metrics tell when that is.
+	}
 	var errs []error
 	if o.CertificateRenewBefore < minRenewBefore {
 		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))

@@ -27,6 +27,7 @@ func TestOptions(t *testing.T) {
 		{name: "short certificates", flags: []string{"--certificate-validity=48h", "--certificate-authority-validity=96h", "--certificate-renew-before=24h"}},
 		{name: "certificates to renew from the start", flags: []string{"--certificate-validity=48h", "--certificate-renew-before=25h"}, err: "--certificate-renew-before is 25h0m0s, and must be at most half of --certificate-validity, which is 48h0m0s"},
 		{name: "certificates renewed at the last moment", flags: []string{"--certificate-renew-before=1m"}, err: "--certificate-renew-before is 1m0s, and must be at least 10m0s"},
+		{name: "certificates that others renew late", flags: []string{"--manage-certificate=false", "--certificate-renew-before=8700h"}},
 		{name: "certificates that outlive their authority", flags: []string{"--certificate-authority-validity=8759h"}, err: "--certificate-authority-validity is 8759h0m0s, and must be at least --certificate-validity"},
 		{name: "loads measured all the time", flags: []string{"--load-interval=0s"}, err: "--load-interval is 0s, and must be at least 1s"},
 		{name: "retries without a pause", flags: []string{"--leader-elect-retry-period=0s"}, err: "--leader-elect-retry-period is 0s"},

@@ -117,7 +117,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		again, failed.scale = r.scaleDirectly(ctx, planned, after)
 	}
 	status := r.status(ksmScale, planned, after, resharding, failed)
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(resharding.settled, again), after.unknown())},
+	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(resharding.settled, again), after.said.again)},
 		errors.Join(failed.apply, failed.scale, failed.monitoring, r.writeStatus(ctx, ksmScale, status))
 }
 

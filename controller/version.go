@@ -10,18 +10,23 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
 	"github.com/example/ksmscale/telemetry"
 )
 
 const (
-	// versionInterval is how long a kube-state-metrics that does not say its version is left alone.
-	versionInterval = 10 * time.Minute
+	// firstVersionInterval is how long a kube-state-metrics that does not say its version is left alone. It is doubled each
+	// time, until it is versionInterval.
+	firstVersionInterval = 10 * time.Second
+	versionInterval      = 10 * time.Minute
 
 	buildInfoMetric  = "kube_state_metrics_build_info"
 	buildInfoVersion = "version"
@@ -35,6 +40,16 @@ var shardingBugs = []struct{ from, until, bug string }{
 	{"2.19.0", "2.19.1", "a shard that lists by watching loses the bookmark that ends the list (#2973)"},
 }
 
+// said is what the kube-state-metrics of pods have said of their versions.
+type said struct {
+	// versions are those known, in order.
+	versions []string
+	// asking tells whether some image is being asked for the first time, and silent whether some image has not answered.
+	asking, silent bool
+	// again is after how long to look whether to ask again; 0 if all are known.
+	again time.Duration
+}
+
 // Versions has what each image of kube-state-metrics that runs says of its version. An image's tag may say something
 // else, but all containers of an image are the same, so that one of them is asked. Create it with NewVersions.
 type Versions struct {
@@ -43,9 +58,12 @@ type Versions struct {
 	changes changes
 
 	mu sync.Mutex
-	// known has the versions by image, and asked when one was last asked.
-	known map[string]string
-	asked map[string]time.Time
+	// known has the versions by image, silent those that have not answered, and next when to ask one again, for which
+	// intervals has the time between two questions.
+	known     map[string]string
+	silent    sets.Set[string]
+	next      map[string]time.Time
+	intervals workqueue.TypedRateLimiter[string]
 }
 
 // NewVersions returns one that asks pods at the port of kube-state-metrics' own metrics.
@@ -55,19 +73,20 @@ func NewVersions(clock clock.PassiveClock) *Versions {
 		read: func(ctx context.Context, pod *corev1.Pod) (string, error) {
 			return readVersion(ctx, telemetry.Client{}, pod)
 		},
-		known: map[string]string{}, asked: map[string]time.Time{},
+		known: map[string]string{}, silent: sets.New[string](), next: map[string]time.Time{},
+		intervals: workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstVersionInterval, versionInterval),
 	}
 }
 
-// of are the versions that ready pods run, in order, and whether none of them is unknown still. It asks for others in the
-// background, and tells of what it learns by a change.
-func (v *Versions) of(ctx context.Context, pods []corev1.Pod) (versions []string, all bool) {
+// of is what ready pods say. It asks those that it does not know in the background, and tells of what it learns by a
+// change.
+func (v *Versions) of(ctx context.Context, pods []corev1.Pod) said {
 	if v == nil {
-		return nil, true
+		return said{}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	found, all := sets.New[string](), true
+	found, is := sets.New[string](), said{}
 	for i := range pods {
 		image := runningImage(&pods[i])
 		if image == "" {
@@ -77,25 +96,33 @@ func (v *Versions) of(ctx context.Context, pods []corev1.Pod) (versions []string
 			found.Insert(known)
 			continue
 		}
-		all = false
-		if asked, ok := v.asked[image]; !ok || v.clock.Since(asked) >= versionInterval {
-			v.asked[image] = v.clock.Now()
+		now := v.clock.Now()
+		if next, ok := v.next[image]; !ok || !now.Before(next) {
+			v.next[image] = now.Add(v.intervals.When(image))
 			go v.ask(context.WithoutCancel(ctx), image, pods[i].DeepCopy())
 		}
+		is.silent = is.silent || v.silent.Has(image)
+		is.asking = is.asking || !v.silent.Has(image)
+		is.again = scaling.Sooner(is.again, v.next[image].Sub(now))
 	}
-	return sets.List(found), all
+	is.versions = sets.List(found)
+	return is
 }
 
 func (v *Versions) ask(ctx context.Context, image string, pod *corev1.Pod) {
 	// One that cannot be asked, as by a NetworkPolicy, is not known, which the condition says.
-	said, err := v.read(ctx, pod)
-	if err != nil {
-		return
-	}
+	version, err := v.read(ctx, pod)
 	v.mu.Lock()
-	v.known[image] = said
+	again := v.silent.Has(image)
+	if err != nil {
+		v.silent.Insert(image)
+	} else {
+		v.known[image] = version
+	}
 	v.mu.Unlock()
-	v.changes.tell()
+	if err == nil || !again {
+		v.changes.tell()
+	}
 }
 
 // runningImage identifies the image of a ready pod's kube-state-metrics; empty if there is none to ask.
@@ -152,30 +179,51 @@ func soundVersion(in conditionInput) metav1.Condition {
 		is.Message = "There is one shard, which bugs in sharding do not matter to"
 		return is
 	}
-	bugs := map[string][]string{}
-	for _, said := range in.observed.versions {
+	bugs, none := knownBugs(in.observed.said.versions)
+	unknown := func(message string) metav1.Condition {
+		is.Status, is.Reason, is.Message = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, message
+		return is
+	}
+	switch said := in.observed.said; {
+	case in.ksmScale.Spec.Metrics.AuthFilter:
+		return unknown("kube-state-metrics does not tell the controller its version, because spec.metrics.authFilter is true: see that it is v2.20.0 or newer")
+	case len(bugs) > 0:
+		version := slices.Min(slices.Collect(maps.Keys(bugs)))
+		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs
+		is.Message = fmt.Sprintf("kube-state-metrics %s runs, in which %s: set spec.monitorImage to v2.20.0 or newer", version, strings.Join(bugs[version], "; "))
+	case none != "":
+		return unknown(fmt.Sprintf("A kube-state-metrics says that its version is %q, which is none", shortened(none, 64)))
+	case said.asking && !said.silent && saidOfThis(in.ksmScale) != nil:
+		return *saidOfThis(in.ksmScale)
+	case said.asking || said.silent || len(said.versions) == 0:
+		return unknown("Not every kube-state-metrics has said its version: it is asked once it is ready, at its pod's port 8081")
+	default:
+		is.Message = fmt.Sprintf("kube-state-metrics %s runs, and is not known for bugs in sharding", strings.Join(said.versions, ", "))
+	}
+	return is
+}
+
+// knownBugs are the bugs of each version that has any, and what has been said to be a version and is none.
+func knownBugs(versions []string) (bugs map[string][]string, none string) {
+	bugs = map[string][]string{}
+	for _, said := range versions {
 		found, err := bugsOf(said)
 		if err != nil {
-			is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
-			is.Message = fmt.Sprintf("A kube-state-metrics says that its version is %q, which is none", shortened(said, 64))
+			none = said
 		}
 		if len(found) > 0 {
 			bugs[said] = found
 		}
 	}
-	switch {
-	case in.ksmScale.Spec.Metrics.AuthFilter:
-		is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
-		is.Message = "kube-state-metrics does not tell the controller its version, because spec.metrics.authFilter is true: see that it is v2.20.0 or newer"
-	case len(bugs) > 0:
-		said := slices.Min(slices.Collect(maps.Keys(bugs)))
-		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs
-		is.Message = fmt.Sprintf("kube-state-metrics %s runs, in which %s: set spec.monitorImage to v2.20.0 or newer", said, strings.Join(bugs[said], "; "))
-	case is.Status == metav1.ConditionTrue && (!in.observed.allVersions || len(in.observed.versions) == 0):
-		is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
-		is.Message = "Not every kube-state-metrics has said its version: it is asked once it is ready, at its pod's port 8081"
-	case is.Status == metav1.ConditionTrue:
-		is.Message = fmt.Sprintf("kube-state-metrics %s runs, and is not known for bugs in sharding", strings.Join(in.observed.versions, ", "))
+	return bugs, none
+}
+
+// saidOfThis is the condition that there is, if it is about the KSMScale as it is now: it stays while a controller that has
+// become the leader, or a rollout, has the versions asked anew.
+func saidOfThis(ksmScale *v1alpha1.KSMScale) *metav1.Condition {
+	is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionSoundVersion)
+	if is == nil || is.ObservedGeneration != ksmScale.Generation {
+		return nil
 	}
 	return is
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,10 +38,11 @@ func TestVersionsAreAskedOncePerImage(t *testing.T) {
 	versions := NewVersions(clock)
 	asked := make(chan string)
 	refuses := errors.New("refused")
+	var answers atomic.Bool
 	versions.read = func(_ context.Context, pod *corev1.Pod) (string, error) {
 		image := pod.Status.ContainerStatuses[1].ImageID
 		asked <- image
-		if image == "silent" {
+		if image == "silent" && !answers.Load() {
 			return "", refuses
 		}
 		return "v" + image, nil
@@ -50,42 +52,69 @@ func TestVersionsAreAskedOncePerImage(t *testing.T) {
 		pod(2, "a", running("2"), notReady), pod(2, "b"),
 	}
 
-	is, all := versions.of(t.Context(), pods)
-	assert.Empty(t, is)
-	assert.False(t, all)
+	of := func() said { return versions.of(t.Context(), pods) }
+
+	assert.Equal(t, said{versions: []string{}, asking: true, again: firstVersionInterval}, of())
 	assert.Equal(t, "1", <-asked)
 	<-versions.changes
-	is, all = versions.of(t.Context(), pods)
-	assert.Equal(t, []string{"v1"}, is)
-	assert.True(t, all, "a pod that is not ready counts for nothing")
+	assert.Equal(t, said{versions: []string{"v1"}}, of(), "a pod that is not ready counts for nothing")
 
 	notReady := &pods[3].Status.Conditions[1]
 	notReady.Status = corev1.ConditionTrue
-	_, all = versions.of(t.Context(), pods)
-	assert.False(t, all)
+	assert.True(t, of().asking)
 	assert.Equal(t, "2", <-asked)
 	<-versions.changes
-	is, all = versions.of(t.Context(), pods)
-	assert.Equal(t, []string{"v1", "v2"}, is)
-	assert.True(t, all)
+	assert.Equal(t, said{versions: []string{"v1", "v2"}}, of())
 
 	pods = append(pods, pod(0, "c", running("silent")))
-	_, all = versions.of(t.Context(), pods)
-	assert.False(t, all)
+	assert.Equal(t, said{versions: []string{"v1", "v2"}, asking: true, again: firstVersionInterval}, of())
 	assert.Equal(t, "silent", <-asked)
-	clock.SetTime(testTime.Add(versionInterval - time.Second))
-	_, all = versions.of(t.Context(), pods)
-	assert.False(t, all, "it is left alone for a while")
-	clock.SetTime(testTime.Add(versionInterval))
-	_, _ = versions.of(t.Context(), pods)
+	<-versions.changes
+	assert.Equal(t, said{versions: []string{"v1", "v2"}, silent: true, again: firstVersionInterval}, of())
+	answers.Store(true)
+	clock.SetTime(testTime.Add(firstVersionInterval))
+	assert.True(t, of().silent)
 	assert.Equal(t, "silent", <-asked)
-	assert.Empty(t, versions.changes, "nothing was learned")
+	<-versions.changes
+	assert.Equal(t, said{versions: []string{"v1", "v2", "vsilent"}}, of())
+}
+
+// One that never answers is asked less and less often, and nothing is told of that.
+func TestVersionsAreAskedLessAndLess(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	versions := NewVersions(clock)
+	asked := make(chan struct{})
+	versions.read = func(context.Context, *corev1.Pod) (string, error) {
+		asked <- struct{}{}
+		return "", errors.New("refused")
+	}
+	pods := []corev1.Pod{pod(0, "a", running("silent"))}
+	var waited []time.Duration
+	for range 9 {
+		waited = append(waited, versions.of(t.Context(), pods).again)
+		<-asked
+		if len(waited) == 1 {
+			<-versions.changes
+		}
+		wait := waited[len(waited)-1]
+		clock.SetTime(clock.Now().Add(wait - time.Second))
+		assert.Equal(t, said{versions: []string{}, silent: true, again: time.Second}, versions.of(t.Context(), pods), "it is left alone for a while")
+		clock.SetTime(clock.Now().Add(time.Second))
+	}
+	assert.Equal(t, []time.Duration{10, 20, 40, 80, 160, 320, 600, 600, 600}, inSeconds(waited))
+	assert.Empty(t, versions.changes)
+}
+
+func inSeconds(durations []time.Duration) []time.Duration {
+	seconds := make([]time.Duration, len(durations))
+	for i, duration := range durations {
+		seconds[i] = duration / time.Second
+	}
+	return seconds
 }
 
 func TestNoVersions(t *testing.T) {
-	is, all := (*Versions)(nil).of(t.Context(), []corev1.Pod{pod(0, "a", running("1"))})
-	assert.Empty(t, is)
-	assert.True(t, all)
+	assert.Zero(t, (*Versions)(nil).of(t.Context(), []corev1.Pod{pod(0, "a", running("1"))}))
 }
 
 func TestReadVersion(t *testing.T) {
@@ -149,7 +178,7 @@ func TestBugsOf(t *testing.T) {
 
 func TestSoundVersion(t *testing.T) {
 	run := func(all bool, versions ...string) func(*world) {
-		return func(w *world) { w.observed.versions, w.observed.allVersions = versions, all }
+		return func(w *world) { w.observed.said = said{versions: versions, silent: !all} }
 	}
 	unsharded := func(w *world) { w.ksmScale.Spec.Sharding = nil }
 	for _, test := range []struct {
@@ -177,6 +206,43 @@ func TestSoundVersion(t *testing.T) {
 			assert.Contains(t, is.Message, test.message)
 			if len(test.overrides) == 1 {
 				assert.True(t, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady), "it is a warning")
+			}
+		})
+	}
+}
+
+// While it is asked for the first time, as by a controller that has become the leader, what was said before stays.
+func TestSoundVersionStaysUntilAskedAnew(t *testing.T) {
+	before := metav1.Condition{
+		Type: v1alpha1.ConditionSoundVersion, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonShardingBugs, Message: "v2.10.1",
+		ObservedGeneration: 2, LastTransitionTime: metav1.NewTime(testTime.Add(-time.Hour)),
+	}
+	asking := said{asking: true}
+	for _, test := range []struct {
+		name       string
+		said       said
+		generation int64
+		none       bool
+		stays      bool
+	}{
+		{"asked for the first time", asking, 2, false, true},
+		{"a rollout has a second image", said{versions: []string{"v2.20.0"}, asking: true}, 2, false, true},
+		{"of another spec", asking, 3, false, false},
+		{"nothing was said", asking, 2, true, false},
+		{"does not answer", said{silent: true}, 2, false, false},
+		{"one does not answer", said{asking: true, silent: true}, 2, false, false},
+		{"has answered", said{versions: []string{"v2.20.0"}}, 2, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(func(w *world) { w.observed.said, w.ksmScale.Generation = test.said, test.generation })
+			if !test.none {
+				w.ksmScale.Status.Conditions = []metav1.Condition{before}
+			}
+			is := *meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionSoundVersion)
+			if test.stays {
+				assert.Equal(t, before, is)
+			} else {
+				assert.NotEqual(t, before.Status, is.Status)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -182,7 +183,9 @@ certificate: {source: cert-manager, certManager: {issuerRef: {name: company, kin
 	made := typed(t, render(t, own))
 	assert.NotContains(t, made, "Secret ksmscale-system/ksmscale-adapter-certificate")
 	controller, adapter := deployment(t, "controller", own).Spec.Template.Spec, deployment(t, "adapter", own).Spec.Template.Spec
-	assert.Equal(t, []string{"--manage-certificate=false", "--certificate-secret=ksmscale-adapter-cert-manager"}, controller.Containers[0].Args)
+	assert.Equal(t, []string{
+		"--manage-certificate=false", "--certificate-secret=ksmscale-adapter-cert-manager", "--certificate-renew-before=720h",
+	}, controller.Containers[0].Args)
 	assert.Empty(t, controller.Volumes)
 	assert.Equal(t, "ksmscale-adapter-cert-manager", adapter.Volumes[0].Secret.SecretName)
 
@@ -241,6 +244,20 @@ func TestNetworkPolicies(t *testing.T) {
 		object[*networkingv1.NetworkPolicy](t, "networkPolicy: {enabled: true}", "NetworkPolicy ksmscale-system/ksmscale-adapter").Spec.PolicyTypes, "egress is not limited by default")
 }
 
+// Whoever may scrape reaches the adapter too, which serves its metrics where it serves the API.
+func TestScrapesPassNetworkPolicies(t *testing.T) {
+	const prometheus = "metricsFrom: [{podSelector: {matchLabels: {app: prometheus}}}]"
+	from := func(component, text string) []networkingv1.NetworkPolicyPeer {
+		return object[*networkingv1.NetworkPolicy](t, "networkPolicy: {enabled: true, "+text+"}", "NetworkPolicy ksmscale-system/ksmscale-"+component).Spec.Ingress[0].From
+	}
+	peers := from("adapter", "adapterFrom: [{ipBlock: {cidr: 10.0.0.1/32}}], "+prometheus)
+	require.Len(t, peers, 2)
+	assert.Equal(t, "10.0.0.1/32", peers[0].IPBlock.CIDR)
+	assert.Equal(t, from("controller", prometheus)[0], peers[1])
+	assert.Len(t, from("adapter", "adapterFrom: [{ipBlock: {cidr: 10.0.0.1/32}}]"), 1)
+	assert.Empty(t, from("adapter", prometheus), "the API server need not be listed")
+}
+
 // Monitors select the Services that the chart makes, by a port that these have.
 func TestMonitors(t *testing.T) {
 	const text = "monitors: {enabled: true, labels: {release: prometheus}, interval: 1m, scrapeTimeout: 10s, prometheus: {serviceAccount: p, namespace: monitoring}}"
@@ -255,6 +272,7 @@ func TestMonitors(t *testing.T) {
 		assert.Equal(t, service.Spec.Ports[0].Name, endpoint.Port)
 		assert.Equal(t, pod.Spec.Containers[0].Ports[0].Name, service.Spec.Ports[0].TargetPort.String())
 		assert.Equal(t, "1m 10s", string(endpoint.Interval)+" "+string(endpoint.ScrapeTimeout))
+		assert.Equal(t, []monitoringv1.RelabelConfig{{TargetLabel: "job", Replacement: new("ksmscale-" + component)}}, endpoint.RelabelConfigs)
 	}
 	tls := object[*monitoringv1.ServiceMonitor](t, text, "ServiceMonitor ksmscale-system/ksmscale-adapter").Spec.Endpoints[0].TLSConfig
 	assert.Equal(t, "ksmscale-adapter-certificate ca.crt", tls.CA.Secret.Name+" "+tls.CA.Secret.Key)
@@ -262,6 +280,21 @@ func TestMonitors(t *testing.T) {
 	binding := object[*rbacv1.ClusterRoleBinding](t, text, "ClusterRoleBinding ksmscale-metrics-reader")
 	assert.Equal(t, rbacv1.Subject{Kind: "ServiceAccount", Name: "p", Namespace: "monitoring"}, binding.Subjects[0])
 	assert.Equal(t, []string{"/metrics"}, object[*rbacv1.ClusterRole](t, text, "ClusterRole ksmscale-metrics-reader").Rules[0].NonResourceURLs)
+}
+
+// The rules are those that are shipped, and read the jobs that monitors have.
+func TestRules(t *testing.T) {
+	const text = "rules: {enabled: true, labels: {release: prometheus, app.kubernetes.io/part-of: other}}"
+	rule := object[*monitoringv1.PrometheusRule](t, text, "PrometheusRule ksmscale-system/ksmscale")
+	assert.Equal(t, "prometheus ksmscale", rule.Labels["release"]+" "+rule.Labels["app.kubernetes.io/part-of"])
+	source, err := os.ReadFile(filepath.Join(root, "deploy", "prometheus", "rules.yaml"))
+	require.NoError(t, err)
+	var shipped monitoringv1.PrometheusRuleSpec
+	require.NoError(t, yaml.UnmarshalStrict(source, &shipped))
+	assert.Equal(t, shipped, rule.Spec)
+	for _, component := range []string{"controller", "adapter"} {
+		assert.Contains(t, string(source), `job="ksmscale-`+component+`"`)
+	}
 }
 
 func TestDisruptionBudgetSelectsAdapters(t *testing.T) {
@@ -289,6 +322,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"adapter: {podLabels: {a: 1}}":                               "podLabels",
 		"adapter: {delegate: {address: keda}}":                       "address",
 		"adapter: {delegate: {address: 'keda/metrics:443'}}":         "authorities of its certificate",
+		"rules: {labels: {a: 1}}":                                    "labels",
 		"monitors: {enabled: true, prometheus: {serviceAccount: p}}": "monitors.prometheus.namespace",
 	} {
 		_, _, err := tryRender(t, text)

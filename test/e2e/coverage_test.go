@@ -43,7 +43,7 @@ type event struct {
 
 // events are what KSMScale has no gap in.
 var events = []event{
-	{name: "rollout of v2.18.0 to v2.20.0", spec: version("v2.18.0"), happen: change(version("v2.20.0")), planned: true},
+	{name: "rollout of v2.18.0 to v2.20.0", spec: version("v2.18.0"), happen: untilSound(change(version("v2.20.0"))), planned: true},
 	{name: "reshard 3 to 5, controller killed", happen: change(shards(5)), meanwhile: killController, times: 1},
 	{name: "drain of a node, 2 replicas", spec: both(shards(2), replicas(2)), happen: drainNode, planned: true},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true, planned: true},

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
@@ -59,6 +60,21 @@ func change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T, *v1alpha1.KSMSca
 		t.Helper()
 		update(t, ksmScale, spec)
 		awaitReady(t, ksmScale)
+	}
+}
+
+// untilSound checks that the controller knows of the bugs of the version that runs before something happens, from what it
+// says of itself, and that it knows of none afterwards.
+func untilSound(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v1alpha1.KSMScale) {
+	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+		t.Helper()
+		awaitCondition(t, ksmScale, v1alpha1.ConditionSoundVersion, v1alpha1.ReasonShardingBugs)
+		is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionSoundVersion)
+		assert.Equal(t, metav1.ConditionFalse, is.Status)
+		assert.Contains(t, is.Message, "kube-state-metrics v2.18.0 runs")
+		assert.Contains(t, is.Message, "kubernetes/kube-state-metrics#3065")
+		happen(t, ksmScale)
+		awaitCondition(t, ksmScale, v1alpha1.ConditionSoundVersion, v1alpha1.ReasonNoKnownBugs)
 	}
 }
 

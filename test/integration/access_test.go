@@ -174,7 +174,9 @@ func TestOwnMetrics(t *testing.T) {
 			fmt.Sprintf(`ksmscale_ready_replicas{ksmscale="%s",shard="0",total_shards="3"} 2`, ksmScale.Name),
 			fmt.Sprintf(`ksmscale_shard_covered{ksmscale="%s",shard="2",total_shards="3"} 1`, ksmScale.Name),
 			fmt.Sprintf(`ksmscale_status_condition{condition="Ready",ksmscale="%s",status="true"} 1`, ksmScale.Name),
-			`ksmscale_certificate_expiration_timestamp_seconds{certificate="server"}`)},
+			fmt.Sprintf(`ksmscale_autoscaling_mode{ksmscale="%s",mode="HorizontalPodAutoscaler"} 1`, ksmScale.Name),
+			`ksmscale_certificate_expiration_timestamp_seconds{certificate="server"}`,
+			`ksmscale_certificate_renewal_timestamp_seconds{certificate="server"}`)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			httpClient := monitorClient(t)

@@ -1,6 +1,6 @@
-// Command sizing measures the memory that a shard takes, for docs/sizing.md: it fills a local cluster with pods, runs the
-// real kube-state-metrics with the gate beside it as one shard of several, and prints what both have used once the
-// whole share is exposed and has been scraped.
+// Command sizing measures the memory and the CPU time that a shard takes, for docs/sizing.md: it fills a local cluster with
+// pods, runs the real kube-state-metrics with the gate beside it as one shard of several, and prints what both have used
+// once the whole share is exposed, and what scrapes of it take.
 package main
 
 import (
@@ -30,8 +30,9 @@ const (
 	// openTimeout only bounds a run that fails.
 	openTimeout  = 10 * time.Minute
 	pollInterval = 200 * time.Millisecond
-	// scrapes are how many are read before memory is: answers are buffered, and take some as well.
-	scrapes = 3
+	// scrapes are how many are read before memory is: answers are buffered, and take some as well. The kernel counts CPU time
+	// in hundredths of a second, so that the mean of a few is too coarse.
+	scrapes = 20
 )
 
 // options are what is measured: each version with each number of shards, at each number of pods.
@@ -44,7 +45,7 @@ func main() {
 	measured := options{}
 	command := &cobra.Command{
 		Use:          "sizing",
-		Short:        "Measures the memory of a shard, and prints a table",
+		Short:        "Measures memory and CPU time of a shard, and prints a table",
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -76,8 +77,8 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "%s, Kubernetes %s, %d pods per node, shard 0 of each:\n\n", time.Now().UTC().Format(time.DateOnly), version.GitVersion, podsPerNode)
-	fmt.Fprintln(out, "| pods | nodes | version | shards | series of a shard | a scrape | memory | at most | the gate's at most |")
-	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Fprintln(out, "| pods | nodes | version | shards | series of a shard | a scrape | memory | at most | CPU to load | CPU of a scrape | the gate's memory at most | the gate's CPU |")
+	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, pods := range o.pods {
 		if err := filled.fill(ctx, pods); err != nil {
 			return err
@@ -88,8 +89,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 				if err != nil {
 					return fmt.Errorf("measure %s as one of %d shards with %d pods: %w", version, shards, pods, err)
 				}
-				fmt.Fprintf(out, "| %d | %d | %s | %d | %d | %.1f MB | %d MiB | %d MiB | %d MiB |\n", pods, nodesFor(pods), version, shards,
-					result.series, float64(result.bytes)/1e6, result.memory>>20, result.most>>20, result.gateMost>>20)
+				fmt.Fprintf(out, "| %d | %d | %s | %d | %s |\n", pods, nodesFor(pods), version, shards, result)
 			}
 		}
 	}
@@ -99,7 +99,15 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 // result is what one shard takes.
 type result struct {
 	series, bytes          int
-	memory, most, gateMost int
+	memory, most, gateMost uint64
+	// load is the CPU time until the gate has opened, and scrape that of one scrape.
+	load, scrape, gateLoad time.Duration
+}
+
+// String is the end of a row of the table.
+func (r result) String() string {
+	return fmt.Sprintf("%d | %.1f MB | %d MiB | %d MiB | %.2f s | %.3f s | %d MiB | %.2f s", r.series, float64(r.bytes)/1e6,
+		r.memory>>20, r.most>>20, r.load.Seconds(), r.scrape.Seconds(), r.gateMost>>20, r.gateLoad.Seconds())
 }
 
 func measure(ctx context.Context, local *cluster.Cluster, version string, shards int) (result, error) {
@@ -114,17 +122,38 @@ func measure(ctx context.Context, local *cluster.Cluster, version string, shards
 	if err != nil {
 		return result{}, fmt.Errorf("wait for its whole share: %w", err)
 	}
-	var measured result
+	return running.measure(ctx)
+}
+
+// measure reads what both processes have used, and what scrapes take. The gate ends before those, since it reads the
+// metrics now and then too.
+func (s *shard) measure(ctx context.Context) (is result, err error) {
+	if is.load, err = cpu(s.monitor.PID()); err != nil {
+		return result{}, err
+	}
+	if is.gateLoad, err = cpu(s.gate.PID()); err != nil {
+		return result{}, err
+	}
+	if _, is.gateMost, err = memory(s.gate.PID()); err != nil {
+		return result{}, err
+	}
+	s.gate.Kill()
+	before, err := cpu(s.monitor.PID())
+	if err != nil {
+		return result{}, err
+	}
 	for range scrapes {
-		if measured.series, measured.bytes, err = scrape(ctx, running.metricsURL); err != nil {
+		if is.series, is.bytes, err = scrape(ctx, s.metricsURL); err != nil {
 			return result{}, err
 		}
 	}
-	if measured.memory, measured.most, err = memory(running.monitor.PID()); err != nil {
+	after, err := cpu(s.monitor.PID())
+	if err != nil {
 		return result{}, err
 	}
-	_, measured.gateMost, err = memory(running.gate.PID())
-	return measured, err
+	is.scrape = (after - before) / scrapes
+	is.memory, is.most, err = memory(s.monitor.PID())
+	return is, err
 }
 
 // isOpen is false also while nothing answers yet.

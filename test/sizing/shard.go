@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/example/ksmscale/test/cluster"
 )
@@ -115,26 +115,27 @@ func scrape(ctx context.Context, url string) (series, size int, err error) {
 }
 
 // memory returns how many bytes of it a process has now, and how many it had at most.
-func memory(pid int) (now, most int, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func memory(pid int) (now, most uint64, err error) {
+	process, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, 0, fmt.Errorf("read memory: %w", err)
 	}
-	now, err = field(string(status), "VmRSS")
+	status, err := process.NewStatus()
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("read memory: %w", err)
 	}
-	most, err = field(string(status), "VmHWM")
-	return now, most, err
+	return status.VmRSS, status.VmHWM, nil
 }
 
-// field returns a value of a process's status, which the kernel gives in kB.
-func field(status, name string) (int, error) {
-	for line := range strings.Lines(status) {
-		if value, found := strings.CutPrefix(line, name+":"); found {
-			kilobytes, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
-			return kilobytes << 10, err
-		}
+// cpu returns for how long a process has run on any core, in its own code and in the kernel's.
+func cpu(pid int) (time.Duration, error) {
+	process, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0, fmt.Errorf("read CPU time: %w", err)
 	}
-	return 0, fmt.Errorf("no %s in the status of a process", name)
+	stat, err := process.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("read CPU time: %w", err)
+	}
+	return time.Duration(stat.CPUTime() * float64(time.Second)), nil
 }

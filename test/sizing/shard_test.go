@@ -1,25 +1,16 @@
 package main
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestField(t *testing.T) {
-	const status = "Name:\tgate\nVmHWM:\t   26624 kB\nVmRSS:\t   20480 kB\n"
-	most, err := field(status, "VmHWM")
-	require.NoError(t, err)
-	assert.Equal(t, 26<<20, most)
-	_, err = field(status, "VmSwap")
-	require.ErrorContains(t, err, "VmSwap")
-	_, err = field("VmRSS:\tmuch kB\n", "VmRSS")
-	require.Error(t, err)
-}
 
 func TestMemoryIsThatOfAProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
@@ -29,6 +20,31 @@ func TestMemoryIsThatOfAProcess(t *testing.T) {
 	require.NoError(t, err)
 	assert.Positive(t, now)
 	assert.GreaterOrEqual(t, most, now)
+}
+
+func TestCPUIsThatOfAProcess(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("CPU time is read on Linux only")
+	}
+	before, err := cpu(os.Getpid())
+	require.NoError(t, err)
+	sum := sha256.New()
+	after := before
+	for range 10_000 {
+		_, _ = sum.Write(make([]byte, 1<<20))
+		if after, err = cpu(os.Getpid()); err != nil || after > before {
+			break
+		}
+	}
+	require.NoError(t, err)
+	assert.Greater(t, after, before, "work takes time")
+	_, err = cpu(-1)
+	require.Error(t, err)
+}
+
+func TestResultIsTheEndOfARow(t *testing.T) {
+	is := result{series: 7, bytes: 1_200_000, memory: 3 << 20, most: 4 << 20, gateMost: 5 << 20, load: 2500 * time.Millisecond, scrape: 15 * time.Millisecond, gateLoad: time.Second}
+	assert.Equal(t, "7 | 1.2 MB | 3 MiB | 4 MiB | 2.50 s | 0.015 s | 5 MiB | 1.00 s", is.String())
 }
 
 func TestScrapeCountsSeriesAndBytes(t *testing.T) {

@@ -3,8 +3,8 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -183,13 +183,14 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		r.awaitReplicas(t, 90, 2, 2, 2)
 		assert.Subset(t, r.shards(t), shards)
 	})
+	t.Run("monitors and rules", func(t *testing.T) { r.monitored(t) })
 	t.Run("a certificate from cert-manager", func(t *testing.T) { r.certifiedByOthers(t) })
 	t.Run("the end", func(t *testing.T) {
 		require.NoError(t, r.client.Delete(ctx, r.ksmScale))
 		r.awaitNone(t, "monitoring/ksm-users")
 		r.uninstall(t, "ksmscale")
 		r.stop(t)
-		r.awaitLeft(t, before, "cert-manager.io", "secrets ksmscale-system/ksmscale-adapter-cert-manager")
+		r.awaitLeft(t, before, "cert-manager.io", "monitoring.coreos.com", "secrets ksmscale-system/ksmscale-adapter-cert-manager")
 	})
 }
 
@@ -238,12 +239,8 @@ func (r *release) awaitNone(t *testing.T, name string) {
 // certifiedByOthers upgrades to a certificate of cert-manager, whose types the cluster has and whose work the test does.
 func (r *release) certifiedByOthers(t *testing.T) {
 	ctx := t.Context()
-	r.installCertManagerTypes(t)
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		_, err := r.installed.Kubectl(ctx, "get", "certificates.cert-manager.io,issuers.cert-manager.io")
-		require.NoError(c, err)
-	}, eventually, poll)
-	r.configuration = newHelm(t, r.cluster, r.namespace).configuration // It has cached which types there are.
+	r.installTypes(t, certManagerModule, "deploy/crds/cert-manager.io_certificates.yaml", "deploy/crds/cert-manager.io_issuers.yaml")
+	r.awaitTypes(t, "certificates.cert-manager.io,issuers.cert-manager.io")
 	r.upgrade(t, "ksmscale", current(t), withoutPods(values{"certificate": values{"source": "cert-manager"}}))
 
 	own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "ksmscale-adapter-certificate"}}
@@ -272,16 +269,48 @@ func (r *release) certifiedByOthers(t *testing.T) {
 	r.awaitReplicas(t, 90, 2, 2, 2)
 }
 
-// installCertManagerTypes creates the CustomResourceDefinitions that cert-manager's module has.
-func (r *release) installCertManagerTypes(t *testing.T) {
-	t.Helper()
-	directory, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+// monitored upgrades to a release that the Prometheus Operator's Prometheus scrapes, as far as that one's types go.
+func (r *release) monitored(t *testing.T) {
+	const types = "example/prometheus-operator-crd/monitoring.coreos.com_"
+	r.installTypes(t, operatorModule, types+"servicemonitors.yaml", types+"prometheusrules.yaml")
+	r.awaitTypes(t, "servicemonitors.monitoring.coreos.com,prometheusrules.monitoring.coreos.com")
+	r.upgrade(t, "ksmscale", current(t), withoutPods(values{
+		"monitors": values{"enabled": true, "interval": "30s", "labels": values{"release": "prometheus"}},
+		"rules":    values{"enabled": true, "labels": values{"release": "prometheus"}},
+	}))
+	names, err := r.installed.Kubectl(t.Context(), "get", "-n", r.namespace, "servicemonitors,prometheusrules", "-l", "release=prometheus", "-o", "name")
 	require.NoError(t, err)
-	for _, kind := range []string{"certificates", "issuers"} {
-		file := filepath.Join(strings.TrimSpace(string(directory)), "deploy", "crds", "cert-manager.io_"+kind+".yaml")
-		_, err := os.Stat(file)
-		require.NoError(t, err)
-		_, err = r.installed.Kubectl(t.Context(), "apply", "--server-side", "-f", file)
+	assert.Equal(t, []string{
+		"servicemonitor.monitoring.coreos.com/ksmscale-adapter", "servicemonitor.monitoring.coreos.com/ksmscale-controller",
+		"prometheusrule.monitoring.coreos.com/ksmscale",
+	}, strings.Fields(names))
+}
+
+// The modules that have the CustomResourceDefinitions of other projects.
+const (
+	certManagerModule = "github.com/cert-manager/cert-manager"
+	operatorModule    = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+)
+
+// installTypes creates CustomResourceDefinitions that are files of a module.
+func (r *release) installTypes(t *testing.T, module string, files ...string) {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module).Output()
+	require.NoError(t, err)
+	var downloaded struct{ Dir string }
+	require.NoError(t, json.Unmarshal(output, &downloaded))
+	for _, file := range files {
+		_, err := r.installed.Kubectl(t.Context(), "apply", "--server-side", "-f", filepath.Join(downloaded.Dir, file))
 		require.NoError(t, err)
 	}
+}
+
+// awaitTypes waits until types are served, and has Helm forget which there were.
+func (r *release) awaitTypes(t *testing.T, types string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := r.installed.Kubectl(t.Context(), "get", types)
+		require.NoError(c, err)
+	}, eventually, poll)
+	r.configuration = newHelm(t, r.cluster, r.namespace).configuration
 }
