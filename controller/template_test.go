@@ -49,12 +49,14 @@ func TestMetricsAreFlags(t *testing.T) {
 		{
 			name:    "allowed metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricAllowlist: []string{"^kube_pod_.*$", "kube_node_info"}},
-			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"}, gate: []string{"--resources=pods"},
+			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"},
+			gate:    []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"},
 		},
 		{
 			name:    "denied and opt-in metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricDenylist: []string{"a", "b"}, MetricOptInList: []string{"c", "d"}},
-			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"}, gate: []string{"--resources=pods"},
+			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"},
+			gate:    []string{"--resources=pods", "--metric-denylist=a,b"},
 		},
 		{
 			name: "labels and annotations",
@@ -62,7 +64,7 @@ func TestMetricsAreFlags(t *testing.T) {
 				Resources: []string{"pods"}, MetricLabelsAllowlist: []string{"pods=[a,b]", "nodes=[*]"}, MetricAnnotationsAllowlist: []string{"pods=[c]"},
 			},
 			flags: []string{"--resources=pods", "--metric-labels-allowlist=pods=[a,b],nodes=[*]", "--metric-annotations-allowlist=pods=[c]"},
-			gate:  []string{"--resources=pods"},
+			gate:  []string{"--resources=pods", "--metric-labels-allowlist=pods=[a,b],nodes=[*]", "--metric-annotations-allowlist=pods=[c]"},
 		},
 		{
 			name:    "namespaces",
@@ -94,12 +96,12 @@ func TestMetricsAreFlags(t *testing.T) {
 			metrics: v1alpha1.MetricsConfig{
 				Resources: []string{"pods"}, CustomResourceState: &v1alpha1.CustomResourceState{Config: "path: [$, $(POD_NAME)]"},
 			},
-			flags: []string{"--resources=pods", "--custom-resource-state-config=path: [$$, $$(POD_NAME)]"}, gate: []string{"--resources=pods"},
+			flags: []string{"--resources=pods", "--custom-resource-state-config=path: [$$, $$(POD_NAME)]"}, gate: []string{"--resources=pods", "--custom-resources"},
 		},
 		{
 			name:    "custom resources only",
 			metrics: v1alpha1.MetricsConfig{CustomResourceState: &v1alpha1.CustomResourceState{Config: "a", Only: true}},
-			flags:   []string{"--custom-resource-state-config=a", "--custom-resource-state-only"},
+			flags:   []string{"--custom-resource-state-config=a", "--custom-resource-state-only"}, gate: []string{"--custom-resources"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/transport"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
 
@@ -26,7 +27,7 @@ const headerTimeout = 10 * time.Second
 func Run(ctx context.Context, options *Options) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	gate, err := newGate(options, registry)
+	gate, err := newGate(ctx, options, registry)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func Run(ctx context.Context, options *Options) error {
 	return running.Wait()
 }
 
-func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
+func newGate(ctx context.Context, options *Options, registry prometheus.Registerer) (*Gate, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("configure the client: %w", err)
@@ -67,13 +68,17 @@ func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	exported, err := options.exported()
+	if err != nil {
+		klog.FromContext(ctx).Info("Warning: waiting for all resources", "reason", err.Error())
+	}
 	return &Gate{
 		cluster: &cluster{
 			metadata: objects, share: options.Share, client: client, host: config.Host,
 			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
 		},
 		monitor:  &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
-		exported: options.exported(),
+		exported: exported,
 		deadline: options.Deadline,
 		clock:    clock.RealClock{},
 		metrics:  newMetrics(registry),
