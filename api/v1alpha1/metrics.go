@@ -17,8 +17,8 @@ type MetricsConfig struct {
 	// +optional
 	Resources []string `json:"resources,omitempty"`
 	// metricAllowlist are the metrics to export, and no others: regular expressions, which match anywhere in a name
-	// unless they begin with ^ and end with $. Of the resources, leave out those that have no metric here, since the
-	// gate would wait for them.
+	// unless they begin with ^ and end with $. Of each resource, have a metric of every object, such as kube_node_info,
+	// or none: the gate would wait for the others.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
@@ -27,8 +27,8 @@ type MetricsConfig struct {
 	// +optional
 	MetricAllowlist []string `json:"metricAllowlist,omitempty"`
 	// metricDenylist are metrics not to export: regular expressions, which match anywhere in a name unless they begin
-	// with ^ and end with $. Leave resources that have no metric left out of the resources as well, since the gate would
-	// wait for them.
+	// with ^ and end with $. Of each resource, leave a metric of every object, such as kube_node_info, or none: the gate
+	// would wait for the others.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512

@@ -179,9 +179,9 @@ func (o optionObjects) seeLists(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 // denials are of what is not exported: of nodes nothing is left.
 func (o optionObjects) denials(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics = v1alpha1.MetricsConfig{
-		Resources:           []string{"namespaces", "nodes", "pods", "secrets"},
-		MetricDenylist:      []string{"^kube_pod_(info|created)$", "kube_node_.*"},
-		NamespacesDenylist:  []string{o.other},
+		Resources:          []string{"namespaces", "nodes", "pods", "secrets"},
+		MetricDenylist:     []string{"^kube_pod_(info|created)$", "kube_node_.*"},
+		NamespacesDenylist: []string{o.other},
 	}
 }
 
