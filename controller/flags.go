@@ -46,6 +46,7 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	}
 	args = append(args, metricsArgs(metrics)...)
 	args = append(args, customResourceArgs(metrics.CustomResourceState)...)
+	args = append(args, tlsArgs(metrics)...)
 	if ksmScale.Spec.Template != nil {
 		args = append(args, ksmScale.Spec.Template.ExtraArgs...)
 	}

@@ -83,5 +83,5 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	if metrics.AuthFilter {
 		args = append(args, "--authenticate")
 	}
-	return args
+	return append(args, gateTLSArgs(metrics)...)
 }

@@ -67,8 +67,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	}
 	var versions []string
 	allVersions := true
-	// One that asks who wants its metrics has no answer for the controller, which sends its token to no pod.
-	if !ksmScale.Spec.Metrics.AuthFilter {
+	if keepsToItself(&ksmScale.Spec.Metrics) == "" {
 		versions, allVersions = r.Versions.of(ctx, pods.Items)
 	}
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })

@@ -126,6 +126,30 @@ func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 	assert.Empty(t, pod.Containers[1].VolumeMounts)
 }
 
+// kube-state-metrics, its liveness probe and the gate speak TLS together, with files of one volume.
+func TestTLS(t *testing.T) {
+	pod := podWith(t, measured(v1alpha1.MetricsConfig{Resources: []string{"pods"}, TLS: &v1alpha1.TLSConfig{SecretName: "certificate"}}))
+	assert.Equal(t, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}", pod.Annotations["ksmscale.example.com/web-config"])
+	monitor, gate := pod.Spec.Containers[0], pod.Spec.Containers[1]
+	assert.Contains(t, monitor.Args, "--tls-config=/etc/kube-state-metrics/tls/web.yaml")
+	assert.Equal(t, corev1.URISchemeHTTPS, monitor.LivenessProbe.HTTPGet.Scheme)
+	assert.Empty(t, monitor.ReadinessProbe.HTTPGet.Scheme, "the gate has no certificate")
+	assert.Subset(t, gate.Args, []string{
+		"--metrics-url=https://localhost:8080/metrics", "--telemetry-url=https://localhost:8081/metrics",
+		"--certificate=/etc/kube-state-metrics/tls/tls.crt",
+	})
+	mounts := []corev1.VolumeMount{{Name: "kube-state-metrics-tls", MountPath: "/etc/kube-state-metrics/tls/", ReadOnly: true}}
+	assert.Equal(t, mounts, monitor.VolumeMounts)
+	assert.Equal(t, mounts, gate.VolumeMounts)
+	require.Len(t, pod.Spec.Volumes, 1)
+	sources := pod.Spec.Volumes[0].Projected.Sources
+	require.Len(t, sources, 2)
+	assert.Equal(t, "certificate", sources[0].Secret.Name)
+	assert.Equal(t, []corev1.KeyToPath{{Key: "tls.crt", Path: "tls.crt"}, {Key: "tls.key", Path: "tls.key"}}, sources[0].Secret.Items)
+	assert.Equal(t, "web.yaml", sources[1].DownwardAPI.Items[0].Path)
+	assert.Equal(t, "metadata.annotations['ksmscale.example.com/web-config']", sources[1].DownwardAPI.Items[0].FieldRef.FieldPath)
+}
+
 func TestRightsFollowWhatIsExported(t *testing.T) {
 	for name, test := range map[string]struct {
 		metrics v1alpha1.MetricsConfig

@@ -164,9 +164,9 @@ func soundVersion(in conditionInput) metav1.Condition {
 		}
 	}
 	switch {
-	case in.ksmScale.Spec.Metrics.AuthFilter:
+	case keepsToItself(&in.ksmScale.Spec.Metrics) != "":
 		is.Status, is.Reason = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown
-		is.Message = "kube-state-metrics does not tell the controller its version, because spec.metrics.authFilter is true: see that it is v2.20.0 or newer"
+		is.Message = fmt.Sprintf("kube-state-metrics does not tell the controller its version, because %s: see that it is v2.20.0 or newer", keepsToItself(&in.ksmScale.Spec.Metrics))
 	case len(bugs) > 0:
 		said := slices.Min(slices.Collect(maps.Keys(bugs)))
 		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs
@@ -178,4 +178,17 @@ func soundVersion(in conditionInput) metav1.Condition {
 		is.Message = fmt.Sprintf("kube-state-metrics %s runs, and is not known for bugs in sharding", strings.Join(in.observed.versions, ", "))
 	}
 	return is
+}
+
+// keepsToItself is why kube-state-metrics does not tell the controller its version, if so: the controller sends its token
+// to no pod, and does not know whose certificate to trust.
+func keepsToItself(metrics *v1alpha1.MetricsConfig) string {
+	switch {
+	case metrics.AuthFilter:
+		return "spec.metrics.authFilter is true"
+	case metrics.TLS != nil:
+		return "spec.metrics.tls is set"
+	default:
+		return ""
+	}
 }

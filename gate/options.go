@@ -33,6 +33,8 @@ type Options struct {
 	Authenticate bool
 	// MetricsURL and TelemetryURL are where kube-state-metrics serves the metrics of objects, and its own.
 	MetricsURL, TelemetryURL string
+	// Certificate is the file of the certificate that kube-state-metrics serves with; empty if it serves without TLS.
+	Certificate string
 	// Address is where the gate serves /readyz, /healthz and /metrics.
 	Address string
 	// Deadline is after what time the gate opens though objects are missing.
@@ -68,6 +70,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.Authenticate, "authenticate", o.Authenticate, "Send kube-state-metrics the token of the service account.")
 	flags.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "URL of the metrics that kube-state-metrics makes of objects.")
 	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of the metrics of kube-state-metrics itself.")
+	flags.StringVar(&o.Certificate, "certificate", o.Certificate, "File of the certificate that kube-state-metrics has to show, if the URLs are of https.")
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
 	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which kube-state-metrics counts as ready though objects are missing, with a warning. One that exposes nothing never does.")
 }

@@ -64,7 +64,7 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 	if err != nil {
 		return nil, fmt.Errorf("create the client of the API server: %w", err)
 	}
-	monitorClient, err := newMonitorClient(config, options.Authenticate)
+	monitorClient, err := newMonitorClient(config, options)
 	if err != nil {
 		return nil, err
 	}
@@ -86,12 +86,16 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 }
 
 // newMonitorClient sends requests to kube-state-metrics; with the token of the service account if that is asked for.
-func newMonitorClient(config *rest.Config, authenticate bool) (*http.Client, error) {
-	if !authenticate {
-		return &http.Client{}, nil
+func newMonitorClient(config *rest.Config, options *Options) (*http.Client, error) {
+	transporter := http.DefaultTransport
+	if options.Certificate != "" {
+		transporter = pinned(options.Certificate)
+	}
+	if !options.Authenticate {
+		return &http.Client{Transport: transporter}, nil
 	}
 	// The token is read from its file again and again, because it changes.
-	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, http.DefaultTransport)
+	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, transporter)
 	if err != nil {
 		return nil, fmt.Errorf("read the token of the service account: %w", err)
 	}

@@ -94,6 +94,20 @@ type MetricsConfig struct {
 	// Prometheus needs a token then. kube-state-metrics before v2.16.0 does not start with it.
 	// +optional
 	AuthFilter bool `json:"authFilter,omitempty"`
+	// tls has kube-state-metrics serve with TLS, on both of its ports: Prometheus has to use https then.
+	// +optional
+	TLS *TLSConfig `json:"tls,omitempty"`
+}
+
+// TLSConfig is what kube-state-metrics serves with TLS by.
+type TLSConfig struct {
+	// secretName is the name of a Secret of the type kubernetes.io/tls, in the namespace of the shards. Its certificate
+	// should be valid for the names of the shards' Services, such as *.monitoring.svc. A new one is served about a
+	// minute after it is there, and no pod is replaced for it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.tls.secretName must be the name of a Secret"
+	SecretName string `json:"secretName"`
 }
 
 // CustomResourceState is a configuration of metrics of custom resources. kube-state-metrics needs further rights for

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"maps"
@@ -21,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -56,7 +59,9 @@ func TestOptions(t *testing.T) {
 	denials := newKSMScale(single, objects.denials)
 	limits := newKSMScale(single, objects.limits)
 	customOnly := newKSMScale(single, objects.customOnly)
-	all := []*v1alpha1.KSMScale{lists, denials, limits, customOnly}
+	trusted := objects.makeCertificate(t)
+	secure := newKSMScale(single, version("v2.18.0"), objects.tls)
+	all := []*v1alpha1.KSMScale{lists, denials, limits, customOnly, secure}
 	for _, ksmScale := range all {
 		create(t, ksmScale)
 	}
@@ -79,6 +84,10 @@ func TestOptions(t *testing.T) {
 		noGateOpenedByDeadline(t, customOnly)
 		seeCustomResources(t, customOnly, "", len(all))
 		assert.Equal(t, []string{customMetric}, slices.Sorted(maps.Keys(exported(t, customOnly, ""))))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		noGateOpenedByDeadline(t, secure)
+		seeTLS(t, secure, trusted)
 	})
 	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, limits) })
 }
@@ -252,6 +261,51 @@ func seeCustomResources(t *testing.T, ksmScale *v1alpha1.KSMScale, token string,
 		}
 		return nil
 	})
+}
+
+// makeCertificate makes one for every Service of the shards, and returns who trusts it.
+func (o optionObjects) makeCertificate(t *testing.T) *x509.CertPool {
+	t.Helper()
+	certificate, key, err := cert.GenerateSelfSignedCertKey("*."+monitoringNamespace+".svc", nil, nil)
+	require.NoError(t, err)
+	create(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: monitoringNamespace, Name: o.named}, Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
+	})
+	trusted := x509.NewCertPool()
+	require.True(t, trusted.AppendCertsFromPEM(certificate))
+	return trusted
+}
+
+func (o optionObjects) tls(spec *v1alpha1.KSMScaleSpec) {
+	spec.Monitoring.Type = v1alpha1.MonitoringNone
+	spec.Metrics = v1alpha1.MetricsConfig{
+		Resources: []string{"configmaps"}, AuthFilter: true, TLS: &v1alpha1.TLSConfig{SecretName: o.named},
+	}
+}
+
+// seeTLS has the certificate verified for the name of the Service, on both ports.
+func seeTLS(t *testing.T, ksmScale *v1alpha1.KSMScale, trusted *x509.CertPool) {
+	t.Helper()
+	service := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.Spec.TotalShards()}.Name()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: trusted, ServerName: service + "." + monitoringNamespace + ".svc",
+	}}}
+	t.Cleanup(client.CloseIdleConnections)
+	for _, address := range []string{serviceAddress(t, ksmScale), podAddress(t, ksmScale, v1alpha1.PortTelemetry)} {
+		assert.Equal(t, http.StatusBadRequest, status(t, address, ""), "without TLS")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(address, "http:", "https:", 1), nil)
+		require.NoError(t, err)
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "with TLS, and without a token")
+	}
+	for _, pod := range shardPods(t, ksmScale) {
+		for _, container := range pod.Status.ContainerStatuses {
+			assert.Zero(t, container.RestartCount, "its liveness probe speaks TLS too")
+		}
+	}
 }
 
 // seeCache has two kube-state-metrics list once more, since the first list of each is from the cache anyway.
