@@ -64,6 +64,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 		WithAffinity(avoidSiblings(shard)).
 		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds()))
 	addCustomResourceState(&ksmScale.Spec.Metrics, spec, containers[0])
+	addTLS(&ksmScale.Spec.Metrics, spec, containers)
 	if template := ksmScale.Spec.Template; template != nil {
 		addIdentity(template, spec)
 		addPlacement(template, spec)

@@ -10,10 +10,14 @@ import (
 
 // Flags of kube-state-metrics that the gate has to know of too.
 const (
-	resourcesFlag          = "--resources"
-	namespacesFlag         = "--namespaces"
-	namespacesDenylistFlag = "--namespaces-denylist"
-	objectLimitFlag        = "--object-limit"
+	resourcesFlag                  = "--resources"
+	metricAllowlistFlag            = "--metric-allowlist"
+	metricDenylistFlag             = "--metric-denylist"
+	metricLabelsAllowlistFlag      = "--metric-labels-allowlist"
+	metricAnnotationsAllowlistFlag = "--metric-annotations-allowlist"
+	namespacesFlag                 = "--namespaces"
+	namespacesDenylistFlag         = "--namespaces-denylist"
+	objectLimitFlag                = "--object-limit"
 )
 
 // defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
@@ -42,6 +46,7 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	}
 	args = append(args, metricsArgs(metrics)...)
 	args = append(args, customResourceArgs(metrics.CustomResourceState)...)
+	args = append(args, tlsArgs(metrics)...)
 	if ksmScale.Spec.Template != nil {
 		args = append(args, ksmScale.Spec.Template.ExtraArgs...)
 	}
@@ -50,11 +55,11 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 
 func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	var args []string
-	args = appendList(args, "--metric-allowlist", metrics.MetricAllowlist)
-	args = appendList(args, "--metric-denylist", metrics.MetricDenylist)
+	args = appendList(args, metricAllowlistFlag, metrics.MetricAllowlist)
+	args = appendList(args, metricDenylistFlag, metrics.MetricDenylist)
 	args = appendList(args, "--metric-opt-in-list", metrics.MetricOptInList)
-	args = appendList(args, "--metric-labels-allowlist", metrics.MetricLabelsAllowlist)
-	args = appendList(args, "--metric-annotations-allowlist", metrics.MetricAnnotationsAllowlist)
+	args = appendList(args, metricLabelsAllowlistFlag, metrics.MetricLabelsAllowlist)
+	args = appendList(args, metricAnnotationsAllowlistFlag, metrics.MetricAnnotationsAllowlist)
 	args = appendList(args, namespacesFlag, metrics.Namespaces)
 	args = appendList(args, namespacesDenylistFlag, metrics.NamespacesDenylist)
 	if metrics.UseAPIServerCache {

@@ -68,6 +68,13 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
 	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+	if metrics.CustomResourceState != nil {
+		args = append(args, "--custom-resources")
+	}
+	args = appendList(args, metricAllowlistFlag, either(ksmScale, metrics.MetricAllowlist, metricAllowlistFlag))
+	args = appendList(args, metricDenylistFlag, either(ksmScale, metrics.MetricDenylist, metricDenylistFlag))
+	args = appendList(args, metricLabelsAllowlistFlag, either(ksmScale, metrics.MetricLabelsAllowlist, metricLabelsAllowlistFlag))
+	args = appendList(args, metricAnnotationsAllowlistFlag, either(ksmScale, metrics.MetricAnnotationsAllowlist, metricAnnotationsAllowlistFlag))
 	args = appendList(args, namespacesFlag, either(ksmScale, metrics.Namespaces, namespacesFlag))
 	args = appendList(args, namespacesDenylistFlag, either(ksmScale, metrics.NamespacesDenylist, namespacesDenylistFlag))
 	if metrics.ObjectLimit > 0 {
@@ -76,5 +83,5 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	if metrics.AuthFilter {
 		args = append(args, "--authenticate")
 	}
-	return args
+	return append(args, gateTLSArgs(metrics)...)
 }

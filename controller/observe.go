@@ -63,8 +63,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		return observed{}, err
 	}
 	var said said
-	// One that asks who wants its metrics has no answer for the controller, which sends its token to no pod.
-	if !ksmScale.Spec.Metrics.AuthFilter {
+	if keepsToItself(&ksmScale.Spec.Metrics) == "" {
 		said = r.Versions.of(ctx, pods.Items)
 	}
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })

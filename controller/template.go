@@ -37,6 +37,9 @@ func podAnnotations(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[strin
 		maps.Copy(annotations, ksmScale.Spec.Template.Annotations)
 	}
 	annotations[v1alpha1.AnnotationShardAssignment] = fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total)
+	if ksmScale.Spec.Metrics.TLS != nil {
+		annotations[v1alpha1.AnnotationWebConfig] = webConfig
+	}
 	return annotations
 }
 

@@ -49,12 +49,14 @@ func TestMetricsAreFlags(t *testing.T) {
 		{
 			name:    "allowed metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricAllowlist: []string{"^kube_pod_.*$", "kube_node_info"}},
-			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"}, gate: []string{"--resources=pods"},
+			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"},
+			gate:    []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"},
 		},
 		{
 			name:    "denied and opt-in metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricDenylist: []string{"a", "b"}, MetricOptInList: []string{"c", "d"}},
-			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"}, gate: []string{"--resources=pods"},
+			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"},
+			gate:    []string{"--resources=pods", "--metric-denylist=a,b"},
 		},
 		{
 			name: "labels and annotations",
@@ -62,7 +64,7 @@ func TestMetricsAreFlags(t *testing.T) {
 				Resources: []string{"pods"}, MetricLabelsAllowlist: []string{"pods=[a,b]", "nodes=[*]"}, MetricAnnotationsAllowlist: []string{"pods=[c]"},
 			},
 			flags: []string{"--resources=pods", "--metric-labels-allowlist=pods=[a,b],nodes=[*]", "--metric-annotations-allowlist=pods=[c]"},
-			gate:  []string{"--resources=pods"},
+			gate:  []string{"--resources=pods", "--metric-labels-allowlist=pods=[a,b],nodes=[*]", "--metric-annotations-allowlist=pods=[c]"},
 		},
 		{
 			name:    "namespaces",
@@ -94,12 +96,12 @@ func TestMetricsAreFlags(t *testing.T) {
 			metrics: v1alpha1.MetricsConfig{
 				Resources: []string{"pods"}, CustomResourceState: &v1alpha1.CustomResourceState{Config: "path: [$, $(POD_NAME)]"},
 			},
-			flags: []string{"--resources=pods", "--custom-resource-state-config=path: [$$, $$(POD_NAME)]"}, gate: []string{"--resources=pods"},
+			flags: []string{"--resources=pods", "--custom-resource-state-config=path: [$$, $$(POD_NAME)]"}, gate: []string{"--resources=pods", "--custom-resources"},
 		},
 		{
 			name:    "custom resources only",
 			metrics: v1alpha1.MetricsConfig{CustomResourceState: &v1alpha1.CustomResourceState{Config: "a", Only: true}},
-			flags:   []string{"--custom-resource-state-config=a", "--custom-resource-state-only"},
+			flags:   []string{"--custom-resource-state-config=a", "--custom-resource-state-only"}, gate: []string{"--custom-resources"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,6 +124,30 @@ func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 	require.Len(t, pod.Volumes, 1)
 	assert.Equal(t, "custom", pod.Volumes[0].ConfigMap.Name)
 	assert.Empty(t, pod.Containers[1].VolumeMounts)
+}
+
+// kube-state-metrics, its liveness probe and the gate speak TLS together, with files of one volume.
+func TestTLS(t *testing.T) {
+	pod := podWith(t, measured(v1alpha1.MetricsConfig{Resources: []string{"pods"}, TLS: &v1alpha1.TLSConfig{SecretName: "certificate"}}))
+	assert.Equal(t, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}", pod.Annotations["ksmscale.example.com/web-config"])
+	monitor, gate := pod.Spec.Containers[0], pod.Spec.Containers[1]
+	assert.Contains(t, monitor.Args, "--tls-config=/etc/kube-state-metrics/tls/web.yaml")
+	assert.Equal(t, corev1.URISchemeHTTPS, monitor.LivenessProbe.HTTPGet.Scheme)
+	assert.Empty(t, monitor.ReadinessProbe.HTTPGet.Scheme, "the gate has no certificate")
+	assert.Subset(t, gate.Args, []string{
+		"--metrics-url=https://localhost:8080/metrics", "--telemetry-url=https://localhost:8081/metrics",
+		"--certificate=/etc/kube-state-metrics/tls/tls.crt",
+	})
+	mounts := []corev1.VolumeMount{{Name: "kube-state-metrics-tls", MountPath: "/etc/kube-state-metrics/tls/", ReadOnly: true}}
+	assert.Equal(t, mounts, monitor.VolumeMounts)
+	assert.Equal(t, mounts, gate.VolumeMounts)
+	require.Len(t, pod.Spec.Volumes, 1)
+	sources := pod.Spec.Volumes[0].Projected.Sources
+	require.Len(t, sources, 2)
+	assert.Equal(t, "certificate", sources[0].Secret.Name)
+	assert.Equal(t, []corev1.KeyToPath{{Key: "tls.crt", Path: "tls.crt"}, {Key: "tls.key", Path: "tls.key"}}, sources[0].Secret.Items)
+	assert.Equal(t, "web.yaml", sources[1].DownwardAPI.Items[0].Path)
+	assert.Equal(t, "metadata.annotations['ksmscale.example.com/web-config']", sources[1].DownwardAPI.Items[0].FieldRef.FieldPath)
 }
 
 func TestRightsFollowWhatIsExported(t *testing.T) {

@@ -185,8 +185,9 @@ func soundVersion(in conditionInput) metav1.Condition {
 		return is
 	}
 	switch said := in.observed.said; {
-	case in.ksmScale.Spec.Metrics.AuthFilter:
-		return unknown("kube-state-metrics does not tell the controller its version, because spec.metrics.authFilter is true: see that it is v2.20.0 or newer")
+	case keepsToItself(&in.ksmScale.Spec.Metrics) != "":
+		return unknown(fmt.Sprintf("kube-state-metrics does not tell the controller its version, because %s: see that it is v2.20.0 or newer",
+			keepsToItself(&in.ksmScale.Spec.Metrics)))
 	case len(bugs) > 0:
 		version := slices.Min(slices.Collect(maps.Keys(bugs)))
 		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs
@@ -226,4 +227,17 @@ func saidOfThis(ksmScale *v1alpha1.KSMScale) *metav1.Condition {
 		return nil
 	}
 	return is
+}
+
+// keepsToItself is why kube-state-metrics does not tell the controller its version, if so: the controller sends its token
+// to no pod, and does not know whose certificate to trust.
+func keepsToItself(metrics *v1alpha1.MetricsConfig) string {
+	switch {
+	case metrics.AuthFilter:
+		return "spec.metrics.authFilter is true"
+	case metrics.TLS != nil:
+		return "spec.metrics.tls is set"
+	default:
+		return ""
+	}
 }

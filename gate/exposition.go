@@ -40,20 +40,24 @@ func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error)
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	var of *resource
+	var current string
 	for lines.Scan() {
 		line := lines.Bytes()
-		if family, header := bytes.CutPrefix(line, []byte("# HELP ")); header {
+		family := familyOf(line)
+		if len(family) == 0 {
+			continue
+		}
+		if string(family) != current {
 			if err := r.flush(of); err != nil {
 				return nil, err
 			}
 			if len(r.identified) == len(r.wanted) {
 				return sets.Set[string]{}, nil
 			}
-			family, _, _ = bytes.Cut(family, []byte{' '})
-			of = r.resourceOf(string(family))
-			continue
+			current = string(family)
+			of = r.resourceOf(current)
 		}
-		if of == nil || len(line) == 0 || line[0] == '#' {
+		if of == nil || line[0] == '#' {
 			continue
 		}
 		r.chunk.Write(line)
@@ -68,6 +72,21 @@ func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error)
 		return nil, fmt.Errorf("read metrics: %w", err)
 	}
 	return r.exposed.Difference(r.identified), r.flush(of)
+}
+
+// familyOf is the name of the family that a header or a series is of; empty if it is neither. Series may come without
+// headers: versions before v2.20.0 leave these out when the first namespace of --namespaces has no object.
+func familyOf(line []byte) []byte {
+	for _, header := range []string{"# HELP ", "# TYPE "} {
+		if rest, found := bytes.CutPrefix(line, []byte(header)); found {
+			name, _, _ := bytes.Cut(rest, []byte{' '})
+			return name
+		}
+	}
+	if len(line) == 0 || line[0] == '#' {
+		return nil
+	}
+	return line[:max(0, bytes.IndexAny(line, "{ "))]
 }
 
 // resourceOf is the resource whose objects are to be read from a family, if any.

@@ -54,6 +54,12 @@ func TestRead(t *testing.T) {
 			wanted:  []string{"pods"},
 			exposed: fmt.Sprintf(family, "kube_poddisruptionbudget_created") + `kube_poddisruptionbudget_created{namespace="a",pod="b"} 1` + "\n",
 		},
+		"series without headers, after others": {
+			wanted: []string{"pods", "nodes"},
+			exposed: fmt.Sprintf(family, "kube_node_status_addresses") + `kube_node_status_addresses{node="a"} 1` + "\n" +
+				`kube_pod_info{namespace="b",pod="c"} 1` + "\n" + `kube_node_info{node="d"} 1` + "\n" + `kube_node_info{node="e"} 1` + "\n",
+			seen: []object{objectOf("b", "c"), objectOf("", "d"), objectOf("", "e")},
+		},
 		"no family identifies the objects": {
 			wanted:       []string{"pods"},
 			exposed:      fmt.Sprintf(family, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",

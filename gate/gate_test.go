@@ -46,6 +46,8 @@ func newFixture(t *testing.T, pods ...string) *fixture {
 		started: 1,
 	}
 	f.create(t, pods...)
+	exported, err := (&Options{Resources: []string{"pods", "nodes"}}).exported()
+	require.NoError(t, err)
 	server := httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(server.Close)
 	f.Gate = &Gate{
@@ -53,7 +55,7 @@ func newFixture(t *testing.T, pods ...string) *fixture {
 			metadata: f.objects, share: Share{TotalShards: 1}, client: server.Client(), host: server.URL,
 		},
 		monitor:  &monitor{client: server.Client(), metrics: server.URL + "/metrics", telemetry: server.URL + "/telemetry"},
-		exported: (&Options{Resources: []string{"pods", "nodes"}}).exported(),
+		exported: exported,
 		deadline: 10 * time.Minute,
 		clock:    f.clock,
 		metrics:  newMetrics(prometheus.NewRegistry()),

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/transport"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
 
@@ -26,7 +27,7 @@ const headerTimeout = 10 * time.Second
 func Run(ctx context.Context, options *Options) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	gate, err := newGate(options, registry)
+	gate, err := newGate(ctx, options, registry)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func Run(ctx context.Context, options *Options) error {
 	return running.Wait()
 }
 
-func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
+func newGate(ctx context.Context, options *Options, registry prometheus.Registerer) (*Gate, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("configure the client: %w", err)
@@ -63,9 +64,13 @@ func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client of the API server: %w", err)
 	}
-	monitorClient, err := newMonitorClient(config, options.Authenticate)
+	monitorClient, err := newMonitorClient(config, options)
 	if err != nil {
 		return nil, err
+	}
+	exported, err := options.exported()
+	if err != nil {
+		klog.FromContext(ctx).Info("Warning: waiting for all resources", "reason", err.Error())
 	}
 	return &Gate{
 		cluster: &cluster{
@@ -73,7 +78,7 @@ func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
 			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
 		},
 		monitor:  &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
-		exported: options.exported(),
+		exported: exported,
 		deadline: options.Deadline,
 		clock:    clock.RealClock{},
 		metrics:  newMetrics(registry),
@@ -81,12 +86,16 @@ func newGate(options *Options, registry prometheus.Registerer) (*Gate, error) {
 }
 
 // newMonitorClient sends requests to kube-state-metrics; with the token of the service account if that is asked for.
-func newMonitorClient(config *rest.Config, authenticate bool) (*http.Client, error) {
-	if !authenticate {
-		return &http.Client{}, nil
+func newMonitorClient(config *rest.Config, options *Options) (*http.Client, error) {
+	transporter := http.DefaultTransport
+	if options.Certificate != "" {
+		transporter = pinned(options.Certificate)
+	}
+	if !options.Authenticate {
+		return &http.Client{Transport: transporter}, nil
 	}
 	// The token is read from its file again and again, because it changes.
-	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, http.DefaultTransport)
+	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, transporter)
 	if err != nil {
 		return nil, fmt.Errorf("read the token of the service account: %w", err)
 	}

@@ -25,7 +25,7 @@ func TestTheTokenIsSentOnlyIfItIsAskedFor(t *testing.T) {
 	config := &rest.Config{BearerTokenFile: token}
 
 	for authenticate, expected := range map[bool]string{true: "Bearer secret", false: ""} {
-		client, err := newMonitorClient(config, authenticate)
+		client, err := newMonitorClient(config, &Options{Authenticate: authenticate})
 		require.NoError(t, err)
 		_, err = (&monitor{client: client, telemetry: server.URL}).process(t.Context(), time.Minute)
 		require.NoError(t, err)

@@ -17,8 +17,8 @@ type MetricsConfig struct {
 	// +optional
 	Resources []string `json:"resources,omitempty"`
 	// metricAllowlist are the metrics to export, and no others: regular expressions, which match anywhere in a name
-	// unless they begin with ^ and end with $. Of the resources, leave out those that have no metric here, since the
-	// gate would wait for them.
+	// unless they begin with ^ and end with $. Of each resource, have a metric of every object, such as kube_node_info,
+	// or none: the gate would wait for the others.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
@@ -27,8 +27,8 @@ type MetricsConfig struct {
 	// +optional
 	MetricAllowlist []string `json:"metricAllowlist,omitempty"`
 	// metricDenylist are metrics not to export: regular expressions, which match anywhere in a name unless they begin
-	// with ^ and end with $. Leave resources that have no metric left out of the resources as well, since the gate would
-	// wait for them.
+	// with ^ and end with $. Of each resource, leave a metric of every object, such as kube_node_info, or none: the gate
+	// would wait for the others.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
@@ -94,6 +94,20 @@ type MetricsConfig struct {
 	// Prometheus needs a token then. kube-state-metrics before v2.16.0 does not start with it.
 	// +optional
 	AuthFilter bool `json:"authFilter,omitempty"`
+	// tls has kube-state-metrics serve with TLS, on both of its ports: Prometheus has to use https then.
+	// +optional
+	TLS *TLSConfig `json:"tls,omitempty"`
+}
+
+// TLSConfig is what kube-state-metrics serves with TLS by.
+type TLSConfig struct {
+	// secretName is the name of a Secret of the type kubernetes.io/tls, in the namespace of the shards. Its certificate
+	// should be valid for the names of the shards' Services, such as *.monitoring.svc. A new one is served about a
+	// minute after it is there, and no pod is replaced for it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.tls.secretName must be the name of a Secret"
+	SecretName string `json:"secretName"`
 }
 
 // CustomResourceState is a configuration of metrics of custom resources. kube-state-metrics needs further rights for

@@ -19,6 +19,8 @@ const (
 	LabelShardingEnabled = "sharding-enabled"
 	// AnnotationShardAssignment says which shard a pod is, for people.
 	AnnotationShardAssignment = "ksmscale.example.com/shard-assignment"
+	// AnnotationWebConfig has how kube-state-metrics serves, and becomes a file in the pod.
+	AnnotationWebConfig = "ksmscale.example.com/web-config"
 )
 
 // Jobs of Prometheus, which rules and dashboards name.

@@ -17,7 +17,7 @@ type PodTemplate struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--pod', '--pod-namespace', '--node', '--track-unscheduled-pods']))",message="spec.template.extraArgs must not set --pod, --pod-namespace, --node or --track-unscheduled-pods, which switch on kube-state-metrics' own sharding: write spec.sharding.enabled and spec.sharding.shardCount instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--config', '--continue-without-config']))",message="spec.template.extraArgs must not set --config, since a file could set the shard: write its options as flags in spec.template.extraArgs instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--port', '--host'] || arg.startsWith('--telemetry-')))",message="spec.template.extraArgs must not set --port, --host or --telemetry-*: Services and probes use ports 8080 and 8081 of every address; leave them out, and use a Service of your own for another port"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--tls-config')",message="spec.template.extraArgs must not set --tls-config, since probes and the gate use ports 8080 and 8081 without TLS: leave it out, and write spec.metrics.authFilter to keep others from reading the metrics"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--tls-config')",message="spec.template.extraArgs must not set --tls-config, which probes and the gate have to know of: write spec.metrics.tls instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--auth-filter')",message="spec.template.extraArgs must not set --auth-filter, which the gate has to know of: write spec.metrics.authFilter instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--object-limit')",message="spec.template.extraArgs must not set --object-limit, which the gate has to know of: write spec.metrics.objectLimit instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--custom-resource-state-only')",message="spec.template.extraArgs must not set --custom-resource-state-only, which the gate has to know of: write spec.metrics.customResourceState.only instead"
@@ -35,7 +35,7 @@ type PodTemplate struct {
 	// annotations are added to the pods.
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.annotations must be the key of an annotation, such as example.com/owner"
-	// +kubebuilder:validation:XValidation:rule="!('ksmscale.example.com/shard-assignment' in self)",message="spec.template.annotations must not set ksmscale.example.com/shard-assignment, which says which shard a pod is: use another name"
+	// +kubebuilder:validation:XValidation:rule="!('ksmscale.example.com/shard-assignment' in self) && !('ksmscale.example.com/web-config' in self)",message="spec.template.annotations must not set ksmscale.example.com/shard-assignment or ksmscale.example.com/web-config, which are KSMScale's: use another name"
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// serviceAccountName is the service account that the pods run under, with the rights that you give it. By default
@@ -69,7 +69,7 @@ type PodTemplate struct {
 	GoMemoryLimitPercent int32 `json:"goMemoryLimitPercent,omitempty"`
 	// volumes are added to the pods.
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:XValidation:rule="self.all(volume, volume.name != 'custom-resource-state')",message="spec.template.volumes must not have one of the name custom-resource-state, which is that of spec.metrics.customResourceState.configMap: use another name"
+	// +kubebuilder:validation:XValidation:rule="self.all(volume, !(volume.name in ['custom-resource-state', 'kube-state-metrics-tls']))",message="spec.template.volumes must not have one of the name custom-resource-state or kube-state-metrics-tls, which are those of spec.metrics: use another name"
 	// +listType=map
 	// +listMapKey=name
 	// +optional

@@ -35,6 +35,10 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"a key that cannot be", metrics("customResourceState", fields("configMap", fields("name", "a", "key", "a/b"))), "must be a key of a ConfigMap"},
 		{"resources and custom resources only", metrics("resources", list("pods"), "customResourceState", fields("config", "a", "only", true)), "with which kube-state-metrics ignores it"},
 		{"least-loaded behind a filter", both(metrics("authFilter", true), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
+		{"TLS without a Secret", metrics("tls", fields("secretName", "A")), "spec.metrics.tls.secretName must be the name of a Secret"},
+		{"least-loaded with TLS", both(both(metrics("tls", fields("secretName", "a")), monitoringType("None")), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
+		{"TLS that is not scraped", both(metrics("tls", fields("secretName", "a")), monitoringType("ScrapeConfig")), "spec.metrics.tls needs spec.monitoring.type None"},
+		{"TLS that may not be scraped", metrics("tls", fields("secretName", "a")), "spec.metrics.tls needs spec.monitoring.type None"},
 
 		{"resources twice", both(metrics("resources", list("pods")), extraArgs("--resources=nodes")), "must not set --resources, since spec.metrics.resources is set"},
 		{"allowed metrics twice", both(metrics("metricAllowlist", list("a")), extraArgs("--metric-allowlist=b")), "since spec.metrics.metricAllowlist is set"},
@@ -51,6 +55,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"a label that cannot be", template("labels", fields("a b", "c")), "each key of spec.template.labels must be the key of a label"},
 		{"a value of a label that cannot be", template("labels", fields("a", "b c")), "must be the value of a label"},
 		{"an annotation of the shard", template("annotations", fields("ksmscale.example.com/shard-assignment", "1")), "spec.template.annotations must not set"},
+		{"an annotation of TLS", template("annotations", fields("ksmscale.example.com/web-config", "1")), "or ksmscale.example.com/web-config"},
 		{"an annotation that cannot be", template("annotations", fields("a b", "c")), "each key of spec.template.annotations must be the key of an annotation"},
 		{"a service account that cannot be", template("serviceAccountName", "A"), "spec.template.serviceAccountName must be the name of a service account"},
 		{"the service account that is made", template("serviceAccountName", "ksm-refused"), "leave it out, or name another one"},
@@ -61,6 +66,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"more than the limit", template("goMemoryLimitPercent", int64(101)), "less than or equal to 100"},
 		{"two limits of memory", both(memoryLimit(), template("goMemoryLimitPercent", int64(90), "env", list(fields("name", "GOMEMLIMIT", "value", "1GiB")))), "spec.template.env must not set GOMEMLIMIT"},
 		{"a volume of custom resources", template("volumes", list(fields("name", "custom-resource-state", "emptyDir", fields()))), "spec.template.volumes must not have one of the name custom-resource-state"},
+		{"a volume of certificates", template("volumes", list(fields("name", "kube-state-metrics-tls", "emptyDir", fields()))), "or kube-state-metrics-tls"},
 		{"a volume without a name", template("volumes", list(fields("emptyDir", fields()))), "Required value"},
 		{"a priority class that cannot be", template("priorityClassName", "A"), "spec.template.priorityClassName must be the name of a PriorityClass"},
 		{"a policy of DNS that does not exist", template("dnsPolicy", "Any"), `supported values: "ClusterFirst"`},
@@ -88,6 +94,7 @@ func TestGoodOptionsAreAccepted(t *testing.T) {
 			"customResourceState", fields("configMap", fields("name", "custom-resources")))},
 		{"other-flags", both(metrics("metricDenylist", list("kube_secret_.*"), "namespacesDenylist", list("test"),
 			"customResourceState", fields("config", "kind: CustomResourceStateMetrics", "only", true)), extraArgs("--v=4", "--enable-gzip-encoding"))},
+		{"tls", both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoringType("None"))},
 		{"pods", both(memoryLimit(), template(
 			"labels", fields("example.com/team", "a"), "annotations", fields("example.com/owner", "Team A"), "serviceAccountName", "own",
 			"imagePullSecrets", list(fields("name", "registry")), "imagePullPolicy", "Always", "goMemoryLimitPercent", int64(90),
@@ -111,6 +118,10 @@ func metrics(namesAndValues ...any) map[string]any {
 
 func template(namesAndValues ...any) map[string]any {
 	return fields("template", fields(namesAndValues...))
+}
+
+func monitoringType(name string) map[string]any {
+	return fields("monitoring", fields("type", name))
 }
 
 func memoryLimit() map[string]any {

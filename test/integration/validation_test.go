@@ -59,7 +59,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		{"--host", extraArgs("--host=::1"), "use ports 8080 and 8081"},
 		{"--telemetry-port", extraArgs("--telemetry-port=80"), "use ports 8080 and 8081"},
 		{"--telemetry-host", extraArgs("--telemetry-host=::1"), "use ports 8080 and 8081"},
-		{"--tls-config", extraArgs("--tls-config=/etc/tls"), "write spec.metrics.authFilter to keep others from reading the metrics"},
+		{"--tls-config", extraArgs("--tls-config=/etc/tls"), "write spec.metrics.tls instead"},
 		{"--auth-filter", extraArgs("--auth-filter"), "write spec.metrics.authFilter instead"},
 		{"--object-limit", extraArgs("--object-limit=5"), "write spec.metrics.objectLimit instead"},
 		{"--custom-resource-state-only", extraArgs("--custom-resource-state-only"), "write spec.metrics.customResourceState.only instead"},

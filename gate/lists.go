@@ -1,0 +1,110 @@
+package gate
+
+import (
+	_ "embed"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+)
+
+// knownFamilies are the names of all families that the versions of kube-state-metrics which are tested make of objects,
+// but for those of custom resources.
+//
+//go:embed families.txt
+var knownFamilies string
+
+// anyResource stands for every resource in the lists of labels and annotations.
+const anyResource = "*"
+
+// lists say which families kube-state-metrics exports. What it exposes does not say so: of a resource that has no family
+// left it exposes the same as of one that it has not listed yet, which is nothing.
+type lists struct {
+	allowed, denied []*regexp.Regexp
+	// labelled and annotated are the resources of which there are labels and annotations: the families are exported
+	// of others too, but have no series.
+	labelled, annotated sets.Set[string]
+}
+
+// newLists returns an error for a regular expression that Go does not know, such as one that looks ahead, which
+// versions from v2.18.0 do.
+func newLists(options *Options) (lists, error) {
+	allowed, err := compile(items(options.MetricAllowlist))
+	if err != nil {
+		return lists{}, err
+	}
+	denied, err := compile(items(options.MetricDenylist))
+	return lists{
+		allowed: allowed, denied: denied,
+		labelled: resourcesOf(options.MetricLabelsAllowlist), annotated: resourcesOf(options.MetricAnnotationsAllowlist),
+	}, err
+}
+
+// items are those of a flag's values, each a list.
+func items(values []string) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(values, ","), ",")
+}
+
+func compile(expressions []string) ([]*regexp.Regexp, error) {
+	var compiled []*regexp.Regexp
+	for _, expression := range expressions {
+		one, err := regexp.Compile(expression)
+		if err != nil {
+			return nil, fmt.Errorf("a list of metrics has the regular expression %q, which the gate cannot read: %w", expression, err)
+		}
+		compiled = append(compiled, one)
+	}
+	return compiled, nil
+}
+
+// resourcesOf are those that a list such as pods=[app,team],nodes=[*] is about.
+func resourcesOf(values []string) sets.Set[string] {
+	found := sets.New[string]()
+	for _, item := range items(values) {
+		if name, _, begins := strings.Cut(item, "="); begins {
+			found.Insert(name)
+		}
+	}
+	return found
+}
+
+// leave tells whether a resource has a family left. One that only a newer version has counts if it is allowed by its name.
+func (l lists) leave(of resource) bool {
+	var known []string
+	for family := range strings.FieldsSeq(knownFamilies) {
+		if !of.owns(family) {
+			continue
+		}
+		if l.export(of, family) {
+			return true
+		}
+		known = append(known, family)
+	}
+	return slices.ContainsFunc(l.allowed, func(allowed *regexp.Regexp) bool {
+		return of.owns(strings.TrimPrefix(allowed.String(), "^")) && !slices.ContainsFunc(known, allowed.MatchString)
+	})
+}
+
+// export tells whether there are series of a family.
+func (l lists) export(of resource, family string) bool {
+	switch strings.TrimPrefix(family, "kube_"+of.singular) {
+	case "_labels":
+		if !l.labelled.HasAny(of.name, anyResource) {
+			return false
+		}
+	case "_annotations":
+		if !l.annotated.HasAny(of.name, anyResource) {
+			return false
+		}
+	}
+	matches := func(one *regexp.Regexp) bool { return one.MatchString(family) }
+	if len(l.allowed) > 0 {
+		return slices.ContainsFunc(l.allowed, matches)
+	}
+	return !slices.ContainsFunc(l.denied, matches)
+}

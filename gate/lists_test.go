@@ -1,0 +1,75 @@
+package gate
+
+import (
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   []string
+		waited []string
+	}{
+		"no lists":                               {nil, []string{"configmaps", "nodes", "pods"}},
+		"a resource denied by what begins alike": {[]string{"--metric-denylist=kube_pod_.*,kube_secret_.*"}, []string{"configmaps", "nodes"}},
+		"family by family": {
+			[]string{"--metric-denylist=^kube_configmap_(info|created|labels|annotations)$,kube_configmap_metadata_resource_version"},
+			[]string{"nodes", "pods"},
+		},
+		"all but one family": {
+			[]string{"--metric-denylist=^kube_configmap_(info|labels|annotations)$,kube_configmap_metadata_resource_version"},
+			[]string{"configmaps", "nodes", "pods"},
+		},
+		"all but what has no series": {[]string{"--metric-denylist=^kube_configmap_(info|created|metadata_resource_version)$"}, []string{"nodes", "pods"}},
+		"all but labels": {
+			[]string{"--metric-denylist=^kube_configmap_(info|created|metadata_resource_version)$", "--metric-labels-allowlist=pods=[a,b],configmaps=[c]"},
+			[]string{"configmaps", "nodes", "pods"},
+		},
+		"allowed":                          {[]string{"--metric-allowlist=^kube_pod_info$"}, []string{"pods"}},
+		"allowed anywhere in the name":     {[]string{"--metric-allowlist=_info"}, []string{"configmaps", "nodes", "pods"}},
+		"one that begins like another":     {[]string{"--metric-allowlist=kube_poddisruptionbudget_created,kube_node_info"}, []string{"nodes"}},
+		"labels of one":                    {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=pods=[a]"}, []string{"pods"}},
+		"labels of all":                    {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=*=[*]"}, []string{"configmaps", "nodes", "pods"}},
+		"annotations of one":               {[]string{"--metric-allowlist=kube_.*_annotations", "--metric-annotations-allowlist=nodes=[a]"}, []string{"nodes"}},
+		"a family of a later version":      {[]string{"--metric-allowlist=^kube_node_of_tomorrow$,kube_pod_info"}, []string{"nodes", "pods"}},
+		"nothing, so that it stays shut":   {[]string{"--metric-allowlist=kube_nothing"}, []string{"configmaps", "nodes", "pods"}},
+		"nothing, beside custom resources": {[]string{"--metric-allowlist=kube_customresource_.*", "--custom-resources"}, nil},
+		"an expression with quotes":        {[]string{`--metric-denylist="`}, []string{"configmaps", "nodes", "pods"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exported, err := exportedWith(t, test.args)
+			require.NoError(t, err)
+			assert.Equal(t, test.waited, exported)
+		})
+	}
+}
+
+// Newer versions of kube-state-metrics know more of regular expressions than Go does.
+func TestAllAreWaitedForIfTheListsCannotBeRead(t *testing.T) {
+	exported, err := exportedWith(t, []string{"--metric-denylist=^kube_(?!pod_).*$"})
+	require.ErrorContains(t, err, `"^kube_(?!pod_).*$"`)
+	assert.Equal(t, []string{"configmaps", "nodes", "pods"}, exported)
+}
+
+func exportedWith(t *testing.T, args []string) ([]string, error) {
+	t.Helper()
+	options := NewOptions()
+	flags := pflag.NewFlagSet("gate", pflag.ContinueOnError)
+	options.AddFlags(flags)
+	require.NoError(t, flags.Parse(append([]string{"--resources=pods,nodes,configmaps,pods,unknown"}, args...)))
+	exported, err := options.exported()
+	var names []string
+	for _, of := range exported {
+		names = append(names, of.name)
+	}
+	return names, err
+}
+
+func TestEveryResourceHasAFamily(t *testing.T) {
+	for _, of := range resources {
+		assert.True(t, lists{}.leave(of), of.name)
+	}
+}

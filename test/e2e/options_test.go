@@ -1,0 +1,421 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/cert"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/audit"
+)
+
+// customResources makes metrics of the KSMScales themselves.
+const customResources = `
+kind: CustomResourceStateMetrics
+spec:
+  resources:
+  - groupVersionKind: {group: monitor.example.com, version: v1alpha1, kind: KSMScale}
+    labelsFromPath: {ksmscale: [metadata, name]}
+    metrics:
+    - name: nodes_per_monitor
+      help: Nodes per pod.
+      each: {type: Gauge, gauge: {path: [spec, nodesPerMonitor]}}
+`
+
+const customMetric = "kube_customresource_nodes_per_monitor"
+
+// optionObjects is what the KSMScales of TestOptions export: three pods and three ConfigMaps in the namespace named, and
+// beside it an empty one, and another one with a pod.
+type optionObjects struct{ empty, named, other string }
+
+// Each option of spec.metrics, seen in what a real kube-state-metrics exports; and with each the gate opens because all
+// is exposed, not by its deadline.
+func TestOptions(t *testing.T) {
+	needsLocal(t)
+	install(t)
+	objects := makeOptionObjects(t)
+	lists := newKSMScale(single, version("v2.18.0"), objects.lists)
+	denials := newKSMScale(single, objects.denials)
+	limits := newKSMScale(single, objects.limits)
+	customOnly := newKSMScale(single, objects.customOnly)
+	trusted := objects.makeCertificate(t)
+	secure := newKSMScale(single, version("v2.18.0"), objects.tls)
+	all := []*v1alpha1.KSMScale{lists, denials, limits, customOnly, secure}
+	for _, ksmScale := range all {
+		create(t, ksmScale)
+	}
+	for _, ksmScale := range all {
+		awaitReady(t, ksmScale)
+	}
+	t.Run("lists", func(t *testing.T) {
+		noGateOpenedByDeadline(t, lists)
+		objects.seeLists(t, lists)
+	})
+	t.Run("denials", func(t *testing.T) {
+		noGateOpenedByDeadline(t, denials)
+		objects.seeDenials(t, denials)
+	})
+	t.Run("limit, filter and custom resources", func(t *testing.T) {
+		noGateOpenedByDeadline(t, limits)
+		objects.seeLimits(t, limits)
+	})
+	t.Run("custom resources only", func(t *testing.T) {
+		noGateOpenedByDeadline(t, customOnly)
+		seeCustomResources(t, customOnly, "", len(all))
+		assert.Equal(t, []string{customMetric}, slices.Sorted(maps.Keys(exported(t, customOnly, ""))))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		noGateOpenedByDeadline(t, secure)
+		seeTLS(t, secure, trusted)
+	})
+	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, limits) })
+}
+
+// single is one replica of one shard.
+func single(spec *v1alpha1.KSMScaleSpec) {
+	shards(1)(spec)
+	spec.NodesPerMonitor = 1000
+}
+
+func makeOptionObjects(t *testing.T) optionObjects {
+	t.Helper()
+	objects := optionObjects{newNamespace(t), newNamespace(t), newNamespace(t)}
+	for i := range 3 {
+		name := fmt.Sprintf("object-%d", i)
+		create(t, optionPod(objects.named, name),
+			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: objects.named, Name: name}})
+	}
+	create(t, optionPod(objects.other, "object"),
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: objects.named, Name: "secret"}},
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: monitoringNamespace, Name: objects.named},
+			Data:       map[string]string{"config.yaml": customResources},
+		})
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: objects.named}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"ksmscales"}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}, Verbs: []string{"list", "watch"}},
+	}}
+	create(t, role, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: objects.named},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:" + monitoringNamespace}},
+	})
+	return objects
+}
+
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-options-"}}
+	create(t, namespace)
+	return namespace.Name
+}
+
+// optionPod is a pod that stays pending.
+func optionPod(namespace, name string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name,
+			Labels: map[string]string{"app": "shop", "tier": "web"}, Annotations: map[string]string{"example.com/owner": "a", "example.com/cost": "b"},
+		},
+		Spec: corev1.PodSpec{
+			SchedulingGates: []corev1.PodSchedulingGate{{Name: "example.com/never"}},
+			NodeSelector:    map[string]string{"pool": "shop"},
+			Containers:      []corev1.Container{{Name: "none", Image: "none"}},
+		},
+	}
+}
+
+// lists are of what is exported. The first of the namespaces has no pods.
+func (o optionObjects) lists(spec *v1alpha1.KSMScaleSpec) {
+	spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("200Mi")}
+	spec.Template = &v1alpha1.PodTemplate{GoMemoryLimitPercent: 50}
+	spec.Metrics = v1alpha1.MetricsConfig{
+		Resources:                  []string{"configmaps", "pods"},
+		MetricAllowlist:            []string{"^kube_pod_(info|labels|annotations|nodeselectors)$", "kube_configmap_info"},
+		MetricOptInList:            []string{"^kube_pod_nodeselectors$"},
+		MetricLabelsAllowlist:      []string{"pods=[app]"},
+		MetricAnnotationsAllowlist: []string{"pods=[example.com/owner]"},
+		Namespaces:                 []string{o.empty, o.named},
+		UseAPIServerCache:          true,
+	}
+}
+
+func (o optionObjects) seeLists(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	families := exported(t, ksmScale, "")
+	assert.Equal(t, []string{"kube_configmap_info", "kube_pod_annotations", "kube_pod_info", "kube_pod_labels", "kube_pod_nodeselectors"},
+		slices.Sorted(maps.Keys(families)))
+	for family, labels := range map[string]map[string]string{
+		"kube_pod_info":          {},
+		"kube_pod_labels":        {"label_app": "shop", "label_tier": ""},
+		"kube_pod_annotations":   {"annotation_example_com_owner": "a", "annotation_example_com_cost": ""},
+		"kube_pod_nodeselectors": {"nodeselector_pool": "shop"},
+	} {
+		series := families[family].GetMetric()
+		assert.Len(t, series, 3, family)
+		for _, one := range series {
+			labels["namespace"] = o.named
+			for label, value := range labels {
+				assert.Equal(t, value, labelOf(one, label), "%s of %s", label, family)
+			}
+		}
+	}
+	telemetry := metrics(t, podAddress(t, ksmScale, v1alpha1.PortTelemetry), "")
+	assert.EqualValues(t, 100<<20, telemetry["go_gc_gomemlimit_bytes"].GetMetric()[0].GetGauge().GetValue())
+}
+
+// denials are of what is not exported: of nodes nothing is left.
+func (o optionObjects) denials(spec *v1alpha1.KSMScaleSpec) {
+	spec.Metrics = v1alpha1.MetricsConfig{
+		Resources:          []string{"namespaces", "nodes", "pods", "secrets"},
+		MetricDenylist:     []string{"^kube_pod_(info|created)$", "kube_node_.*"},
+		NamespacesDenylist: []string{o.other},
+	}
+}
+
+func (o optionObjects) seeDenials(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	families := exported(t, ksmScale, "")
+	for family := range families {
+		assert.NotContains(t, []string{"kube_pod_info", "kube_pod_created"}, family)
+		assert.False(t, strings.HasPrefix(family, "kube_node_"), family)
+	}
+	assert.Len(t, seriesIn(families["kube_pod_owner"], o.named), 3)
+	assert.Len(t, seriesIn(families["kube_secret_info"], o.named), 1)
+	assert.Empty(t, seriesIn(families["kube_pod_owner"], o.other))
+	assert.Len(t, seriesIn(families["kube_namespace_created"], o.other), 1, "a namespace is in no namespace")
+}
+
+// limits also has custom resources: those that are in no namespace cannot be listed with namespaces, nor without some.
+func (optionObjects) limits(spec *v1alpha1.KSMScaleSpec) {
+	spec.Metrics = v1alpha1.MetricsConfig{
+		Resources: []string{"configmaps"}, ObjectLimit: 2, AuthFilter: true,
+		CustomResourceState: &v1alpha1.CustomResourceState{Config: customResources},
+	}
+}
+
+func (o optionObjects) seeLimits(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	scraper := token(t, o.named, o.newScraper(t))
+	for _, address := range []string{serviceAddress(t, ksmScale), podAddress(t, ksmScale, v1alpha1.PortTelemetry)} {
+		assert.Equal(t, http.StatusUnauthorized, status(t, address, ""))
+		assert.Equal(t, http.StatusForbidden, status(t, address, token(t, o.named, "default")))
+		assert.Equal(t, http.StatusOK, status(t, address, scraper))
+	}
+	assert.Len(t, exported(t, ksmScale, scraper)["kube_configmap_info"].GetMetric(), 2, "of all that there are")
+	seeCustomResources(t, ksmScale, scraper, 1)
+}
+
+// newScraper makes a service account that may get metrics.
+func (o optionObjects) newScraper(t *testing.T) string {
+	t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: o.named, Name: "scraper"}}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: o.named + "-scraper"}, Rules: []rbacv1.PolicyRule{
+		{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}},
+	}}
+	create(t, account, role, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: role.ObjectMeta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: o.named, Name: account.Name}},
+	})
+	return account.Name
+}
+
+func (o optionObjects) customOnly(spec *v1alpha1.KSMScaleSpec) {
+	spec.Metrics.CustomResourceState = &v1alpha1.CustomResourceState{
+		ConfigMap: &v1alpha1.ConfigMapKey{Name: o.named, Key: "config.yaml"}, Only: true,
+	}
+}
+
+// seeCustomResources waits, since the gate does not, for metrics of so many KSMScales.
+func seeCustomResources(t *testing.T, ksmScale *v1alpha1.KSMScale, token string, count int) {
+	t.Helper()
+	await(t, "metrics of custom resources", func(context.Context) error {
+		series := exported(t, ksmScale, token)[customMetric].GetMetric()
+		if len(series) < count {
+			return fmt.Errorf("there are %d of %d", len(series), count)
+		}
+		for _, one := range series {
+			assert.EqualValues(t, 1000, one.GetGauge().GetValue(), labelOf(one, "ksmscale"))
+		}
+		return nil
+	})
+}
+
+// makeCertificate makes one for every Service of the shards, and returns who trusts it.
+func (o optionObjects) makeCertificate(t *testing.T) *x509.CertPool {
+	t.Helper()
+	certificate, key, err := cert.GenerateSelfSignedCertKey("*."+monitoringNamespace+".svc", nil, nil)
+	require.NoError(t, err)
+	create(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: monitoringNamespace, Name: o.named}, Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
+	})
+	trusted := x509.NewCertPool()
+	require.True(t, trusted.AppendCertsFromPEM(certificate))
+	return trusted
+}
+
+func (o optionObjects) tls(spec *v1alpha1.KSMScaleSpec) {
+	spec.Monitoring.Type = v1alpha1.MonitoringNone
+	spec.Metrics = v1alpha1.MetricsConfig{
+		Resources: []string{"configmaps"}, AuthFilter: true, TLS: &v1alpha1.TLSConfig{SecretName: o.named},
+	}
+}
+
+// seeTLS has the certificate verified for the name of the Service, on both ports.
+func seeTLS(t *testing.T, ksmScale *v1alpha1.KSMScale, trusted *x509.CertPool) {
+	t.Helper()
+	service := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.Spec.TotalShards()}.Name()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: trusted, ServerName: service + "." + monitoringNamespace + ".svc",
+	}}}
+	t.Cleanup(client.CloseIdleConnections)
+	for _, address := range []string{serviceAddress(t, ksmScale), podAddress(t, ksmScale, v1alpha1.PortTelemetry)} {
+		assert.Equal(t, http.StatusBadRequest, status(t, address, ""), "without TLS")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(address, "http:", "https:", 1), nil)
+		require.NoError(t, err)
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "with TLS, and without a token")
+	}
+	for _, pod := range shardPods(t, ksmScale) {
+		for _, container := range pod.Status.ContainerStatuses {
+			assert.Zero(t, container.RestartCount, "its liveness probe speaks TLS too")
+		}
+	}
+}
+
+// seeCache has two kube-state-metrics list once more, since the first list of each is from the cache anyway.
+func seeCache(t *testing.T, cached, uncached *v1alpha1.KSMScale) {
+	t.Helper()
+	mark, err := audit.Mark(shared.cluster.AuditLog())
+	require.NoError(t, err)
+	require.NoError(t, shared.cluster.RestartAPIServer(t.Context()))
+	await(t, "lists of both", func(context.Context) error {
+		versions := listedVersions(t, mark)
+		if of := versions[cached.Name]; len(of) == 0 {
+			return fmt.Errorf("%s lists not yet", cached.Name)
+		}
+		if of := versions[uncached.Name]; len(of) == 0 {
+			return fmt.Errorf("%s lists not yet", uncached.Name)
+		}
+		return nil
+	})
+	versions := listedVersions(t, mark)
+	for _, version := range versions[cached.Name] {
+		assert.Equal(t, "0", version)
+	}
+	assert.NotContains(t, versions[uncached.Name], "0")
+}
+
+// listedVersions are the resource versions that each KSMScale's kube-state-metrics has asked lists of ConfigMaps for.
+func listedVersions(t *testing.T, mark int64) map[string][]string {
+	t.Helper()
+	events, err := audit.Since(shared.cluster.AuditLog(), mark)
+	require.NoError(t, err)
+	versions := map[string][]string{}
+	for _, event := range events {
+		name, found := strings.CutPrefix(event.User.Username, "system:serviceaccount:"+monitoringNamespace+":ksm-")
+		asked, err := url.Parse(event.RequestURI)
+		require.NoError(t, err)
+		if found && event.Verb == "list" && strings.HasPrefix(event.UserAgent, "kube-state-metrics") {
+			versions[name] = append(versions[name], asked.Query().Get("resourceVersion"))
+		}
+	}
+	return versions
+}
+
+// exported are the families that the Service of a single shard leads to, by name.
+func exported(t *testing.T, ksmScale *v1alpha1.KSMScale, token string) map[string]*dto.MetricFamily {
+	t.Helper()
+	return metrics(t, serviceAddress(t, ksmScale), token)
+}
+
+func serviceAddress(t *testing.T, ksmScale *v1alpha1.KSMScale) string {
+	t.Helper()
+	service := &corev1.Service{}
+	name := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.Spec.TotalShards()}.Name()
+	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKey{Namespace: monitoringNamespace, Name: name}, service))
+	return fmt.Sprintf("http://%s:%d/metrics", service.Spec.ClusterIP, v1alpha1.PortMetrics)
+}
+
+func podAddress(t *testing.T, ksmScale *v1alpha1.KSMScale, port int32) string {
+	t.Helper()
+	return fmt.Sprintf("http://%s:%d/metrics", shardPods(t, ksmScale)[0].Status.PodIP, port)
+}
+
+func metrics(t *testing.T, address, token string) map[string]*dto.MetricFamily {
+	t.Helper()
+	response := request(t, address, token)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode, address)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	require.NoError(t, err)
+	return families
+}
+
+func status(t *testing.T, address, token string) int {
+	t.Helper()
+	response := request(t, address, token)
+	_, _ = io.Copy(io.Discard, response.Body)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
+}
+
+func request(t *testing.T, address, token string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	return response
+}
+
+func token(t *testing.T, namespace, account string) string {
+	t.Helper()
+	made, err := shared.clientset.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	return made.Status.Token
+}
+
+func seriesIn(family *dto.MetricFamily, namespace string) []*dto.Metric {
+	return slices.DeleteFunc(slices.Clone(family.GetMetric()), func(series *dto.Metric) bool {
+		return labelOf(series, "namespace") != namespace
+	})
+}
+
+func labelOf(series *dto.Metric, name string) string {
+	for _, label := range series.GetLabel() {
+		if label.GetName() == name {
+			return label.GetValue()
+		}
+	}
+	return ""
+}
