@@ -28,9 +28,15 @@ const (
 	processTimeout = 4 * time.Second
 	// lookTimeout is how long one look may take.
 	lookTimeout = 5 * time.Minute
+	// discoveryPause is how long kube-state-metrics must have seen no change of definitions of custom resources: it looks
+	// every three seconds whether there was one, and then begins anew, with all resources.
+	discoveryPause = 10 * time.Second
 )
 
-var errNotLookedYet = errors.New("kube-state-metrics has just started")
+var (
+	errNotLookedYet = errors.New("kube-state-metrics has just started")
+	errDiscovering  = errors.New("kube-state-metrics has just learnt of custom resources, and begins anew for them")
+)
 
 // Gate is open while the kube-state-metrics beside it exposes its whole share.
 type Gate struct {
@@ -38,8 +44,10 @@ type Gate struct {
 	monitor  *monitor
 	exported []resource
 	deadline time.Duration
-	clock    clock.WithTicker
-	metrics  *metrics
+	// discovers is whether kube-state-metrics exports custom resources, and so looks for their definitions.
+	discovers bool
+	clock     clock.WithTicker
+	metrics   *metrics
 
 	mu sync.Mutex
 	// complete is the process of kube-state-metrics that exposed its whole share, and incomplete why there is none.
@@ -93,6 +101,9 @@ func (g *Gate) await(ctx context.Context, process string) {
 	g.metrics.open.Set(0)
 	g.setIncomplete(errNotLookedYet)
 	log.Info("Waiting until kube-state-metrics exposes its share", "resources", len(g.exported))
+	if g.discovers && !g.settle(ctx, process) {
+		return
+	}
 	check := newCheck(g.cluster, g.monitor, g.exported)
 	for ctx.Err() == nil {
 		looked := g.clock.Now()
@@ -117,6 +128,23 @@ func (g *Gate) await(ctx context.Context, process string) {
 		g.metrics.syncDuration.Set(waited.Seconds())
 		return
 	}
+}
+
+// settle waits until a process has found the definitions of custom resources that there are. It returns false if there is
+// another process instead.
+func (g *Gate) settle(ctx context.Context, process string) bool {
+	g.setIncomplete(errDiscovering)
+	seen, since := 0.0, g.clock.Now()
+	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause {
+		g.sleep(ctx, pause)
+		if now, err := g.monitor.process(ctx, processTimeout); err == nil && now != process {
+			return false
+		}
+		if count, err := g.monitor.discoveries(ctx, processTimeout); err != nil || count != seen {
+			seen, since = count, g.clock.Now()
+		}
+	}
+	return ctx.Err() == nil
 }
 
 func (g *Gate) look(ctx context.Context, check *check) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,9 @@ type fixture struct {
 	mu      sync.Mutex
 	silent  bool // neither kube-state-metrics nor the API server answers
 	started int
-	exposed string
+	// definitions is how many more times that kube-state-metrics is asked it has seen another definition of custom resources.
+	definitions, discovered int
+	exposed                 string
 }
 
 func newFixture(t *testing.T, pods ...string) *fixture {
@@ -71,6 +74,10 @@ func (f *fixture) serve(w http.ResponseWriter, request *http.Request) {
 		panic(http.ErrAbortHandler)
 	case request.URL.Path == "/telemetry":
 		_, _ = fmt.Fprintf(w, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d.5\n", f.started)
+		if f.discovered < f.definitions {
+			f.discovered++
+		}
+		_, _ = fmt.Fprintf(w, "# TYPE kube_state_metrics_custom_resource_state_add_events_total counter\nkube_state_metrics_custom_resource_state_add_events_total %d\n", f.discovered)
 	case request.URL.Path == "/metrics":
 		_, _ = fmt.Fprint(w, f.exposed)
 	}
@@ -179,6 +186,52 @@ func TestShutsForANewProcess(t *testing.T) {
 	f.becomes(t, "1 pods")
 	f.expose("a")
 	f.becomes(t, "")
+}
+
+// With custom resources, kube-state-metrics begins anew soon after it has started.
+func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
+	f := newFixture(t, "a")
+	f.discovers = true
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, errDiscovering.Error())
+	f.becomes(t, "")
+	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), discoveryPause.Seconds())
+}
+
+func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
+	f := newFixture(t)
+	f.definitions = 30
+	f.stepWhileItSleeps(t)
+	process, err := f.monitor.process(t.Context(), processTimeout)
+	require.NoError(t, err)
+	began := f.clock.Now()
+	assert.True(t, f.settle(t.Context(), process))
+	assert.InDelta(t, (15*time.Second + discoveryPause).Seconds(), f.clock.Since(began).Seconds(), 1, "it asks twice a second")
+
+	f.restart()
+	began = f.clock.Now()
+	assert.False(t, f.settle(t.Context(), process), "of another process")
+	assert.Equal(t, pause, f.clock.Since(began))
+}
+
+// stepWhileItSleeps lets time go by whenever what runs in the test waits for it.
+func (f *fixture) stepWhileItSleeps(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var stepping sync.WaitGroup
+	stepping.Go(func() {
+		for ctx.Err() == nil {
+			if f.clock.HasWaiters() {
+				f.clock.Step(pause)
+			}
+			goruntime.Gosched()
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		stepping.Wait()
+	})
 }
 
 func TestShutsWhenNobodyAnswers(t *testing.T) {

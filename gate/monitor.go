@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -28,23 +29,44 @@ type monitor struct {
 // process tells one start of kube-state-metrics from the next. It returns an error if kube-state-metrics does not
 // answer in time.
 func (m *monitor) process(ctx context.Context, timeout time.Duration) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	body, err := m.get(ctx, m.telemetry)
+	families, err := m.itself(ctx, timeout)
 	if err != nil {
-		return "", fmt.Errorf("kube-state-metrics does not answer: %w", err)
-	}
-	defer body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(body)
-	if err != nil {
-		return "", fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
+		return "", err
 	}
 	started := families[startTimeMetric].GetMetric()
 	if len(started) != 1 {
 		return "", fmt.Errorf("kube-state-metrics has no metric %s", startTimeMetric)
 	}
 	return strconv.FormatFloat(started[0].GetGauge().GetValue(), 'f', -1, 64), nil
+}
+
+// discoveries is how often kube-state-metrics has seen a definition of custom resources come, change or go.
+func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (float64, error) {
+	families, err := m.itself(ctx, timeout)
+	count := 0.0
+	for _, event := range []string{"add", "update", "delete"} {
+		for _, metric := range families["kube_state_metrics_custom_resource_state_"+event+"_events_total"].GetMetric() {
+			count += metric.GetCounter().GetValue()
+		}
+	}
+	return count, err
+}
+
+// itself are the metrics of kube-state-metrics itself.
+func (m *monitor) itself(ctx context.Context, timeout time.Duration) (map[string]*dto.MetricFamily, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	body, err := m.get(ctx, m.telemetry)
+	if err != nil {
+		return nil, fmt.Errorf("kube-state-metrics does not answer: %w", err)
+	}
+	defer body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(body)
+	if err != nil {
+		return nil, fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
+	}
+	return families, nil
 }
 
 // objects calls seen for each object of the wanted resources that is exposed, and returns the names of those that

@@ -77,11 +77,12 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 			metadata: objects, share: options.Share, client: client, host: config.Host,
 			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
 		},
-		monitor:  &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
-		exported: exported,
-		deadline: options.Deadline,
-		clock:    clock.RealClock{},
-		metrics:  newMetrics(registry),
+		monitor:   &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
+		exported:  exported,
+		deadline:  options.Deadline,
+		discovers: options.CustomResources,
+		clock:     clock.RealClock{},
+		metrics:   newMetrics(registry),
 	}, nil
 }
 

@@ -78,7 +78,8 @@ type MetricsConfig struct {
 	// +listType=set
 	// +optional
 	NamespacesDenylist []string `json:"namespacesDenylist,omitempty"`
-	// customResourceState makes metrics of custom resources.
+	// customResourceState makes metrics of custom resources. With it, kube-state-metrics forgets all that it has listed
+	// whenever a CustomResourceDefinition comes, changes or goes: better have a KSMScale of its own for them.
 	// +optional
 	CustomResourceState *CustomResourceState `json:"customResourceState,omitempty"`
 	// useAPIServerCache has kube-state-metrics list from the API server's cache rather than from etcd.

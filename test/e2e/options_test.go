@@ -52,10 +52,11 @@ func TestOptions(t *testing.T) {
 	lists := newKSMScale(single, version("v2.18.0"), objects.lists)
 	denials := newKSMScale(single, objects.denials)
 	limits := newKSMScale(single, objects.limits)
+	customToo := newKSMScale(single, inline)
 	customOnly := newKSMScale(single, objects.customOnly)
 	trusted := objects.makeCertificate(t)
 	secure := newKSMScale(single, version("v2.18.0"), objects.tls)
-	all := []*v1alpha1.KSMScale{lists, denials, limits, customOnly, secure}
+	all := []*v1alpha1.KSMScale{lists, denials, limits, customToo, customOnly, secure}
 	for _, ksmScale := range all {
 		create(t, ksmScale)
 	}
@@ -70,20 +71,25 @@ func TestOptions(t *testing.T) {
 		noGateOpenedByDeadline(t, denials)
 		objects.seeDenials(t, denials)
 	})
-	t.Run("limit, filter and custom resources", func(t *testing.T) {
+	t.Run("limit and filter", func(t *testing.T) {
 		noGateOpenedByDeadline(t, limits)
 		objects.seeLimits(t, limits)
 	})
+	t.Run("custom resources too", func(t *testing.T) {
+		noGateOpenedByDeadline(t, customToo)
+		seeCustomResources(t, customToo, len(all))
+		assert.NotEmpty(t, seriesIn(exported(t, customToo, "")["kube_configmap_info"], objects.named))
+	})
 	t.Run("custom resources only", func(t *testing.T) {
 		noGateOpenedByDeadline(t, customOnly)
-		seeCustomResources(t, customOnly, "", len(all))
+		seeCustomResources(t, customOnly, len(all))
 		assert.Equal(t, []string{customMetric}, slices.Sorted(maps.Keys(exported(t, customOnly, ""))))
 	})
 	t.Run("TLS", func(t *testing.T) {
 		noGateOpenedByDeadline(t, secure)
 		seeTLS(t, secure, trusted)
 	})
-	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, limits) })
+	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, secure) })
 }
 
 // single is one replica of one shard.
@@ -201,11 +207,10 @@ func (o optionObjects) seeDenials(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.Len(t, seriesIn(families["kube_namespace_created"], o.other), 1, "a namespace is in no namespace")
 }
 
-// limits also has custom resources: those that are in no namespace cannot be listed with namespaces, nor without some.
-func (optionObjects) limits(spec *v1alpha1.KSMScaleSpec) {
+// limits are of a namespace in which nothing is deleted: a limit is of the objects that there are at the time of a list.
+func (o optionObjects) limits(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics = v1alpha1.MetricsConfig{
-		Resources: []string{"configmaps"}, ObjectLimit: 2, AuthFilter: true,
-		CustomResourceState: &v1alpha1.CustomResourceState{Config: customResources},
+		Resources: []string{"configmaps"}, Namespaces: []string{o.named}, ObjectLimit: 2, AuthFilter: true,
 	}
 }
 
@@ -217,8 +222,7 @@ func (o optionObjects) seeLimits(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		assert.Equal(t, http.StatusForbidden, status(t, address, token(t, o.named, "default")))
 		assert.Equal(t, http.StatusOK, status(t, address, scraper))
 	}
-	assert.Len(t, exported(t, ksmScale, scraper)["kube_configmap_info"].GetMetric(), 2, "of all that there are")
-	seeCustomResources(t, ksmScale, scraper, 1)
+	assert.Len(t, exported(t, ksmScale, scraper)["kube_configmap_info"].GetMetric(), 2, "of the four that there are")
 }
 
 // newScraper makes a service account that may get metrics.
@@ -236,6 +240,13 @@ func (o optionObjects) newScraper(t *testing.T) string {
 	return account.Name
 }
 
+// inline has custom resources beside others, of all namespaces: those that are in none cannot be listed otherwise.
+func inline(spec *v1alpha1.KSMScaleSpec) {
+	spec.Metrics = v1alpha1.MetricsConfig{
+		Resources: []string{"configmaps"}, CustomResourceState: &v1alpha1.CustomResourceState{Config: customResources},
+	}
+}
+
 func (o optionObjects) customOnly(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics.CustomResourceState = &v1alpha1.CustomResourceState{
 		ConfigMap: &v1alpha1.ConfigMapKey{Name: o.named, Key: "config.yaml"}, Only: true,
@@ -243,10 +254,10 @@ func (o optionObjects) customOnly(spec *v1alpha1.KSMScaleSpec) {
 }
 
 // seeCustomResources waits, since the gate does not, for metrics of so many KSMScales.
-func seeCustomResources(t *testing.T, ksmScale *v1alpha1.KSMScale, token string, count int) {
+func seeCustomResources(t *testing.T, ksmScale *v1alpha1.KSMScale, count int) {
 	t.Helper()
 	await(t, "metrics of custom resources", func(context.Context) error {
-		series := exported(t, ksmScale, token)[customMetric].GetMetric()
+		series := exported(t, ksmScale, "")[customMetric].GetMetric()
 		if len(series) < count {
 			return fmt.Errorf("there are %d of %d", len(series), count)
 		}
@@ -302,7 +313,8 @@ func seeTLS(t *testing.T, ksmScale *v1alpha1.KSMScale, trusted *x509.CertPool) {
 	}
 }
 
-// seeCache has two kube-state-metrics list once more, since the first list of each is from the cache anyway.
+// seeCache has two kube-state-metrics list once more, since the first list of each is from the cache anyway. One with custom
+// resources would not do: it begins anew when the API server comes back.
 func seeCache(t *testing.T, cached, uncached *v1alpha1.KSMScale) {
 	t.Helper()
 	mark, err := audit.Mark(shared.cluster.AuditLog())

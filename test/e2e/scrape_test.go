@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,33 +42,41 @@ func podAddress(t *testing.T, ksmScale *v1alpha1.KSMScale, port int32) string {
 
 func metrics(t *testing.T, address, token string) map[string]*dto.MetricFamily {
 	t.Helper()
-	response := request(t, address, token)
-	defer response.Body.Close()
-	require.Equal(t, http.StatusOK, response.StatusCode, address)
+	code, body := request(t, address, token)
+	require.Equal(t, http.StatusOK, code, address)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	require.NoError(t, err)
 	return families
 }
 
 func status(t *testing.T, address, token string) int {
 	t.Helper()
-	response := request(t, address, token)
-	_, _ = io.Copy(io.Discard, response.Body)
-	require.NoError(t, response.Body.Close())
-	return response.StatusCode
+	code, _ := request(t, address, token)
+	return code
 }
 
-func request(t *testing.T, address, token string) *http.Response {
+// request waits for an answer: the way through a Service may be there a moment after its pod is ready.
+func request(t *testing.T, address, token string) (code int, body []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
-	require.NoError(t, err)
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	return response
+	await(t, "an answer of "+address, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			return err
+		}
+		if token != "" {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		code = response.StatusCode
+		body, err = io.ReadAll(response.Body)
+		return err
+	})
+	return code, body
 }
 
 func token(t *testing.T, namespace, account string) string {
