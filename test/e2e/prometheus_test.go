@@ -36,6 +36,10 @@ func TestPrometheus(t *testing.T) {
 	sets.awaitReady(t)
 
 	servers := startOperated(t, objects, services, everyPod)
+	for _, server := range servers {
+		server.await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
+		server.await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
+	}
 	if shared.cluster != nil {
 		// What Debian has cannot discover Services: this process does, and has to get to them.
 		servers = append(servers, startShipped(t, objects, services)...)

@@ -29,7 +29,12 @@ const (
 	operatedVersion = "v3.13.5"
 	// selectedLabel is what its Prometheus servers select rules by.
 	selectedLabel, selected = "release", "e2e"
+
+	controllerJob, adapterJob = "ksmscale-controller", "ksmscale-adapter"
 )
+
+// additionalJobs are those of KSMScale itself.
+var additionalJobs = corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "jobs"}, Key: "jobs.yaml"}
 
 // startOperator runs the Prometheus Operator, with its CustomResourceDefinitions, until the test ends.
 func startOperator(t *testing.T) {
@@ -58,6 +63,11 @@ func startOperated(t *testing.T, objects string, ksmScales ...*v1alpha1.KSMScale
 	t.Helper()
 	namespace := restricted(t)
 	create(t, documentedRights(t, namespace)...)
+	jobs, err := yaml.Marshal(shippedJobs(t, "prometheus.yaml", controllerJob, adapterJob))
+	require.NoError(t, err)
+	create(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: additionalJobs.Name}, Data: map[string][]byte{additionalJobs.Key: jobs},
+	})
 	rules := &monitoringv1.PrometheusRule{ObjectMeta: metav1.ObjectMeta{
 		Namespace: namespace, Name: "test", Labels: map[string]string{selectedLabel: selected},
 	}}
@@ -102,6 +112,7 @@ func newPrometheus(namespace string, ksmScale *v1alpha1.KSMScale) *monitoringv1.
 		Spec: monitoringv1.PrometheusSpec{
 			CommonPrometheusFields: monitoringv1.CommonPrometheusFields{
 				Image: new(image.PrometheusReference), Version: operatedVersion,
+				ScrapeInterval: interval, AdditionalScrapeConfigs: &additionalJobs,
 				ScrapeConfigSelector: ofKSMScale, ScrapeConfigNamespaceSelector: everywhere,
 				ServiceMonitorSelector: ofKSMScale, ServiceMonitorNamespaceSelector: everywhere,
 				ScrapeClasses: withoutDNS(),

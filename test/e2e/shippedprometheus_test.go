@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -60,8 +61,8 @@ func startPrometheus(t *testing.T, objects string, server *prometheusServer, job
 		"rule_files":     ruleFiles,
 		"scrape_configs": []any{job},
 	})
-	// Another one of this name may come first in the path.
-	const program = "/usr/bin/prometheus"
+	program, err := exec.LookPath("prometheus")
+	require.NoError(t, err, "`make prometheus-package` installs Debian's package")
 	address := freeAddress(t)
 	startProgram(t, "Prometheus", exec.Command(program,
 		"--config.file="+config, "--storage.tsdb.path="+filepath.Join(directory, "data"), "--web.listen-address="+address, "--log.level=warn"))
@@ -97,22 +98,27 @@ func freeAddress(t *testing.T) string {
 // shippedJob is the job of a file for the metrics of objects, but for who tells of the targets.
 func shippedJob(t *testing.T, file, discovery string) map[string]any {
 	t.Helper()
+	jobs := shippedJobs(t, file, v1alpha1.JobMetrics)
+	require.Len(t, jobs, 1)
+	led := maps.Clone(jobs[0])
+	delete(led, "kubernetes_sd_configs")
+	led["http_sd_configs"] = []any{map[string]any{"url": discovery, "refresh_interval": "1s"}}
+	return led
+}
+
+// shippedJobs are the jobs of a file that have one of these names.
+func shippedJobs(t *testing.T, file string, names ...string) []map[string]any {
+	t.Helper()
 	data, err := os.ReadFile(shippedFile(file))
 	require.NoError(t, err)
 	var config struct {
 		Jobs []map[string]any `json:"scrape_configs"`
 	}
 	require.NoError(t, yaml.Unmarshal(data, &config))
-	for _, job := range config.Jobs {
-		if job["job_name"] == v1alpha1.JobMetrics {
-			led := maps.Clone(job)
-			delete(led, "kubernetes_sd_configs")
-			led["http_sd_configs"] = []any{map[string]any{"url": discovery, "refresh_interval": "1s"}}
-			return led
-		}
-	}
-	require.Fail(t, "the job is not shipped")
-	return nil
+	return slices.DeleteFunc(config.Jobs, func(job map[string]any) bool {
+		name, _ := job["job_name"].(string)
+		return !slices.Contains(names, name)
+	})
 }
 
 // targetDiscovery tells Prometheus of the Services and pods of a KSMScale, as its own service discovery would.
