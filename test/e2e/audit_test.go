@@ -71,8 +71,8 @@ func newKSMScale(overrides ...func(*v1alpha1.KSMScaleSpec)) *v1alpha1.KSMScale {
 }
 
 // makeObjects creates that many objects, five of six of them pods, that no node has work with: the scheduler is
-// told to leave them alone. It returns before they have all been seen by anyone.
-func makeObjects(t *testing.T, count int) {
+// told to leave them alone. It returns their namespace, before they have all been seen by anyone.
+func makeObjects(t *testing.T, count int) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-objects-"}}
 	create(t, namespace)
@@ -91,6 +91,7 @@ func makeObjects(t *testing.T, count int) {
 		})
 	}
 	require.NoError(t, group.Wait())
+	return namespace.Name
 }
 
 // auditor is one that runs as a pod.

@@ -166,17 +166,23 @@ func deletePod(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	before := shardPods(t, ksmScale)
 	require.NoError(t, shared.client.Delete(t.Context(), &before[0], client.GracePeriodSeconds(0)))
+	awaitInstead(t, ksmScale, before[0], len(before))
+}
+
+// awaitInstead waits until that many pods are ready without one that has been deleted.
+func awaitInstead(t *testing.T, ksmScale *v1alpha1.KSMScale, deleted corev1.Pod, count int) {
+	t.Helper()
 	await(t, "another pod to be ready instead", func(context.Context) error {
 		ready := 0
 		for _, pod := range shardPods(t, ksmScale) {
 			for _, condition := range pod.Status.Conditions {
-				if pod.UID != before[0].UID && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+				if pod.UID != deleted.UID && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
 					ready++
 				}
 			}
 		}
-		if ready < len(before) {
-			return fmt.Errorf("%d of %d pods are ready", ready, len(before))
+		if ready < count {
+			return fmt.Errorf("%d of %d pods are ready", ready, count)
 		}
 		return nil
 	})

@@ -15,6 +15,12 @@ const PauseReference = "localhost/pause:local"
 // AuditorReference is the image of command auditor.
 const AuditorReference = "localhost/ksmscale-auditor:local"
 
+// The images that the Prometheus Operator's pods run in end-to-end tests.
+const (
+	PrometheusReference     = "localhost/prometheus:local"
+	ConfigReloaderReference = "localhost/prometheus-config-reloader:local"
+)
+
 // nonroot is who distroless images run as.
 const nonroot = "65532"
 
@@ -64,14 +70,31 @@ func Auditor(root string) Image {
 	}
 }
 
-// All returns the images that the end-to-end tests need, out of the bin folder below root: KSMScale, the auditor, and
-// kube-state-metrics in the versions that are built.
+// Prometheus returns the images that the Prometheus Operator's pods run, out of the bin folder below root, which
+// `make prometheus-operator` fills.
+func Prometheus(root string) []Image {
+	var images []Image
+	for _, program := range []struct{ name, reference string }{
+		{"prometheus", PrometheusReference}, {"prometheus-config-reloader", ConfigReloaderReference},
+	} {
+		// The Operator has its pods run the programs by these paths.
+		binary := "/bin/" + program.name
+		images = append(images, Image{
+			Reference: program.reference, User: nonroot, Entrypoint: binary,
+			Files: map[string]string{binary: filepath.Join(root, "bin", program.name)},
+		})
+	}
+	return images
+}
+
+// All returns the images that the end-to-end tests need, out of the bin folder below root: KSMScale, the auditor, what
+// the Prometheus Operator's pods run, and kube-state-metrics in the versions that are built.
 func All(root string) ([]Image, error) {
 	ours, err := KSMScale(root)
 	if err != nil {
 		return nil, err
 	}
-	images := []Image{ours, Auditor(root)}
+	images := append([]Image{ours, Auditor(root)}, Prometheus(root)...)
 	const prefix = "kube-state-metrics-"
 	// The only error is that of a bad pattern.
 	built, _ := filepath.Glob(filepath.Join(root, "bin", prefix+"v*"))

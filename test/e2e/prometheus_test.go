@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	prometheusObjects = 600
+	// prometheusInterval is that of scrapes and rules. Prometheus takes up to ten seconds to see new targets, whatever it is.
+	prometheusInterval = 2 * time.Second
+	// tenths are the steps in which what was stored is looked at in retrospect.
+	tenths = 100 * time.Millisecond
+)
+
+// Real Prometheus servers, which scrape real shards in each way that we ship, have each object once at any time, whatever
+// happens to the shards.
+func TestPrometheus(t *testing.T) {
+	install(t)
+	startOperator(t)
+	objects := makeObjects(t, prometheusObjects)
+	wanted := len(pods(t, objects, ""))
+	services, everyPod := newMonitored(v1alpha1.MonitoringScrapeConfig), newMonitored(v1alpha1.MonitoringServiceMonitor)
+	create(t, services, everyPod)
+	sets := shardSets{services, everyPod}
+	sets.awaitReady(t)
+
+	servers := startOperated(t, objects, services, everyPod)
+	for _, server := range servers {
+		server.await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
+		server.await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
+	}
+	if shared.cluster != nil {
+		// What Debian has cannot discover Services: this process does, and has to get to them.
+		servers = append(servers, startShipped(t, objects, services)...)
+	}
+	for _, server := range servers {
+		server.await(t, "test:pods", wanted)
+		server.await(t, `count(up{job="kube-state-metrics"} == 1)`, 2)
+		server.complete = time.Now()
+	}
+	began := time.Now()
+	for _, event := range []struct {
+		name   string
+		happen func(*testing.T)
+		// pods is how many there are after it, of one KSMScale, and shards how many shards.
+		pods, shards int
+		unplanned    bool
+	}{
+		{"scale 1 to 3 replicas", sets.change(replicas(3)), 6, 2, false},
+		{"death of each replica of a shard", sets.replicasDie, 6, 2, true},
+		{"rollout", sets.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
+		{"reshard 2 to 3, with 1 replica each", sets.change(both(shards(3), replicas(1))), 3, 3, false},
+	} {
+		since := time.Now()
+		event.happen(t)
+		for _, server := range servers {
+			targets := event.shards
+			if server.everyPod {
+				targets = event.pods
+			}
+			server.await(t, `count(up{job="kube-state-metrics"} == 1)`, targets)
+			server.awaitEvaluations(t)
+			if event.unplanned {
+				server.forgiveOne(t, since)
+			}
+		}
+		t.Logf("%s took %s", event.name, time.Since(since).Round(time.Second))
+	}
+	t.Logf("all events took %s", time.Since(began).Round(time.Second))
+	for _, server := range servers {
+		t.Run(server.name, func(t *testing.T) {
+			server.assertConstant(t, objects, wanted)
+			server.assertSameSeries(t, objects, wanted)
+			server.assertRules(t)
+		})
+	}
+}
+
+// newMonitored has two shards, and objects of a kind for the Prometheus Operator.
+func newMonitored(kind v1alpha1.MonitoringType) *v1alpha1.KSMScale {
+	return newKSMScale(shards(2), func(spec *v1alpha1.KSMScaleSpec) {
+		spec.Monitoring = v1alpha1.MonitoringConfig{
+			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
+		}
+	})
+}
+
+// shardSets are KSMScales that the same happens to.
+type shardSets []*v1alpha1.KSMScale
+
+func (s shardSets) awaitReady(t *testing.T) {
+	t.Helper()
+	for _, ksmScale := range s {
+		awaitReady(t, ksmScale)
+	}
+}
+
+// change changes all specs and waits until all are Ready again.
+func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		for _, ksmScale := range s {
+			update(t, ksmScale, spec)
+		}
+		s.awaitReady(t)
+	}
+}
+
+// replicasDie ends the replicas of each KSMScale's first shard without warning, one after the other: so the one that a
+// Prometheus is connected to is among them.
+func (s shardSets) replicasDie(t *testing.T) {
+	t.Helper()
+	var doomed [][]corev1.Pod
+	all := len(shardPods(t, s[0]))
+	for _, ksmScale := range s {
+		selector := fmt.Sprintf("%s=%s,%s=0", v1alpha1.LabelKSMScale, ksmScale.Name, v1alpha1.LabelShardID)
+		doomed = append(doomed, pods(t, monitoringNamespace, selector))
+		require.Len(t, doomed[0], len(doomed[len(doomed)-1]))
+	}
+	for replica := range doomed[0] {
+		for of := range s {
+			require.NoError(t, shared.client.Delete(t.Context(), &doomed[of][replica], client.GracePeriodSeconds(0)))
+		}
+		for of, ksmScale := range s {
+			awaitInstead(t, ksmScale, doomed[of][replica], all)
+		}
+	}
+}
+
+// shippedFile is one of those for a Prometheus.
+func shippedFile(name string) string { return filepath.Join(shared.root, "deploy", "prometheus", name) }
+
+// testRules record what Prometheus says at each evaluation, however it looks in retrospect.
+func testRules(objects string) map[string]any {
+	info := fmt.Sprintf("kube_pod_info{namespace=%q}", objects)
+	return map[string]any{"groups": []any{map[string]any{"name": "test", "rules": []any{
+		map[string]any{"record": "test:pods", "expr": fmt.Sprintf("count(%s) or vector(0)", info)},
+		map[string]any{"record": "test:twice", "expr": fmt.Sprintf("(count(%s) or vector(0)) - (count(count by (uid) (%s)) or vector(0))", info, info)},
+	}}}}
+}
+
+// assertSameSeries asserts that no series of an object has ever had other labels than now, and that these are none but
+// the object's own and the job.
+func (s *prometheusServer) assertSameSeries(t *testing.T, objects string, wanted int) {
+	t.Helper()
+	series := s.vector(t, fmt.Sprintf("last_over_time(kube_pod_info{namespace=%q}[1h])", objects))
+	assert.Len(t, series, wanted)
+	for _, sample := range series {
+		assert.Equal(t, v1alpha1.JobMetrics, string(sample.Metric["job"]))
+		for label := range sample.Metric {
+			require.Contains(t, ownLabels, string(label))
+		}
+	}
+	assert.Empty(t, s.vector(t, `last_over_time({__name__=~"kube_.+", instance=~"ksm-.+"}[1h])`), "series name their shards")
+}
+
+// ownLabels are those that a kube_pod_info of a pod that runs nowhere has, and the job.
+var ownLabels = []string{
+	"__name__", "job", "namespace", "pod", "uid", "host_network", "created_by_kind", "created_by_name",
+}
