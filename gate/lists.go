@@ -42,12 +42,15 @@ func newLists(options *Options) (lists, error) {
 	}, err
 }
 
-// items are those of a flag's values, each a list.
+// items are those of a flag's values, each a list, which kube-state-metrics trims and leaves empty ones out of.
 func items(values []string) []string {
-	if len(values) == 0 {
-		return nil
+	var items []string
+	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
 	}
-	return strings.Split(strings.Join(values, ","), ",")
+	return items
 }
 
 func compile(expressions []string) ([]*regexp.Regexp, error) {
@@ -67,7 +70,7 @@ func resourcesOf(values []string) sets.Set[string] {
 	found := sets.New[string]()
 	for _, item := range items(values) {
 		if name, _, begins := strings.Cut(item, "="); begins {
-			found.Insert(name)
+			found.Insert(strings.TrimSpace(name))
 		}
 	}
 	return found
@@ -94,7 +97,8 @@ func (l lists) leave(of resource) bool {
 func (l lists) export(of resource, family string) bool {
 	switch strings.TrimPrefix(family, "kube_"+of.singular) {
 	case "_labels":
-		if !l.labelled.HasAny(of.name, anyResource) {
+		// Those of volume attachments are always exported (internal/store/volumeattachment.go).
+		if of.name != "volumeattachments" && !l.labelled.HasAny(of.name, anyResource) {
 			return false
 		}
 	case "_annotations":
