@@ -175,10 +175,8 @@ func awaitInstead(t *testing.T, ksmScale *v1alpha1.KSMScale, deleted corev1.Pod,
 	await(t, "another pod to be ready instead", func(context.Context) error {
 		ready := 0
 		for _, pod := range shardPods(t, ksmScale) {
-			for _, condition := range pod.Status.Conditions {
-				if pod.UID != deleted.UID && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
-					ready++
-				}
+			if pod.UID != deleted.UID && readiness(pod).Status == corev1.ConditionTrue {
+				ready++
 			}
 		}
 		if ready < count {

@@ -91,22 +91,22 @@ func awaitScraped(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 			return err
 		}
 		for _, pod := range list.Items {
-			if since := readySince(pod); since.IsZero() || time.Since(since) < 2*scrapeInterval {
-				return fmt.Errorf("pod %s is ready since %s", pod.Name, since)
+			if ready := readiness(pod); ready.Status != corev1.ConditionTrue || time.Since(ready.LastTransitionTime.Time) < 2*scrapeInterval {
+				return fmt.Errorf("readiness of pod %s: %q since %s", pod.Name, ready.Status, ready.LastTransitionTime)
 			}
 		}
 		return nil
 	})
 }
 
-// readySince is zero for a pod that is not ready.
-func readySince(pod corev1.Pod) time.Time {
+// readiness is the zero condition for a pod that has none.
+func readiness(pod corev1.Pod) corev1.PodCondition {
 	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
-			return condition.LastTransitionTime.Time
+		if condition.Type == corev1.PodReady {
+			return condition
 		}
 	}
-	return time.Time{}
+	return corev1.PodCondition{}
 }
 
 func awaitNoPods(t *testing.T, namespace string) {

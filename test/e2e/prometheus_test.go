@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,15 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-const (
-	prometheusObjects = 600
-	// prometheusInterval is that of scrapes and rules. Prometheus takes up to ten seconds to see new targets, whatever it is.
-	prometheusInterval = 2 * time.Second
-	// tenths are the steps in which what was stored is looked at in retrospect.
-	tenths = 100 * time.Millisecond
-)
+const prometheusObjects = 600
 
 // Real Prometheus servers, which scrape real shards in each way that we ship, have each object once at any time, whatever
 // happens to the shards.
@@ -30,24 +24,25 @@ func TestPrometheus(t *testing.T) {
 	startOperator(t)
 	objects := makeObjects(t, prometheusObjects)
 	wanted := len(pods(t, objects, ""))
+	selector := fmt.Sprintf("{namespace=%q}", objects)
 	services, everyPod := newMonitored(v1alpha1.MonitoringScrapeConfig), newMonitored(v1alpha1.MonitoringServiceMonitor)
 	create(t, services, everyPod)
 	sets := shardSets{services, everyPod}
 	sets.awaitReady(t)
 
-	servers := startOperated(t, objects, services, everyPod)
-	for _, server := range servers {
-		server.await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
-		server.await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
+	servers := startOperated(t, selector, services, everyPod)
+	for _, prometheus := range servers {
+		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
+		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
 	}
 	if shared.cluster != nil {
 		// What Debian has cannot discover Services: this process does, and has to get to them.
-		servers = append(servers, startShipped(t, objects, services)...)
+		servers = append(servers, startShipped(t, selector, services)...)
 	}
-	for _, server := range servers {
-		server.await(t, "test:pods", wanted)
-		server.await(t, `count(up{job="kube-state-metrics"} == 1)`, 2)
-		server.complete = time.Now()
+	for _, prometheus := range servers {
+		prometheus.Await(t, "test:pods", wanted)
+		prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, 2)
+		prometheus.complete = time.Now()
 	}
 	began := time.Now()
 	for _, event := range []struct {
@@ -64,25 +59,25 @@ func TestPrometheus(t *testing.T) {
 	} {
 		since := time.Now()
 		event.happen(t)
-		for _, server := range servers {
+		for _, prometheus := range servers {
 			targets := event.shards
-			if server.everyPod {
+			if prometheus.everyPod {
 				targets = event.pods
 			}
-			server.await(t, `count(up{job="kube-state-metrics"} == 1)`, targets)
-			server.awaitEvaluations(t)
+			prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, targets)
+			prometheus.AwaitEvaluations(t)
 			if event.unplanned {
-				server.forgiveOne(t, since)
+				prometheus.forgiveOne(t, since)
 			}
 		}
 		t.Logf("%s took %s", event.name, time.Since(since).Round(time.Second))
 	}
 	t.Logf("all events took %s", time.Since(began).Round(time.Second))
-	for _, server := range servers {
-		t.Run(server.name, func(t *testing.T) {
-			server.assertConstant(t, objects, wanted)
-			server.assertSameSeries(t, objects, wanted)
-			server.assertRules(t)
+	for _, prometheus := range servers {
+		t.Run(prometheus.Name, func(t *testing.T) {
+			prometheus.assertConstant(t, wanted)
+			prometheus.assertSameSeries(t, wanted)
+			prometheus.assertRules(t)
 		})
 	}
 }
@@ -91,7 +86,7 @@ func TestPrometheus(t *testing.T) {
 func newMonitored(kind v1alpha1.MonitoringType) *v1alpha1.KSMScale {
 	return newKSMScale(shards(2), func(spec *v1alpha1.KSMScaleSpec) {
 		spec.Monitoring = v1alpha1.MonitoringConfig{
-			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
+			Type: kind, Interval: metav1.Duration{Duration: server.Interval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
 		}
 	})
 }
@@ -138,23 +133,11 @@ func (s shardSets) replicasDie(t *testing.T) {
 	}
 }
 
-// shippedFile is one of those for a Prometheus.
-func shippedFile(name string) string { return filepath.Join(shared.root, "deploy", "prometheus", name) }
-
-// testRules record what Prometheus says at each evaluation, however it looks in retrospect.
-func testRules(objects string) map[string]any {
-	info := fmt.Sprintf("kube_pod_info{namespace=%q}", objects)
-	return map[string]any{"groups": []any{map[string]any{"name": "test", "rules": []any{
-		map[string]any{"record": "test:pods", "expr": fmt.Sprintf("count(%s) or vector(0)", info)},
-		map[string]any{"record": "test:twice", "expr": fmt.Sprintf("(count(%s) or vector(0)) - (count(count by (uid) (%s)) or vector(0))", info, info)},
-	}}}}
-}
-
 // assertSameSeries asserts that no series of an object has ever had other labels than now, and that these are none but
 // the object's own and the job.
-func (s *prometheusServer) assertSameSeries(t *testing.T, objects string, wanted int) {
+func (s *prometheusServer) assertSameSeries(t *testing.T, wanted int) {
 	t.Helper()
-	series := s.vector(t, fmt.Sprintf("last_over_time(kube_pod_info{namespace=%q}[1h])", objects))
+	series := s.Vector(t, fmt.Sprintf("last_over_time(kube_pod_info%s[1h])", s.Selector))
 	assert.Len(t, series, wanted)
 	for _, sample := range series {
 		assert.Equal(t, v1alpha1.JobMetrics, string(sample.Metric["job"]))
@@ -162,7 +145,7 @@ func (s *prometheusServer) assertSameSeries(t *testing.T, objects string, wanted
 			require.Contains(t, ownLabels, string(label))
 		}
 	}
-	assert.Empty(t, s.vector(t, `last_over_time({__name__=~"kube_.+", instance=~"ksm-.+"}[1h])`), "series name their shards")
+	assert.Empty(t, s.Vector(t, `last_over_time({__name__=~"kube_.+", instance=~"ksm-.+"}[1h])`), "series name their shards")
 }
 
 // ownLabels are those that a kube_pod_info of a pod that runs nowhere has, and the job.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster/image"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 const (
@@ -50,20 +51,21 @@ func startOperator(t *testing.T) {
 	t.Cleanup(func() { kubectl(t, "delete", "--ignore-not-found", "-f", definitions) })
 	// The Operator looks once, when it starts.
 	kubectl(t, "wait", "--for=condition=Established", "-f", definitions)
-	startProgram(t, "Prometheus Operator", exec.Command("env", "KUBECONFIG="+shared.kubeconfig,
+	server.RunProgram(t, "Prometheus Operator", exec.Command("env", "KUBECONFIG="+shared.kubeconfig,
 		filepath.Join(shared.root, "bin", "prometheus-operator"),
-		"--web.listen-address="+freeAddress(t),
+		"--web.listen-address="+server.FreeAddress(t),
 		"--prometheus-config-reloader="+image.ConfigReloaderReference,
 		"--log-level=warn"))
 }
 
 // startOperated has the Prometheus Operator run a Prometheus for each KSMScale, in a restricted namespace, with the rights
 // that the documentation asks for.
-func startOperated(t *testing.T, objects string, ksmScales ...*v1alpha1.KSMScale) []*prometheusServer {
+func startOperated(t *testing.T, selector string, ksmScales ...*v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
 	namespace := restricted(t)
 	create(t, documentedRights(t, namespace)...)
-	jobs, err := yaml.Marshal(shippedJobs(t, "prometheus.yaml", controllerJob, adapterJob))
+	shipped := server.ScrapeConfigs(t, "prometheus.yaml")
+	jobs, err := yaml.Marshal([]server.ScrapeConfig{shipped[controllerJob], shipped[adapterJob]})
 	require.NoError(t, err)
 	create(t, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: additionalJobs.Name}, Data: map[string][]byte{additionalJobs.Key: jobs},
@@ -71,7 +73,7 @@ func startOperated(t *testing.T, objects string, ksmScales ...*v1alpha1.KSMScale
 	rules := &monitoringv1.PrometheusRule{ObjectMeta: metav1.ObjectMeta{
 		Namespace: namespace, Name: "test", Labels: map[string]string{selectedLabel: selected},
 	}}
-	data, err := yaml.Marshal(testRules(objects))
+	data, err := yaml.Marshal(server.Rules(selector))
 	require.NoError(t, err)
 	require.NoError(t, yaml.UnmarshalStrict(data, &rules.Spec))
 	create(t, rules)
@@ -82,8 +84,10 @@ func startOperated(t *testing.T, objects string, ksmScales ...*v1alpha1.KSMScale
 		operated := newPrometheus(namespace, ksmScale)
 		create(t, operated)
 		servers = append(servers, &prometheusServer{
-			API:       proxied(t, namespace, "prometheus-"+operated.Name+"-0:9090"),
-			name:      "Prometheus Operator, " + string(kind),
+			Server: server.Server{
+				API:  proxied(t, namespace, "prometheus-"+operated.Name+"-0:9090"),
+				Name: "Prometheus Operator, " + string(kind), Selector: selector, Timeout: waitTimeout,
+			},
 			everyPod:  kind == v1alpha1.MonitoringServiceMonitor,
 			ruleFiles: []string{"rules.yaml", "deduplicate.yaml"},
 		})
@@ -106,7 +110,7 @@ func withoutDNS() []monitoringv1.ScrapeClass {
 func newPrometheus(namespace string, ksmScale *v1alpha1.KSMScale) *monitoringv1.Prometheus {
 	everywhere := &metav1.LabelSelector{}
 	ofKSMScale := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelKSMScale: ksmScale.Name}}
-	interval := monitoringv1.Duration(prometheusInterval.String())
+	interval := monitoringv1.Duration(server.Interval.String())
 	return &monitoringv1.Prometheus{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: strings.ToLower(string(ksmScale.Spec.Monitoring.Type))},
 		Spec: monitoringv1.PrometheusSpec{

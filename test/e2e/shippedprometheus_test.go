@@ -3,136 +3,52 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/api"
-	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 // startShipped starts Debian's Prometheus twice, for the shards of a KSMScale: with the job for their Services that
 // deploy/prometheus has, and with that for every pod. They end with the test.
-func startShipped(t *testing.T, objects string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
+func startShipped(t *testing.T, selector string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
 	discovery := httptest.NewServer(targetDiscovery{ksmScale.Name})
 	t.Cleanup(discovery.Close)
-	return []*prometheusServer{
-		startPrometheus(t, objects, &prometheusServer{
-			name: "deploy, Services", ruleFiles: []string{"rules.yaml"},
-		}, shippedJob(t, "prometheus.yaml", discovery.URL+"/services")),
-		startPrometheus(t, objects, &prometheusServer{
-			name: "deploy, every pod", ruleFiles: []string{"rules.yaml", "deduplicate.yaml"}, everyPod: true,
-		}, shippedJob(t, "every-pod.yaml", discovery.URL+"/pods")),
-	}
-}
-
-func startPrometheus(t *testing.T, objects string, server *prometheusServer, job map[string]any) *prometheusServer {
-	t.Helper()
-	directory := t.TempDir()
-	write := func(name string, content any) string {
-		data, err := yaml.Marshal(content)
-		require.NoError(t, err)
-		file := filepath.Join(directory, name)
-		require.NoError(t, os.WriteFile(file, data, 0o600))
-		return file
-	}
-	ruleFiles := []string{write("test.yaml", testRules(objects))}
-	for _, name := range server.ruleFiles {
-		ruleFiles = append(ruleFiles, shippedFile(name))
-	}
-	config := write("prometheus.yaml", map[string]any{
-		"global":         map[string]any{"scrape_interval": prometheusInterval.String(), "evaluation_interval": prometheusInterval.String()},
-		"rule_files":     ruleFiles,
-		"scrape_configs": []any{job},
-	})
-	program, err := exec.LookPath("prometheus")
-	require.NoError(t, err, "`make prometheus-package` installs Debian's package")
-	address := freeAddress(t)
-	startProgram(t, "Prometheus", exec.Command(program,
-		"--config.file="+config, "--storage.tsdb.path="+filepath.Join(directory, "data"), "--web.listen-address="+address, "--log.level=warn"))
-	connection, err := api.NewClient(api.Config{Address: "http://" + address})
-	require.NoError(t, err)
-	server.API = prometheusv1.NewAPI(connection)
-	return server
-}
-
-// startProgram runs a program until the test has ended, and shows what it has said if that failed.
-func startProgram(t *testing.T, name string, command *exec.Cmd) {
-	t.Helper()
-	output := filepath.Join(t.TempDir(), "log")
-	process, err := cluster.StartProcess(name, output, command)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, process.Terminate(context.WithoutCancel(t.Context())))
-		if said, err := os.ReadFile(output); t.Failed() && err == nil {
-			t.Logf("%s:\n%s", name, said)
+	start := func(name, file, path string, ruleFiles ...string) *prometheusServer {
+		job := server.ScrapeConfigs(t, file)[v1alpha1.JobMetrics]
+		require.NotNil(t, job)
+		api := server.Start(t, []server.ScrapeConfig{server.Led(job, discovery.URL+path)}, selector, ruleFiles...)
+		return &prometheusServer{
+			Server:    server.Server{API: api, Name: name, Selector: selector, Timeout: waitTimeout},
+			everyPod:  path == podsPath,
+			ruleFiles: ruleFiles,
 		}
-	})
-}
-
-// freeAddress is one that nobody listens on. Nothing reserves it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-// shippedJob is the job of a file for the metrics of objects, but for who tells of the targets.
-func shippedJob(t *testing.T, file, discovery string) map[string]any {
-	t.Helper()
-	jobs := shippedJobs(t, file, v1alpha1.JobMetrics)
-	require.Len(t, jobs, 1)
-	led := maps.Clone(jobs[0])
-	delete(led, "kubernetes_sd_configs")
-	led["http_sd_configs"] = []any{map[string]any{"url": discovery, "refresh_interval": "1s"}}
-	return led
-}
-
-// shippedJobs are the jobs of a file that have one of these names.
-func shippedJobs(t *testing.T, file string, names ...string) []map[string]any {
-	t.Helper()
-	data, err := os.ReadFile(shippedFile(file))
-	require.NoError(t, err)
-	var config struct {
-		Jobs []map[string]any `json:"scrape_configs"`
 	}
-	require.NoError(t, yaml.Unmarshal(data, &config))
-	return slices.DeleteFunc(config.Jobs, func(job map[string]any) bool {
-		name, _ := job["job_name"].(string)
-		return !slices.Contains(names, name)
-	})
+	return []*prometheusServer{
+		start("deploy, Services", "prometheus.yaml", servicesPath, "rules.yaml"),
+		start("deploy, every pod", "every-pod.yaml", podsPath, "rules.yaml", "deduplicate.yaml"),
+	}
 }
+
+// What targetDiscovery tells of, by the paths of its URLs.
+const servicesPath, podsPath = "/services", "/pods"
 
 // targetDiscovery tells Prometheus of the Services and pods of a KSMScale, as its own service discovery would.
 type targetDiscovery struct{ ksmScale string }
 
-// target is one as Prometheus reads it from HTTP service discovery.
-type target struct {
-	Targets []string          `json:"targets"`
-	Labels  map[string]string `json:"labels"`
-}
-
 func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	find := d.services
-	if request.URL.Path == "/pods" {
+	if request.URL.Path == podsPath {
 		find = d.pods
 	}
 	targets, err := find(request.Context())
@@ -145,15 +61,15 @@ func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	_ = json.NewEncoder(w).Encode(targets)
 }
 
-func (d targetDiscovery) services(ctx context.Context) ([]target, error) {
+func (d targetDiscovery) services(ctx context.Context) ([]server.Target, error) {
 	var services corev1.ServiceList
 	if err := shared.client.List(ctx, &services, client.MatchingLabels{v1alpha1.LabelKSMScale: d.ksmScale}); err != nil {
 		return nil, err
 	}
-	targets := []target{}
+	targets := []server.Target{}
 	for _, service := range services.Items {
 		for _, port := range service.Spec.Ports {
-			targets = append(targets, target{
+			targets = append(targets, server.Target{
 				Targets: []string{net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(int(port.Port)))},
 				Labels:  map[string]string{"__meta_kubernetes_service_name": service.Name, "__meta_kubernetes_service_port_name": port.Name},
 			})
@@ -162,12 +78,12 @@ func (d targetDiscovery) services(ctx context.Context) ([]target, error) {
 	return targets, nil
 }
 
-func (d targetDiscovery) pods(ctx context.Context) ([]target, error) {
+func (d targetDiscovery) pods(ctx context.Context) ([]server.Target, error) {
 	var pods corev1.PodList
 	if err := shared.client.List(ctx, &pods, client.MatchingLabels{v1alpha1.LabelKSMScale: d.ksmScale}); err != nil {
 		return nil, err
 	}
-	targets := []target{}
+	targets := []server.Target{}
 	for _, pod := range pods.Items {
 		if pod.Status.PodIP == "" {
 			continue
@@ -181,19 +97,13 @@ func (d targetDiscovery) pods(ctx context.Context) ([]target, error) {
 	return targets, nil
 }
 
-func podTarget(pod corev1.Pod, port corev1.ContainerPort) target {
-	ready := corev1.ConditionUnknown
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			ready = condition.Status
-		}
-	}
+func podTarget(pod corev1.Pod, port corev1.ContainerPort) server.Target {
 	const prefix = "__meta_kubernetes_pod_"
-	return target{
+	return server.Target{
 		Targets: []string{net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(port.ContainerPort)))},
 		Labels: map[string]string{
 			prefix + "name":                       pod.Name,
-			prefix + "ready":                      map[corev1.ConditionStatus]string{corev1.ConditionTrue: "true", corev1.ConditionFalse: "false"}[ready],
+			prefix + "ready":                      strings.ToLower(string(readiness(pod).Status)),
 			prefix + "container_port_name":        port.Name,
 			prefix + "label_ksmscale_example_com": pod.Labels[v1alpha1.LabelKSMScale],
 			prefix + "label_shard_id":             pod.Labels[v1alpha1.LabelShardID],

@@ -81,10 +81,8 @@ func awaitPodReady(t *testing.T, pod corev1.Pod, status corev1.ConditionStatus) 
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return err
 		}
-		for _, condition := range pod.Status.Conditions {
-			if condition.Type == corev1.PodReady && condition.Status != status {
-				return fmt.Errorf("%s %s", condition.Status, condition.Message)
-			}
+		if ready := readiness(pod); ready.Status != status {
+			return fmt.Errorf("%s %s", ready.Status, ready.Message)
 		}
 		return nil
 	})

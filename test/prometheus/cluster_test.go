@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 const (
@@ -51,9 +51,9 @@ type cluster struct {
 func newCluster(t *testing.T, replicas int) *cluster {
 	t.Helper()
 	is := &cluster{replicas: replicas, answering: sets.New[v1alpha1.Shard](), failing: sets.New[string]()}
-	server := httptest.NewServer(is)
-	t.Cleanup(server.Close)
-	is.url = server.URL
+	listening := httptest.NewServer(is)
+	t.Cleanup(listening.Close)
+	is.url = listening.URL
 	return is
 }
 
@@ -66,7 +66,7 @@ type discovery struct {
 }
 
 // lead is a job that is told of targets by this cluster, and gets to them through it, unless another one leads it.
-func (c *cluster) lead(t *testing.T, job scrapeConfig) scrapeConfig {
+func (c *cluster) lead(t *testing.T, job server.ScrapeConfig) server.ScrapeConfig {
 	t.Helper()
 	if job["kubernetes_sd_configs"] == nil {
 		return job
@@ -85,9 +85,7 @@ func (c *cluster) lead(t *testing.T, job scrapeConfig) scrapeConfig {
 	ours := selector.Matches(labels.Set(v1alpha1.Shard{KSMScale: "main"}.Selector()))
 	require.Equal(t, strings.HasPrefix(fmt.Sprint(job["job_name"]), "kube-state-metrics"), ours)
 
-	led := maps.Clone(job)
-	delete(led, "kubernetes_sd_configs")
-	led["http_sd_configs"] = []any{map[string]any{"url": c.url + "/" + found.Role, "refresh_interval": "1s"}}
+	led := server.Led(job, c.url+"/"+found.Role)
 	if c.address == "" {
 		led["proxy_url"] = c.url
 	}
@@ -134,7 +132,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		c.scrape(w, request.URL.Hostname(), request.URL.Port())
 		return
 	}
-	targets := []target{}
+	targets := []server.Target{}
 	for _, shard := range c.shards {
 		if request.URL.Path == "/"+serviceRole {
 			targets = append(targets, serviceTarget(shard, c.address))
@@ -186,16 +184,10 @@ func metricsOf(shard v1alpha1.Shard) string {
 	return text.String()
 }
 
-// target is one as Prometheus reads it from HTTP service discovery.
-type target struct {
-	Targets []string          `json:"targets"`
-	Labels  map[string]string `json:"labels"`
-}
-
 // serviceTarget is what Prometheus finds of a Service's only port.
-func serviceTarget(shard v1alpha1.Shard, address string) target {
+func serviceTarget(shard v1alpha1.Shard, address string) server.Target {
 	port := strconv.Itoa(int(v1alpha1.PortMetrics))
-	return target{
+	return server.Target{
 		Targets: []string{cmp.Or(address, net.JoinHostPort(serviceHost(shard), port))},
 		Labels: withLabels("__meta_kubernetes_service_label_", shard, map[string]string{
 			"__meta_kubernetes_namespace":             namespace,
@@ -208,8 +200,8 @@ func serviceTarget(shard v1alpha1.Shard, address string) target {
 }
 
 // podTargets are what Prometheus finds of a pod: a target for each port of each container.
-func podTargets(shard v1alpha1.Shard, replica int) []target {
-	var targets []target
+func podTargets(shard v1alpha1.Shard, replica int) []server.Target {
+	var targets []server.Target
 	for _, port := range []struct {
 		container, name string
 		number          int32
@@ -219,7 +211,7 @@ func podTargets(shard v1alpha1.Shard, replica int) []target {
 		{"gate", v1alpha1.PortNameGate, v1alpha1.PortGate},
 	} {
 		number := strconv.Itoa(int(port.number))
-		targets = append(targets, target{
+		targets = append(targets, server.Target{
 			Targets: []string{net.JoinHostPort(podHost(shard, replica), number)},
 			Labels: withLabels("__meta_kubernetes_pod_label_", shard, map[string]string{
 				"__meta_kubernetes_namespace":                 namespace,

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 // No series is stored twice, and none is missing at any time, when a KSMScale takes the place of other kube-state-metrics.
@@ -12,20 +14,20 @@ func TestMigration(t *testing.T) {
 	t.Parallel()
 	const job = "before-ksmscale"
 	before, cluster := newCluster(t, 1), newCluster(t, 1)
-	jobs := scrapeConfigs(t, "prometheus.yaml")
-	jobs[job] = before.lead(t, scrapeConfigs(t, "migration.yaml")[job])
+	jobs := server.ScrapeConfigs(t, "prometheus.yaml")
+	jobs[job] = before.lead(t, server.ScrapeConfigs(t, "migration.yaml")[job])
 	prometheus := start(t, cluster, jobs, "rules.yaml")
 	before.has(2)
-	prometheus.await(t, "test:pods", objects)
+	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
-	prometheus.await(t, `count(up{job="kube-state-metrics"})`, 2)
+	prometheus.Await(t, `count(up{job="kube-state-metrics"})`, 2)
 
 	cluster.has(3)
-	prometheus.await(t, `count(sum by (instance) (count_over_time(up{job="kube-state-metrics", instance=~"ksm-main-shard-.-of-3"}[1h])) >= 2)`, 3)
+	prometheus.Await(t, `count(sum by (instance) (count_over_time(up{job="kube-state-metrics", instance=~"ksm-main-shard-.-of-3"}[1h])) >= 2)`, 3)
 	before.has()
-	prometheus.awaitNone(t, `up{job="kube-state-metrics", instance!~"ksm-main-shard-.-of-3"}`)
-	prometheus.awaitEvaluations(t)
+	prometheus.AwaitNone(t, `up{job="kube-state-metrics", instance!~"ksm-main-shard-.-of-3"}`)
+	prometheus.AwaitEvaluations(t)
 
-	prometheus.assertConstant(t, complete)
-	assert.Len(t, prometheus.vector(t.Context(), t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")
+	prometheus.AssertConstant(t, complete, objects, nil)
+	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")
 }

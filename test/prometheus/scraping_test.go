@@ -10,96 +10,97 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 // reshard goes from one number of shards to another as the controller does: the new ones run beside the old until
 // they have been scraped twice, and those go on answering until Prometheus knows that they are gone.
-func reshard(t *testing.T, cluster *cluster, prometheus server, from, to int32) {
+func reshard(t *testing.T, cluster *cluster, prometheus server.Server, from, to int32) {
 	t.Helper()
 	scraped := func(total int32) string {
 		return fmt.Sprintf(`up{job="kube-state-metrics", instance=~"ksm-main-shard-.*-of-%d"}`, total)
 	}
 	cluster.has(from, to)
-	prometheus.await(t, fmt.Sprintf("count(sum by (instance) (count_over_time(%s[1h])) >= 2)", scraped(to)), int(to))
+	prometheus.Await(t, fmt.Sprintf("count(sum by (instance) (count_over_time(%s[1h])) >= 2)", scraped(to)), int(to))
 	cluster.has(to)
 	// Prometheus ends the series of a target that is gone when it would have scraped it twice more.
-	prometheus.awaitNone(t, scraped(from))
-	prometheus.awaitEvaluations(t)
+	prometheus.AwaitNone(t, scraped(from))
+	prometheus.AwaitEvaluations(t)
 }
 
 // No series is stored twice, and none is missing at any time, while the number of shards changes.
 func TestServices(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t, 1)
-	prometheus := start(t, cluster, scrapeConfigs(t, "prometheus.yaml"), "rules.yaml")
+	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"), "rules.yaml")
 	cluster.has(3)
-	prometheus.await(t, "test:pods", objects)
+	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
 
 	reshard(t, cluster, prometheus, 3, 5)
-	prometheus.assertConstant(t, complete)
-	assert.Len(t, prometheus.vector(t.Context(), t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")
+	prometheus.AssertConstant(t, complete, objects, nil)
+	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")
 
-	pod := prometheus.vector(t.Context(), t, `kube_pod_info{pod="web-0"}`)
+	pod := prometheus.Vector(t, `kube_pod_info{pod="web-0"}`)
 	require.Len(t, pod, 1)
 	assert.Equal(t, model.Metric{
 		"__name__": "kube_pod_info", "job": "kube-state-metrics",
 		"namespace": "shop", "pod": "web-0", "node": "node-1", "uid": "6f1f4b6e-0000-4000-8000-000000000000",
 	}, pod[0].Metric)
-	assert.Len(t, prometheus.vector(t.Context(), t, `kube_customresource_phase{instance="own-0"}`), 1, "a label of an object's own is gone")
+	assert.Len(t, prometheus.Vector(t, `kube_customresource_phase{instance="own-0"}`), 1, "a label of an object's own is gone")
 
-	up := prometheus.vector(t.Context(), t, `ksmscale:shard_up:max{shard="4"}`)
+	up := prometheus.Vector(t, `ksmscale:shard_up:max{shard="4"}`)
 	require.Len(t, up, 1)
 	assert.Equal(t, model.Metric{"__name__": "ksmscale:shard_up:max", "ksmscale": "main", "shard": "4", "total_shards": "5"}, up[0].Metric)
-	assert.Len(t, prometheus.vector(t.Context(), t, `ksmscale:shard_pods:count{ksmscale="main", total_shards="5"} == 1`), 5)
-	assert.Len(t, prometheus.vector(t.Context(), t, `up{job="kube-state-metrics-pods", container="gate", namespace="monitoring", pod=~"ksm-main-.+", shard!="", total_shards="5"} == 1`), 5)
-	assert.Empty(t, prometheus.vector(t.Context(), t, `ALERTS{alertname="KSMTotalShardsDiffer"}`))
+	assert.Len(t, prometheus.Vector(t, `ksmscale:shard_pods:count{ksmscale="main", total_shards="5"} == 1`), 5)
+	assert.Len(t, prometheus.Vector(t, `up{job="kube-state-metrics-pods", container="gate", namespace="monitoring", pod=~"ksm-main-.+", shard!="", total_shards="5"} == 1`), 5)
+	assert.Empty(t, prometheus.Vector(t, `ALERTS{alertname="KSMTotalShardsDiffer"}`))
 }
 
 // A scrape that fails ends the series of its target until they are scraped again, be it from another partition.
 func TestFailedScrapes(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t, 1)
-	prometheus := start(t, cluster, scrapeConfigs(t, "prometheus.yaml"))
+	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"))
 	cluster.has(2)
-	prometheus.await(t, "test:pods", objects)
+	prometheus.Await(t, "test:pods", objects)
 	failing := v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 2}
 
 	cluster.fail(serviceHost(failing), true)
-	prometheus.await(t, fmt.Sprintf("count(kube_pod_info) < bool %d", objects), 1)
+	prometheus.Await(t, fmt.Sprintf("count(kube_pod_info) < bool %d", objects), 1)
 	cluster.fail(serviceHost(failing), false)
-	prometheus.await(t, "count(kube_pod_info)", objects)
+	prometheus.Await(t, "count(kube_pod_info)", objects)
 
 	cluster.has(2, 1)
-	prometheus.await(t, `sum(count_over_time(up{job="kube-state-metrics", instance="ksm-main-shard-0-of-1"}[1h])) > bool 1`, 1)
+	prometheus.Await(t, `sum(count_over_time(up{job="kube-state-metrics", instance="ksm-main-shard-0-of-1"}[1h])) > bool 1`, 1)
 	cluster.fail(serviceHost(failing), true)
-	prometheus.await(t, fmt.Sprintf(`up{job="kube-state-metrics", instance="%s"}`, failing.Name()), 0)
-	prometheus.await(t, "count(kube_pod_info)", objects)
+	prometheus.Await(t, fmt.Sprintf(`up{job="kube-state-metrics", instance="%s"}`, failing.Name()), 0)
+	prometheus.Await(t, "count(kube_pod_info)", objects)
 }
 
 // What is recorded from every pod's metrics is there once, and always, when pods die and the number of shards changes.
 func TestEveryPod(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t, 3)
-	jobs := scrapeConfigs(t, "prometheus.yaml")
-	jobs["kube-state-metrics"] = scrapeConfigs(t, "every-pod.yaml")["kube-state-metrics"]
+	jobs := server.ScrapeConfigs(t, "prometheus.yaml")
+	jobs["kube-state-metrics"] = server.ScrapeConfigs(t, "every-pod.yaml")["kube-state-metrics"]
 	prometheus := start(t, cluster, jobs, "rules.yaml", "deduplicate.yaml")
 	cluster.has(2)
-	prometheus.await(t, "count(replica:kube_pod_info)", 3*objects)
-	prometheus.await(t, "test:pods", objects)
+	prometheus.Await(t, "count(replica:kube_pod_info)", 3*objects)
+	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
 
 	dies := v1alpha1.Shard{KSMScale: "main", ID: 1, Total: 2}
 	cluster.fail(podHost(dies, 2), true)
-	prometheus.await(t, "count(replica:kube_pod_info) < bool count(kube_pod_info) * 3", 1)
+	prometheus.Await(t, "count(replica:kube_pod_info) < bool count(kube_pod_info) * 3", 1)
 	reshard(t, cluster, prometheus, 2, 3)
-	prometheus.assertConstant(t, complete)
+	prometheus.AssertConstant(t, complete, objects, nil)
 
-	pod := prometheus.vector(t.Context(), t, `kube_pod_info{pod="web-0"}`)
+	pod := prometheus.Vector(t, `kube_pod_info{pod="web-0"}`)
 	require.Len(t, pod, 1)
 	assert.Equal(t, model.Metric{
 		"__name__": "kube_pod_info", "job": "kube-state-metrics",
 		"namespace": "shop", "pod": "web-0", "node": "node-1", "uid": "6f1f4b6e-0000-4000-8000-000000000000",
 	}, pod[0].Metric)
-	assert.Len(t, prometheus.vector(t.Context(), t, `ksmscale:shard_up:max{ksmscale="main", total_shards="3"} == 1`), 3)
+	assert.Len(t, prometheus.Vector(t, `ksmscale:shard_up:max{ksmscale="main", total_shards="3"} == 1`), 3)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 // replica is a kube-state-metrics of a shard.
@@ -129,8 +130,8 @@ func TestReplicas(t *testing.T) {
 	cluster := newCluster(t, 0)
 	cluster.address = service.listener.Addr().String()
 	cluster.has(1)
-	prometheus := start(t, cluster, scrapeConfigs(t, "prometheus.yaml"))
-	prometheus.await(t, "test:pods", objects)
+	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"))
+	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
 
 	// Scaled up, and then without the one that is connected to.
@@ -150,8 +151,8 @@ func TestReplicas(t *testing.T) {
 		leaves.Close()
 	}
 	service.serving(t)
-	prometheus.awaitEvaluations(t)
-	prometheus.assertConstant(t, complete)
-	assert.Len(t, prometheus.vector(t.Context(), t, "last_over_time(kube_pod_info[1h])"), objects)
-	assert.Empty(t, prometheus.vector(t.Context(), t, `min_over_time(up{job="kube-state-metrics"}[1h]) == 0`), "a scrape has failed")
+	prometheus.AwaitEvaluations(t)
+	prometheus.AssertConstant(t, complete, objects, nil)
+	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects)
+	assert.Empty(t, prometheus.Vector(t, `min_over_time(up{job="kube-state-metrics"}[1h]) == 0`), "a scrape has failed")
 }

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+)
+
+// Interval is that of scrapes and rules. Prometheus takes up to ten seconds to see new targets, whatever it is.
+const Interval = 2 * time.Second
+
+// shipped is deploy/prometheus, from the folder of any package of tests two levels below the root.
+const shipped = "../../deploy/prometheus"
+
+// ScrapeConfig is one of a configuration of Prometheus.
+type ScrapeConfig = map[string]any
+
+// Target is one as Prometheus reads it from HTTP service discovery.
+type Target struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// Shipped is the path of a file in deploy/prometheus.
+func Shipped(t *testing.T, name string) string {
+	t.Helper()
+	file, err := filepath.Abs(filepath.Join(shipped, name))
+	require.NoError(t, err)
+	return file
+}
+
+// ScrapeConfigs are those of a file in deploy/prometheus, by the names of their jobs.
+func ScrapeConfigs(t *testing.T, file string) map[string]ScrapeConfig {
+	t.Helper()
+	data, err := os.ReadFile(Shipped(t, file))
+	require.NoError(t, err)
+	var config struct {
+		ScrapeConfigs []ScrapeConfig `json:"scrape_configs"`
+	}
+	require.NoError(t, yaml.Unmarshal(data, &config))
+	jobs := map[string]ScrapeConfig{}
+	for _, job := range config.ScrapeConfigs {
+		name, _ := job["job_name"].(string)
+		require.NotEmpty(t, name)
+		jobs[name] = job
+	}
+	return jobs
+}
+
+// Led is a job that is told of its targets at a URL, and not by Kubernetes: Debian's Prometheus is built without that.
+func Led(job ScrapeConfig, url string) ScrapeConfig {
+	led := maps.Clone(job)
+	delete(led, "kubernetes_sd_configs")
+	led["http_sd_configs"] = []any{map[string]any{"url": url, "refresh_interval": "1s"}}
+	return led
+}
+
+// Rules record what Prometheus says of the pods that kube_pod_info of a selector, such as {namespace="shop"}, is about at
+// each evaluation, however that looks in retrospect: how many series there are, and how many of them too many.
+func Rules(selector string) map[string]any {
+	info := "kube_pod_info" + selector
+	return map[string]any{"groups": []any{map[string]any{"name": "test", "rules": []any{
+		map[string]any{"record": "test:pods", "expr": fmt.Sprintf("count(%s) or vector(0)", info)},
+		map[string]any{"record": "test:twice", "expr": fmt.Sprintf("(count(%s) or vector(0)) - (count(count by (uid) (%s)) or vector(0))", info, info)},
+	}}}}
+}
+
+// configuration is the text of a configuration with these jobs and files of rules.
+func configuration(t *testing.T, jobs []ScrapeConfig, ruleFiles []string) []byte {
+	t.Helper()
+	config, err := yaml.Marshal(map[string]any{
+		"global":         map[string]any{"scrape_interval": Interval.String(), "evaluation_interval": Interval.String()},
+		"rule_files":     ruleFiles,
+		"scrape_configs": jobs,
+	})
+	require.NoError(t, err)
+	return config
+}

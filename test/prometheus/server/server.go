@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const (
+	poll = 500 * time.Millisecond
+	// tenths are the steps in which what was stored is looked at in retrospect.
+	tenths = 100 * time.Millisecond
+)
+
+// Server is a real Prometheus that has Rules.
+type Server struct {
+	prometheusv1.API
+	// Name is for messages.
+	Name string
+	// Selector is that of its Rules.
+	Selector string
+	// Timeout only bounds a failing test; all waits end as soon as what they wait for has happened.
+	Timeout time.Duration
+}
+
+// Vector is the present value of an expression.
+func (s Server) Vector(t *testing.T, expression string) model.Vector {
+	t.Helper()
+	vector, err := s.query(t.Context(), expression)
+	require.NoError(t, err)
+	return vector
+}
+
+func (s Server) query(ctx context.Context, expression string) (model.Vector, error) {
+	value, _, err := s.Query(ctx, expression, time.Time{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", expression, err)
+	}
+	vector, ok := value.(model.Vector)
+	if !ok {
+		return nil, fmt.Errorf("%s is a %s", expression, value.Type())
+	}
+	return vector, nil
+}
+
+// Await waits until an expression has one value, and that is the one given.
+func (s Server) Await(t *testing.T, expression string, wanted int) {
+	t.Helper()
+	s.await(t, expression, func(vector model.Vector) bool {
+		return len(vector) == 1 && vector[0].Value == model.SampleValue(wanted)
+	})
+}
+
+// AwaitNone waits until an expression has no value.
+func (s Server) AwaitNone(t *testing.T, expression string) {
+	t.Helper()
+	s.await(t, expression, func(vector model.Vector) bool { return len(vector) == 0 })
+}
+
+// AwaitEvaluations waits until the rules have been evaluated twice more.
+func (s Server) AwaitEvaluations(t *testing.T) {
+	t.Helper()
+	const count = "count_over_time(test:twice[1h])"
+	before := s.Vector(t, count)
+	require.Len(t, before, 1)
+	s.await(t, count, func(now model.Vector) bool { return len(now) == 1 && now[0].Value >= before[0].Value+2 })
+}
+
+func (s Server) await(t *testing.T, expression string, is func(model.Vector) bool) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), poll, s.Timeout, true, func(ctx context.Context) (bool, error) {
+		vector, err := s.query(ctx, expression)
+		if ctx.Err() != nil && last != nil {
+			return false, nil // It says no more than that time is up.
+		}
+		if last = err; err == nil {
+			last = fmt.Errorf("it is %v", vector)
+		}
+		return err == nil && is(vector), nil
+	})
+	require.NoError(t, err, "%s: wait for %s: %v", s.Name, expression, last)
+}
+
+// AssertConstant asserts that since a time there have always been that many pods, and none of them twice: as it was
+// recorded at each evaluation, and as a graph shows it now; but for moments that are left out, if that is set.
+func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut func(time.Time) bool) {
+	t.Helper()
+	matters := func(sample model.SamplePair) bool {
+		at := sample.Timestamp.Time()
+		return at.After(since) && (leftOut == nil || !leftOut(at))
+	}
+	evaluations := 0
+	for expression, wanted := range map[string]int{"test:pods": pods, "test:twice": 0} {
+		value, _, err := s.Query(t.Context(), expression+"[1h]", time.Time{})
+		require.NoError(t, err)
+		for _, sample := range only(t, value).Values {
+			if matters(sample) {
+				evaluations++
+				assert.EqualValues(t, wanted, sample.Value, "%s %s after", expression, sample.Timestamp.Time().Sub(since))
+			}
+		}
+	}
+	assert.Positive(t, evaluations)
+	// Prometheus takes times to the millisecond.
+	steps := prometheusv1.Range{Start: since.Truncate(time.Millisecond), End: time.Now().Truncate(time.Millisecond), Step: tenths}
+	value, _, err := s.QueryRange(t.Context(), fmt.Sprintf("count(kube_pod_info%s) or vector(0)", s.Selector), steps)
+	require.NoError(t, err)
+	samples := only(t, value).Values
+	assert.Len(t, samples, int(steps.End.Sub(steps.Start)/steps.Step)+1)
+	for _, sample := range samples {
+		if leftOut == nil || !leftOut(sample.Timestamp.Time()) {
+			assert.EqualValues(t, pods, sample.Value, "in retrospect %s after", sample.Timestamp.Time().Sub(since))
+		}
+	}
+	t.Logf("%s: %d evaluations, and %d moments in retrospect", s.Name, evaluations/2, len(samples))
+}
+
+// only is the only series of a value.
+func only(t *testing.T, value model.Value) *model.SampleStream {
+	t.Helper()
+	matrix, ok := value.(model.Matrix)
+	require.True(t, ok)
+	require.Len(t, matrix, 1)
+	return matrix[0]
+}

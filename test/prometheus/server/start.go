@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/prometheus/client_golang/api"
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+
+	"github.com/example/ksmscale/test/cluster"
+)
+
+// Start starts Debian's Prometheus with jobs, with Rules for a selector, and with files of rules in deploy/prometheus. It
+// ends with the test. It may not answer yet.
+func Start(t *testing.T, jobs []ScrapeConfig, selector string, shippedRules ...string) prometheusv1.API {
+	t.Helper()
+	directory := t.TempDir()
+	write := func(name string, data []byte) string {
+		file := filepath.Join(directory, name)
+		require.NoError(t, os.WriteFile(file, data, 0o600))
+		return file
+	}
+	rules, err := yaml.Marshal(Rules(selector))
+	require.NoError(t, err)
+	ruleFiles := []string{write("test.yaml", rules)}
+	for _, name := range shippedRules {
+		ruleFiles = append(ruleFiles, Shipped(t, name))
+	}
+	program, err := exec.LookPath("prometheus")
+	require.NoError(t, err, "`make prometheus-package` installs Debian's package")
+	address := FreeAddress(t)
+	RunProgram(t, "Prometheus", exec.Command(program,
+		"--config.file="+write("prometheus.yaml", configuration(t, jobs, ruleFiles)),
+		"--storage.tsdb.path="+filepath.Join(directory, "data"),
+		"--web.listen-address="+address,
+		"--log.level=warn"))
+	connection, err := api.NewClient(api.Config{Address: "http://" + address})
+	require.NoError(t, err)
+	return prometheusv1.NewAPI(connection)
+}
+
+// RunProgram runs a program until the test has ended, and shows what it has said if that failed.
+func RunProgram(t *testing.T, name string, command *exec.Cmd) {
+	t.Helper()
+	output := filepath.Join(t.TempDir(), "log")
+	process, err := cluster.StartProcess(name, output, command)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, process.Terminate(context.WithoutCancel(t.Context())))
+		if said, err := os.ReadFile(output); t.Failed() && err == nil {
+			t.Logf("%s:\n%s", name, said)
+		}
+	})
+}
+
+// FreeAddress is one that nobody listens on. Nothing reserves it.
+func FreeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
+}
