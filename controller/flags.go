@@ -53,15 +53,30 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	return args
 }
 
+// list is a flag of kube-state-metrics with the items that a field of the spec has for it.
+type list struct {
+	flag  string
+	items []string
+}
+
+// limits are the lists by which less than everything is exported, and that the gate has to know of too.
+func limits(metrics *v1alpha1.MetricsConfig) []list {
+	return []list{
+		{metricAllowlistFlag, metrics.MetricAllowlist},
+		{metricDenylistFlag, metrics.MetricDenylist},
+		{metricLabelsAllowlistFlag, metrics.MetricLabelsAllowlist},
+		{metricAnnotationsAllowlistFlag, metrics.MetricAnnotationsAllowlist},
+		{namespacesFlag, metrics.Namespaces},
+		{namespacesDenylistFlag, metrics.NamespacesDenylist},
+	}
+}
+
 func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	var args []string
-	args = appendList(args, metricAllowlistFlag, metrics.MetricAllowlist)
-	args = appendList(args, metricDenylistFlag, metrics.MetricDenylist)
+	for _, list := range limits(metrics) {
+		args = appendList(args, list.flag, list.items)
+	}
 	args = appendList(args, "--metric-opt-in-list", metrics.MetricOptInList)
-	args = appendList(args, metricLabelsAllowlistFlag, metrics.MetricLabelsAllowlist)
-	args = appendList(args, metricAnnotationsAllowlistFlag, metrics.MetricAnnotationsAllowlist)
-	args = appendList(args, namespacesFlag, metrics.Namespaces)
-	args = appendList(args, namespacesDenylistFlag, metrics.NamespacesDenylist)
 	if metrics.UseAPIServerCache {
 		args = append(args, "--use-apiserver-cache")
 	}

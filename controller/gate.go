@@ -71,12 +71,9 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	if metrics.CustomResourceState != nil {
 		args = append(args, "--custom-resources")
 	}
-	args = appendList(args, metricAllowlistFlag, either(ksmScale, metrics.MetricAllowlist, metricAllowlistFlag))
-	args = appendList(args, metricDenylistFlag, either(ksmScale, metrics.MetricDenylist, metricDenylistFlag))
-	args = appendList(args, metricLabelsAllowlistFlag, either(ksmScale, metrics.MetricLabelsAllowlist, metricLabelsAllowlistFlag))
-	args = appendList(args, metricAnnotationsAllowlistFlag, either(ksmScale, metrics.MetricAnnotationsAllowlist, metricAnnotationsAllowlistFlag))
-	args = appendList(args, namespacesFlag, either(ksmScale, metrics.Namespaces, namespacesFlag))
-	args = appendList(args, namespacesDenylistFlag, either(ksmScale, metrics.NamespacesDenylist, namespacesDenylistFlag))
+	for _, list := range limits(metrics) {
+		args = appendList(args, list.flag, either(ksmScale, list.items, list.flag))
+	}
 	if metrics.ObjectLimit > 0 {
 		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))
 	}
