@@ -137,10 +137,11 @@ func (g *Gate) settle(ctx context.Context, process string) bool {
 	seen, since := 0.0, g.clock.Now()
 	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause {
 		g.sleep(ctx, pause)
-		if now, err := g.monitor.process(ctx, processTimeout); err == nil && now != process {
+		now, count, err := g.monitor.discoveries(ctx, processTimeout)
+		switch {
+		case err == nil && now != process:
 			return false
-		}
-		if count, err := g.monitor.discoveries(ctx, processTimeout); err != nil || count != seen {
+		case err != nil || count != seen:
 			seen, since = count, g.clock.Now()
 		}
 	}

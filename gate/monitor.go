@@ -33,6 +33,10 @@ func (m *monitor) process(ctx context.Context, timeout time.Duration) (string, e
 	if err != nil {
 		return "", err
 	}
+	return processOf(families)
+}
+
+func processOf(families map[string]*dto.MetricFamily) (string, error) {
 	started := families[startTimeMetric].GetMetric()
 	if len(started) != 1 {
 		return "", fmt.Errorf("kube-state-metrics has no metric %s", startTimeMetric)
@@ -40,16 +44,19 @@ func (m *monitor) process(ctx context.Context, timeout time.Duration) (string, e
 	return strconv.FormatFloat(started[0].GetGauge().GetValue(), 'f', -1, 64), nil
 }
 
-// discoveries is how often kube-state-metrics has seen a definition of custom resources come, change or go.
-func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (float64, error) {
+// discoveries is how often a process of kube-state-metrics has seen a definition of custom resources come, change or go.
+func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (process string, count float64, err error) {
 	families, err := m.itself(ctx, timeout)
-	count := 0.0
+	if err != nil {
+		return "", 0, err
+	}
 	for _, event := range []string{"add", "update", "delete"} {
 		for _, metric := range families["kube_state_metrics_custom_resource_state_"+event+"_events_total"].GetMetric() {
 			count += metric.GetCounter().GetValue()
 		}
 	}
-	return count, err
+	process, err = processOf(families)
+	return process, count, err
 }
 
 // itself are the metrics of kube-state-metrics itself.
