@@ -76,6 +76,24 @@ func (r *Reconciler) applyOtherAutoscalers(ctx context.Context, planned plans.Pl
 	return errors.Join(errs...)
 }
 
+// applyOtherServices has the Services of shards that are not wanted be scraped while they are needed, and not after that.
+func (r *Reconciler) applyOtherServices(ctx context.Context, planned plans.Planned, observed observed, is resharding) error {
+	a := applier{Reconciler: r, owner: planned.KSMScale}
+	var errs []error
+	for i := range observed.services {
+		shard, ok := shardOf(observed.services[i].Labels)
+		if !ok || shard.Total == planned.Total || !is.keep.Has(shard.Total) {
+			continue
+		}
+		wanted := service(planned.KSMScale, shard)
+		if is.retired.Has(shard.Total) {
+			wanted = retiredService(planned.KSMScale, shard, retiredSince(&observed.services[i], r.Clock.Now()))
+		}
+		errs = append(errs, apply(ctx, a, wanted, &corev1.Service{}, corev1ac.ExtractService))
+	}
+	return errors.Join(errs...)
+}
+
 // applier applies the objects of one owner.
 type applier struct {
 	*Reconciler

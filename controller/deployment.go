@@ -23,8 +23,8 @@ const (
 	// than the gate waits.
 	progressDeadline = 15 * time.Minute
 	// leaveDelay is for how long a pod that is deleted goes on serving: kube-proxies send scrapes to it until they
-	// know, and Prometheus goes on scraping a Service that is gone for up to ten seconds. kube-state-metrics ends at
-	// once when it is told to, and its image has no shell to sleep in.
+	// know, and those that are under way are to end; where Prometheus scrapes every pod, it goes on for up to ten seconds.
+	// kube-state-metrics ends at once when it is told to, and its image has no shell to sleep in.
 	leaveDelay = 15 * time.Second
 	// leaveGrace is how long it has to end after that.
 	leaveGrace = 10 * time.Second

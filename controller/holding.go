@@ -3,7 +3,6 @@ package controller
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,10 +30,9 @@ func holds(observed observed) []v1alpha1.ShardHold {
 	}
 	var held []v1alpha1.ShardHold
 	for _, deployment := range byName(observed.deployments) {
-		id, err := strconv.ParseInt(deployment.Labels[v1alpha1.LabelShardID], 10, 32)
-		total, ok := partitionOf(deployment.Labels)
-		if err == nil && ok && waiting.Has(partOf(deployment.Labels)) {
-			held = append(held, v1alpha1.ShardHold{Shard: int32(id), TotalShards: total, Replicas: replicasOf(deployment)})
+		shard, ok := shardOf(deployment.Labels)
+		if ok && waiting.Has(partOf(deployment.Labels)) {
+			held = append(held, v1alpha1.ShardHold{Shard: shard.ID, TotalShards: shard.Total, Replicas: replicasOf(deployment)})
 		}
 	}
 	return held

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,8 +36,9 @@ func monitoredBy(config v1alpha1.MonitoringConfig) *v1alpha1.KSMScale {
 	return ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring = config })
 }
 
-// rulesOfJob is the relabelling of a job as both Prometheus and its operator spell it.
+// rulesOfJob is which targets a job has, and its relabelling as both Prometheus and its operator spell it.
 type rulesOfJob struct {
+	Selector               string
 	Relabel, MetricRelabel []map[string]any
 }
 
@@ -54,7 +56,10 @@ func plainJobs(t *testing.T, file string) map[string]rulesOfJob {
 	require.NoError(t, err)
 	var config struct {
 		ScrapeConfigs []struct {
-			JobName       string           `json:"job_name"`
+			JobName   string `json:"job_name"`
+			Discovery []struct {
+				Selectors []struct{ Label string }
+			} `json:"kubernetes_sd_configs"`
 			Relabel       []map[string]any `json:"relabel_configs"`
 			MetricRelabel []map[string]any `json:"metric_relabel_configs"`
 		} `json:"scrape_configs"`
@@ -75,7 +80,7 @@ func plainJobs(t *testing.T, file string) map[string]rulesOfJob {
 				}
 			}
 		}
-		jobs[job.JobName] = rulesOfJob{job.Relabel, job.MetricRelabel}
+		jobs[job.JobName] = rulesOfJob{job.Discovery[0].Selectors[0].Label, job.Relabel, job.MetricRelabel}
 	}
 	return jobs
 }
@@ -90,7 +95,11 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 	}))
 	require.Len(t, made, 2)
 	for _, is := range made {
-		var got rulesOfJob
+		require.Len(t, is.Spec.KubernetesSDConfigs, 1)
+		require.Len(t, is.Spec.KubernetesSDConfigs[0].Selectors, 1)
+		selector := *is.Spec.KubernetesSDConfigs[0].Selectors[0].Label
+		// A file has the jobs of all KSMScales.
+		got := rulesOfJob{Selector: strings.Replace(selector, "ksmscale.example.com=main", "ksmscale.example.com", 1)}
 		relabelling(t, is.Spec.RelabelConfigs, &got.Relabel)
 		relabelling(t, is.Spec.MetricRelabelConfigs, &got.MetricRelabel)
 		assert.Equal(t, jobs[*is.Spec.JobName], got, *is.Spec.JobName)
@@ -99,9 +108,7 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 		assert.Equal(t, "1s500ms", string(*is.Spec.ScrapeTimeout))
 		assert.Equal(t, "kube-prometheus-stack", is.Labels["release"])
 		assert.Equal(t, "main", is.Labels[v1alpha1.LabelKSMScale], "ours is not overridden")
-		require.Len(t, is.Spec.KubernetesSDConfigs, 1)
-		require.Len(t, is.Spec.KubernetesSDConfigs[0].Selectors, 1)
-		assert.Equal(t, "ksmscale.example.com=main", *is.Spec.KubernetesSDConfigs[0].Selectors[0].Label)
+		assert.Contains(t, selector, "ksmscale.example.com=main")
 	}
 	assert.True(t, *made[0].Spec.HonorLabels)
 }
@@ -109,6 +116,9 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
 	spec := serviceMonitor(monitoredBy(v1alpha1.MonitoringConfig{})).Spec
 	require.Len(t, spec.Endpoints, 3)
+	selector, err := metav1.LabelSelectorAsSelector(as[metav1.LabelSelector](spec.Selector))
+	require.NoError(t, err)
+	assert.Equal(t, "ksmscale.example.com=main,!ksmscale.example.com/retired", selector.String())
 	metrics := spec.Endpoints[0]
 	assert.True(t, *metrics.HonorLabels)
 	assert.Equal(t, "30s", string(*metrics.Interval))

@@ -19,6 +19,7 @@ import (
 // observed is what there is of a KSMScale.
 type observed struct {
 	deployments []appsv1.Deployment
+	services    []corev1.Service
 	autoscalers []autoscalingv2.HorizontalPodAutoscaler
 	pods        []corev1.Pod
 	// foreign has the names of others' autoscalers, by the name of the Deployment that they scale.
@@ -48,11 +49,13 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	}
 	var (
 		deployments appsv1.DeploymentList
+		services    corev1.ServiceList
 		autoscalers autoscalingv2.HorizontalPodAutoscalerList
 		pods        corev1.PodList
 	)
 	if err := errors.Join(
 		r.Client.List(ctx, &deployments, ofKSMScale...),
+		r.Client.List(ctx, &services, ofKSMScale...),
 		r.Client.List(ctx, &autoscalers, ofKSMScale...),
 		r.Client.List(ctx, &pods, ofKSMScale...),
 	); err != nil {
@@ -75,7 +78,10 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	}
 	return observed{
 		deployments: ours,
-		foreign:     foreign,
+		services: slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
+			return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
+		}),
+		foreign: foreign,
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !metav1.IsControlledBy(&autoscaler, ksmScale)
 		}),

@@ -58,8 +58,11 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 func reshardingMessage(in conditionInput) string {
 	others := slices.DeleteFunc(slices.Clone(in.status.ShardingStatus.Partitions), func(total int32) bool { return total == in.planned.Total })
 	message := fmt.Sprintf("Shards of %s run beside those of %d", strings.Trim(fmt.Sprint(others), "[]"), in.planned.Total)
-	if in.resharding.waits != "" {
-		message += ", which wait for " + in.resharding.waits
+	switch is := in.resharding; {
+	case is.waits != "":
+		message += ", which wait for " + is.waits
+	case is.retired.Len() > 0:
+		message += fmt.Sprintf(" for another %s, until Prometheus has noticed that they are not to be scraped any more", retireDelay)
 	}
 	return message
 }

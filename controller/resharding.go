@@ -25,15 +25,28 @@ type resharding struct {
 	apply []scaling.Shard
 	// keep are the partitions to keep, by their numbers of shards.
 	keep sets.Set[int32]
+	// retired are those of them that have been taken over from, whose Services are not to be scraped any more.
+	retired sets.Set[int32]
 	// waits is what the wanted partition still lacks to take over; empty if there is no other, or nothing.
 	waits string
-	// settled is how long it takes until it has been ready for long enough, if that is all it lacks.
+	// settled is how long it takes until it has been ready for long enough, if that is all it lacks, or until Prometheus has
+	// noticed whom it has taken over from.
 	settled time.Duration
 }
+
+// retireDelay is how long Prometheus may take to notice that a Service is not to be scraped any more, five seconds to collect
+// changes of service discovery and five to act on them, and to end the scrape that is under way. A scrape that found the Service
+// gone would fail, and end the series that the new shards have as well.
+const retireDelay = 15 * time.Second
 
 // reshard decides from what there is alone, so that it does not matter who decided before, nor how often they were
 // interrupted, nor how often the user has changed their mind.
 func reshard(planned plans.Planned, observed observed, now time.Time) resharding {
+	return takeOver(planned, observed, now).retire(observed.services, now)
+}
+
+// takeOver decides which partitions are to be scraped.
+func takeOver(planned plans.Planned, observed observed, now time.Time) resharding {
 	is := resharding{apply: planned.Shards, keep: sets.New(planned.Total)}
 	others := partitions(observed.deployments).Delete(planned.Total)
 	if others.Len() == 0 {
@@ -66,6 +79,32 @@ func reshard(planned plans.Planned, observed observed, now time.Time) resharding
 	return is
 }
 
+// retire keeps the partitions that are not to be scraped until Prometheus has had the time to notice.
+func (r resharding) retire(services []corev1.Service, now time.Time) resharding {
+	r.retired = sets.New[int32]()
+	for i := range services {
+		total, ok := partitionOf(services[i].Labels)
+		if !ok || r.keep.Has(total) {
+			continue
+		}
+		if left := retireDelay - now.Sub(retiredSince(&services[i], now)); left > 0 {
+			r.retired.Insert(total)
+			r.settled = scaling.Sooner(r.settled, left)
+		}
+	}
+	r.keep = r.keep.Union(r.retired)
+	return r
+}
+
+// retiredSince is since when a Service is not to be scraped, if it is retired by now at the latest. A time that is yet to come
+// is that of another controller's clock.
+func retiredSince(service *corev1.Service, now time.Time) time.Time {
+	if at := retiredAt(service); !at.IsZero() && at.Before(now) {
+		return at
+	}
+	return now
+}
+
 // needed are the ready pods that a shard takes over with: one even if it is set to none.
 func needed(shard scaling.Shard) int32 { return max(shard.Replicas, 1) }
 
@@ -84,6 +123,13 @@ func partitions(deployments []appsv1.Deployment) sets.Set[int32] {
 func partitionOf(labels map[string]string) (int32, bool) {
 	total, err := strconv.ParseInt(labels[v1alpha1.LabelTotalShards], 10, 32)
 	return int32(total), err == nil
+}
+
+// shardOf is the shard that an object's labels say it is part of.
+func shardOf(labels map[string]string) (v1alpha1.Shard, bool) {
+	id, err := strconv.ParseInt(labels[v1alpha1.LabelShardID], 10, 32)
+	total, ok := partitionOf(labels)
+	return v1alpha1.Shard{KSMScale: labels[v1alpha1.LabelKSMScale], ID: int32(id), Total: total}, err == nil && ok
 }
 
 // worthKeeping leaves out partitions that the user changed their mind about before all of their shards were made,

@@ -15,14 +15,18 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	clocktesting "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
 
-// partition adds shards 0 to made-1 of a partition to what is observed, each with pods that are ready since then.
+// partition adds shards 0 to made-1 of a partition to what is observed, each with pods that are ready since then, and a Service
+// that is scraped.
 func partition(observed *observed, total, made int32, pods int, since time.Time) {
 	for id := range made {
 		shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
@@ -31,6 +35,7 @@ func partition(observed *observed, total, made int32, pods int, since time.Time)
 			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(pods))},
 			Status:     appsv1.DeploymentStatus{Replicas: int32(pods), UpdatedReplicas: int32(pods)},
 		})
+		observed.services = append(observed.services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()}})
 		for i := range pods {
 			observed.pods = append(observed.pods, readyPod(shard, i, since))
 		}
@@ -43,6 +48,17 @@ func readyPod(shard v1alpha1.Shard, number int, since time.Time) corev1.Pod {
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(since)},
 		}},
+	}
+}
+
+// retire has the Services of shards of three not be scraped since then.
+func retire(observed *observed, since time.Time) {
+	for i := range observed.services {
+		service := &observed.services[i]
+		if total, _ := partitionOf(service.Labels); total == 3 {
+			service.Labels[v1alpha1.LabelRetired] = "true"
+			service.Annotations = map[string]string{v1alpha1.AnnotationRetiredAt: since.Format(time.RFC3339)}
+		}
 	}
 }
 
@@ -61,6 +77,7 @@ func TestReshard(t *testing.T) {
 		there   func(*observed)
 		applied int
 		kept    []int32
+		retired []int32
 		waits   string
 		settled time.Duration
 	}{
@@ -84,7 +101,49 @@ func TestReshard(t *testing.T) {
 		},
 		{
 			name: "for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, long) },
+			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
+		},
+		{
+			name: "Prometheus is about to notice", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				retire(o, testTime.Add(-14*time.Second))
+			},
+			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: time.Second,
+		},
+		{
+			name: "it has noticed", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				retire(o, testTime.Add(-15*time.Second))
+			},
 			applied: 5, kept: []int32{5},
+		},
+		{
+			name: "one of the old Services is scraped still", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				retire(o, long)
+				delete(o.services[1].Labels, v1alpha1.LabelRetired)
+			},
+			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
+		},
+		{
+			name: "another controller's clock was ahead", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				retire(o, testTime.Add(time.Hour))
+			},
+			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
+		},
+		{
+			name: "a new shard loses its pod meanwhile, and the old ones are needed", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				o.pods = o.pods[:7]
+				retire(o, testTime.Add(-14*time.Second))
+			},
+			applied: 5, kept: []int32{3, 5}, waits: "shard 4 of 5 to have 1 ready pod, and it has 0",
 		},
 		{
 			name: "fewer replicas than are planned", wanted: 2, nodes: 60, there: func(o *observed) { partition(o, 3, 3, 2, long); partition(o, 2, 2, 1, long) },
@@ -96,11 +155,11 @@ func TestReshard(t *testing.T) {
 		},
 		{
 			name: "back, before it was done", wanted: 3, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 2, 1, short) },
-			applied: 3, kept: []int32{3},
+			applied: 3, kept: []int32{3, 5}, retired: []int32{5}, settled: 15 * time.Second,
 		},
 		{
 			name: "to yet another number", wanted: 4, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 2, 1, short) },
-			applied: 1, kept: []int32{3, 4}, waits: "shard 0 of 4 to be created",
+			applied: 1, kept: []int32{3, 4, 5}, retired: []int32{5}, waits: "shard 0 of 4 to be created", settled: 15 * time.Second,
 		},
 		{
 			name: "a rollout of the new shards", wanted: 5, there: func(o *observed) {
@@ -118,6 +177,7 @@ func TestReshard(t *testing.T) {
 			is := reshard(planned, there, testTime)
 			assert.Len(t, is.apply, test.applied)
 			assert.ElementsMatch(t, test.kept, is.keep.UnsortedList())
+			assert.ElementsMatch(t, test.retired, is.retired.UnsortedList())
 			assert.Equal(t, test.waits, is.waits)
 			assert.Equal(t, test.settled, is.settled)
 		})
@@ -183,7 +243,8 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 				covered := coveredByAny(there)
 				planned := plans.New(ksmScale, scaling.Cluster{Nodes: nodes}, now)
 				is := reshard(targets(planned, there), there, now)
-				obey(&there, is)
+				requireUnscraped(t, there, is, now)
+				obey(&there, is, planned.Total, now)
 				require.Equal(t, covered, coveredByAny(there), "%d is wanted, %v is kept", ksmScale.Spec.TotalShards(), is.keep)
 				podsComeAndGo(t, &there, now)
 			}
@@ -191,8 +252,19 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 	})
 }
 
+// requireUnscraped requires that no Service is to be deleted that Prometheus may scrape still.
+func requireUnscraped(t *rapid.T, there observed, is resharding, now time.Time) {
+	for i := range there.services {
+		service := &there.services[i]
+		if total, _ := partitionOf(service.Labels); !is.keep.Has(total) {
+			require.False(t, retiredAt(service).IsZero(), "%s is scraped", service.Name)
+			require.GreaterOrEqual(t, now.Sub(retiredAt(service)), retireDelay, service.Name)
+		}
+	}
+}
+
 // obey makes and removes what was decided; new Deployments have no ready pod yet.
-func obey(there *observed, is resharding) {
+func obey(there *observed, is resharding, wanted int32, now time.Time) {
 	var next observed
 	for _, shard := range is.apply {
 		if there.deployment(shard.Shard) == nil {
@@ -200,7 +272,20 @@ func obey(there *observed, is resharding) {
 				ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
 				Spec:       appsv1.DeploymentSpec{Replicas: new(shard.Replicas)},
 			})
+			next.services = append(next.services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()}})
 		}
+	}
+	for _, service := range there.services {
+		shard, _ := shardOf(service.Labels)
+		if !is.keep.Has(shard.Total) {
+			continue
+		}
+		metadata := metav1.ObjectMeta{Name: service.Name, Labels: shard.Selector()}
+		if shard.Total != wanted && is.retired.Has(shard.Total) {
+			metadata.Labels[v1alpha1.LabelRetired] = "true"
+			metadata.Annotations = map[string]string{v1alpha1.AnnotationRetiredAt: retiredSince(&service, now).Format(time.RFC3339)}
+		}
+		next.services = append(next.services, corev1.Service{ObjectMeta: metadata})
 	}
 	for _, deployment := range there.deployments {
 		if total, _ := partitionOf(deployment.Labels); is.keep.Has(total) {
@@ -268,4 +353,80 @@ func TestReshardingIsVisible(t *testing.T) {
 		assert.Equal(t, v1alpha1.PhaseIncomplete, status.Phase)
 		assert.True(t, meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionCovered))
 	})
+}
+
+// Prometheus has to take a Service out of its targets before the Service is gone.
+func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 30}, nil)
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	r.Clock = clock
+	reshardTo := func(shards int32) {
+		ksmScale := readMain(t, r)
+		ksmScale.Spec.Sharding.ShardCount = shards
+		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	}
+	// reconciled has the totals of what is there, and of it the Services that are scraped.
+	reconciled := func() (deployments, scraped []string, again time.Duration) {
+		result, err := reconcileMain(t, r)
+		require.NoError(t, err)
+		var made appsv1.DeploymentList
+		var services corev1.ServiceList
+		selector, err := labels.Parse("ksmscale.example.com=main,!ksmscale.example.com/retired")
+		require.NoError(t, err)
+		require.NoError(t, r.Client.List(t.Context(), &made))
+		require.NoError(t, r.Client.List(t.Context(), &services, client.MatchingLabelsSelector{Selector: selector}))
+		for i := range made.Items {
+			deployments = append(deployments, made.Items[i].Labels["total-shards"])
+		}
+		for i := range services.Items {
+			scraped = append(scraped, services.Items[i].Labels["total-shards"])
+		}
+		slices.Sort(deployments)
+		slices.Sort(scraped)
+		return deployments, scraped, result.RequeueAfter
+	}
+	haveReady := func(total int32) {
+		for id := range total {
+			pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}, 0, testTime.Add(-time.Hour))
+			pod.Namespace = "monitoring"
+			require.NoError(t, r.Client.Create(t.Context(), &pod))
+		}
+	}
+	reconciled()
+	haveReady(3)
+	haveReady(2)
+	reshardTo(2)
+	deployments, scraped, _ := reconciled()
+	// The first new shard's Deployment is there, and none has been seen.
+	assert.Equal(t, []string{"2", "3", "3", "3"}, deployments)
+	assert.Equal(t, []string{"2", "3", "3", "3"}, scraped)
+	reconciled()
+	deployments, scraped, again := reconciled()
+	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, deployments)
+	assert.Equal(t, []string{"2", "2"}, scraped)
+	assert.Equal(t, retireDelay, again)
+
+	clock.SetTime(testTime.Add(retireDelay - time.Second))
+	deployments, scraped, again = reconciled()
+	assert.Len(t, deployments, 5, "Prometheus may not have noticed")
+	assert.Len(t, scraped, 2)
+	assert.Equal(t, time.Second, again)
+
+	t.Run("and come back if they are wanted again", func(t *testing.T) {
+		reshardTo(3)
+		deployments, scraped, _ := reconciled()
+		assert.Len(t, deployments, 5)
+		assert.Equal(t, []string{"3", "3", "3"}, scraped)
+		reshardTo(2)
+		deployments, scraped, again = reconciled()
+		assert.Len(t, deployments, 5)
+		assert.Equal(t, []string{"2", "2"}, scraped)
+		assert.Equal(t, retireDelay, again, "from then on")
+	})
+
+	clock.SetTime(testTime.Add(2 * retireDelay))
+	deployments, scraped, again = reconciled()
+	assert.Equal(t, []string{"2", "2"}, deployments)
+	assert.Equal(t, []string{"2", "2"}, scraped)
+	assert.Zero(t, again)
 }

@@ -18,13 +18,13 @@ import (
 // name that is set, so that it is the same for all KSMScales.
 func scrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
 	name := monitoringName(ksmScale)
-	metrics := scrapeConfig(ksmScale, name, v1alpha1.JobMetrics, monitoringv1alpha1.KubernetesRoleService)
+	metrics := scrapeConfig(ksmScale, name, v1alpha1.JobMetrics, monitoringv1alpha1.KubernetesRoleService, ",!"+v1alpha1.LabelRetired)
 	metrics.Spec.
 		WithHonorLabels(true).
 		WithRelabelConfigs(keep(v1alpha1.PortNameMetrics, "__meta_kubernetes_service_port_name"), label("instance", "__meta_kubernetes_service_name")).
 		WithMetricRelabelConfigs(withoutShardInstance())
 	// No KSMScale's name has a dot, so that this is no other one's first.
-	pods := scrapeConfig(ksmScale, name+".pods", v1alpha1.JobPods, monitoringv1alpha1.KubernetesRolePod)
+	pods := scrapeConfig(ksmScale, name+".pods", v1alpha1.JobPods, monitoringv1alpha1.KubernetesRolePod, "")
 	pods.Spec.WithRelabelConfigs(
 		keep(v1alpha1.PortNameTelemetry+"|"+v1alpha1.PortNameGate, "__meta_kubernetes_pod_container_port_name"),
 		relabel("drop").WithSourceLabels("__meta_kubernetes_pod_phase").WithRegex("Succeeded|Failed"),
@@ -37,7 +37,7 @@ func scrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 	return []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, pods}
 }
 
-func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoringv1alpha1.KubernetesRole) *monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
+func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoringv1alpha1.KubernetesRole, furtherSelector string) *monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
 	monitoring := ksmScale.Spec.Monitoring
 	spec := monitoringv1alpha1ac.ScrapeConfigSpec().
 		WithJobName(job).
@@ -47,7 +47,7 @@ func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoring
 			WithNamespaces(monitoringv1alpha1ac.NamespaceDiscovery().WithNames(ksmScale.Spec.Namespace)).
 			WithSelectors(monitoringv1alpha1ac.K8SSelectorConfig().
 				WithRole(role).
-				WithLabel(v1alpha1.LabelKSMScale + "=" + ksmScale.Name)))
+				WithLabel(v1alpha1.LabelKSMScale + "=" + ksmScale.Name + furtherSelector)))
 	if monitoring.ScrapeTimeout != nil {
 		spec.WithScrapeTimeout(prometheusDuration(monitoring.ScrapeTimeout.Duration))
 	}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	monitoringv1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
@@ -26,7 +27,10 @@ func serviceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorA
 			WithSourceLabels("__name__").WithRegex("(kube_.+)").WithTargetLabel("__name__").WithReplacement("replica:$1"))
 	spec := monitoringv1ac.ServiceMonitorSpec().
 		WithNamespaceSelector(monitoringv1ac.NamespaceSelector().WithMatchNames(ksmScale.Spec.Namespace)).
-		WithSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{v1alpha1.LabelKSMScale: ksmScale.Name})).
+		WithSelector(metav1ac.LabelSelector().
+			WithMatchLabels(map[string]string{v1alpha1.LabelKSMScale: ksmScale.Name}).
+			WithMatchExpressions(metav1ac.LabelSelectorRequirement().
+				WithKey(v1alpha1.LabelRetired).WithOperator(metav1.LabelSelectorOpDoesNotExist))).
 		WithEndpoints(metrics)
 	for _, port := range []string{v1alpha1.PortNameTelemetry, v1alpha1.PortNameGate} {
 		spec.WithEndpoints(podPort(ksmScale, port).WithRelabelConfigs(

@@ -104,6 +104,11 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
+// scraped selects the Services that Prometheus scrapes.
+func scraped(ksmScale *v1alpha1.KSMScale) string {
+	return v1alpha1.LabelKSMScale + "=" + ksmScale.Name + ",!" + v1alpha1.LabelRetired
+}
+
 func audited(t *testing.T, event event, speed string) {
 	ksmScale := newKSMScale(func(spec *v1alpha1.KSMScaleSpec) {
 		if speed != "" {
@@ -116,7 +121,7 @@ func audited(t *testing.T, event event, speed string) {
 	create(t, ksmScale)
 	awaitReady(t, ksmScale)
 	report := auditWhile(t, event.name, speed, audit.Options{
-		Namespace: monitoringNamespace, Selector: v1alpha1.LabelKSMScale + "=" + ksmScale.Name, PartitionLabel: v1alpha1.LabelTotalShards,
+		Namespace: monitoringNamespace, Selector: scraped(ksmScale), PartitionLabel: v1alpha1.LabelTotalShards,
 	}, func() {
 		interrupted := interrupt(t, event.meanwhile, event.times)
 		event.happen(t, ksmScale)

@@ -54,7 +54,7 @@ func (m migration) audited(t *testing.T, speed string) {
 	// The targets are wanted before there are any.
 	ksmScale.Name, ksmScale.GenerateName = old, ""
 	options.Also = &audit.Options{
-		Namespace: monitoringNamespace, Selector: v1alpha1.LabelKSMScale + "=" + ksmScale.Name, PartitionLabel: v1alpha1.LabelTotalShards,
+		Namespace: monitoringNamespace, Selector: scraped(ksmScale), PartitionLabel: v1alpha1.LabelTotalShards,
 	}
 	report := auditWhile(t, m.name(), speed, options, func() {
 		create(t, ksmScale)

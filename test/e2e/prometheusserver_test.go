@@ -28,11 +28,16 @@ type prometheusServer struct {
 	forgiven time.Time
 }
 
-// assertConstant asserts that there have always been all objects, and none of them twice.
+// assertConstant asserts that there have always been all objects, and none of them twice, and that a Service that has led
+// to a ready pod has led to one ever since.
 func (s *prometheusServer) assertConstant(t *testing.T, wanted int) {
 	t.Helper()
-	count, failed := s.scrapes(t, s.complete)
-	t.Logf("%d scrapes, of which %d failed", count, len(failed))
+	scrapes := s.scrapes(t, s.complete)
+	t.Logf("%d scrapes, of which %d failed", scrapes.count, len(scrapes.failed))
+	for _, at := range scrapes.lost {
+		// Of a pod itself the last scrape may fail.
+		assert.True(t, s.everyPod || at.Equal(s.forgiven), "a scrape of a Service failed at %s, and those before had not", at)
+	}
 	s.AssertConstant(t, s.complete, wanted, s.isForgiven)
 }
 
@@ -43,11 +48,11 @@ func (s *prometheusServer) forgiveOne(t *testing.T, since time.Time) {
 	if s.everyPod {
 		return
 	}
-	count, failed := s.scrapes(t, since)
-	t.Logf("%s: %d scrapes while pods died, of which %d failed", s.Name, count, len(failed))
-	assert.LessOrEqual(t, len(failed), 1, s.Name)
-	if len(failed) > 0 {
-		s.forgiven = failed[0]
+	scrapes := s.scrapes(t, since)
+	t.Logf("%s: %d scrapes while pods died, of which %d failed", s.Name, scrapes.count, len(scrapes.failed))
+	assert.LessOrEqual(t, len(scrapes.failed), 1, s.Name)
+	if len(scrapes.failed) > 0 {
+		s.forgiven = scrapes.failed[0]
 	}
 }
 
@@ -56,26 +61,38 @@ func (s *prometheusServer) isForgiven(at time.Time) bool {
 	return !s.forgiven.IsZero() && !at.Before(s.forgiven) && at.Before(s.forgiven.Add(2*server.Interval))
 }
 
-// scrapes tells how many scrapes of objects there were since a time, and when one failed.
-func (s *prometheusServer) scrapes(t *testing.T, since time.Time) (count int, failed []time.Time) {
+// scrapes are how many of objects there were, and when one failed: of any target, and of one that had been scraped before.
+type scrapes struct {
+	count        int
+	failed, lost []time.Time
+}
+
+// scrapes are those since a time.
+func (s *prometheusServer) scrapes(t *testing.T, since time.Time) scrapes {
 	t.Helper()
 	value, _, err := s.Query(t.Context(), `up{job="kube-state-metrics"}[1h]`, time.Time{})
 	require.NoError(t, err)
 	targets, ok := value.(model.Matrix)
 	require.True(t, ok)
+	var all scrapes
 	for _, target := range targets {
+		var answered bool
 		for _, sample := range target.Values {
 			at := sample.Timestamp.Time()
 			if at.Before(since) {
 				continue
 			}
-			count++
+			all.count++
 			if sample.Value == 0 {
-				failed = append(failed, at)
+				all.failed = append(all.failed, at)
 			}
+			if sample.Value == 0 && answered {
+				all.lost = append(all.lost, at)
+			}
+			answered = answered || sample.Value == 1
 		}
 	}
-	return count, failed
+	return all
 }
 
 // assertRules asserts that all rules that we ship are there and have been evaluated without an error.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -22,36 +23,43 @@ import (
 // deploy/prometheus has, and with that for every pod. They end with the test.
 func startShipped(t *testing.T, selector string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
-	discovery := httptest.NewServer(targetDiscovery{ksmScale.Name})
-	t.Cleanup(discovery.Close)
-	start := func(name, file, path string, ruleFiles ...string) *prometheusServer {
+	start := func(name, file string, ruleFiles ...string) *prometheusServer {
 		job := server.ScrapeConfigs(t, file)[v1alpha1.JobMetrics]
 		require.NotNil(t, job)
-		api := server.Start(t, []server.ScrapeConfig{server.Led(job, discovery.URL+path)}, selector, ruleFiles...)
+		found := server.DiscoveryOf(t, job)
+		ofKSMScale := strings.Replace(found.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
+		discovery := httptest.NewServer(targetDiscovery{found.Role, ofKSMScale})
+		t.Cleanup(discovery.Close)
+		api := server.Start(t, []server.ScrapeConfig{server.Led(job, discovery.URL)}, selector, ruleFiles...)
 		return &prometheusServer{
 			Server:    server.Server{API: api, Name: name, Selector: selector, Timeout: waitTimeout},
-			everyPod:  path == podsPath,
+			everyPod:  found.Role == podRole,
 			ruleFiles: ruleFiles,
 		}
 	}
 	return []*prometheusServer{
-		start("deploy, Services", "prometheus.yaml", servicesPath, "rules.yaml"),
-		start("deploy, every pod", "every-pod.yaml", podsPath, "rules.yaml", "deduplicate.yaml"),
+		start("deploy, Services", "prometheus.yaml", "rules.yaml"),
+		start("deploy, every pod", "every-pod.yaml", "rules.yaml", "deduplicate.yaml"),
 	}
 }
 
-// What targetDiscovery tells of, by the paths of its URLs.
-const servicesPath, podsPath = "/services", "/pods"
+// podRole is the role of discovery that tells of pods; the other one tells of Services.
+const podRole = "pod"
 
-// targetDiscovery tells Prometheus of the Services and pods of a KSMScale, as its own service discovery would.
-type targetDiscovery struct{ ksmScale string }
+// targetDiscovery tells Prometheus of what a selector selects, as its own service discovery with that role would.
+type targetDiscovery struct{ role, selector string }
 
 func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	find := d.services
-	if request.URL.Path == podsPath {
-		find = d.pods
+	selector, err := labels.Parse(d.selector)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
-	targets, err := find(request.Context())
+	find := servicesOf
+	if d.role == podRole {
+		find = podsOf
+	}
+	targets, err := find(request.Context(), client.MatchingLabelsSelector{Selector: selector})
 	if err != nil {
 		// Prometheus then keeps the targets that it has.
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -61,9 +69,9 @@ func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	_ = json.NewEncoder(w).Encode(targets)
 }
 
-func (d targetDiscovery) services(ctx context.Context) ([]server.Target, error) {
+func servicesOf(ctx context.Context, selector client.ListOption) ([]server.Target, error) {
 	var services corev1.ServiceList
-	if err := shared.client.List(ctx, &services, client.MatchingLabels{v1alpha1.LabelKSMScale: d.ksmScale}); err != nil {
+	if err := shared.client.List(ctx, &services, selector); err != nil {
 		return nil, err
 	}
 	targets := []server.Target{}
@@ -78,9 +86,9 @@ func (d targetDiscovery) services(ctx context.Context) ([]server.Target, error) 
 	return targets, nil
 }
 
-func (d targetDiscovery) pods(ctx context.Context) ([]server.Target, error) {
+func podsOf(ctx context.Context, selector client.ListOption) ([]server.Target, error) {
 	var pods corev1.PodList
-	if err := shared.client.List(ctx, &pods, client.MatchingLabels{v1alpha1.LabelKSMScale: d.ksmScale}); err != nil {
+	if err := shared.client.List(ctx, &pods, selector); err != nil {
 		return nil, err
 	}
 	targets := []server.Target{}

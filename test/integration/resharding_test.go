@@ -23,8 +23,8 @@ import (
 func TestResharding(t *testing.T) {
 	leaveRunning(t)
 	setNodes(t, 75)
-	// Two intervals are how long all shards of both partitions are there.
-	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval = metav1.Duration{Duration: 5 * time.Second} }))
+	// All shards of both partitions are there for two intervals, and for as long as Prometheus may take to notice.
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval = metav1.Duration{Duration: time.Second} }))
 	awaitReplicas(t, ksmScale, 2, 2, 1)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 	uncovered := watchCoverage(t, ksmScale)

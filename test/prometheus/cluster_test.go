@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"sigs.k8s.io/yaml"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/gate"
@@ -57,29 +56,14 @@ func newCluster(t *testing.T, replicas int) *cluster {
 	return is
 }
 
-// discovery is a kubernetes_sd_config. Debian's Prometheus is built without that, so that nothing else sees what is
-// misspelled in ours.
-type discovery struct {
-	Role       string
-	Namespaces struct{ Names []string }
-	Selectors  []struct{ Role, Label string }
-}
-
 // lead is a job that is told of targets by this cluster, and gets to them through it, unless another one leads it.
 func (c *cluster) lead(t *testing.T, job server.ScrapeConfig) server.ScrapeConfig {
 	t.Helper()
 	if job["kubernetes_sd_configs"] == nil {
 		return job
 	}
-	data, err := yaml.Marshal(job["kubernetes_sd_configs"])
-	require.NoError(t, err)
-	var discoveries []discovery
-	require.NoError(t, yaml.UnmarshalStrict(data, &discoveries))
-	require.Len(t, discoveries, 1)
-	found := discoveries[0]
+	found := server.DiscoveryOf(t, job)
 	require.Contains(t, []string{serviceRole, podRole}, found.Role)
-	require.Len(t, found.Selectors, 1)
-	require.Equal(t, found.Role, found.Selectors[0].Role)
 	selector, err := labels.Parse(found.Selectors[0].Label)
 	require.NoError(t, err)
 	ours := selector.Matches(labels.Set(v1alpha1.Shard{KSMScale: "main"}.Selector()))

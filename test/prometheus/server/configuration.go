@@ -53,6 +53,27 @@ func ScrapeConfigs(t *testing.T, file string) map[string]ScrapeConfig {
 	return jobs
 }
 
+// Discovery is a kubernetes_sd_config. Debian's Prometheus is built without that, so that nothing else sees what is
+// misspelled in ours.
+type Discovery struct {
+	Role       string
+	Namespaces struct{ Names []string }
+	Selectors  []struct{ Role, Label string }
+}
+
+// DiscoveryOf is where a job's targets come from in Kubernetes, by one selector of what has that role.
+func DiscoveryOf(t *testing.T, job ScrapeConfig) Discovery {
+	t.Helper()
+	data, err := yaml.Marshal(job["kubernetes_sd_configs"])
+	require.NoError(t, err)
+	var discoveries []Discovery
+	require.NoError(t, yaml.UnmarshalStrict(data, &discoveries))
+	require.Len(t, discoveries, 1)
+	require.Len(t, discoveries[0].Selectors, 1)
+	require.Equal(t, discoveries[0].Role, discoveries[0].Selectors[0].Role)
+	return discoveries[0]
+}
+
 // Led is a job that is told of its targets at a URL, and not by Kubernetes: Debian's Prometheus is built without that.
 func Led(job ScrapeConfig, url string) ScrapeConfig {
 	led := maps.Clone(job)
