@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
+	"k8s.io/apimachinery/pkg/util/version"
+
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
@@ -31,6 +34,9 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
+// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Others do not start with it.
+var idleTimeoutSince = version.MustParseGeneric("2.13.0")
+
 // args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
 func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	args := []string{
@@ -39,6 +45,7 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
+	args = append(args, connectionArgs(ksmScale.Spec.MonitorImage)...)
 	metrics := &ksmScale.Spec.Metrics
 	// Those among the extra arguments are added with them.
 	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
@@ -51,6 +58,25 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		args = append(args, ksmScale.Spec.Template.ExtraArgs...)
 	}
 	return args
+}
+
+// connectionArgs have kube-state-metrics close the connections that Prometheus keeps between scrapes, so that each scrape goes
+// to a pod that stays: kube-state-metrics ends at once when it is told to, in the middle of a scrape over a connection that was
+// kept. An image whose tag names no version is taken for an old one.
+func connectionArgs(image string) []string {
+	tagged, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return nil
+	}
+	var tag string
+	if named, ok := tagged.(reference.Tagged); ok {
+		tag = named.Tag()
+	}
+	is, err := version.ParseGeneric(tag)
+	if err != nil || is.LessThan(idleTimeoutSince) {
+		return nil
+	}
+	return []string{"--server-idle-timeout=1s"}
 }
 
 // list is a flag of kube-state-metrics with the items that a field of the spec has for it.

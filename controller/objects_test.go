@@ -241,6 +241,38 @@ func TestService(t *testing.T) {
 	assert.Equal(t, "http-metrics", wanted.Spec.Ports[0].TargetPort.String())
 }
 
+func TestRetiredServiceLeadsToItsPodsStill(t *testing.T) {
+	since := testTime.Add(-time.Minute)
+	wanted, scraped := retiredService(ksmScaleWith(), shard(1), since), service(ksmScaleWith(), shard(1))
+	assert.Equal(t, scraped.Spec, wanted.Spec)
+	assert.Equal(t, scraped.Name, wanted.Name)
+	assert.Equal(t, "true", wanted.Labels["ksmscale.example.com/retired"])
+	assert.Equal(t, since, retiredAt(as[corev1.Service](wanted)).UTC())
+	assert.True(t, retiredAt(as[corev1.Service](scraped)).IsZero())
+}
+
+// A version that does not know the flag would not start.
+func TestConnectionsAreNotKept(t *testing.T) {
+	const digest = "@sha256:0123456789012345678901234567890123456789012345678901234567890123"
+	for _, test := range []struct {
+		image string
+		args  []string
+	}{
+		{"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0", []string{"--server-idle-timeout=1s"}},
+		{"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.13.0" + digest, []string{"--server-idle-timeout=1s"}},
+		{"localhost:5000/kube-state-metrics:2.18.0-debian-12-r3", []string{"--server-idle-timeout=1s"}},
+		{"kube-state-metrics:v3.0.0-rc.1", []string{"--server-idle-timeout=1s"}},
+		{"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.12.0", nil},
+		{"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.10.1", nil},
+		{"localhost:5000/kube-state-metrics", nil},
+		{"kube-state-metrics:latest", nil},
+		{"kube-state-metrics" + digest, nil},
+		{"No/Image", nil},
+	} {
+		t.Run(test.image, func(t *testing.T) { assert.Equal(t, test.args, connectionArgs(test.image)) })
+	}
+}
+
 func TestAutoscaler(t *testing.T) {
 	wanted := autoscaler(ksmScaleWith(), shard(1), true)
 	assert.Equal(t, "ksm-main-shard-1-of-3", *wanted.Spec.ScaleTargetRef.Name)

@@ -1,16 +1,20 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -88,6 +92,11 @@ func TestOptions(t *testing.T) {
 	t.Run("TLS", func(t *testing.T) {
 		noGateOpenedByDeadline(t, secure)
 		seeTLS(t, secure, trusted)
+	})
+	t.Run("connections", func(t *testing.T) {
+		for _, ksmScale := range []*v1alpha1.KSMScale{lists, denials} {
+			seeConnectionsEnd(t, ksmScale)
+		}
 	})
 	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, secure) })
 }
@@ -352,4 +361,29 @@ func listedVersions(t *testing.T, mark int64) map[string][]string {
 		}
 	}
 	return versions
+}
+
+// seeConnectionsEnd sees that kube-state-metrics closes a connection that is kept after a scrape, so that the next one goes to
+// a pod that stays.
+func seeConnectionsEnd(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	address, err := url.Parse(serviceAddress(t, ksmScale))
+	require.NoError(t, err)
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address.Host)
+	require.NoError(t, err)
+	defer connection.Close()
+	// By default it is kept for five minutes.
+	require.NoError(t, connection.SetDeadline(time.Now().Add(time.Minute)))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address.String(), nil)
+	require.NoError(t, err)
+	require.NoError(t, request.Write(connection))
+	reader := bufio.NewReader(connection)
+	response, err := http.ReadResponse(reader, request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(t, err)
+	require.False(t, response.Close, "the connection is kept at first")
+	_, err = reader.ReadByte()
+	require.ErrorIs(t, err, io.EOF, "%s goes on keeping it", ksmScale.Spec.MonitorImage)
 }

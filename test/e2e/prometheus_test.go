@@ -82,12 +82,9 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
-// newMonitored has two shards, and objects of a kind for the Prometheus Operator. It exports few metrics, so that scrapes are
-// short: kube-state-metrics ends at once when it is told to, and a Prometheus that keeps its connection to a pod that
-// leaves loses the scrape that is under way (docs/prometheus.md). With all metrics that was seen once in seven runs.
+// newMonitored has two shards, and objects of a kind for the Prometheus Operator.
 func newMonitored(kind v1alpha1.MonitoringType) *v1alpha1.KSMScale {
 	return newKSMScale(shards(2), func(spec *v1alpha1.KSMScaleSpec) {
-		spec.Metrics.MetricAllowlist = []string{"^kube_pod_(info|created)$", "^kube_(node|configmap)_info$"}
 		spec.Monitoring = v1alpha1.MonitoringConfig{
 			Type: kind, Interval: metav1.Duration{Duration: server.Interval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
 		}
