@@ -78,11 +78,23 @@ func monitored(in conditionInput) metav1.Condition {
 	default:
 		is.Reason, is.Message = v1alpha1.ReasonDisabled, "spec.monitoring.type is None"
 	}
-	if spec.Rules && found.rules.ksmScale != "" && found.rules.ksmScale != in.ksmScale.Name {
-		is.Message += "; KSMScale " + found.rules.ksmScale + " has the rules of all KSMScales"
-	}
+	is.Message += remarks(in.ksmScale, made, found.rules)
 	is.Status = metav1.ConditionTrue
 	return is
+}
+
+// remarks are on what is as asked for, and may not be what is meant.
+func remarks(ksmScale *v1alpha1.KSMScale, made []string, rules rulesFor) string {
+	var remarks string
+	spec := ksmScale.Spec
+	if spec.Monitoring.Rules && rules.ksmScale != "" && rules.ksmScale != ksmScale.Name {
+		remarks += "; KSMScale " + rules.ksmScale + " has the rules of all KSMScales"
+	}
+	// The Prometheus Operator can add a token to what it scrapes by itself, so that this is no mistake for certain.
+	if spec.Metrics.AuthFilter && spec.Monitoring.Authorization == nil && slices.Contains(made, scrapingKind(ksmScale)) {
+		remarks += "; Prometheus is given no token for spec.metrics.authFilter, since spec.monitoring.authorization is not set"
+	}
+	return remarks
 }
 
 func notInstalled(kinds []string) string {

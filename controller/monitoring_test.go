@@ -13,6 +13,7 @@ import (
 	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,7 +94,10 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 		ScrapeTimeout: &metav1.Duration{Duration: 1500 * time.Millisecond},
 		Labels:        map[string]string{"release": "kube-prometheus-stack", v1alpha1.LabelKSMScale: "other"},
 	}))
-	require.Len(t, made, 2)
+	require.Len(t, made, 3)
+	// The job for pods is two here, each with one of its ports, which is its first rule.
+	ports := map[string]string{"ksm-main": "http-metrics", "ksm-main.pods": "telemetry", "ksm-main.gates": "gate"}
+	assert.Equal(t, "telemetry|gate", jobs[v1alpha1.JobPods].Relabel[0]["regex"])
 	for _, is := range made {
 		require.Len(t, is.Spec.KubernetesSDConfigs, 1)
 		require.Len(t, is.Spec.KubernetesSDConfigs[0].Selectors, 1)
@@ -102,7 +106,9 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 		got := rulesOfJob{Selector: strings.Replace(selector, "ksmscale.example.com=main", "ksmscale.example.com", 1)}
 		relabelling(t, is.Spec.RelabelConfigs, &got.Relabel)
 		relabelling(t, is.Spec.MetricRelabelConfigs, &got.MetricRelabel)
-		assert.Equal(t, jobs[*is.Spec.JobName], got, *is.Spec.JobName)
+		wanted := jobs[*is.Spec.JobName]
+		wanted.Relabel[0]["regex"] = ports[*is.Name]
+		assert.Equal(t, wanted, got, *is.Name)
 		assert.Equal(t, "monitoring", *is.Namespace)
 		assert.Equal(t, "1m30s", string(*is.Spec.ScrapeInterval))
 		assert.Equal(t, "1s500ms", string(*is.Spec.ScrapeTimeout))
@@ -130,6 +136,73 @@ func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
 	assert.Equal(t, wanted.MetricRelabel, got.MetricRelabel)
 	// The port is chosen by the endpoint.
 	assert.Subset(t, got.Relabel, wanted.Relabel[1:])
+}
+
+// What is scraped of a port, as the Prometheus Operator reads it; its kinds differ in how they write the scheme.
+type scraped struct {
+	Scheme        monitoringv1.Scheme             `json:"scheme"`
+	TLSConfig     *monitoringv1.SafeTLSConfig     `json:"tlsConfig"`
+	Authorization *monitoringv1.SafeAuthorization `json:"authorization"`
+}
+
+// Both kinds verify kube-state-metrics, and send it credentials, alike; the gate is scraped as it always is.
+func TestSecureScraping(t *testing.T) {
+	key := v1alpha1.KeySelector{Name: "certificate", Key: "ca.crt"}
+	secret := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "certificate"}, Key: "ca.crt"}
+	configMap := &corev1.ConfigMapKeySelector{LocalObjectReference: secret.LocalObjectReference, Key: "ca.crt"}
+	for name, test := range map[string]struct {
+		monitoring v1alpha1.MonitoringConfig
+		tls        *v1alpha1.TLSConfig
+		wanted     scraped
+	}{
+		"neither": {},
+		"a Secret with the authority": {
+			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &key}}},
+			tls:        &v1alpha1.TLSConfig{SecretName: "certificate"},
+			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
+				CA: monitoringv1.SecretOrConfigMap{Secret: secret}, ServerName: new("ksm-main.monitoring.svc"),
+			}},
+		},
+		"a ConfigMap with it, and a name": {
+			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{
+				CA: &v1alpha1.SecretOrConfigMap{ConfigMap: &key}, ServerName: "example.com",
+			}},
+			tls: &v1alpha1.TLSConfig{SecretName: "certificate"},
+			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
+				CA: monitoringv1.SecretOrConfigMap{ConfigMap: configMap}, ServerName: new("example.com"),
+			}},
+		},
+		"nothing verified": {
+			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true}},
+			tls:        &v1alpha1.TLSConfig{SecretName: "certificate"},
+			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
+				ServerName: new("ksm-main.monitoring.svc"), InsecureSkipVerify: new(true),
+			}},
+		},
+		"credentials": {
+			monitoring: v1alpha1.MonitoringConfig{Authorization: &v1alpha1.ScrapeAuthorization{Credentials: key}},
+			wanted:     scraped{Authorization: &monitoringv1.SafeAuthorization{Credentials: secret}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ksmScale := monitoredBy(test.monitoring)
+			ksmScale.Spec.Metrics.TLS = test.tls
+			wanted := []scraped{test.wanted, test.wanted, {}}
+			var got []scraped
+			relabelling(t, serviceMonitor(ksmScale).Spec.Endpoints, &got)
+			assert.Equal(t, wanted, got)
+			for i, is := range scrapeConfigs(ksmScale) {
+				var got scraped
+				relabelling(t, is.Spec, &got)
+				got.Scheme = monitoringv1.Scheme(strings.ToLower(string(got.Scheme)))
+				assert.Equal(t, wanted[i], got, *is.Name)
+			}
+		})
+	}
+	ksmScale := monitoredBy(v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true}})
+	ksmScale.Spec.Metrics.TLS = &v1alpha1.TLSConfig{SecretName: "certificate"}
+	assert.EqualValues(t, "HTTPS", *scrapeConfigs(ksmScale)[0].Spec.Scheme, "older ones know it in upper case only")
+	assert.EqualValues(t, "https", *serviceMonitor(ksmScale).Spec.Endpoints[0].Scheme, "older ones know it in lower case only")
 }
 
 func TestPrometheusRule(t *testing.T) {
@@ -187,6 +260,28 @@ func TestMonitoringCondition(t *testing.T) {
 			got := monitored(in)
 			assert.Equal(t, string(test.status)+" "+test.reason, string(got.Status)+" "+got.Reason)
 			assert.Contains(t, got.Message, test.message)
+		})
+	}
+}
+
+func TestMonitoringConditionTellsOfAMissingToken(t *testing.T) {
+	credentials := &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
+	for name, test := range map[string]struct {
+		config v1alpha1.MonitoringConfig
+		filter bool
+		told   bool
+	}{
+		"no token":        {filter: true, told: true},
+		"a token":         {config: v1alpha1.MonitoringConfig{Authorization: credentials}, filter: true},
+		"no filter":       {},
+		"nothing is made": {config: v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, filter: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ksmScale := monitoredBy(test.config)
+			ksmScale.Spec.Metrics.AuthFilter = test.filter
+			got := monitored(conditionInput{ksmScale: ksmScale, observed: observed{monitoring: monitoring{known: true, installed: sets.New(scrapeConfigKind)}}})
+			assert.Equal(t, metav1.ConditionTrue, got.Status)
+			assert.Equal(t, test.told, strings.Contains(got.Message, "; Prometheus is given no token for spec.metrics.authFilter"), got.Message)
 		})
 	}
 }
@@ -279,17 +374,27 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 		return meta.LenList(list)
 	}
 	again(func(c *v1alpha1.MonitoringConfig) { c.Rules = true })
-	assert.Equal(t, 2, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 3, names(&monitoringv1alpha1.ScrapeConfigList{}))
 	assert.Equal(t, 1, names(&monitoringv1.PrometheusRuleList{}))
-	assert.Equal(t, 3, applied, "each once")
+	assert.Equal(t, 4, applied, "each once")
 	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]string{"release": "stack"} })
-	assert.Equal(t, 6, applied)
+	assert.Equal(t, 8, applied)
 	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
-	assert.Equal(t, 9, applied, "a label that is no longer wanted is taken away")
+	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")
+	again(func(c *v1alpha1.MonitoringConfig) {
+		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "a", Key: "b"}}}
+		c.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
+	})
+	assert.Equal(t, 14, applied, "those of kube-state-metrics, once")
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, nil })
+	assert.Equal(t, 16, applied, "and without")
 
 	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
 	assert.Zero(t, names(&monitoringv1alpha1.ScrapeConfigList{}))
 	assert.Equal(t, 2, names(&monitoringv1.ServiceMonitorList{}), "ours, and the foreign one")
+	assert.Equal(t, 18, applied, "with the rules that it needs")
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig = &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true} })
+	assert.Equal(t, 19, applied)
 	again(func(c *v1alpha1.MonitoringConfig) { c.Type, c.Rules = v1alpha1.MonitoringNone, false })
 	assert.Zero(t, names(&monitoringv1.PrometheusRuleList{}))
 	assert.Equal(t, 1, names(&monitoringv1.ServiceMonitorList{}), "the foreign one")

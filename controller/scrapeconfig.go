@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -9,13 +10,15 @@ import (
 	monitoringv1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1"
 	monitoringv1alpha1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1alpha1"
 	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
 // scrapeConfigs are the wanted ScrapeConfigs of a KSMScale: the same jobs as in deploy/prometheus/prometheus.yaml, for its
 // own shards. The Prometheus Operator names the jobs of its configuration by the objects, and gives the label job the
-// name that is set, so that it is the same for all KSMScales.
+// name that is set, so that it is the same for all KSMScales. No KSMScale's name has a dot, so that the names of those for
+// pods are no other one's first.
 func scrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
 	name := monitoringName(ksmScale)
 	metrics := scrapeConfig(ksmScale, name, v1alpha1.JobMetrics, monitoringv1alpha1.KubernetesRoleService, ",!"+v1alpha1.LabelRetired)
@@ -23,10 +26,23 @@ func scrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 		WithHonorLabels(true).
 		WithRelabelConfigs(keep(v1alpha1.PortNameMetrics, "__meta_kubernetes_service_port_name"), label("instance", "__meta_kubernetes_service_name")).
 		WithMetricRelabelConfigs(withoutShardInstance())
-	// No KSMScale's name has a dot, so that this is no other one's first.
-	pods := scrapeConfig(ksmScale, name+".pods", v1alpha1.JobPods, monitoringv1alpha1.KubernetesRolePod, "")
-	pods.Spec.WithRelabelConfigs(
-		keep(v1alpha1.PortNameTelemetry+"|"+v1alpha1.PortNameGate, "__meta_kubernetes_pod_container_port_name"),
+	telemetry := podScrapeConfig(ksmScale, name+".pods", v1alpha1.PortNameTelemetry)
+	for _, ofMonitor := range []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry} {
+		ofMonitor.Spec.Authorization, ofMonitor.Spec.TLSConfig = scrapeAuthorization(ksmScale), scrapeTLSConfig(ksmScale)
+		if ksmScale.Spec.Metrics.TLS != nil {
+			ofMonitor.Spec.WithScheme(monitoringv1.SchemeHTTPS)
+		}
+	}
+	// The gate's port is not in the same object: it has no TLS, and would be sent the credentials as they are.
+	gate := podScrapeConfig(ksmScale, name+".gates", v1alpha1.PortNameGate)
+	return []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry, gate}
+}
+
+// podScrapeConfig scrapes a port of each pod.
+func podScrapeConfig(ksmScale *v1alpha1.KSMScale, name, port string) *monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
+	is := scrapeConfig(ksmScale, name, v1alpha1.JobPods, monitoringv1alpha1.KubernetesRolePod, "")
+	is.Spec.WithRelabelConfigs(
+		keep(port, "__meta_kubernetes_pod_container_port_name"),
 		relabel("drop").WithSourceLabels("__meta_kubernetes_pod_phase").WithRegex("Succeeded|Failed"),
 		label("namespace", "__meta_kubernetes_namespace"),
 		label("pod", "__meta_kubernetes_pod_name"),
@@ -34,7 +50,7 @@ func scrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 		label("ksmscale", "__meta_kubernetes_pod_label_ksmscale_example_com"),
 		label("shard", "__meta_kubernetes_pod_label_shard_id"),
 		label("total_shards", "__meta_kubernetes_pod_label_total_shards"))
-	return []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, pods}
+	return is
 }
 
 func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoringv1alpha1.KubernetesRole, furtherSelector string) *monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
@@ -55,6 +71,42 @@ func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoring
 		WithLabels(monitoringLabels(ksmScale)).
 		WithOwnerReferences(owner(ksmScale)).
 		WithSpec(spec)
+}
+
+// scrapeTLSConfig is how kube-state-metrics' certificate is verified. All shards have the same, so that one name will do,
+// where pods are scraped by their addresses too.
+func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigApplyConfiguration {
+	wanted := ksmScale.Spec.Monitoring.TLSConfig
+	if wanted == nil {
+		return nil
+	}
+	ca := monitoringv1ac.SecretOrConfigMap()
+	if wanted.CA != nil && wanted.CA.Secret != nil {
+		ca.WithSecret(secretKey(*wanted.CA.Secret))
+	}
+	if wanted.CA != nil && wanted.CA.ConfigMap != nil {
+		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(*wanted.CA.ConfigMap)))
+	}
+	// Both are always set: they are read back empty when they are left out, and would differ from what is wanted.
+	is := monitoringv1ac.SafeTLSConfig().WithCA(ca).WithCert(monitoringv1ac.SecretOrConfigMap()).
+		WithServerName(cmp.Or(wanted.ServerName, monitoringName(ksmScale)+"."+ksmScale.Spec.Namespace+".svc"))
+	if wanted.InsecureSkipVerify {
+		is.WithInsecureSkipVerify(true)
+	}
+	return is
+}
+
+// scrapeAuthorization is what is sent to kube-state-metrics; its type is Bearer unless set.
+func scrapeAuthorization(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeAuthorizationApplyConfiguration {
+	wanted := ksmScale.Spec.Monitoring.Authorization
+	if wanted == nil {
+		return nil
+	}
+	return monitoringv1ac.SafeAuthorization().WithCredentials(secretKey(wanted.Credentials))
+}
+
+func secretKey(key v1alpha1.KeySelector) corev1.SecretKeySelector {
+	return corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: key.Name}, Key: key.Key}
 }
 
 // monitoringName is the name of what is made of a KSMScale for the Prometheus Operator.

@@ -13,7 +13,7 @@ import (
 // ServiceMonitor does, as deploy/prometheus/every-pod.yaml says. Its metrics of objects are stored as replica:kube_...,
 // once for each replica, and need deduplicate.yaml.
 func serviceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorApplyConfiguration {
-	metrics := podPort(ksmScale, v1alpha1.PortNameMetrics).
+	metrics := monitorPort(ksmScale, v1alpha1.PortNameMetrics).
 		WithHonorLabels(true).
 		WithRelabelConfigs(
 			// A pod is ready once its kube-state-metrics exposes its whole share.
@@ -32,8 +32,10 @@ func serviceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorA
 			WithMatchExpressions(metav1ac.LabelSelectorRequirement().
 				WithKey(v1alpha1.LabelRetired).WithOperator(metav1.LabelSelectorOpDoesNotExist))).
 		WithEndpoints(metrics)
-	for _, port := range []string{v1alpha1.PortNameTelemetry, v1alpha1.PortNameGate} {
-		spec.WithEndpoints(podPort(ksmScale, port).WithRelabelConfigs(
+	for _, ofPod := range []*monitoringv1ac.EndpointApplyConfiguration{
+		monitorPort(ksmScale, v1alpha1.PortNameTelemetry), podPort(ksmScale, v1alpha1.PortNameGate),
+	} {
+		spec.WithEndpoints(ofPod.WithRelabelConfigs(
 			job(v1alpha1.JobPods),
 			label("ksmscale", "__meta_kubernetes_pod_label_ksmscale_example_com"),
 			label("shard", "__meta_kubernetes_pod_label_shard_id"),
@@ -53,6 +55,20 @@ func podPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.EndpointA
 		WithInterval(prometheusDuration(ksmScale.Spec.ScrapeInterval()))
 	if timeout := ksmScale.Spec.Monitoring.ScrapeTimeout; timeout != nil {
 		is.WithScrapeTimeout(prometheusDuration(timeout.Duration))
+	}
+	return is
+}
+
+// monitorPort is one that kube-state-metrics serves at: with TLS and to those with credentials only, if so set.
+func monitorPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.EndpointApplyConfiguration {
+	is := podPort(ksmScale, port)
+	is.Authorization = scrapeAuthorization(ksmScale)
+	if safe := scrapeTLSConfig(ksmScale); safe != nil {
+		is.WithTLSConfig(&monitoringv1ac.TLSConfigApplyConfiguration{SafeTLSConfigApplyConfiguration: *safe})
+	}
+	if ksmScale.Spec.Metrics.TLS != nil {
+		// Older versions of the Prometheus Operator know it in lower case only, and its constant is not.
+		is.WithScheme("https")
 	}
 	return is
 }

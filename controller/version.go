@@ -230,7 +230,7 @@ func saidOfThis(ksmScale *v1alpha1.KSMScale) *metav1.Condition {
 }
 
 // keepsToItself is why kube-state-metrics does not tell the controller its version, if so: the controller sends its token
-// to no pod, and does not know whose certificate to trust.
+// to no pod, and may not read what spec.monitoring.tlsConfig has Prometheus trust.
 func keepsToItself(metrics *v1alpha1.MetricsConfig) string {
 	switch {
 	case metrics.AuthFilter:

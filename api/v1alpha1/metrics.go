@@ -92,10 +92,11 @@ type MetricsConfig struct {
 	// +optional
 	ObjectLimit int64 `json:"objectLimit,omitempty"`
 	// authFilter has kube-state-metrics answer those only whom the API server lets get /metrics, on both of its ports:
-	// Prometheus needs a token then. kube-state-metrics before v2.16.0 does not start with it.
+	// Prometheus needs a token then: set spec.monitoring.authorization. kube-state-metrics before v2.16.0 does not start with it.
 	// +optional
 	AuthFilter bool `json:"authFilter,omitempty"`
-	// tls has kube-state-metrics serve with TLS, on both of its ports: Prometheus has to use https then.
+	// tls has kube-state-metrics serve with TLS, on both of its ports: Prometheus has to use https then, and
+	// to know whom to trust: set spec.monitoring.tlsConfig.
 	// +optional
 	TLS *TLSConfig `json:"tls,omitempty"`
 }

@@ -46,8 +46,69 @@ type MonitoringConfig struct {
 	// +kubebuilder:validation:MaxProperties=32
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
+	// tlsConfig is how Prometheus verifies kube-state-metrics, which serves with TLS if spec.metrics.tls is set. The gate
+	// serves without.
+	// +optional
+	TLSConfig *ScrapeTLSConfig `json:"tlsConfig,omitempty"`
+	// authorization is what Prometheus sends to kube-state-metrics, which asks for it if spec.metrics.authFilter is set. The
+	// gate does not, and is sent nothing.
+	// +optional
+	Authorization *ScrapeAuthorization `json:"authorization,omitempty"`
 	// rules makes a PrometheusRule with the recording rules and alerts of KSMScale. They are about all KSMScales, so
 	// that the first one by name that asks for them has it; with those that a ServiceMonitor needs if any has one.
 	// +optional
 	Rules bool `json:"rules,omitempty"`
+}
+
+// ScrapeTLSConfig is what is verified of kube-state-metrics' certificate, in the words of the Prometheus Operator.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.insecureSkipVerify) || !self.insecureSkipVerify || !has(self.ca)",message="spec.monitoring.tlsConfig must not have both ca and insecureSkipVerify, with which nothing is verified: remove one of them"
+// +kubebuilder:validation:XValidation:rule="has(self.ca) || has(self.serverName) || (has(self.insecureSkipVerify) && self.insecureSkipVerify)",message="spec.monitoring.tlsConfig needs ca, the authority of the certificate: set it, such as to the key ca.crt of the Secret that cert-manager writes, or set serverName to the name in a certificate that Prometheus' system trusts"
+type ScrapeTLSConfig struct {
+	// ca is the certificate of the authority that has signed that of kube-state-metrics. Without it, those are trusted that
+	// the system of Prometheus trusts.
+	// +optional
+	CA *SecretOrConfigMap `json:"ca,omitempty"`
+	// serverName is a name in the certificate, which is the same for all shards. By default it is
+	// ksm-<name of the KSMScale>.<spec.namespace>.svc, which *.<spec.namespace>.svc is valid for.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.monitoring.tlsConfig.serverName must be one name that the certificate is valid for, without a wildcard, such as ksm.monitoring.svc for *.monitoring.svc"
+	// +optional
+	ServerName string `json:"serverName,omitempty"`
+	// insecureSkipVerify has the certificate not verified: what is scraped, and the credentials sent, may be someone else's.
+	// +optional
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+}
+
+// ScrapeAuthorization is sent as "Authorization: Bearer".
+type ScrapeAuthorization struct {
+	// credentials is the key of a Secret that has the token of an account which may get /metrics.
+	Credentials KeySelector `json:"credentials"`
+}
+
+// SecretOrConfigMap is either.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.secret) != has(self.configMap)",message="spec.monitoring.tlsConfig.ca must have either secret or configMap: set one of them"
+type SecretOrConfigMap struct {
+	// secret is a key of a Secret.
+	// +optional
+	Secret *KeySelector `json:"secret,omitempty"`
+	// configMap is a key of a ConfigMap.
+	// +optional
+	ConfigMap *KeySelector `json:"configMap,omitempty"`
+}
+
+// KeySelector is a key of a Secret or ConfigMap in the namespace of the shards, which the Prometheus Operator reads.
+type KeySelector struct {
+	// name is the name of the object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be that of a Secret or ConfigMap in spec.namespace"
+	Name string `json:"name"`
+	// key is one of its keys.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="key must be one of a Secret or ConfigMap: letters, digits, '-', '_' and '.', such as ca.crt"
+	Key string `json:"key"`
 }

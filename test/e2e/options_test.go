@@ -22,7 +22,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/cert"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster/audit"
@@ -52,18 +51,24 @@ type optionObjects struct{ empty, named, other string }
 func TestOptions(t *testing.T) {
 	needsLocal(t)
 	install(t)
+	// Before there are custom resources, whose metrics begin anew when others are installed.
+	startOperator(t)
 	objects := makeOptionObjects(t)
 	lists := newKSMScale(single, version("v2.18.0"), objects.lists)
 	denials := newKSMScale(single, objects.denials)
 	limits := newKSMScale(single, objects.limits)
 	customToo := newKSMScale(single, inline)
 	customOnly := newKSMScale(single, objects.customOnly)
-	trusted := objects.makeCertificate(t)
-	secure := newKSMScale(single, version("v2.18.0"), objects.tls)
-	all := []*v1alpha1.KSMScale{lists, denials, limits, customToo, customOnly, secure}
+	trusted := x509.NewCertPool()
+	require.True(t, trusted.AppendCertsFromPEM(objects.makeCertificate(t)))
+	makeReader(t)
+	secure := newKSMScale(single, version("v2.18.0"), objects.secured(v1alpha1.MonitoringScrapeConfig))
+	secureEach := newKSMScale(single, objects.secured(v1alpha1.MonitoringServiceMonitor))
+	all := []*v1alpha1.KSMScale{secure, secureEach, lists, denials, limits, customToo, customOnly}
 	for _, ksmScale := range all {
 		create(t, ksmScale)
 	}
+	servers := startOperated(t, fmt.Sprintf("{namespace=%q}", objects.named), secure, secureEach)
 	for _, ksmScale := range all {
 		awaitReady(t, ksmScale)
 	}
@@ -98,6 +103,9 @@ func TestOptions(t *testing.T) {
 			seeConnectionsEnd(t, ksmScale)
 		}
 	})
+	for _, prometheus := range servers {
+		t.Run("TLS, "+prometheus.Name, func(t *testing.T) { objects.seeScraped(t, prometheus) })
+	}
 	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, secure) })
 }
 
@@ -275,27 +283,6 @@ func seeCustomResources(t *testing.T, ksmScale *v1alpha1.KSMScale, count int) {
 		}
 		return nil
 	})
-}
-
-// makeCertificate makes one for every Service of the shards, and returns who trusts it.
-func (o optionObjects) makeCertificate(t *testing.T) *x509.CertPool {
-	t.Helper()
-	certificate, key, err := cert.GenerateSelfSignedCertKey("*."+monitoringNamespace+".svc", nil, nil)
-	require.NoError(t, err)
-	create(t, &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: monitoringNamespace, Name: o.named}, Type: corev1.SecretTypeTLS,
-		Data: map[string][]byte{corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
-	})
-	trusted := x509.NewCertPool()
-	require.True(t, trusted.AppendCertsFromPEM(certificate))
-	return trusted
-}
-
-func (o optionObjects) tls(spec *v1alpha1.KSMScaleSpec) {
-	spec.Monitoring.Type = v1alpha1.MonitoringNone
-	spec.Metrics = v1alpha1.MetricsConfig{
-		Resources: []string{"configmaps"}, AuthFilter: true, TLS: &v1alpha1.TLSConfig{SecretName: o.named},
-	}
 }
 
 // seeTLS has the certificate verified for the name of the Service, on both ports.

@@ -131,20 +131,26 @@ func newPrometheus(namespace string, ksmScale *v1alpha1.KSMScale) *monitoringv1.
 	}
 }
 
+// documented is the first block of YAML in a section of a file in docs.
+func documented(t *testing.T, file, section string) string {
+	t.Helper()
+	documentation, err := os.ReadFile(filepath.Join(shared.root, "docs", file))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(documentation), "\n## "+section+"\n")
+	require.True(t, found)
+	_, text, found = strings.Cut(text, "```yaml\n")
+	require.True(t, found)
+	block, _, found := strings.Cut(text, "```")
+	require.True(t, found)
+	return block
+}
+
 // documentedRights gives the default service account of a namespace what docs/prometheus.md says that Prometheus needs.
 func documentedRights(t *testing.T, namespace string) []client.Object {
 	t.Helper()
-	documentation, err := os.ReadFile(filepath.Join(shared.root, "docs", "prometheus.md"))
-	require.NoError(t, err)
-	_, section, found := strings.Cut(string(documentation), "\n## Rights\n")
-	require.True(t, found)
-	_, section, found = strings.Cut(section, "```yaml\n")
-	require.True(t, found)
-	rules, _, found := strings.Cut(section, "```")
-	require.True(t, found)
 	name := metav1.ObjectMeta{Name: namespace + "-prometheus"}
 	role := &rbacv1.ClusterRole{ObjectMeta: name}
-	require.NoError(t, yaml.UnmarshalStrict([]byte(rules), role))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(documented(t, "prometheus.md", "Rights")), role))
 	return []client.Object{role, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: name,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name.Name},

@@ -38,11 +38,13 @@ func TestMonitoring(t *testing.T) {
 
 	uninstall := installMonitors(t)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
-	awaitMonitors(t, ksmScale, "ScrapeConfig", 2)
+	awaitMonitors(t, ksmScale, "ScrapeConfig", 3)
+	update(t, ksmScale, secureScraping)
+	awaitTLSConfig(t, ksmScale, "ScrapeConfig", 2)
 	mark := auditMark(t)
 	// A look, and one at all KSMScales, when another one comes and goes.
 	remove(t, create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type = v1alpha1.MonitoringNone })))
-	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor++ })
+	lookAgain(t, ksmScale)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 	assert.Empty(t, audit.NoOpPatches(auditSince(t, mark), controllerUser))
 	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "scrapeconfigs")
@@ -62,15 +64,53 @@ func TestMonitoring(t *testing.T) {
 			}
 		}
 	}, eventually, poll)
+	awaitTLSConfig(t, ksmScale, "ServiceMonitor", 1)
 	mark = auditMark(t)
-	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor++ })
+	lookAgain(t, ksmScale)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
 	assert.Empty(t, audit.NoOpPatches(auditSince(t, mark), controllerUser))
+	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "servicemonitors")
+	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "prometheusrules")
 
 	uninstall()
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type, k.Spec.Monitoring.Rules = "", false })
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+}
+
+// lookAgain changes a KSMScale in what its monitors do not depend on, and waits until all is done that follows from it.
+func lookAgain(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor++ })
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, get(t, ksmScale))
+		require.Equal(c, ksmScale.Generation, ksmScale.Status.ObservedGeneration)
+	}, eventually, poll)
+}
+
+// secureScraping has Prometheus verify kube-state-metrics and send it a token. No pod runs here that would have them.
+func secureScraping(k *v1alpha1.KSMScale) {
+	k.Spec.Metrics = v1alpha1.MetricsConfig{AuthFilter: true, TLS: &v1alpha1.TLSConfig{SecretName: "certificate"}}
+	k.Spec.Monitoring.TLSConfig = &v1alpha1.ScrapeTLSConfig{
+		CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "certificate", Key: "ca.crt"}},
+	}
+	k.Spec.Monitoring.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
+}
+
+// awaitTLSConfig waits until that many objects of a kind, which older Operators too take so, have the authority.
+func awaitTLSConfig(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string, count int) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		having := 0
+		for _, object := range monitors(t, ksmScale, kind) {
+			spec, err := json.Marshal(object.Object["spec"])
+			require.NoError(c, err)
+			if strings.Contains(string(spec), `"ca":{"secret":{"key":"ca.crt","name":"certificate"}}`) {
+				having++
+			}
+		}
+		assert.Equal(c, count, having)
+	}, eventually, poll)
 }
 
 // installMonitors installs the CustomResourceDefinitions until the returned function is called, or the test ends.

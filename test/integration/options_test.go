@@ -11,6 +11,7 @@ import (
 // TestBadOptionsAreRefused is about what kube-state-metrics exports, and its pods.
 func TestBadOptionsAreRefused(t *testing.T) {
 	list := func(items ...any) []any { return items }
+	tls, secret := metrics("tls", fields("secretName", "a")), fields("secret", fields("name", "a", "key", "ca.crt"))
 	for _, test := range []struct {
 		name    string
 		spec    map[string]any
@@ -36,9 +37,19 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"resources and custom resources only", metrics("resources", list("pods"), "customResourceState", fields("config", "a", "only", true)), "with which kube-state-metrics ignores it"},
 		{"least-loaded behind a filter", both(metrics("authFilter", true), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
 		{"TLS without a Secret", metrics("tls", fields("secretName", "A")), "spec.metrics.tls.secretName must be the name of a Secret"},
-		{"least-loaded with TLS", both(both(metrics("tls", fields("secretName", "a")), monitoringType("None")), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
-		{"TLS that is not scraped", both(metrics("tls", fields("secretName", "a")), monitoringType("ScrapeConfig")), "spec.metrics.tls needs spec.monitoring.type None"},
-		{"TLS that may not be scraped", metrics("tls", fields("secretName", "a")), "spec.metrics.tls needs spec.monitoring.type None"},
+		{"least-loaded with TLS", both(both(tls, monitoring("type", "None")), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
+		{"TLS that is not scraped", both(tls, monitoring("type", "ScrapeConfig")), "spec.metrics.tls needs spec.monitoring.tlsConfig"},
+		{"TLS that may not be scraped", tls, "spec.metrics.tls needs spec.monitoring.tlsConfig"},
+		{"TLS of nothing", monitoring("tlsConfig", fields("ca", secret)), "spec.monitoring.tlsConfig must not be set without spec.metrics.tls"},
+		{"no authority", both(tls, monitoring("tlsConfig", fields())), "spec.monitoring.tlsConfig needs ca"},
+		{"an authority that is not asked", both(tls, monitoring("tlsConfig", fields("ca", secret, "insecureSkipVerify", true))), "must not have both ca and insecureSkipVerify"},
+		{"an authority of nothing", both(tls, monitoring("tlsConfig", fields("ca", fields()))), "spec.monitoring.tlsConfig.ca must have either secret or configMap"},
+		{"two authorities", both(tls, monitoring("tlsConfig", fields("ca", both(secret, fields("configMap", fields("name", "a", "key", "b")))))), "spec.monitoring.tlsConfig.ca must have either secret or configMap"},
+		{"an authority in no key", both(tls, monitoring("tlsConfig", fields("ca", fields("secret", fields("name", "a"))))), "spec.monitoring.tlsConfig.ca.secret.key: Required value"},
+		{"a wildcard for a name", both(tls, monitoring("tlsConfig", fields("ca", secret, "serverName", "*.monitoring.svc"))), "without a wildcard, such as ksm.monitoring.svc"},
+		{"credentials that cannot be", monitoring("authorization", fields("credentials", fields("name", "A", "key", "token"))), "name must be that of a Secret or ConfigMap in spec.namespace"},
+		{"credentials in a key that cannot be", monitoring("authorization", fields("credentials", fields("name", "a", "key", "a/b"))), "key must be one of a Secret or ConfigMap"},
+		{"no credentials", monitoring("authorization", fields()), "spec.monitoring.authorization.credentials: Required value"},
 
 		{"resources twice", both(metrics("resources", list("pods")), extraArgs("--resources=nodes")), "must not set --resources, since spec.metrics.resources is set"},
 		{"allowed metrics twice", both(metrics("metricAllowlist", list("a")), extraArgs("--metric-allowlist=b")), "since spec.metrics.metricAllowlist is set"},
@@ -94,7 +105,13 @@ func TestGoodOptionsAreAccepted(t *testing.T) {
 			"customResourceState", fields("configMap", fields("name", "custom-resources")))},
 		{"other-flags", both(metrics("metricDenylist", list("kube_secret_.*"), "namespacesDenylist", list("test"),
 			"customResourceState", fields("config", "kind: CustomResourceStateMetrics", "only", true)), extraArgs("--v=4", "--enable-gzip-encoding"))},
-		{"tls", both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoringType("None"))},
+		{"tls", both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoring("type", "None"))},
+		{"tls-scraped", both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoring(
+			"tlsConfig", fields("ca", fields("configMap", fields("name", "authority", "key", "ca.crt")), "serverName", "ksm.monitoring.svc"),
+			"authorization", fields("credentials", fields("name", "reader", "key", "token"))))},
+		{"tls-of-the-system", both(metrics("tls", fields("secretName", "certificate")), monitoring("tlsConfig", fields("serverName", "metrics.example.com")))},
+		{"tls-unverified", both(metrics("tls", fields("secretName", "certificate")), monitoring("type", "ServiceMonitor", "tlsConfig", fields("insecureSkipVerify", true)))},
+		{"credentials-first", monitoring("authorization", fields("credentials", fields("name", "reader", "key", "token")))},
 		{"pods", both(memoryLimit(), template(
 			"labels", fields("example.com/team", "a"), "annotations", fields("example.com/owner", "Team A"), "serviceAccountName", "own",
 			"imagePullSecrets", list(fields("name", "registry")), "imagePullPolicy", "Always", "goMemoryLimitPercent", int64(90),
@@ -120,8 +137,8 @@ func template(namesAndValues ...any) map[string]any {
 	return fields("template", fields(namesAndValues...))
 }
 
-func monitoringType(name string) map[string]any {
-	return fields("monitoring", fields("type", name))
+func monitoring(namesAndValues ...any) map[string]any {
+	return fields("monitoring", fields(namesAndValues...))
 }
 
 func memoryLimit() map[string]any {
