@@ -13,6 +13,7 @@ const (
 	resourcesFlag                  = "--resources"
 	metricAllowlistFlag            = "--metric-allowlist"
 	metricDenylistFlag             = "--metric-denylist"
+	metricOptInListFlag            = "--metric-opt-in-list"
 	metricLabelsAllowlistFlag      = "--metric-labels-allowlist"
 	metricAnnotationsAllowlistFlag = "--metric-annotations-allowlist"
 	namespacesFlag                 = "--namespaces"
@@ -59,8 +60,8 @@ type list struct {
 	items []string
 }
 
-// limits are the lists by which less than everything is exported, and that the gate has to know of too.
-func limits(metrics *v1alpha1.MetricsConfig) []list {
+// lists are those that say what is exported, which the gate has to know too.
+func lists(metrics *v1alpha1.MetricsConfig) []list {
 	return []list{
 		{metricAllowlistFlag, metrics.MetricAllowlist},
 		{metricDenylistFlag, metrics.MetricDenylist},
@@ -68,15 +69,15 @@ func limits(metrics *v1alpha1.MetricsConfig) []list {
 		{metricAnnotationsAllowlistFlag, metrics.MetricAnnotationsAllowlist},
 		{namespacesFlag, metrics.Namespaces},
 		{namespacesDenylistFlag, metrics.NamespacesDenylist},
+		{metricOptInListFlag, metrics.MetricOptInList},
 	}
 }
 
 func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	var args []string
-	for _, list := range limits(metrics) {
+	for _, list := range lists(metrics) {
 		args = appendList(args, list.flag, list.items)
 	}
-	args = appendList(args, "--metric-opt-in-list", metrics.MetricOptInList)
 	if metrics.UseAPIServerCache {
 		args = append(args, "--use-apiserver-cache")
 	}

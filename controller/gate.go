@@ -71,7 +71,7 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	if metrics.CustomResourceState != nil {
 		args = append(args, "--custom-resources")
 	}
-	for _, list := range limits(metrics) {
+	for _, list := range lists(metrics) {
 		args = appendList(args, list.flag, either(ksmScale, list.items, list.flag))
 	}
 	if metrics.ObjectLimit > 0 {

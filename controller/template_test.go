@@ -56,7 +56,7 @@ func TestMetricsAreFlags(t *testing.T) {
 			name:    "denied and opt-in metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricDenylist: []string{"a", "b"}, MetricOptInList: []string{"c", "d"}},
 			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"},
-			gate:    []string{"--resources=pods", "--metric-denylist=a,b"},
+			gate:    []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"},
 		},
 		{
 			name: "labels and annotations",

@@ -34,6 +34,10 @@ func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
 		"spaces, and a comma at the end":   {[]string{"--metric-allowlist= kube_pod_info, kube_node_info,"}, []string{"nodes", "pods"}},
 		"labels of two, with a space":      {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=pods=[a], nodes=[b]"}, []string{"nodes", "pods"}},
 		"a denial with a comma at the end": {[]string{"--metric-denylist=kube_pod_.*,", "--custom-resources"}, []string{"configmaps", "nodes"}},
+		"a family that is not opted in":    {[]string{"--metric-allowlist=kube_pod_nodeselectors,kube_node_info"}, []string{"nodes"}},
+		"a family that is opted in":        {[]string{"--metric-allowlist=kube_pod_nodeselectors,kube_node_info", "--metric-opt-in-list=^kube_persistentvolume_.*$, ^kube_pod_nodeselectors$"}, []string{"nodes", "pods"}},
+		"another one that is opted in":     {[]string{"--metric-allowlist=kube_pod_nodeselectors,kube_node_info", "--metric-opt-in-list=kube_pod_annotations"}, []string{"nodes"}},
+		"opted in, but denied":             {[]string{"--metric-denylist=kube_pod_.*", "--metric-opt-in-list=kube_pod_nodeselectors"}, []string{"configmaps", "nodes"}},
 		"labels of one":                    {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=pods=[a]"}, []string{"pods"}},
 		"labels of all":                    {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=*=[*]"}, []string{"configmaps", "nodes", "pods"}},
 		"annotations of one":               {[]string{"--metric-allowlist=kube_.*_annotations", "--metric-annotations-allowlist=nodes=[a]"}, []string{"nodes"}},
@@ -52,9 +56,11 @@ func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
 
 // Newer versions of kube-state-metrics know more of regular expressions than Go does.
 func TestAllAreWaitedForIfTheListsCannotBeRead(t *testing.T) {
-	exported, err := exportedWith(t, []string{"--metric-denylist=^kube_(?!pod_).*$"})
-	require.ErrorContains(t, err, `"^kube_(?!pod_).*$"`)
-	assert.Equal(t, []string{"configmaps", "nodes", "pods"}, exported)
+	for _, flag := range []string{"--metric-allowlist", "--metric-denylist", "--metric-opt-in-list"} {
+		exported, err := exportedWith(t, []string{flag + "=^kube_(?!pod_).*$"})
+		require.ErrorContains(t, err, `"^kube_(?!pod_).*$"`, flag)
+		assert.Equal(t, []string{"configmaps", "nodes", "pods"}, exported, flag)
+	}
 }
 
 func exportedWith(t *testing.T, args []string) ([]string, error) {

@@ -20,9 +20,9 @@ type Options struct {
 	Resources []string
 	// CustomResources is whether kube-state-metrics exports some of them too.
 	CustomResources bool
-	// MetricAllowlist and MetricDenylist are of families of metrics, and MetricLabelsAllowlist and
+	// MetricAllowlist, MetricDenylist and MetricOptInList are of families of metrics, and MetricLabelsAllowlist and
 	// MetricAnnotationsAllowlist of what the families of labels and annotations have. Each value is a list itself.
-	MetricAllowlist, MetricDenylist, MetricLabelsAllowlist, MetricAnnotationsAllowlist []string
+	MetricAllowlist, MetricDenylist, MetricOptInList, MetricLabelsAllowlist, MetricAnnotationsAllowlist []string
 	// Namespaces are what kube-state-metrics is limited to; empty for all.
 	Namespaces []string
 	// NamespacesDenylist are what kube-state-metrics leaves out of all namespaces.
@@ -62,6 +62,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	// Not slices: a regular expression may have quotes.
 	flags.StringArrayVar(&o.MetricAllowlist, "metric-allowlist", o.MetricAllowlist, "Metrics that kube-state-metrics exports, and no others: regular expressions.")
 	flags.StringArrayVar(&o.MetricDenylist, "metric-denylist", o.MetricDenylist, "Metrics that kube-state-metrics leaves out: regular expressions.")
+	flags.StringArrayVar(&o.MetricOptInList, "metric-opt-in-list", o.MetricOptInList, "Metrics that kube-state-metrics exports though it does not by default: regular expressions.")
 	flags.StringArrayVar(&o.MetricLabelsAllowlist, "metric-labels-allowlist", o.MetricLabelsAllowlist, "Labels that kube-state-metrics exports, by resource.")
 	flags.StringArrayVar(&o.MetricAnnotationsAllowlist, "metric-annotations-allowlist", o.MetricAnnotationsAllowlist, "Annotations that kube-state-metrics exports, by resource.")
 	flags.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces that kube-state-metrics is limited to; empty for all.")
