@@ -19,6 +19,8 @@ const (
 	namespacesFlag                 = "--namespaces"
 	namespacesDenylistFlag         = "--namespaces-denylist"
 	objectLimitFlag                = "--object-limit"
+	customResourceConfigFlag       = "--custom-resource-state-config"
+	customResourceFileFlag         = "--custom-resource-state-config-file"
 )
 
 // defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
@@ -96,10 +98,10 @@ func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
 	}
 	var args []string
 	if state.ConfigMap != nil {
-		args = append(args, "--custom-resource-state-config-file="+customResourceStateFile)
+		args = append(args, customResourceFileFlag+"="+customResourceStateFile)
 	} else {
 		// In a container's arguments, $(NAME) stands for a variable, and $$ for $.
-		args = append(args, "--custom-resource-state-config="+strings.ReplaceAll(state.Config, "$", "$$"))
+		args = append(args, customResourceConfigFlag+"="+strings.ReplaceAll(state.Config, "$", "$$"))
 	}
 	if state.Only {
 		args = append(args, "--custom-resource-state-only")
@@ -128,6 +130,12 @@ func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	default:
 		return defaultResources
 	}
+}
+
+// exportsCustomResources tells whether kube-state-metrics exports some. An empty value is as none to it.
+func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
+	configured := slices.Concat(extraArg(ksmScale, customResourceConfigFlag), extraArg(ksmScale, customResourceFileFlag))
+	return ksmScale.Spec.Metrics.CustomResourceState != nil || slices.ContainsFunc(configured, func(value string) bool { return value != "" })
 }
 
 // exportsSecrets tells whether kube-state-metrics needs to read Secrets.

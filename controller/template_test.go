@@ -112,6 +112,21 @@ func TestMetricsAreFlags(t *testing.T) {
 	}
 }
 
+// The gate is told of what it has to know also where that is written as a flag.
+func TestTheGateKnowsOfExtraArguments(t *testing.T) {
+	for arg, gate := range map[string][]string{
+		"--metric-opt-in-list=a,b":                                 {"--metric-opt-in-list=a,b"},
+		"--custom-resource-state-config=spec: {resources: []}":     {"--custom-resources"},
+		"--custom-resource-state-config-file=/etc/custom/a,b.yaml": {"--custom-resources"},
+		"--custom-resource-state-config=":                          nil,
+		"--v=4":                                                    nil,
+	} {
+		pod := podWith(t, templated(v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods", arg}})).Spec
+		assert.Contains(t, pod.Containers[0].Args, arg)
+		assert.Equal(t, append([]string{"--resources=pods"}, gate...), pod.Containers[1].Args[2:], arg)
+	}
+}
+
 // kube-state-metrics would begin anew in all pods at once if a ConfigMap changed under them.
 func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 	pod := podWith(t, measured(v1alpha1.MetricsConfig{
