@@ -51,7 +51,7 @@ type Gate struct {
 
 	mu sync.Mutex
 	// complete is the process of kube-state-metrics that exposed its whole share, and incomplete why there is none.
-	complete   string
+	complete   process
 	incomplete error
 	// contacted is when the API server last answered.
 	contacted time.Time
@@ -95,7 +95,7 @@ func (g *Gate) Run(ctx context.Context) {
 
 // await looks at one process of kube-state-metrics again and again, until it exposes its share, is another one, or
 // the deadline is over.
-func (g *Gate) await(ctx context.Context, process string) {
+func (g *Gate) await(ctx context.Context, process process) {
 	log := klog.FromContext(ctx)
 	began := g.clock.Now()
 	g.metrics.open.Set(0)
@@ -132,7 +132,7 @@ func (g *Gate) await(ctx context.Context, process string) {
 
 // settle waits until a process has found the definitions of custom resources that there are. It returns false if there is
 // another process instead.
-func (g *Gate) settle(ctx context.Context, process string) bool {
+func (g *Gate) settle(ctx context.Context, process process) bool {
 	g.setIncomplete(errDiscovering)
 	seen, since := 0.0, g.clock.Now()
 	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause {
@@ -170,13 +170,13 @@ func (g *Gate) keepContact(ctx context.Context) {
 	}
 }
 
-func (g *Gate) completeProcess() string {
+func (g *Gate) completeProcess() process {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.complete
 }
 
-func (g *Gate) setComplete(process string) {
+func (g *Gate) setComplete(process process) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.complete, g.incomplete = process, nil
