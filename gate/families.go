@@ -3,6 +3,8 @@ package gate
 import (
 	_ "embed"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 // familiesText has the versions of kube-state-metrics that are tested, and the names of all families that these make of
@@ -21,14 +23,29 @@ type family struct {
 	optIn bool
 }
 
-var knownFamilies = parseFamilies(familiesText)
+// knownFamilies are those of the versions up to newestKnown.
+var knownFamilies, newestKnown = parseFamilies(familiesText)
 
-func parseFamilies(text string) []family {
-	var families []family
+func parseFamilies(text string) (families []family, newest *version.Version) {
+	newest = version.MustParseGeneric("0.0.0")
 	for line := range strings.Lines(text) {
-		if fields := strings.Fields(line); fields[0] != "#" {
+		fields := strings.Fields(line)
+		if fields[0] != "#" {
 			families = append(families, family{name: fields[0], optIn: len(fields) > 1 && fields[1] == optIn})
+			continue
+		}
+		for _, known := range fields[1:] {
+			if one := version.MustParseGeneric(known); one.GreaterThan(newest) {
+				newest = one
+			}
 		}
 	}
-	return families
+	return families, newest
+}
+
+// mayHaveMoreFamilies tells whether a version of kube-state-metrics, as it names itself, may have families that are not
+// known. None up to the newest that is known was found to have any.
+func mayHaveMoreFamilies(said string) bool {
+	parsed, err := version.ParseGeneric(said)
+	return err != nil || parsed.GreaterThan(newestKnown)
 }

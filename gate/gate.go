@@ -40,9 +40,10 @@ var (
 
 // Gate is open while the kube-state-metrics beside it exposes its whole share.
 type Gate struct {
-	cluster  *cluster
-	monitor  *monitor
-	exported []resource
+	cluster *cluster
+	monitor *monitor
+	// exported are the resources that count for a version of kube-state-metrics.
+	exported func(version string) []resource
 	deadline time.Duration
 	// discovers is whether kube-state-metrics exports custom resources, and so looks for their definitions.
 	discovers bool
@@ -100,11 +101,12 @@ func (g *Gate) await(ctx context.Context, process process) {
 	began := g.clock.Now()
 	g.metrics.open.Set(0)
 	g.setIncomplete(errNotLookedYet)
-	log.Info("Waiting until kube-state-metrics exposes its share", "resources", len(g.exported))
+	exported := g.exported(process.version)
+	log.Info("Waiting until kube-state-metrics exposes its share", "version", process.version, "resources", len(exported))
 	if g.discovers && !g.settle(ctx, process) {
 		return
 	}
-	check := newCheck(g.cluster, g.monitor, g.exported)
+	check := newCheck(g.cluster, g.monitor, exported)
 	for ctx.Err() == nil {
 		looked := g.clock.Now()
 		err := g.look(ctx, check)

@@ -22,14 +22,18 @@ type monitor struct {
 	metrics, telemetry string
 }
 
-// process is when a kube-state-metrics started, which tells one start from the next; 0 is none.
-type process float64
+// process is one start of a kube-state-metrics; the empty one is none.
+type process struct {
+	// started tells one start from the next, and version is what it says of itself, if anything.
+	started float64
+	version string
+}
 
 // process returns an error if kube-state-metrics does not answer in time.
 func (m *monitor) process(ctx context.Context, timeout time.Duration) (process, error) {
 	families, err := m.itself(ctx, timeout)
 	if err != nil {
-		return 0, err
+		return process{}, err
 	}
 	return processOf(families)
 }
@@ -37,16 +41,18 @@ func (m *monitor) process(ctx context.Context, timeout time.Duration) (process, 
 func processOf(families telemetry.Families) (process, error) {
 	started, err := families.Started()
 	if err != nil {
-		return 0, fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
+		return process{}, fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
 	}
-	return process(started), nil
+	// One that does not say its version is as one that nobody knows.
+	version, _ := families.Version()
+	return process{started, version}, nil
 }
 
 // discoveries is how often a process of kube-state-metrics has seen a definition of custom resources come, change or go.
 func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (now process, count float64, err error) {
 	families, err := m.itself(ctx, timeout)
 	if err != nil {
-		return 0, 0, err
+		return process{}, 0, err
 	}
 	for _, event := range []string{"add", "update", "delete"} {
 		for _, metric := range families["kube_state_metrics_custom_resource_state_"+event+"_events_total"].GetMetric() {

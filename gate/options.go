@@ -97,10 +97,11 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-// exported are the resources that count, in the order of their names: those that the lists of metrics leave something of.
-// If these leave nothing at all, none is left out, so that a kube-state-metrics that exposes nothing never replaces
-// another. So it is if there is an error, which says why the lists do not tell.
-func (o *Options) exported() ([]resource, error) {
+// exported are the resources that count, in the order of their names, for a version of kube-state-metrics as it names
+// itself: those that the lists of metrics leave something of. If these leave nothing at all, none is left out, so that a
+// kube-state-metrics that exposes nothing never replaces another. So it is if there is an error, which says why the lists do
+// not tell.
+func (o *Options) exported() (func(version string) []resource, error) {
 	var all []resource
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Resources))) {
 		if of, known := resources[name]; known {
@@ -109,11 +110,14 @@ func (o *Options) exported() ([]resource, error) {
 	}
 	lists, err := newLists(o)
 	if err != nil {
-		return all, err
+		return func(string) []resource { return all }, err
 	}
-	left := slices.DeleteFunc(slices.Clone(all), func(of resource) bool { return !lists.leave(of) })
-	if len(left) == 0 && !o.CustomResources {
-		return all, nil
-	}
-	return left, nil
+	return func(version string) []resource {
+		mayHaveMore := mayHaveMoreFamilies(version)
+		left := slices.DeleteFunc(slices.Clone(all), func(of resource) bool { return !lists.leave(of, mayHaveMore) })
+		if len(left) == 0 && !o.CustomResources {
+			return all
+		}
+		return left
+	}, nil
 }
