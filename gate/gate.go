@@ -45,7 +45,7 @@ type Gate struct {
 	// exported are the resources that count for a version of kube-state-metrics.
 	exported func(version string) []resource
 	deadline time.Duration
-	// discovers is whether kube-state-metrics exports custom resources, and so looks for their definitions.
+	// discovers is whether kube-state-metrics exports custom resources too, and so looks for their definitions.
 	discovers bool
 	clock     clock.WithTicker
 	metrics   *metrics
@@ -107,6 +107,9 @@ func (g *Gate) await(ctx context.Context, process process) {
 		return
 	}
 	check := newCheck(g.cluster, g.monitor, exported)
+	if g.discovers {
+		check.custom = &custom{monitor: g.monitor, clock: g.clock}
+	}
 	for ctx.Err() == nil {
 		looked := g.clock.Now()
 		err := g.look(ctx, check)
@@ -114,7 +117,7 @@ func (g *Gate) await(ctx context.Context, process process) {
 		switch {
 		case err == nil:
 			log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
-		case waited >= g.deadline && check.exposed:
+		case waited >= g.deadline && check.exposes():
 			log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
 			g.metrics.openedByDeadline.Inc()
 		default:

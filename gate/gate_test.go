@@ -220,7 +220,32 @@ func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
 	f.start(t)
 	f.becomes(t, errDiscovering.Error())
 	f.becomes(t, "")
-	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), discoveryPause.Seconds())
+	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), (discoveryPause + customInterval).Seconds())
+}
+
+func TestOpensOnceCustomResourcesGrowNoLonger(t *testing.T) {
+	f := newFixture(t, "a")
+	f.discovers = true
+	f.set("kube_customresource_a{} 1\n")
+	f.start(t)
+	f.becomes(t, "exposes 1 series of custom resources")
+	f.says(t, "1 pods")
+	f.set(strings.Repeat("kube_customresource_a{} 1\n", 2) + "kube_pod_created{namespace=\"default\",pod=\"a\"} 1\n")
+	f.becomes(t, "exposes 2 series of custom resources")
+	f.becomes(t, "")
+	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+}
+
+// Custom resources are something too.
+func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
+	f := newFixture(t, "a")
+	f.discovers = true
+	f.set("kube_customresource_a{} 1\n")
+	f.start(t)
+	f.becomes(t, "1 pods")
+	f.clock.Step(2 * f.deadline)
+	f.becomes(t, "")
+	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
 }
 
 func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {

@@ -16,7 +16,7 @@ type Options struct {
 	Kubeconfig string
 	// Share is the shard that kube-state-metrics exports.
 	Share Share
-	// Resources are what kube-state-metrics exports. Custom resources do not count.
+	// Resources are what kube-state-metrics exports, but for custom resources.
 	Resources []string
 	// CustomResources is whether kube-state-metrics exports some of them too.
 	CustomResources bool
@@ -58,7 +58,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.Int32Var(&o.Share.Shard, "shard", o.Share.Shard, "Number of the shard that kube-state-metrics exports, from 0.")
 	flags.Int32Var(&o.Share.TotalShards, "total-shards", o.Share.TotalShards, "Number of shards.")
 	flags.StringSliceVar(&o.Resources, "resources", o.Resources, "Resources that kube-state-metrics exports.")
-	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics exports custom resources too, which are not waited for.")
+	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics exports custom resources too, whose series are waited for until no more come.")
 	// Not slices: a regular expression may have quotes.
 	flags.StringArrayVar(&o.MetricAllowlist, "metric-allowlist", o.MetricAllowlist, "Metrics that kube-state-metrics exports, and no others: regular expressions.")
 	flags.StringArrayVar(&o.MetricDenylist, "metric-denylist", o.MetricDenylist, "Metrics that kube-state-metrics leaves out: regular expressions.")
