@@ -21,6 +21,9 @@ const (
 	// it has done so for 200 s: so long may kube-state-metrics take to load, and no longer does a cluster in which custom
 	// resources become more and more hold the gate.
 	customTolerance = 0.05
+	// customPatience is how long there must be none before it is believed that there are none: a throttled kube-state-metrics
+	// exposes nothing for tens of seconds, and then most of them at once.
+	customPatience = time.Minute
 )
 
 // custom follows the series that kube-state-metrics makes of custom resources. Its configuration decides which labels these
@@ -29,13 +32,15 @@ type custom struct {
 	monitor *monitor
 	clock   clock.PassiveClock
 
-	// series is how many there were when they were last looked at, which ended at looked, and err what followed from it.
+	// began is when they were first looked at. series is how many there were when they last were, which ended at looked, and
+	// err what followed from it.
+	began  time.Time
 	series int
 	looked time.Time
 	err    error
 }
 
-// look returns nil if there are hardly more series than an interval ago.
+// look returns nil if there are hardly more series than an interval ago, or none for long.
 func (c *custom) look(ctx context.Context) error {
 	first := c.looked.IsZero()
 	if !first && c.clock.Since(c.looked) < customInterval {
@@ -45,11 +50,16 @@ func (c *custom) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("count the series of custom resources: %w", err)
 	}
+	now := c.clock.Now()
+	if first {
+		c.began = now
+	}
 	c.err = nil
-	if first || float64(series) > (1+customTolerance)*float64(c.series) {
+	none := series == 0 && now.Sub(c.began) < customPatience
+	if first || none || float64(series) > (1+customTolerance)*float64(c.series) {
 		c.err = fmt.Errorf("kube-state-metrics exposes %d series of custom resources, and there may be more to come", series)
 	}
-	c.series, c.looked = series, c.clock.Now()
+	c.series, c.looked = series, now
 	return c.err
 }
 

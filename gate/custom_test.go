@@ -78,6 +78,19 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 	require.ErrorContains(t, custom.look(t.Context()), "500")
 }
 
+// A throttled kube-state-metrics exposes none for a while, as one does that has none.
+func TestNoCustomResourcesAreBelievedLate(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	began := now.Now()
+	for custom.look(t.Context()) != nil {
+		now.Step(customInterval)
+	}
+	assert.Equal(t, customPatience, now.Since(began))
+}
+
 // A set that grows all the time must not hold the gate for long.
 func TestCustomResourcesThatBecomeMoreAndMore(t *testing.T) {
 	series := 0

@@ -220,7 +220,7 @@ func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
 	f.start(t)
 	f.becomes(t, errDiscovering.Error())
 	f.becomes(t, "")
-	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), (discoveryPause + customInterval).Seconds())
+	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), (discoveryPause + customPatience).Seconds())
 }
 
 func TestOpensOnceCustomResourcesGrowNoLonger(t *testing.T) {
