@@ -141,9 +141,10 @@ generate-rules:
 	printf '%s\n' 'groups:' '  - name: ksmscale.deduplicate' '    rules:'; \
 	grep -rhoE '^\| *kube_[a-z0-9_]+' "$$source/docs/metrics" | tr -d '| ' | sort -u | \
 	sed 's/.*/      - record: &\n        expr: max without (instance, ksm_pod) (replica:&)/'; } > $(RULES)/deduplicate.yaml
-	@for version in $(KSM_VERSIONS); do (cd $(KSM_MODULES)/$$version && go mod download k8s.io/kube-state-metrics/v2 && \
-	grep -rhoE '^\| *kube_[a-z0-9_]+' "$$(go list -m -f '{{.Dir}}' k8s.io/kube-state-metrics/v2)/docs") || exit 1; done | \
-	tr -d '| ' | sort -u > gate/families.txt
+	@{ echo '# $(sort $(KSM_VERSIONS))'; \
+	for version in $(KSM_VERSIONS); do (cd $(KSM_MODULES)/$$version && go mod download k8s.io/kube-state-metrics/v2 && \
+	grep -rhE '^\| *kube_[a-z0-9_]+' "$$(go list -m -f '{{.Dir}}' k8s.io/kube-state-metrics/v2)/docs") || exit 1; done | \
+	awk -F '[| ]+' '{ print $$2 (tolower($$0) ~ /opt-in/ ? " opt-in" : "") }' | sort -u; } > gate/families.txt
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml

@@ -16,11 +16,14 @@ const (
 	resourcesFlag                  = "--resources"
 	metricAllowlistFlag            = "--metric-allowlist"
 	metricDenylistFlag             = "--metric-denylist"
+	metricOptInListFlag            = "--metric-opt-in-list"
 	metricLabelsAllowlistFlag      = "--metric-labels-allowlist"
 	metricAnnotationsAllowlistFlag = "--metric-annotations-allowlist"
 	namespacesFlag                 = "--namespaces"
 	namespacesDenylistFlag         = "--namespaces-denylist"
 	objectLimitFlag                = "--object-limit"
+	customResourceConfigFlag       = "--custom-resource-state-config"
+	customResourceFileFlag         = "--custom-resource-state-config-file"
 )
 
 // defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
@@ -85,8 +88,8 @@ type list struct {
 	items []string
 }
 
-// limits are the lists by which less than everything is exported, and that the gate has to know of too.
-func limits(metrics *v1alpha1.MetricsConfig) []list {
+// lists are those that say what is exported, which the gate has to know too.
+func lists(metrics *v1alpha1.MetricsConfig) []list {
 	return []list{
 		{metricAllowlistFlag, metrics.MetricAllowlist},
 		{metricDenylistFlag, metrics.MetricDenylist},
@@ -94,15 +97,15 @@ func limits(metrics *v1alpha1.MetricsConfig) []list {
 		{metricAnnotationsAllowlistFlag, metrics.MetricAnnotationsAllowlist},
 		{namespacesFlag, metrics.Namespaces},
 		{namespacesDenylistFlag, metrics.NamespacesDenylist},
+		{metricOptInListFlag, metrics.MetricOptInList},
 	}
 }
 
 func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	var args []string
-	for _, list := range limits(metrics) {
+	for _, list := range lists(metrics) {
 		args = appendList(args, list.flag, list.items)
 	}
-	args = appendList(args, "--metric-opt-in-list", metrics.MetricOptInList)
 	if metrics.UseAPIServerCache {
 		args = append(args, "--use-apiserver-cache")
 	}
@@ -121,10 +124,10 @@ func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
 	}
 	var args []string
 	if state.ConfigMap != nil {
-		args = append(args, "--custom-resource-state-config-file="+customResourceStateFile)
+		args = append(args, customResourceFileFlag+"="+customResourceStateFile)
 	} else {
 		// In a container's arguments, $(NAME) stands for a variable, and $$ for $.
-		args = append(args, "--custom-resource-state-config="+strings.ReplaceAll(state.Config, "$", "$$"))
+		args = append(args, customResourceConfigFlag+"="+strings.ReplaceAll(state.Config, "$", "$$"))
 	}
 	if state.Only {
 		args = append(args, "--custom-resource-state-only")
@@ -153,6 +156,12 @@ func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	default:
 		return defaultResources
 	}
+}
+
+// exportsCustomResources tells whether kube-state-metrics exports some. An empty value is as none to it.
+func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
+	configured := slices.Concat(extraArg(ksmScale, customResourceConfigFlag), extraArg(ksmScale, customResourceFileFlag))
+	return ksmScale.Spec.Metrics.CustomResourceState != nil || slices.ContainsFunc(configured, func(value string) bool { return value != "" })
 }
 
 // exportsSecrets tells whether kube-state-metrics needs to read Secrets.

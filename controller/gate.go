@@ -68,10 +68,10 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
 	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
-	if metrics.CustomResourceState != nil {
+	if exportsCustomResources(ksmScale) {
 		args = append(args, "--custom-resources")
 	}
-	for _, list := range limits(metrics) {
+	for _, list := range lists(metrics) {
 		args = appendList(args, list.flag, either(ksmScale, list.items, list.flag))
 	}
 	if metrics.ObjectLimit > 0 {

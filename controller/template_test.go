@@ -56,7 +56,7 @@ func TestMetricsAreFlags(t *testing.T) {
 			name:    "denied and opt-in metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricDenylist: []string{"a", "b"}, MetricOptInList: []string{"c", "d"}},
 			flags:   []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"},
-			gate:    []string{"--resources=pods", "--metric-denylist=a,b"},
+			gate:    []string{"--resources=pods", "--metric-denylist=a,b", "--metric-opt-in-list=c,d"},
 		},
 		{
 			name: "labels and annotations",
@@ -109,6 +109,21 @@ func TestMetricsAreFlags(t *testing.T) {
 			assert.Equal(t, append([]string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s"}, test.flags...), containers[0].Args)
 			assert.Equal(t, append([]string{"--shard=1", "--total-shards=3"}, test.gate...), containers[1].Args)
 		})
+	}
+}
+
+// The gate is told of what it has to know also where that is written as a flag.
+func TestTheGateKnowsOfExtraArguments(t *testing.T) {
+	for arg, gate := range map[string][]string{
+		"--metric-opt-in-list=a,b":                                 {"--metric-opt-in-list=a,b"},
+		"--custom-resource-state-config=spec: {resources: []}":     {"--custom-resources"},
+		"--custom-resource-state-config-file=/etc/custom/a,b.yaml": {"--custom-resources"},
+		"--custom-resource-state-config=":                          nil,
+		"--v=4":                                                    nil,
+	} {
+		pod := podWith(t, templated(v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods", arg}})).Spec
+		assert.Contains(t, pod.Containers[0].Args, arg)
+		assert.Equal(t, append([]string{"--resources=pods"}, gate...), pod.Containers[1].Args[2:], arg)
 	}
 }
 

@@ -27,9 +27,6 @@ const (
 	// time, until it is versionInterval.
 	firstVersionInterval = 10 * time.Second
 	versionInterval      = 10 * time.Minute
-
-	buildInfoMetric  = "kube_state_metrics_build_info"
-	buildInfoVersion = "version"
 )
 
 // shardingBugs are those of kube-state-metrics that make shards export less than they should, or cost more: from a
@@ -140,18 +137,11 @@ func runningImage(pod *corev1.Pod) string {
 
 // readVersion asks the kube-state-metrics of a pod for its version.
 func readVersion(ctx context.Context, client telemetry.Client, pod *corev1.Pod) (string, error) {
-	families, err := client.Read(ctx, pod)
+	families, err := client.Read(ctx, telemetry.URL(pod.Status.PodIP, v1alpha1.PortTelemetry))
 	if err != nil {
 		return "", err
 	}
-	for _, metric := range families[buildInfoMetric].GetMetric() {
-		for _, label := range metric.GetLabel() {
-			if label.GetName() == buildInfoVersion {
-				return label.GetValue(), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("kube-state-metrics has no metric %s with a version", buildInfoMetric)
+	return families.Version()
 }
 
 // bugsOf are the bugs in sharding that a version is known to have.

@@ -43,6 +43,8 @@ type check struct {
 	every sets.Set[string]
 	// listed is whether the API server has listed anything, and exposed whether any object was seen.
 	listed, exposed bool
+	// custom are the custom resources that are exported too; nil if none are.
+	custom *custom
 }
 
 func newCheck(cluster *cluster, monitor *monitor, exported []resource) *check {
@@ -52,9 +54,22 @@ func newCheck(cluster *cluster, monitor *monitor, exported []resource) *check {
 	}
 }
 
-// round looks once more, and returns nil once everything has been seen exposed. A resource that may not be listed,
-// or that the API server does not have, does not count: kube-state-metrics cannot list it either.
+// round looks once more, and returns nil once everything has been seen exposed.
 func (c *check) round(ctx context.Context) error {
+	err := c.objects(ctx)
+	if c.custom == nil {
+		return err
+	}
+	// They are looked at while objects are missing as well, to lose no time.
+	return errors.Join(err, c.custom.look(ctx))
+}
+
+// exposes tells whether anything was seen exposed.
+func (c *check) exposes() bool { return c.exposed || c.custom != nil && c.custom.series > 0 }
+
+// objects returns nil once each has been seen exposed. A resource that may not be listed, or that the API server does not
+// have, does not count: kube-state-metrics cannot list it either.
+func (c *check) objects(ctx context.Context) error {
 	unlistable, err := c.list(ctx)
 	if err != nil {
 		return err

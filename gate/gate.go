@@ -40,18 +40,19 @@ var (
 
 // Gate is open while the kube-state-metrics beside it exposes its whole share.
 type Gate struct {
-	cluster  *cluster
-	monitor  *monitor
-	exported []resource
+	cluster *cluster
+	monitor *monitor
+	// exported are the resources that count for a version of kube-state-metrics.
+	exported func(version string) []resource
 	deadline time.Duration
-	// discovers is whether kube-state-metrics exports custom resources, and so looks for their definitions.
+	// discovers is whether kube-state-metrics exports custom resources too, and so looks for their definitions.
 	discovers bool
 	clock     clock.WithTicker
 	metrics   *metrics
 
 	mu sync.Mutex
 	// complete is the process of kube-state-metrics that exposed its whole share, and incomplete why there is none.
-	complete   string
+	complete   process
 	incomplete error
 	// contacted is when the API server last answered.
 	contacted time.Time
@@ -95,16 +96,20 @@ func (g *Gate) Run(ctx context.Context) {
 
 // await looks at one process of kube-state-metrics again and again, until it exposes its share, is another one, or
 // the deadline is over.
-func (g *Gate) await(ctx context.Context, process string) {
+func (g *Gate) await(ctx context.Context, process process) {
 	log := klog.FromContext(ctx)
 	began := g.clock.Now()
 	g.metrics.open.Set(0)
 	g.setIncomplete(errNotLookedYet)
-	log.Info("Waiting until kube-state-metrics exposes its share", "resources", len(g.exported))
+	exported := g.exported(process.version)
+	log.Info("Waiting until kube-state-metrics exposes its share", "version", process.version, "resources", len(exported))
 	if g.discovers && !g.settle(ctx, process) {
 		return
 	}
-	check := newCheck(g.cluster, g.monitor, g.exported)
+	check := newCheck(g.cluster, g.monitor, exported)
+	if g.discovers {
+		check.custom = &custom{monitor: g.monitor, clock: g.clock}
+	}
 	for ctx.Err() == nil {
 		looked := g.clock.Now()
 		err := g.look(ctx, check)
@@ -112,7 +117,7 @@ func (g *Gate) await(ctx context.Context, process string) {
 		switch {
 		case err == nil:
 			log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
-		case waited >= g.deadline && check.exposed:
+		case waited >= g.deadline && check.exposes():
 			log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
 			g.metrics.openedByDeadline.Inc()
 		default:
@@ -132,7 +137,7 @@ func (g *Gate) await(ctx context.Context, process string) {
 
 // settle waits until a process has found the definitions of custom resources that there are. It returns false if there is
 // another process instead.
-func (g *Gate) settle(ctx context.Context, process string) bool {
+func (g *Gate) settle(ctx context.Context, process process) bool {
 	g.setIncomplete(errDiscovering)
 	seen, since := 0.0, g.clock.Now()
 	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause {
@@ -170,13 +175,13 @@ func (g *Gate) keepContact(ctx context.Context) {
 	}
 }
 
-func (g *Gate) completeProcess() string {
+func (g *Gate) completeProcess() process {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.complete
 }
 
-func (g *Gate) setComplete(process string) {
+func (g *Gate) setComplete(process process) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.complete, g.incomplete = process, nil

@@ -34,6 +34,7 @@ type fixture struct {
 	mu      sync.Mutex
 	silent  bool // neither kube-state-metrics nor the API server answers
 	started int
+	version string
 	// definitions is how many more times that kube-state-metrics is asked it has seen another definition of custom resources.
 	definitions, discovered int
 	exposed                 string
@@ -46,7 +47,7 @@ func newFixture(t *testing.T, pods ...string) *fixture {
 	f := &fixture{
 		objects: metadatafake.NewSimpleMetadataClient(scheme),
 		clock:   clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
-		started: 1,
+		started: 1, version: "v2.20.0",
 	}
 	f.create(t, pods...)
 	exported, err := (&Options{Resources: []string{"pods", "nodes"}}).exported()
@@ -74,6 +75,7 @@ func (f *fixture) serve(w http.ResponseWriter, request *http.Request) {
 		panic(http.ErrAbortHandler)
 	case request.URL.Path == "/telemetry":
 		_, _ = fmt.Fprintf(w, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d.5\n", f.started)
+		_, _ = fmt.Fprintf(w, "kube_state_metrics_build_info{version=%q} 1\n", f.version)
 		if f.discovered < f.definitions {
 			f.discovered++
 		}
@@ -114,10 +116,13 @@ func (f *fixture) set(exposed string) {
 	f.exposed = exposed
 }
 
-func (f *fixture) restart() {
+func (f *fixture) restart() { f.upgrade(f.version) }
+
+func (f *fixture) upgrade(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.started++
+	f.version = version
 }
 
 func (f *fixture) silence() {
@@ -188,6 +193,25 @@ func TestShutsForANewProcess(t *testing.T) {
 	f.becomes(t, "")
 }
 
+func TestWhatCountsDependsOnTheVersion(t *testing.T) {
+	f := newFixture(t, "a")
+	options := &Options{Resources: []string{"pods", "nodes"}}
+	for _, family := range knownFamilies {
+		if pods := resources["pods"]; pods.owns(family.name) {
+			options.MetricDenylist = append(options.MetricDenylist, "^"+family.name+"$")
+		}
+	}
+	var err error
+	f.exported, err = options.exported()
+	require.NoError(t, err)
+	f.start(t)
+	f.becomes(t, "")
+	f.upgrade("v2.21.0")
+	f.becomes(t, "1 pods")
+	f.set("kube_pod_of_tomorrow{namespace=\"default\",pod=\"a\"} 1\n")
+	f.becomes(t, "")
+}
+
 // With custom resources, kube-state-metrics begins anew soon after it has started.
 func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
 	f := newFixture(t, "a")
@@ -196,7 +220,32 @@ func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
 	f.start(t)
 	f.becomes(t, errDiscovering.Error())
 	f.becomes(t, "")
-	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), discoveryPause.Seconds())
+	assert.GreaterOrEqual(t, testutil.ToFloat64(f.metrics.syncDuration), (discoveryPause + customPatience).Seconds())
+}
+
+func TestOpensOnceCustomResourcesGrowNoLonger(t *testing.T) {
+	f := newFixture(t, "a")
+	f.discovers = true
+	f.set("kube_customresource_a{} 1\n")
+	f.start(t)
+	f.becomes(t, "exposes 1 series of custom resources")
+	f.says(t, "1 pods")
+	f.set(strings.Repeat("kube_customresource_a{} 1\n", 2) + "kube_pod_created{namespace=\"default\",pod=\"a\"} 1\n")
+	f.becomes(t, "exposes 2 series of custom resources")
+	f.becomes(t, "")
+	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+}
+
+// Custom resources are something too.
+func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
+	f := newFixture(t, "a")
+	f.discovers = true
+	f.set("kube_customresource_a{} 1\n")
+	f.start(t)
+	f.becomes(t, "1 pods")
+	f.clock.Step(2 * f.deadline)
+	f.becomes(t, "")
+	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
 }
 
 func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
@@ -319,7 +368,7 @@ func TestFamiliesThatIdentifyObjectsMayBeLeftOut(t *testing.T) {
 func TestEndpointSlicesMayComeWithoutTheirNamespaces(t *testing.T) {
 	f := newFixture(t)
 	slices := resources["endpointslices"]
-	f.exported = []resource{slices}
+	f.exported = func(string) []resource { return []resource{slices} }
 	require.NoError(t, f.objects.Tracker().Create(slices.groupVersionResource, &metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},

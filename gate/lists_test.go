@@ -34,16 +34,57 @@ func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
 		"spaces, and a comma at the end":   {[]string{"--metric-allowlist= kube_pod_info, kube_node_info,"}, []string{"nodes", "pods"}},
 		"labels of two, with a space":      {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=pods=[a], nodes=[b]"}, []string{"nodes", "pods"}},
 		"a denial with a comma at the end": {[]string{"--metric-denylist=kube_pod_.*,", "--custom-resources"}, []string{"configmaps", "nodes"}},
+		"a family that is not opted in":    {[]string{"--metric-allowlist=kube_pod_nodeselectors,kube_node_info"}, []string{"nodes"}},
+		"a family that is opted in":        {[]string{"--metric-allowlist=kube_pod_nodeselectors,kube_node_info", "--metric-opt-in-list=^kube_persistentvolume_.*$, ^kube_pod_nodeselectors$"}, []string{"nodes", "pods"}},
+		"another one that is opted in":     {[]string{"--metric-allowlist=kube_pod_nodeselectors,kube_node_info", "--metric-opt-in-list=kube_pod_annotations"}, []string{"nodes"}},
+		"opted in, but denied":             {[]string{"--metric-denylist=kube_pod_.*", "--metric-opt-in-list=kube_pod_nodeselectors"}, []string{"configmaps", "nodes"}},
 		"labels of one":                    {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=pods=[a]"}, []string{"pods"}},
 		"labels of all":                    {[]string{"--metric-allowlist=kube_.*_labels", "--metric-labels-allowlist=*=[*]"}, []string{"configmaps", "nodes", "pods"}},
 		"annotations of one":               {[]string{"--metric-allowlist=kube_.*_annotations", "--metric-annotations-allowlist=nodes=[a]"}, []string{"nodes"}},
-		"a family of a later version":      {[]string{"--metric-allowlist=^kube_node_of_tomorrow$,kube_pod_info"}, []string{"nodes", "pods"}},
+		"a family of a later version":      {[]string{"--metric-allowlist=^kube_node_of_tomorrow$,kube_pod_info"}, []string{"pods"}},
 		"nothing, so that it stays shut":   {[]string{"--metric-allowlist=kube_nothing"}, []string{"configmaps", "nodes", "pods"}},
 		"nothing, beside custom resources": {[]string{"--metric-allowlist=kube_customresource_.*", "--custom-resources"}, nil},
 		"an expression with quotes":        {[]string{`--metric-denylist="`}, []string{"configmaps", "nodes", "pods"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			exported, err := exportedWith(t, test.args)
+			exported, err := exportedWith(t, "v2.20.0", test.args)
+			require.NoError(t, err)
+			assert.Equal(t, test.waited, exported)
+		})
+	}
+}
+
+// Of a version that may have more families than those known, a resource counts unless the lists leave it nothing whatever it
+// has.
+func TestFamiliesThatAreNotKnownCount(t *testing.T) {
+	oneByOne := []string{"--metric-denylist=^kube_configmap_(info|created|labels|annotations)$,kube_configmap_metadata_resource_version"}
+	all := []string{"configmaps", "nodes", "pods"}
+	for name, test := range map[string]struct {
+		version string
+		args    []string
+		waited  []string
+	}{
+		"denied one by one, the newest version":         {"v2.20.0", oneByOne, []string{"nodes", "pods"}},
+		"denied one by one, a candidate for it":         {"v2.20.0-rc.0", oneByOne, []string{"nodes", "pods"}},
+		"denied one by one, one in between":             {"2.15.0", oneByOne, []string{"nodes", "pods"}},
+		"denied one by one, an old one":                 {"v1.9.8", oneByOne, []string{"nodes", "pods"}},
+		"denied one by one, a newer patch":              {"v2.20.1", oneByOne, all},
+		"denied one by one, a newer version":            {"v2.100.0", oneByOne, all},
+		"denied one by one, no version":                 {"", oneByOne, all},
+		"denied one by one, a version that is none":     {"main", oneByOne, all},
+		"denied by a pattern":                           {"v2.21.0", []string{"--metric-denylist=kube_configmap_.*"}, []string{"nodes", "pods"}},
+		"denied by what its names begin with":           {"v2.21.0", []string{"--metric-denylist=^kube_(configmap|pod)_"}, []string{"nodes"}},
+		"denied by patterns of each, but for one":       {"v2.21.0", []string{"--metric-denylist=kube_pod_.*,^kube_configmap_[^u].*"}, []string{"configmaps", "nodes"}},
+		"nothing denied or allowed":                     {"v2.21.0", nil, all},
+		"allowed by its name":                           {"v2.21.0", []string{"--metric-allowlist=^kube_node_of_tomorrow$,kube_pod_info"}, []string{"nodes", "pods"}},
+		"not allowed by what is not known of another":   {"v2.21.0", []string{"--metric-allowlist=^kube_node_of_tomorrow$"}, []string{"nodes"}},
+		"allowed is what is known":                      {"v2.21.0", []string{"--metric-allowlist=kube_pod_info"}, []string{"pods"}},
+		"nothing known is allowed, so that it is shut":  {"v2.21.0", []string{"--metric-allowlist=kube_nothing"}, all},
+		"all denied by patterns, and custom resources":  {"v2.21.0", []string{"--metric-denylist=kube_(pod|node|configmap)_.*", "--custom-resources"}, nil},
+		"all denied by patterns, so that it stays shut": {"v2.21.0", []string{"--metric-denylist=kube_(pod|node|configmap)_.*"}, all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exported, err := exportedWith(t, test.version, test.args)
 			require.NoError(t, err)
 			assert.Equal(t, test.waited, exported)
 		})
@@ -52,12 +93,14 @@ func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
 
 // Newer versions of kube-state-metrics know more of regular expressions than Go does.
 func TestAllAreWaitedForIfTheListsCannotBeRead(t *testing.T) {
-	exported, err := exportedWith(t, []string{"--metric-denylist=^kube_(?!pod_).*$"})
-	require.ErrorContains(t, err, `"^kube_(?!pod_).*$"`)
-	assert.Equal(t, []string{"configmaps", "nodes", "pods"}, exported)
+	for _, flag := range []string{"--metric-allowlist", "--metric-denylist", "--metric-opt-in-list"} {
+		exported, err := exportedWith(t, "v2.20.0", []string{flag + "=^kube_(?!pod_).*$"})
+		require.ErrorContains(t, err, `"^kube_(?!pod_).*$"`, flag)
+		assert.Equal(t, []string{"configmaps", "nodes", "pods"}, exported, flag)
+	}
 }
 
-func exportedWith(t *testing.T, args []string) ([]string, error) {
+func exportedWith(t *testing.T, version string, args []string) ([]string, error) {
 	t.Helper()
 	options := NewOptions()
 	flags := pflag.NewFlagSet("gate", pflag.ContinueOnError)
@@ -65,14 +108,20 @@ func exportedWith(t *testing.T, args []string) ([]string, error) {
 	require.NoError(t, flags.Parse(append([]string{"--resources=pods,nodes,configmaps,pods,unknown"}, args...)))
 	exported, err := options.exported()
 	var names []string
-	for _, of := range exported {
+	for _, of := range exported(version) {
 		names = append(names, of.name)
 	}
 	return names, err
 }
 
+func TestParseFamilies(t *testing.T) {
+	families, newest := parseFamilies("# v2.9.0 v2.10.1\nkube_pod_info\nkube_pod_nodeselectors\nkube_pod_nodeselectors opt-in\n")
+	assert.Equal(t, "2.10.1", newest.String())
+	assert.Equal(t, []family{{"kube_pod_info", false}, {"kube_pod_nodeselectors", false}, {"kube_pod_nodeselectors", true}}, families)
+}
+
 func TestEveryResourceHasAFamily(t *testing.T) {
 	for _, of := range resources {
-		assert.True(t, lists{}.leave(of), of.name)
+		assert.True(t, lists{}.leave(of, false), of.name)
 	}
 }

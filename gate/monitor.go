@@ -6,18 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/util/sets"
-)
 
-// startTimeMetric is when a process started: another value is another process.
-const startTimeMetric = "process_start_time_seconds"
+	"github.com/example/ksmscale/telemetry"
+)
 
 // monitor is the kube-state-metrics beside the gate.
 type monitor struct {
@@ -26,52 +22,54 @@ type monitor struct {
 	metrics, telemetry string
 }
 
-// process tells one start of kube-state-metrics from the next. It returns an error if kube-state-metrics does not
-// answer in time.
-func (m *monitor) process(ctx context.Context, timeout time.Duration) (string, error) {
+// process is one start of a kube-state-metrics; the empty one is none.
+type process struct {
+	// started tells one start from the next, and version is what it says of itself, if anything.
+	started float64
+	version string
+}
+
+// process returns an error if kube-state-metrics does not answer in time.
+func (m *monitor) process(ctx context.Context, timeout time.Duration) (process, error) {
 	families, err := m.itself(ctx, timeout)
 	if err != nil {
-		return "", err
+		return process{}, err
 	}
 	return processOf(families)
 }
 
-func processOf(families map[string]*dto.MetricFamily) (string, error) {
-	started := families[startTimeMetric].GetMetric()
-	if len(started) != 1 {
-		return "", fmt.Errorf("kube-state-metrics has no metric %s", startTimeMetric)
+func processOf(families telemetry.Families) (process, error) {
+	started, err := families.Started()
+	if err != nil {
+		return process{}, fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
 	}
-	return strconv.FormatFloat(started[0].GetGauge().GetValue(), 'f', -1, 64), nil
+	// One that does not say its version is as one that nobody knows.
+	version, _ := families.Version()
+	return process{started, version}, nil
 }
 
 // discoveries is how often a process of kube-state-metrics has seen a definition of custom resources come, change or go.
-func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (process string, count float64, err error) {
+func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (now process, count float64, err error) {
 	families, err := m.itself(ctx, timeout)
 	if err != nil {
-		return "", 0, err
+		return process{}, 0, err
 	}
 	for _, event := range []string{"add", "update", "delete"} {
 		for _, metric := range families["kube_state_metrics_custom_resource_state_"+event+"_events_total"].GetMetric() {
 			count += metric.GetCounter().GetValue()
 		}
 	}
-	process, err = processOf(families)
-	return process, count, err
+	now, err = processOf(families)
+	return now, count, err
 }
 
 // itself are the metrics of kube-state-metrics itself.
-func (m *monitor) itself(ctx context.Context, timeout time.Duration) (map[string]*dto.MetricFamily, error) {
+func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.Families, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	body, err := m.get(ctx, m.telemetry)
+	families, err := telemetry.Client{Transport: m.client.Transport}.Read(ctx, m.telemetry)
 	if err != nil {
 		return nil, fmt.Errorf("kube-state-metrics does not answer: %w", err)
-	}
-	defer body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(body)
-	if err != nil {
-		return nil, fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
 	}
 	return families, nil
 }

@@ -16,13 +16,13 @@ type Options struct {
 	Kubeconfig string
 	// Share is the shard that kube-state-metrics exports.
 	Share Share
-	// Resources are what kube-state-metrics exports. Custom resources do not count.
+	// Resources are what kube-state-metrics exports, but for custom resources.
 	Resources []string
 	// CustomResources is whether kube-state-metrics exports some of them too.
 	CustomResources bool
-	// MetricAllowlist and MetricDenylist are of families of metrics, and MetricLabelsAllowlist and
+	// MetricAllowlist, MetricDenylist and MetricOptInList are of families of metrics, and MetricLabelsAllowlist and
 	// MetricAnnotationsAllowlist of what the families of labels and annotations have. Each value is a list itself.
-	MetricAllowlist, MetricDenylist, MetricLabelsAllowlist, MetricAnnotationsAllowlist []string
+	MetricAllowlist, MetricDenylist, MetricOptInList, MetricLabelsAllowlist, MetricAnnotationsAllowlist []string
 	// Namespaces are what kube-state-metrics is limited to; empty for all.
 	Namespaces []string
 	// NamespacesDenylist are what kube-state-metrics leaves out of all namespaces.
@@ -58,10 +58,11 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.Int32Var(&o.Share.Shard, "shard", o.Share.Shard, "Number of the shard that kube-state-metrics exports, from 0.")
 	flags.Int32Var(&o.Share.TotalShards, "total-shards", o.Share.TotalShards, "Number of shards.")
 	flags.StringSliceVar(&o.Resources, "resources", o.Resources, "Resources that kube-state-metrics exports.")
-	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics exports custom resources too, which are not waited for.")
+	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics exports custom resources too, whose series are waited for until no more come.")
 	// Not slices: a regular expression may have quotes.
 	flags.StringArrayVar(&o.MetricAllowlist, "metric-allowlist", o.MetricAllowlist, "Metrics that kube-state-metrics exports, and no others: regular expressions.")
 	flags.StringArrayVar(&o.MetricDenylist, "metric-denylist", o.MetricDenylist, "Metrics that kube-state-metrics leaves out: regular expressions.")
+	flags.StringArrayVar(&o.MetricOptInList, "metric-opt-in-list", o.MetricOptInList, "Metrics that kube-state-metrics exports though it does not by default: regular expressions.")
 	flags.StringArrayVar(&o.MetricLabelsAllowlist, "metric-labels-allowlist", o.MetricLabelsAllowlist, "Labels that kube-state-metrics exports, by resource.")
 	flags.StringArrayVar(&o.MetricAnnotationsAllowlist, "metric-annotations-allowlist", o.MetricAnnotationsAllowlist, "Annotations that kube-state-metrics exports, by resource.")
 	flags.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces that kube-state-metrics is limited to; empty for all.")
@@ -96,10 +97,11 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-// exported are the resources that count, in the order of their names: those that the lists of metrics leave something of.
-// If these leave nothing at all, none is left out, so that a kube-state-metrics that exposes nothing never replaces
-// another. So it is if there is an error, which says why the lists do not tell.
-func (o *Options) exported() ([]resource, error) {
+// exported are the resources that count, in the order of their names, for a version of kube-state-metrics as it names
+// itself: those that the lists of metrics leave something of. If these leave nothing at all, none is left out, so that a
+// kube-state-metrics that exposes nothing never replaces another. So it is if there is an error, which says why the lists do
+// not tell.
+func (o *Options) exported() (func(version string) []resource, error) {
 	var all []resource
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Resources))) {
 		if of, known := resources[name]; known {
@@ -108,11 +110,14 @@ func (o *Options) exported() ([]resource, error) {
 	}
 	lists, err := newLists(o)
 	if err != nil {
-		return all, err
+		return func(string) []resource { return all }, err
 	}
-	left := slices.DeleteFunc(slices.Clone(all), func(of resource) bool { return !lists.leave(of) })
-	if len(left) == 0 && !o.CustomResources {
-		return all, nil
-	}
-	return left, nil
+	return func(version string) []resource {
+		mayHaveMore := mayHaveMoreFamilies(version)
+		left := slices.DeleteFunc(slices.Clone(all), func(of resource) bool { return !lists.leave(of, mayHaveMore) })
+		if len(left) == 0 && !o.CustomResources {
+			return all
+		}
+		return left
+	}, nil
 }

@@ -7,12 +7,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/telemetry"
 )
 
 const (
-	cpuMetric       = "process_cpu_seconds_total"
-	startTimeMetric = "process_start_time_seconds"
+	cpuMetric = "process_cpu_seconds_total"
 	// scrapesMetric is how long answers to scrapes took.
 	scrapesMetric = "http_request_duration_seconds"
 )
@@ -28,19 +28,19 @@ type reading struct {
 }
 
 func read(ctx context.Context, client telemetry.Client, pod *corev1.Pod) (reading, error) {
-	families, err := client.Read(ctx, pod)
+	families, err := client.Read(ctx, telemetry.URL(pod.Status.PodIP, v1alpha1.PortTelemetry))
 	if err != nil {
-		return reading{}, err
+		return reading{}, fmt.Errorf("read pod %s: %w", pod.Name, err)
 	}
-	cpu, started := families[cpuMetric].GetMetric(), families[startTimeMetric].GetMetric()
-	if len(cpu) != 1 || len(started) != 1 {
-		return reading{}, fmt.Errorf("read pod %s: there is no metric %s or %s", pod.Name, cpuMetric, startTimeMetric)
+	cpu := families[cpuMetric].GetMetric()
+	if len(cpu) != 1 {
+		return reading{}, fmt.Errorf("read pod %s: there is no metric %s", pod.Name, cpuMetric)
 	}
-	return reading{
-		cpu:     cpu[0].GetCounter().GetValue(),
-		scraped: totalSeconds(families[scrapesMetric]),
-		started: started[0].GetGauge().GetValue(),
-	}, nil
+	started, err := families.Started()
+	if err != nil {
+		return reading{}, fmt.Errorf("read pod %s: %w", pod.Name, err)
+	}
+	return reading{cpu: cpu[0].GetCounter().GetValue(), scraped: totalSeconds(families[scrapesMetric]), started: started}, nil
 }
 
 // totalSeconds is none if there is no such histogram, as before the first scrape.

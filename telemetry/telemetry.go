@@ -12,37 +12,60 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	corev1 "k8s.io/api/core/v1"
-
-	"github.com/example/ksmscale/api/v1alpha1"
 )
 
 const (
 	timeout = 5 * time.Second
 	// maxSize, in bytes, is far above what kube-state-metrics tells of itself.
 	maxSize = 8 << 20
+
+	startTimeMetric  = "process_start_time_seconds"
+	buildInfoMetric  = "kube_state_metrics_build_info"
+	buildInfoVersion = "version"
 )
 
 // anew makes a connection each time: pods come and go.
 var anew = &http.Transport{DisableKeepAlives: true}
 
-// Client reads telemetry. It goes to the pod that it is told, and nowhere else, such as where that redirects to.
+// URL is where a host serves its telemetry, without TLS.
+func URL(host string, port int32) string {
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))) + "/metrics"
+}
+
+// Families are families of metrics by their names.
+type Families map[string]*dto.MetricFamily
+
+// Started is when the process started, in seconds, which is above 0: another value is another process.
+func (f Families) Started() (float64, error) {
+	for _, metric := range f[startTimeMetric].GetMetric() {
+		if started := metric.GetGauge().GetValue(); started > 0 {
+			return started, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s with a time", startTimeMetric)
+}
+
+// Version is that of kube-state-metrics as it names itself.
+func (f Families) Version() (string, error) {
+	for _, metric := range f[buildInfoMetric].GetMetric() {
+		for _, label := range metric.GetLabel() {
+			if label.GetName() == buildInfoVersion {
+				return label.GetValue(), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("there is no metric %s with a version", buildInfoMetric)
+}
+
+// Client reads telemetry. It goes where it is told, and nowhere else, such as where that redirects to.
 type Client struct {
 	// Transport is how it connects; nil for a connection of its own each time.
 	Transport http.RoundTripper
 }
 
-// Read returns the families of metrics, by name, that the kube-state-metrics of a pod exports of itself. It returns an
-// error if the pod does not answer within five seconds, or not with metrics.
-func (c Client) Read(ctx context.Context, pod *corev1.Pod) (map[string]*dto.MetricFamily, error) {
-	families, err := c.read(ctx, "http://"+net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(v1alpha1.PortTelemetry)))+"/metrics")
-	if err != nil {
-		return nil, fmt.Errorf("read pod %s: %w", pod.Name, err)
-	}
-	return families, nil
-}
-
-func (c Client) read(ctx context.Context, url string) (map[string]*dto.MetricFamily, error) {
+// Read returns what the kube-state-metrics behind a URL exports of itself. It returns an error if that does not answer
+// within five seconds, or not with metrics.
+func (c Client) Read(ctx context.Context, url string) (Families, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

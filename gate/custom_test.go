@@ -1,0 +1,109 @@
+package gate
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clocktesting "k8s.io/utils/clock/testing"
+)
+
+func TestCountCustom(t *testing.T) {
+	for name, test := range map[string]struct {
+		exposed string
+		count   int
+	}{
+		"nothing":                       {"", 0},
+		"headers":                       {"# HELP kube_customresource_a Help.\n# TYPE kube_customresource_a gauge\n", 0},
+		"custom resources":              {"# TYPE kube_customresource_a gauge\nkube_customresource_a{name=\"b\"} 1\nkube_customresource_a{name=\"c\"} 1\n", 2},
+		"others beside them":            {"kube_pod_info{pod=\"a\"} 1\nkube_customresource_a{} 1\nkube_node_info{node=\"a\"} 1\nmine_a 1\nmine_b 1\n", 3},
+		"one that begins like a family": {"kube_podmonitor_info{name=\"a\"} 1\n", 1},
+		"a long line":                   {"a{b=\"" + strings.Repeat("c", 1<<20) + "\"} 1\n", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			count, err := countCustom(strings.NewReader(test.exposed))
+			require.NoError(t, err)
+			assert.Equal(t, test.count, count)
+		})
+	}
+	_, err := countCustom(strings.NewReader(strings.Repeat("a", maxLine+1)))
+	require.ErrorContains(t, err, "read metrics")
+}
+
+func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
+	series, code := 0, http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		assert.Contains(t, strings.Split(request.URL.Query().Get("exclude_resources"), ","), "pods")
+		w.WriteHeader(code)
+		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
+	}))
+	t.Cleanup(server.Close)
+	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	for _, step := range []struct {
+		name   string
+		after  time.Duration
+		series int
+		wait   string // what it waits for, if it does
+	}{
+		{"one look tells nothing", 0, 100, "exposes 100 series"},
+		{"nor do two at once", time.Second, 100, "exposes 100 series"},
+		{"some come", customInterval - time.Second, 1000, "exposes 1000 series"},
+		{"which is not looked at again soon", customInterval - time.Second, 2000, "exposes 1000 series"},
+		{"more come", time.Second, 2000, "exposes 2000 series"},
+		{"and more", customInterval, 2101, "exposes 2101 series"},
+		{"hardly any more", customInterval, 2200, ""},
+		{"which stays for as long", time.Second, 3000, ""},
+		{"but no longer", customInterval, 3000, "exposes 3000 series"},
+		{"less", customInterval, 2000, ""},
+		{"none", customInterval, 0, ""},
+		{"the first one", customInterval, 1, "exposes 1 series"},
+		{"no other", customInterval, 1, ""},
+	} {
+		now.Step(step.after)
+		series = step.series
+		if err := custom.look(t.Context()); step.wait == "" {
+			require.NoError(t, err, step.name)
+		} else {
+			require.ErrorContains(t, err, step.wait, step.name)
+		}
+	}
+	now.Step(customInterval)
+	code = http.StatusInternalServerError
+	require.ErrorContains(t, custom.look(t.Context()), "500")
+}
+
+// A throttled kube-state-metrics exposes none for a while, as one does that has none.
+func TestNoCustomResourcesAreBelievedLate(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	began := now.Now()
+	for custom.look(t.Context()) != nil {
+		now.Step(customInterval)
+	}
+	assert.Equal(t, customPatience, now.Since(began))
+}
+
+// A set that grows all the time must not hold the gate for long.
+func TestCustomResourcesThatBecomeMoreAndMore(t *testing.T) {
+	series := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
+	}))
+	t.Cleanup(server.Close)
+	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	began := now.Now()
+	for custom.look(t.Context()) != nil {
+		now.Step(customInterval)
+		series += 10
+	}
+	assert.Equal(t, 210*time.Second, now.Since(began))
+}
