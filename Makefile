@@ -147,6 +147,8 @@ generate-rules:
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
+# Its groups come after those of rules.yaml.
+	sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/deduplicate.yaml > deploy/chart/files/deduplicate.yaml
 	cd test/chart && go run ./table
 
 .PHONY: verify
