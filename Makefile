@@ -68,7 +68,7 @@ prometheus-package: ## Install the Debian package of Prometheus, or say that it 
 	apt-get update && apt-get install --yes --no-install-recommends prometheus
 
 .PHONY: integration
-integration: build kube bin/test-adapter ## Run the integration tests on a real local control plane.
+integration: build kube bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
 	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
 
@@ -114,9 +114,13 @@ sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards w
 
 ##@ Check
 
+# Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes.
+LINTED := . test/chart test/e2e/kind
+
 .PHONY: lint
 lint: ## Run the linters.
-	$(TOOL) golangci-lint run
+	@for module in $(LINTED); do echo "Linting $$module"; \
+		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint run) || exit 1; done
 
 .PHONY: generate
 generate: ## Generate deep copies, the CustomResourceDefinition, RBAC, the install manifest, and the chart's copies.
@@ -148,6 +152,8 @@ generate-rules:
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
+# Its groups come after those of rules.yaml.
+	sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/deduplicate.yaml > deploy/chart/files/deduplicate.yaml
 	cd test/chart && go run ./table
 
 .PHONY: verify
@@ -176,6 +182,14 @@ bin/kubectl: | bin/kube
 # Another server of external metrics, for tests with KSMScale's in front of it.
 bin/test-adapter: go.mod go.sum $(wildcard test/testadapter/*.go)
 	go build -ldflags "-s -w" -o $@ ./test/testadapter
+
+# In the module of the chart's tests, so that its version is that of the types that these install.
+.PHONY: cert-manager
+cert-manager: bin/cert-manager ## Build what tests need of cert-manager, once (from 1 minute on 2 cores).
+
+bin/cert-manager: test/chart/go.mod test/chart/go.sum $(wildcard test/chart/certmanager/*.go)
+	@mkdir -p bin
+	cd test/chart && go build -ldflags "-s -w" -o $(CURDIR)/$@ ./certmanager
 
 .PHONY: node
 node: bin/node bin/pause node-packages ## Build what real nodes run, once (from 3 minutes on 2 cores).

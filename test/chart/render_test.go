@@ -54,8 +54,8 @@ func key(object *unstructured.Unstructured) string {
 	return object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
 }
 
-// tryRender renders the chart as helm template does, for the namespace of config/default.
-func tryRender(t *testing.T, text string) (objects, string, error) {
+// install makes a release as helm template does, for the namespace of config/default.
+func install(t *testing.T, text string) (release.Releaser, error) {
 	t.Helper()
 	chart, err := loader.Load(filepath.Join(root, "deploy", "chart"))
 	require.NoError(t, err)
@@ -63,7 +63,13 @@ func tryRender(t *testing.T, text string) (objects, string, error) {
 	install.DryRunStrategy = action.DryRunClient
 	install.ReleaseName, install.Namespace = "ksmscale", "ksmscale-system"
 	install.KubeVersion = &common.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
-	rendered, err := install.Run(chart, parse(t, text))
+	return install.Run(chart, parse(t, text))
+}
+
+// tryRender returns what a release makes, and what Helm prints of it.
+func tryRender(t *testing.T, text string) (objects, string, error) {
+	t.Helper()
+	rendered, err := install(t, text)
 	if err != nil {
 		return nil, "", err
 	}

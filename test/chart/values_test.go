@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"github.com/example/ksmscale/deploy/prometheus"
 )
 
 // typed decodes every object that the chart makes into its type, in which unknown fields are an error.
@@ -287,14 +288,27 @@ func TestRules(t *testing.T) {
 	const text = "rules: {enabled: true, labels: {release: prometheus, app.kubernetes.io/part-of: other}}"
 	rule := object[*monitoringv1.PrometheusRule](t, text, "PrometheusRule ksmscale-system/ksmscale")
 	assert.Equal(t, "prometheus ksmscale", rule.Labels["release"]+" "+rule.Labels["app.kubernetes.io/part-of"])
-	source, err := os.ReadFile(filepath.Join(root, "deploy", "prometheus", "rules.yaml"))
-	require.NoError(t, err)
-	var shipped monitoringv1.PrometheusRuleSpec
-	require.NoError(t, yaml.UnmarshalStrict(source, &shipped))
-	assert.Equal(t, shipped, rule.Spec)
+	source := prometheus.Rules
+	assert.Equal(t, shippedGroups(t, source), rule.Spec.Groups)
 	for _, component := range []string{"controller", "adapter"} {
 		assert.Contains(t, string(source), `job="ksmscale-`+component+`"`)
 	}
+}
+
+// With them are those that a ServiceMonitor of the shards needs, if one asks for them.
+func TestDeduplicatingRules(t *testing.T) {
+	const text = "rules: {enabled: true, deduplicate: true}"
+	rule := object[*monitoringv1.PrometheusRule](t, text, "PrometheusRule ksmscale-system/ksmscale")
+	assert.Equal(t, slices.Concat(shippedGroups(t, prometheus.Rules), shippedGroups(t, prometheus.DeduplicatingRules)), rule.Spec.Groups)
+	assert.NotContains(t, render(t, "rules: {deduplicate: true}").keys(), "PrometheusRule ksmscale-system/ksmscale")
+}
+
+func shippedGroups(t *testing.T, file []byte) []monitoringv1.RuleGroup {
+	t.Helper()
+	var shipped monitoringv1.PrometheusRuleSpec
+	require.NoError(t, yaml.UnmarshalStrict(file, &shipped))
+	require.NotEmpty(t, shipped.Groups)
+	return shipped.Groups
 }
 
 func TestDisruptionBudgetSelectsAdapters(t *testing.T) {
@@ -323,6 +337,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"adapter: {delegate: {address: keda}}":                       "address",
 		"adapter: {delegate: {address: 'keda/metrics:443'}}":         "authorities of its certificate",
 		"rules: {labels: {a: 1}}":                                    "labels",
+		"rules: {deduplicate: ServiceMonitor}":                       "deduplicate",
 		"monitors: {enabled: true, prometheus: {serviceAccount: p}}": "monitors.prometheus.namespace",
 	} {
 		_, _, err := tryRender(t, text)

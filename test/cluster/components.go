@@ -208,13 +208,3 @@ func (c *Cluster) kubeconfigOf(user string) string { return c.path(user + ".kube
 func (c *Cluster) pki() pki                        { return pki{c.path("pki")} }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// freePort returns a port that nobody listens on. It is to be used at once: nothing reserves it.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}

@@ -145,14 +145,14 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 			return err
 		}
 	}
-	proxy, err := c.launch(c.kubeProxy)
+	proxy, err := c.launch(ctx, c.kubeProxy)
 	if err != nil {
 		return err
 	}
 	// One after the other: all kubelets listen at the same fixed path for device plugins, each after it has removed what
 	// is there, and two at once end with the path in use.
 	for _, node := range c.nodes {
-		kubelet, err := c.launch(func(port int) component { return c.kubelet(node, port) })
+		kubelet, err := c.launch(ctx, func(port int) component { return c.kubelet(node, port) })
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (c *Cluster) startContainerd(ctx context.Context, node realNode, pause stri
 	if err := c.writeNodeConfigs(node); err != nil {
 		return err
 	}
-	containerd, err := c.launch(func(int) component { return c.containerd(node) })
+	containerd, err := c.launch(ctx, func(int) component { return c.containerd(node) })
 	if err != nil {
 		return err
 	}

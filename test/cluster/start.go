@@ -92,14 +92,14 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.connectNodes(ctx); err != nil {
 		return err
 	}
-	etcd, err := c.launch(c.etcd)
+	etcd, err := c.launch(ctx, c.etcd)
 	if err != nil {
 		return err
 	}
 	if err := c.awaitReady(ctx, http.DefaultClient, etcd); err != nil {
 		return err
 	}
-	c.apiServed, err = c.launch(func(port int) component { return c.apiServer(port, etcd.url) })
+	c.apiServed, err = c.launch(ctx, func(port int) component { return c.apiServer(port, etcd.url) })
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (c *Cluster) RestartAPIServer(ctx context.Context) error {
 func (c *Cluster) startControllers(ctx context.Context, client *http.Client) error {
 	var started []component
 	for _, build := range []func(int) component{c.controllerManager, c.scheduler, c.kwok} {
-		launched, err := c.launch(build)
+		launched, err := c.launch(ctx, build)
 		if err != nil {
 			return err
 		}
@@ -163,8 +163,8 @@ func (c *Cluster) startControllers(ctx context.Context, client *http.Client) err
 
 // launch starts the component on a free port. The port is chosen here and not earlier, because nothing
 // reserves it until the component listens.
-func (c *Cluster) launch(build func(port int) component) (component, error) {
-	port, err := freePort()
+func (c *Cluster) launch(ctx context.Context, build func(port int) component) (component, error) {
+	port, err := FreePort(ctx)
 	if err != nil {
 		return component{}, err
 	}

@@ -72,7 +72,7 @@ func On(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a client: %w", err)
 	}
-	port, err := freePort(ctx)
+	port, err := cluster.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -137,11 +137,11 @@ func (i *Installation) StartController(ctx context.Context, name string) (*Compo
 	if err != nil {
 		return nil, err
 	}
-	metrics, errMetrics := freePort(ctx)
-	health, errHealth := freePort(ctx)
-	if err := errors.Join(errMetrics, errHealth); err != nil {
+	ports, err := cluster.FreePorts(ctx, 2)
+	if err != nil {
 		return nil, err
 	}
+	metrics, health := ports[0], ports[1]
 	return i.start(ctx, name, "controller", &Component{
 		HealthURL:  "http://" + address(health),
 		MetricsURL: "https://" + address(metrics) + "/metrics",
@@ -297,17 +297,3 @@ func await(ctx context.Context, what string, ready func(context.Context) error) 
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-func freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	tcp, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("%v is no TCP address", listener.Addr())
-	}
-	return tcp.Port, nil
-}

@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/example/ksmscale/test/cluster"
 )
 
 // What the Service of Other is called if there is one. Its certificate is for that name as well.
@@ -33,7 +35,7 @@ type Other struct {
 
 // NewOther makes a certificate for another server, which is yet to be started.
 func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
-	port, err := freePort(ctx)
+	port, err := cluster.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}

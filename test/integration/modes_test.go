@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -106,6 +107,35 @@ func awaitDeployed(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32)
 			require.Equal(c, replicas, deployment.Status.ReadyReplicas, "shard %d", id)
 		}
 	}, eventually, poll)
+}
+
+// The commands of docs/modes.md make autoscalers that scale, and that do so once the number of shards has changed.
+func TestCommandsOfModes(t *testing.T) {
+	commands := commandsOf(t, "modes.md")
+	require.Len(t, commands, 2)
+	setNodes(t, 90)
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
+		k.Name, k.Spec.Namespace, k.Spec.Autoscaling.Mode = "main", "monitoring", v1alpha1.ModeNone
+		// Twice that is longer than autoscalers take, and kubectl to begin to wait.
+		k.Spec.Monitoring.Interval.Duration = 5 * time.Second
+	}))
+	t.Cleanup(func() {
+		_, err := shared.installed.Kubectl(afterwards(t), "delete", "-n", "monitoring", "hpa", "-l", "autoscalers-of=main")
+		require.NoError(t, err)
+	})
+	awaitDeployed(t, ksmScale, 1, 1, 1)
+	runCommands(t, commands[0])
+	awaitDeployed(t, ksmScale, 2, 2, 2)
+
+	// The second commands use what the first have defined.
+	runCommands(t, commands...)
+	require.NoError(t, get(t, ksmScale))
+	assert.Equal(t, int32(5), ksmScale.Status.ShardingStatus.TotalShards)
+	awaitDeployed(t, ksmScale, 2, 1, 1, 1, 1)
+	var autoscalers autoscalingv2.HorizontalPodAutoscalerList
+	require.NoError(t, shared.client.List(t.Context(), &autoscalers, client.InNamespace("monitoring"), client.MatchingLabels{"autoscalers-of": "main"}))
+	assert.Len(t, autoscalers.Items, 5, "those of the old shards are gone")
+	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonLeftToOthers)
 }
 
 // The sample of an autoscaler of one's own scales as ours do.

@@ -111,7 +111,7 @@ func (r result) String() string {
 }
 
 func measure(ctx context.Context, local *cluster.Cluster, version string, shards int) (result, error) {
-	running, err := start(local, version, shards)
+	running, err := start(ctx, local, version, shards)
 	if err != nil {
 		return result{}, err
 	}

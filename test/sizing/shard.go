@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +25,8 @@ type shard struct {
 	metricsURL, gateURL string
 }
 
-func start(local *cluster.Cluster, version string, shards int) (*shard, error) {
-	ports, err := freePorts()
+func start(ctx context.Context, local *cluster.Cluster, version string, shards int) (*shard, error) {
+	ports, err := cluster.FreePorts(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
@@ -59,20 +58,6 @@ func launch(local *cluster.Cluster, name string, args []string) (*cluster.Proces
 		return nil, err
 	}
 	return cluster.StartProcess(name, filepath.Join(local.Logs(), name+".log"), exec.Command(path, args...))
-}
-
-// freePorts are three that nobody listens on. Nothing reserves them.
-func freePorts() ([]int, error) {
-	var ports []int
-	for range 3 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }
 
 // check returns how one of both has ended, if it has.

@@ -19,14 +19,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/util/cert"
 	"k8s.io/klog/v2"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -184,13 +182,13 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		assert.Subset(t, r.shards(t), shards)
 	})
 	t.Run("monitors and rules", func(t *testing.T) { r.monitored(t) })
-	t.Run("a certificate from cert-manager", func(t *testing.T) { r.certifiedByOthers(t) })
+	t.Run("a certificate from cert-manager", func(t *testing.T) { r.certified(t) })
 	t.Run("the end", func(t *testing.T) {
 		require.NoError(t, r.client.Delete(ctx, r.ksmScale))
 		r.awaitNone(t, "monitoring/ksm-users")
 		r.uninstall(t, "ksmscale")
 		r.stop(t)
-		r.awaitLeft(t, before, "cert-manager.io", "monitoring.coreos.com", "secrets ksmscale-system/ksmscale-adapter-cert-manager")
+		r.awaitLeft(t, before, "cert-manager.io", "monitoring.coreos.com", "secrets ksmscale-system/"+issuedSecret, "secrets ksmscale-system/"+authoritySecret)
 	})
 }
 
@@ -236,39 +234,6 @@ func (r *release) awaitNone(t *testing.T, name string) {
 	}, eventually, poll)
 }
 
-// certifiedByOthers upgrades to a certificate of cert-manager, whose types the cluster has and whose work the test does.
-func (r *release) certifiedByOthers(t *testing.T) {
-	ctx := t.Context()
-	r.installTypes(t, certManagerModule, "deploy/crds/cert-manager.io_certificates.yaml", "deploy/crds/cert-manager.io_issuers.yaml")
-	r.awaitTypes(t, "certificates.cert-manager.io,issuers.cert-manager.io")
-	r.upgrade(t, "ksmscale", current(t), withoutPods(values{"certificate": values{"source": "cert-manager"}}))
-
-	own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "ksmscale-adapter-certificate"}}
-	require.True(t, apierrors.IsNotFound(r.client.Get(ctx, client.ObjectKeyFromObject(own), own)))
-	dnsName, err := r.installed.Kubectl(ctx, "get", "-n", r.namespace, "certificate", "ksmscale-adapter", "-o", "jsonpath={.spec.secretName} {.spec.dnsNames[0]}")
-	require.NoError(t, err)
-	secretName, dnsName, _ := strings.Cut(dnsName, " ")
-	chain, key, err := cert.GenerateSelfSignedCertKey(dnsName, nil, nil)
-	require.NoError(t, err)
-	certificates, err := cert.ParseCertsPEM(chain)
-	require.NoError(t, err)
-	authority, err := cert.EncodeCertificates(certificates[1])
-	require.NoError(t, err)
-	require.NoError(t, r.client.Create(ctx, &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: secretName},
-		Type:       corev1.SecretTypeTLS,
-		Data:       map[string][]byte{corev1.TLSCertKey: chain, corev1.TLSPrivateKeyKey: key, "ca.crt": authority},
-	}))
-	r.stop(t)
-	r.start(t)
-	apiService := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		r.get(c, apiService)
-		require.True(c, strings.HasPrefix(string(apiService.Spec.CABundle), string(authority)), "what cert-manager says is trusted")
-	}, eventually, poll)
-	r.awaitReplicas(t, 90, 2, 2, 2)
-}
-
 // monitored upgrades to a release that the Prometheus Operator's Prometheus scrapes, as far as that one's types go.
 func (r *release) monitored(t *testing.T) {
 	const types = "example/prometheus-operator-crd/monitoring.coreos.com_"
@@ -276,7 +241,7 @@ func (r *release) monitored(t *testing.T) {
 	r.awaitTypes(t, "servicemonitors.monitoring.coreos.com,prometheusrules.monitoring.coreos.com")
 	r.upgrade(t, "ksmscale", current(t), withoutPods(values{
 		"monitors": values{"enabled": true, "interval": "30s", "labels": values{"release": "prometheus"}},
-		"rules":    values{"enabled": true, "labels": values{"release": "prometheus"}},
+		"rules":    values{"enabled": true, "deduplicate": true, "labels": values{"release": "prometheus"}},
 	}))
 	names, err := r.installed.Kubectl(t.Context(), "get", "-n", r.namespace, "servicemonitors,prometheusrules", "-l", "release=prometheus", "-o", "name")
 	require.NoError(t, err)

@@ -1,4 +1,5 @@
-// Command table writes the table of values into the chart's README, from the comments of its values.yaml.
+// Command table writes the table of values into the chart's README, from the comments of its values.yaml. It is run in
+// the folder of its module.
 package main
 
 import (
@@ -13,6 +14,9 @@ import (
 )
 
 const (
+	values = "values.yaml"
+	readme = "README.md"
+
 	begin = "<!-- values -->\n"
 	end   = "<!-- end of values -->\n"
 	// described is what a comment begins with that is for the table.
@@ -20,22 +24,23 @@ const (
 )
 
 func main() {
-	chart := filepath.Join("..", "..", "deploy", "chart")
-	if len(os.Args) > 1 {
-		chart = os.Args[1]
-	}
-	if err := write(filepath.Join(chart, "values.yaml"), filepath.Join(chart, "README.md")); err != nil {
+	if err := write(filepath.Join("..", "..", "deploy", "chart")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func write(values, readme string) error {
-	source, err := os.ReadFile(values)
+func write(chart string) error {
+	files, err := os.OpenRoot(chart)
 	if err != nil {
 		return err
 	}
-	page, err := os.ReadFile(readme)
+	defer files.Close()
+	source, err := files.ReadFile(values)
+	if err != nil {
+		return err
+	}
+	page, err := files.ReadFile(readme)
 	if err != nil {
 		return err
 	}
@@ -48,7 +53,7 @@ func write(values, readme string) error {
 	if !found || !foundEnd {
 		return fmt.Errorf("%s has no place for the table: %q and %q", readme, begin, end)
 	}
-	return os.WriteFile(readme, []byte(before+begin+table+end+after), 0o600)
+	return files.WriteFile(readme, []byte(before+begin+table+end+after), 0o600)
 }
 
 // table has a row for each value that is described. Every other is an object whose values have rows.

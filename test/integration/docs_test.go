@@ -1,0 +1,38 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var shell = regexp.MustCompile("(?s)\n```sh\n(.*?)\n```")
+
+// commandsOf are the commands that a page of docs has users type, as it groups them.
+func commandsOf(t *testing.T, page string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
+	require.NoError(t, err)
+	var commands []string
+	for _, block := range shell.FindAllStringSubmatch(string(text), -1) {
+		commands = append(commands, block[1])
+	}
+	return commands
+}
+
+// runCommands types commands into a shell whose kubectl has the cluster's administrator's rights. All have to succeed.
+func runCommands(t *testing.T, commands ...string) {
+	t.Helper()
+	programs, err := filepath.Abs(filepath.Join("..", "..", "bin"))
+	require.NoError(t, err)
+	command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", strings.Join(commands, "\n"))
+	command.Env = append(os.Environ(), "KUBECONFIG="+shared.cluster.Kubeconfig(), "PATH="+programs+":"+os.Getenv("PATH"))
+	output, err := command.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	t.Logf("%s", output)
+}
