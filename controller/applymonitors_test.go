@@ -23,7 +23,7 @@ func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	wanted.Labels, wanted.OwnerReferences = nil, nil
 	live.ManagedFields = []metav1.ManagedFieldsEntry{{
 		Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:endpoints":{},"f:namespaceSelector":{"f:matchNames":{}},"f:selector":{}}}`)},
+		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:endpoints":{},"f:namespaceSelector":{"f:matchNames":{}},"f:selector":{}}}`),
 	}}
 	owned, err := extractServiceMonitor(live, FieldOwner)
 	require.NoError(t, err)
