@@ -10,6 +10,7 @@ import (
 	monitoringv1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1"
 	monitoringv1alpha1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -43,7 +44,20 @@ var monitorFields = parsedFields(`types:
     fields:
     - name: groups
       type: {list: {elementType: {namedType: any}, elementRelationship: associative, keys: [name]}}
+    - {name: selector, type: {namedType: whole}}
+    - {name: authorization, type: {namedType: holder}}
+    - name: tlsConfig
+      type: {map: {fields: [{name: ca, type: {namedType: holder}}], elementType: {namedType: any}}}
     elementType: {namedType: any}
+- name: holder
+  map:
+    fields:
+    - {name: credentials, type: {namedType: whole}}
+    - {name: secret, type: {namedType: whole}}
+    - {name: configMap, type: {namedType: whole}}
+    elementType: {namedType: any}
+- name: whole
+  map: {elementType: {namedType: any}, elementRelationship: atomic}
 `)
 
 func parsedFields(schema typed.YAMLObject) typed.ParseableType {
@@ -125,6 +139,11 @@ type identified[C any] interface {
 // extractMonitor fills in what an owner has applied. Nobody owns what identifies an object, which is kept.
 func extractMonitor[C identified[C]](live runtime.Object, owner string, into C) (C, error) {
 	kind, version, name, namespace := *into.GetKind(), *into.GetAPIVersion(), *into.GetName(), *into.GetNamespace()
-	err := managedfields.ExtractInto(live, monitorFields, owner, into, "")
+	// Read from the structs themselves, fields that are embedded three deep are lost, as an endpoint's authorization.
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return into, err
+	}
+	err = managedfields.ExtractInto(&unstructured.Unstructured{Object: content}, monitorFields, owner, into, "")
 	return into.WithKind(kind).WithAPIVersion(version).WithName(name).WithNamespace(namespace), err
 }
