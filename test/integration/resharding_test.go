@@ -118,6 +118,8 @@ func reshardTo(t *testing.T, ksmScale *v1alpha1.KSMScale, sharding v1alpha1.Shar
 func restartController(t *testing.T) {
 	t.Helper()
 	shared.controller.Kill()
+	// Who is dead does not renew it, and how long others wait for that is not what is tested here.
+	require.NoError(t, client.IgnoreNotFound(shared.client.Delete(t.Context(), controllerLease())))
 	startController(t, "controller-resharding")
 }
 

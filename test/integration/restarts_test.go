@@ -144,9 +144,13 @@ func startController(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
+func controllerLease() *coordinationv1.Lease {
+	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: installation.Namespace, Name: "ksmscale-controller"}}
+}
+
 func leaseHolder(t *testing.T) string {
 	t.Helper()
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: installation.Namespace, Name: "ksmscale-controller"}}
+	lease := controllerLease()
 	require.NoError(t, get(t, lease))
 	return *lease.Spec.HolderIdentity
 }
