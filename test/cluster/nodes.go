@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	typedcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -39,6 +41,9 @@ func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	missing, surplus := changes(list.Items, n)
+	if err := removeLeases(ctx, client.CoordinationV1(), missing); err != nil {
+		return err
+	}
 	err = inParallel(ctx, missing, func(ctx context.Context, number int) error {
 		_, err := client.CoreV1().Nodes().Create(ctx, fakeNode(number, c.fakeTaints()...), metav1.CreateOptions{})
 		return err
@@ -126,6 +131,30 @@ func conditions(now metav1.Time) []corev1.NodeCondition {
 		healthy[i].LastHeartbeatTime, healthy[i].LastTransitionTime = now, now
 	}
 	return healthy
+}
+
+// removeLeases removes what is left of nodes that were there before. KWOK would take such a lease for the new node's and renew
+// it, and run no pod for minutes once the garbage collector has removed it together with the node that it belonged to.
+func removeLeases(ctx context.Context, client typedcoordinationv1.CoordinationV1Interface, nodes []int) error {
+	leases := client.Leases(corev1.NamespaceNodeLease)
+	list, err := leases.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list leases of nodes: %w", err)
+	}
+	there := sets.New[string]()
+	for _, lease := range list.Items {
+		there.Insert(lease.Name)
+	}
+	err = inParallel(ctx, nodes, func(ctx context.Context, number int) error {
+		if !there.Has(nodeName(number)) {
+			return nil
+		}
+		return ctrlclient.IgnoreNotFound(leases.Delete(ctx, nodeName(number), metav1.DeleteOptions{}))
+	})
+	if err != nil {
+		return fmt.Errorf("delete leases of nodes: %w", err)
+	}
+	return nil
 }
 
 // removeNodes takes the nodes away before their pods, so that the scheduler puts none there again. One that it is

@@ -4,8 +4,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 func TestChanges(t *testing.T) {
@@ -57,4 +60,20 @@ func fakeNodes(numbers ...int) []corev1.Node {
 		nodes = append(nodes, *fakeNode(number))
 	}
 	return nodes
+}
+
+// A node that comes again under its name must not begin with the lease of the one that it had before.
+func TestLeasesOfNodesFromBeforeAreRemoved(t *testing.T) {
+	lease := func(name string) *coordinationv1.Lease {
+		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: name}}
+	}
+	client := fake.NewClientset(lease(nodeName(0)), lease(nodeName(2)), lease("real"))
+	require.NoError(t, removeLeases(t.Context(), client.CoordinationV1(), []int{1, 2}))
+	left, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	var names []string
+	for _, lease := range left.Items {
+		names = append(names, lease.Name)
+	}
+	assert.ElementsMatch(t, []string{nodeName(0), "real"}, names)
 }
