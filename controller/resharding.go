@@ -163,6 +163,8 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 	status := deployment.Status
 	ready := shardReplicas(shard.Shard, observed.pods).Ready
 	switch {
+	case !slices.ContainsFunc(observed.services, func(s corev1.Service) bool { return s.Name == shard.Name() }):
+		return fmt.Sprintf("shard %d of %d to have a Service", shard.ID, shard.Total)
 	case ready < replicas:
 		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
 	case status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < status.Replicas:

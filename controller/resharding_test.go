@@ -1,9 +1,11 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -429,4 +431,36 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 	assert.Equal(t, []string{"2", "2"}, deployments)
 	assert.Equal(t, []string{"2", "2"}, scraped)
 	assert.Zero(t, again)
+}
+
+// Without its Service nobody scrapes a shard, however ready its pods are.
+func TestShardsAreScrapedUntilOthersHaveServices(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 30}, func(kind, name string) error {
+		if kind == "Service" && strings.HasSuffix(name, "-of-2") {
+			return errors.New("exceeded quota")
+		}
+		return nil
+	})
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	for _, total := range []int32{2, 3} {
+		for id := range total {
+			pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}, 0, testTime.Add(-time.Hour))
+			pod.Namespace = "monitoring"
+			require.NoError(t, r.Client.Create(t.Context(), &pod))
+		}
+	}
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Sharding.ShardCount = 2
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	for range 5 {
+		_, err = reconcileMain(t, r)
+		require.ErrorContains(t, err, "exceeded quota")
+	}
+	var services corev1.ServiceList
+	require.NoError(t, r.Client.List(t.Context(), &services))
+	require.Len(t, services.Items, 3)
+	for i := range services.Items {
+		assert.NotContains(t, services.Items[i].Labels, v1alpha1.LabelRetired, services.Items[i].Name)
+	}
 }
