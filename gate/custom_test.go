@@ -35,16 +35,22 @@ func TestCountCustom(t *testing.T) {
 	require.ErrorContains(t, err, "read metrics")
 }
 
+// newCustom looks at what answers as the handler does, by a clock that stands still.
+func newCustom(t *testing.T, answer http.HandlerFunc) (*custom, *clocktesting.FakeClock) {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	return &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}, now
+}
+
 func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 	series, code := 0, http.StatusOK
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	custom, now := newCustom(t, func(w http.ResponseWriter, request *http.Request) {
 		assert.Contains(t, strings.Split(request.URL.Query().Get("exclude_resources"), ","), "pods")
 		w.WriteHeader(code)
 		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
-	}))
-	t.Cleanup(server.Close)
-	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	})
 	for _, step := range []struct {
 		name   string
 		after  time.Duration
@@ -80,10 +86,7 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 
 // A throttled kube-state-metrics exposes none for a while, as one does that has none.
 func TestNoCustomResourcesAreBelievedLate(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	t.Cleanup(server.Close)
-	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	custom, now := newCustom(t, func(http.ResponseWriter, *http.Request) {})
 	began := now.Now()
 	for custom.look(t.Context()) != nil {
 		now.Step(customInterval)
@@ -94,12 +97,9 @@ func TestNoCustomResourcesAreBelievedLate(t *testing.T) {
 // A set that grows all the time must not hold the gate for long.
 func TestCustomResourcesThatBecomeMoreAndMore(t *testing.T) {
 	series := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	custom, now := newCustom(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
-	}))
-	t.Cleanup(server.Close)
-	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	custom := &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}
+	})
 	began := now.Now()
 	for custom.look(t.Context()) != nil {
 		now.Step(customInterval)
