@@ -96,7 +96,7 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 	}))
 	require.Len(t, made, 3)
 	// The job for pods is two here, each with one of its ports, which is its first rule.
-	ports := map[string]string{"ksm-main": "http-metrics", "ksm-main.pods": "telemetry", "ksm-main.gates": "gate"}
+	ports := map[string]string{"ksm-main.pods": "telemetry", "ksm-main.gates": "gate"}
 	assert.Equal(t, "telemetry|gate", jobs[v1alpha1.JobPods].Relabel[0]["regex"])
 	for _, is := range made {
 		require.Len(t, is.Spec.KubernetesSDConfigs, 1)
@@ -107,7 +107,9 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 		relabelling(t, is.Spec.RelabelConfigs, &got.Relabel)
 		relabelling(t, is.Spec.MetricRelabelConfigs, &got.MetricRelabel)
 		wanted := jobs[*is.Spec.JobName]
-		wanted.Relabel[0]["regex"] = ports[*is.Name]
+		if port, ok := ports[*is.Name]; ok {
+			wanted.Relabel[0]["regex"] = port
+		}
 		assert.Equal(t, wanted, got, *is.Name)
 		assert.Equal(t, "monitoring", *is.Namespace)
 		assert.Equal(t, "1m30s", string(*is.Spec.ScrapeInterval))
