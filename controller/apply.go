@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
@@ -58,38 +58,28 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 	return errors.Join(errs...)
 }
 
-// applyOtherAutoscalers makes the HorizontalPodAutoscalers of shards that run until those that are wanted have taken
-// over: there are none yet if the mode has changed meanwhile, and others if the behavior has.
-func (r *Reconciler) applyOtherAutoscalers(ctx context.Context, planned plans.Planned, observed observed, keep sets.Set[int32]) error {
-	if planned.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeHorizontalPodAutoscaler {
-		return nil
-	}
-	a := applier{Reconciler: r, owner: planned.KSMScale}
+// applyOthers makes what shards that are not wanted need until those that are have taken over: they may have lost it, or the mode
+// may have changed meanwhile. Their Deployments stay as they are. Once they are retired, their Services say so.
+func (r *Reconciler) applyOthers(ctx context.Context, planned plans.Planned, observed observed, is resharding) error {
+	ksmScale := planned.KSMScale
+	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
-	for _, other := range planned.Others {
-		for _, shard := range other.Shards {
-			if keep.Has(other.Total) && observed.deployment(shard.Shard) != nil {
-				errs = append(errs, applyAutoscaler(ctx, a, shard.Shard))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// applyOtherServices has the Services of shards that are not wanted be scraped while they are needed, and not after that.
-func (r *Reconciler) applyOtherServices(ctx context.Context, planned plans.Planned, observed observed, is resharding) error {
-	a := applier{Reconciler: r, owner: planned.KSMScale}
-	var errs []error
-	for i := range observed.services {
-		shard, ok := shardOf(observed.services[i].Labels)
-		if !ok || shard.Total == planned.Total || !is.keep.Has(shard.Total) {
+	for _, shard := range observed.shards() {
+		if shard.Total == planned.Total || !is.keep.Has(shard.Total) {
 			continue
 		}
-		wanted := service(planned.KSMScale, shard)
+		wanted := service(ksmScale, shard)
 		if is.retired.Has(shard.Total) {
-			wanted = retiredService(planned.KSMScale, shard, retiredSince(&observed.services[i], r.Clock.Now()))
+			wanted = retiredService(ksmScale, shard)
 		}
 		errs = append(errs, apply(ctx, a, wanted, &corev1.Service{}, corev1ac.ExtractService))
+		if observed.deployment(shard) == nil {
+			continue
+		}
+		errs = append(errs, apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
+		if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
+			errs = append(errs, applyAutoscaler(ctx, a, shard))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -146,4 +136,15 @@ func apply[Object client.Object, Configuration configuration[Configuration]](
 		return fmt.Errorf("apply %s %s: %w", kind, key.Name, err)
 	}
 	return nil
+}
+
+// appliedAt is when the controller last changed what it wants of an object, by the clock of the API server, in whole seconds; the
+// zero time if it never did.
+func appliedAt(object client.Object) time.Time {
+	for _, entry := range object.GetManagedFields() {
+		if entry.Manager == FieldOwner && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" && entry.Time != nil {
+			return entry.Time.Time
+		}
+	}
+	return time.Time{}
 }

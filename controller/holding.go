@@ -22,25 +22,21 @@ func isUnschedulable(pod *corev1.Pod) bool {
 // holds are the shards with pods that wait for a node, held at what their Deployments are set to now. Fewer would take
 // away pods that run, and more cannot come of it: who scales reads no more than this.
 func holds(observed observed) []v1alpha1.ShardHold {
-	waiting := sets.New[string]()
+	waiting := sets.New[v1alpha1.Shard]()
 	for i := range observed.pods {
-		if pod := &observed.pods[i]; isUnschedulable(pod) {
-			waiting.Insert(partOf(pod.Labels))
+		pod := &observed.pods[i]
+		if shard, ok := shardOf(pod.Labels); ok && isUnschedulable(pod) {
+			waiting.Insert(shard)
 		}
 	}
 	var held []v1alpha1.ShardHold
 	for _, deployment := range byName(observed.deployments) {
 		shard, ok := shardOf(deployment.Labels)
-		if ok && waiting.Has(partOf(deployment.Labels)) {
+		if ok && waiting.Has(shard) {
 			held = append(held, v1alpha1.ShardHold{Shard: shard.ID, TotalShards: shard.Total, Replicas: replicasOf(deployment)})
 		}
 	}
 	return held
-}
-
-// partOf is the shard of one KSMScale that an object's labels say it is part of.
-func partOf(labels map[string]string) string {
-	return labels[v1alpha1.LabelShardID] + " of " + labels[v1alpha1.LabelTotalShards]
 }
 
 // holding is a KSMScale whose status has the shards that are held now, for plans to be made from. The rest is shared.

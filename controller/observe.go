@@ -1,15 +1,18 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,6 +43,37 @@ func (o *observed) deployment(shard v1alpha1.Shard) *appsv1.Deployment {
 		}
 	}
 	return nil
+}
+
+// service is that of a shard, or nil.
+func (o *observed) service(shard v1alpha1.Shard) *corev1.Service {
+	for i := range o.services {
+		if o.services[i].Name == shard.Name() {
+			return &o.services[i]
+		}
+	}
+	return nil
+}
+
+// shards are those that have a Deployment or a Service, in order.
+func (o *observed) shards() []v1alpha1.Shard {
+	shards := sets.New[v1alpha1.Shard]()
+	insert := func(labels map[string]string) {
+		if shard, ok := shardOf(labels); ok {
+			shards.Insert(shard)
+		}
+	}
+	for i := range o.deployments {
+		if o.deployments[i].DeletionTimestamp == nil {
+			insert(o.deployments[i].Labels)
+		}
+	}
+	for i := range o.services {
+		insert(o.services[i].Labels)
+	}
+	return slices.SortedFunc(maps.Keys(shards), func(a, b v1alpha1.Shard) int {
+		return cmp.Or(cmp.Compare(a.Total, b.Total), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observed, error) {

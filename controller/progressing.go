@@ -62,7 +62,7 @@ func reshardingMessage(in conditionInput) string {
 	case is.waits != "":
 		message += ", which wait for " + is.waits
 	case is.retired.Len() > 0:
-		message += fmt.Sprintf(" for another %s, until Prometheus has noticed that they are not to be scraped any more", retireDelay)
+		message += fmt.Sprintf(" for up to %s, until Prometheus has noticed that they are not to be scraped any more", discoveryDelay)
 	}
 	return message
 }

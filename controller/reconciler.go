@@ -103,8 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale, before),
-		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOtherAutoscalers(ctx, planned, before, resharding.keep),
-		r.applyOtherServices(ctx, planned, before, resharding))}
+		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOthers(ctx, planned, before, resharding))}
 	if failed.apply == nil {
 		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}

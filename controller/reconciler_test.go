@@ -120,7 +120,11 @@ func (monitorConverter) TypedToObject(*typed.TypedValue) (runtime.Object, error)
 func disownStatus(object client.Object) {
 	for _, entry := range object.GetManagedFields() {
 		if entry.Subresource == "" && entry.FieldsV1 != nil {
-			entry.FieldsV1.SetRawBytes(bytes.ReplaceAll(entry.FieldsV1.GetRawBytes(), []byte(`,"f:status":{}`), nil))
+			fields := entry.FieldsV1.GetRawBytes()
+			for _, status := range []string{`,"f:status":{}`, `,"f:status":{"f:loadBalancer":{}}`} {
+				fields = bytes.ReplaceAll(fields, []byte(status), nil)
+			}
+			entry.FieldsV1.SetRawBytes(fields)
 		}
 	}
 }

@@ -29,15 +29,15 @@ type resharding struct {
 	retired sets.Set[int32]
 	// waits is what the wanted partition still lacks to take over; empty if there is no other, or nothing.
 	waits string
-	// settled is how long it takes until it has been ready for long enough, if that is all it lacks, or until Prometheus has
+	// settled is how long it takes until it has been scraped for long enough, if that is all it lacks, or until Prometheus has
 	// noticed whom it has taken over from.
 	settled time.Duration
 }
 
-// retireDelay is how long Prometheus may take to notice that a Service is not to be scraped any more, five seconds to collect
-// changes of service discovery and five to act on them, and to end the scrape that is under way. A scrape that found the Service
-// gone would fail, and end the series that the new shards have as well.
-const retireDelay = 15 * time.Second
+// discoveryDelay is how long Prometheus may take to notice which Services are to be scraped, five seconds to collect changes of
+// service discovery and five to act on them, and to end the scrape that is under way. A scrape that found its Service gone would
+// fail, and end the series that other shards have as well.
+const discoveryDelay = 15 * time.Second
 
 // reshard decides from what there is alone, so that it does not matter who decided before, nor how often they were
 // interrupted, nor how often the user has changed their mind.
@@ -66,14 +66,14 @@ func takeOver(planned plans.Planned, observed observed, now time.Time) reshardin
 	}
 	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
 	if is.waits == "" {
-		is.settled = enough - readyFor(planned.Shards, observed.pods, now)
+		is.settled = enough - scrapedFor(planned.Shards, observed, now)
 	}
 	switch {
 	case is.waits == "" && is.settled <= 0:
 		is.settled = 0
 		return is
 	case is.waits == "":
-		is.waits = fmt.Sprintf("every shard of %d to have been ready for two scrape intervals, %s", planned.Total, enough)
+		is.waits = fmt.Sprintf("every shard of %d to have been ready and scraped for two scrape intervals, %s", planned.Total, enough)
 	}
 	is.keep = is.keep.Union(worthKeeping(others, observed.deployments))
 	return is
@@ -87,22 +87,17 @@ func (r resharding) retire(services []corev1.Service, now time.Time) resharding 
 		if !ok || r.keep.Has(total) {
 			continue
 		}
-		if left := retireDelay - now.Sub(retiredSince(&services[i], now)); left > 0 {
+		left := discoveryDelay
+		if isRetired(&services[i]) {
+			left -= now.Sub(appliedAt(&services[i]))
+		}
+		if left > 0 {
 			r.retired.Insert(total)
 			r.settled = scaling.Sooner(r.settled, left)
 		}
 	}
 	r.keep = r.keep.Union(r.retired)
 	return r
-}
-
-// retiredSince is since when a Service is not to be scraped, if it is retired by now at the latest. A time that is yet to come
-// is that of another controller's clock.
-func retiredSince(service *corev1.Service, now time.Time) time.Time {
-	if at := retiredAt(service); !at.IsZero() && at.Before(now) {
-		return at
-	}
-	return now
 }
 
 // needed are the ready pods that a shard takes over with: one even if it is set to none.
@@ -155,15 +150,14 @@ func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.
 
 // shardWaits says what a shard lacks of having that many ready pods of its present template; empty if nothing.
 func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
-	index := slices.IndexFunc(observed.deployments, func(d appsv1.Deployment) bool { return d.Name == shard.Name() })
-	if index < 0 {
+	deployment := observed.deployment(shard.Shard)
+	if deployment == nil {
 		return fmt.Sprintf("shard %d of %d to be created", shard.ID, shard.Total)
 	}
-	deployment := &observed.deployments[index]
 	status := deployment.Status
 	ready := shardReplicas(shard.Shard, observed.pods).Ready
 	switch {
-	case !slices.ContainsFunc(observed.services, func(s corev1.Service) bool { return s.Name == shard.Name() }):
+	case observed.service(shard.Shard) == nil:
 		return fmt.Sprintf("shard %d of %d to have a Service", shard.ID, shard.Total)
 	case ready < replicas:
 		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
@@ -172,6 +166,20 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 	default:
 		return ""
 	}
+}
+
+// scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as are planned, as far as pods and
+// Services tell; less than nothing for as long as it may not have noticed a Service.
+func scrapedFor(shards []scaling.Shard, observed observed, now time.Time) time.Duration {
+	shortest := readyFor(shards, observed.pods, now)
+	for _, shard := range shards {
+		service := observed.service(shard.Shard)
+		if service == nil || isRetired(service) {
+			return -discoveryDelay
+		}
+		shortest = min(shortest, now.Sub(appliedAt(service))-discoveryDelay)
+	}
+	return shortest
 }
 
 // readyFor is for how long every shard has had as many ready pods as are planned, as far as their pods tell.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,13 +15,17 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/plans"
@@ -28,7 +33,7 @@ import (
 )
 
 // partition adds shards 0 to made-1 of a partition to what is observed, each with pods that are ready since then, and a Service
-// that is scraped.
+// that is scraped long since.
 func partition(observed *observed, total, made int32, pods int, since time.Time) {
 	for id := range made {
 		shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
@@ -37,11 +42,23 @@ func partition(observed *observed, total, made int32, pods int, since time.Time)
 			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(pods))},
 			Status:     appsv1.DeploymentStatus{Replicas: int32(pods), UpdatedReplicas: int32(pods)},
 		})
-		observed.services = append(observed.services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()}})
+		observed.services = append(observed.services, serviceOf(shard, since.Add(-time.Hour), false))
 		for i := range pods {
 			observed.pods = append(observed.pods, readyPod(shard, i, since))
 		}
 	}
+}
+
+// serviceOf is a shard's Service, which is scraped, or retired, since then.
+func serviceOf(shard v1alpha1.Shard, since time.Time, retired bool) corev1.Service {
+	made := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector(), ManagedFields: []metav1.ManagedFieldsEntry{
+		{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, Time: new(metav1.NewTime(testTime.AddDate(1, 0, 0)))},
+		{Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply, Time: new(metav1.NewTime(since))},
+	}}}
+	if retired {
+		made.Labels[v1alpha1.LabelRetired] = "true"
+	}
+	return made
 }
 
 func readyPod(shard v1alpha1.Shard, number int, since time.Time) corev1.Pod {
@@ -54,12 +71,15 @@ func readyPod(shard v1alpha1.Shard, number int, since time.Time) corev1.Pod {
 }
 
 // retire has the Services of shards of three not be scraped since then.
-func retire(observed *observed, since time.Time) {
+func retire(observed *observed, since time.Time) { changeServices(observed, since, true) }
+
+// rescrape has the Services of shards of three be scraped since then.
+func rescrape(observed *observed, since time.Time) { changeServices(observed, since, false) }
+
+func changeServices(observed *observed, since time.Time, retired bool) {
 	for i := range observed.services {
-		service := &observed.services[i]
-		if total, _ := partitionOf(service.Labels); total == 3 {
-			service.Labels[v1alpha1.LabelRetired] = "true"
-			service.Annotations = map[string]string{v1alpha1.AnnotationRetiredAt: since.Format(time.RFC3339)}
+		if shard, _ := shardOf(observed.services[i].Labels); shard.Total == 3 {
+			observed.services[i] = serviceOf(shard, since, retired)
 		}
 	}
 }
@@ -99,7 +119,7 @@ func TestReshard(t *testing.T) {
 		},
 		{
 			name: "all are ready, but not for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, short) },
-			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready for two scrape intervals, 1m0s", settled: 40 * time.Second,
+			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 40 * time.Second,
 		},
 		{
 			name: "for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, long) },
@@ -131,12 +151,38 @@ func TestReshard(t *testing.T) {
 			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
 		},
 		{
-			name: "another controller's clock was ahead", wanted: 5, there: func(o *observed) {
+			name: "the API server's clock is ahead", wanted: 5, there: func(o *observed) {
 				partition(o, 3, 3, 1, long)
 				partition(o, 5, 5, 1, long)
-				retire(o, testTime.Add(time.Hour))
+				retire(o, testTime.Add(5*time.Second))
 			},
-			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
+			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 20 * time.Second,
+		},
+		{
+			name: "back, and Prometheus has been told to leave them out", wanted: 3, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				retire(o, testTime.Add(-time.Second))
+			},
+			applied: 3, kept: []int32{3, 5},
+			waits: "every shard of 3 to have been ready and scraped for two scrape intervals, 1m0s", settled: 75 * time.Second,
+		},
+		{
+			name: "back, and Prometheus may not have noticed", wanted: 3, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				rescrape(o, testTime.Add(-74*time.Second))
+			},
+			applied: 3, kept: []int32{3, 5},
+			waits: "every shard of 3 to have been ready and scraped for two scrape intervals, 1m0s", settled: time.Second,
+		},
+		{
+			name: "back, and they are scraped again", wanted: 3, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				rescrape(o, testTime.Add(-75*time.Second))
+			},
+			applied: 3, kept: []int32{3, 5}, retired: []int32{5}, settled: 15 * time.Second,
 		},
 		{
 			name: "a new shard loses its pod meanwhile, and the old ones are needed", wanted: 5, there: func(o *observed) {
@@ -228,29 +274,51 @@ func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
 	assert.ElementsMatch(t, []int32{2, 3}, reshard(planned, there, testTime).keep.UnsortedList())
 }
 
-// Whatever the user wants in which order, in whichever mode, and however pods come and go: if some partition has a ready
-// pod of each shard, some partition has one after what was decided, too.
+// Whatever the user wants in which order, in whichever mode, however pods and Services come and go, and whatever cannot be made:
+// if Prometheus scrapes a ready pod of each shard of some partition, it does so after what was decided, too.
 func TestReshardingNeverUncoversAnObject(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := testTime
 		var there observed
-		partition(&there, 3, 3, 1, now)
+		partition(&there, 3, 3, 1, now.Add(-time.Hour))
+		if rapid.Bool().Draw(t, "taken over from") {
+			retire(&there, now.Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "seconds ago"))*time.Second))
+			partition(&there, 5, 5, 1, now.Add(-time.Hour))
+		}
+		var planned plans.Planned
 		for range rapid.IntRange(1, 5).Draw(t, "changes of mind") {
 			ksmScale := sharded(rapid.Int32Range(1, 6).Draw(t, "wanted"))
 			ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: rapid.SampledFrom([]v1alpha1.AutoscalingMode{
 				v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeNone}).Draw(t, "mode")}
-			nodes := rapid.IntRange(1, 200).Draw(t, "nodes")
+			planned = plans.New(ksmScale, scaling.Cluster{Nodes: rapid.IntRange(1, 200).Draw(t, "nodes")}, now)
 			for range rapid.IntRange(0, 30).Draw(t, "reconciles") {
 				now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
-				covered := coveredByAny(there)
-				planned := plans.New(ksmScale, scaling.Cluster{Nodes: nodes}, now)
+				scraped := scrapedWhole(there, now)
 				is := reshard(targets(planned, there), there, now)
 				requireUnscraped(t, there, is, now)
-				obey(&there, is, planned.Total, now)
-				require.Equal(t, covered, coveredByAny(there), "%d is wanted, %v is kept", ksmScale.Spec.TotalShards(), is.keep)
-				podsComeAndGo(t, &there, now)
+				fails := rapid.Float64Range(0, 1).Draw(t, "share of what cannot be made")
+				obey(&there, is, planned.Total, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
+				require.True(t, !scraped || scrapedWhole(there, now), "%d is wanted, %v is kept", planned.Total, is.keep)
+				comeAndGo(t, &there, now)
 			}
 		}
+
+		// It comes to an end once nothing stands in its way.
+		for range 30 {
+			now = now.Add(time.Minute)
+			for _, shard := range planned.Shards {
+				if deployment := there.deployment(shard.Shard); deployment != nil {
+					deployment.Spec.Replicas = new(shard.Replicas)
+				}
+			}
+			for i := range there.deployments {
+				getReady(&there, &there.deployments[i], now)
+			}
+			obey(&there, reshard(targets(planned, there), there, now), planned.Total, now, func() bool { return false })
+		}
+		require.Equal(t, []int32{planned.Total}, partitions(there.deployments).UnsortedList())
+		require.Len(t, there.services, int(planned.Total))
+		require.True(t, scrapedWhole(there, now))
 	})
 }
 
@@ -259,76 +327,107 @@ func requireUnscraped(t *rapid.T, there observed, is resharding, now time.Time) 
 	for i := range there.services {
 		service := &there.services[i]
 		if total, _ := partitionOf(service.Labels); !is.keep.Has(total) {
-			require.False(t, retiredAt(service).IsZero(), "%s is scraped", service.Name)
-			require.GreaterOrEqual(t, now.Sub(retiredAt(service)), retireDelay, service.Name)
+			require.True(t, isRetired(service), "%s is scraped", service.Name)
+			require.GreaterOrEqual(t, now.Sub(appliedAt(service)), discoveryDelay, service.Name)
 		}
 	}
 }
 
-// obey makes and removes what was decided; new Deployments have no ready pod yet.
-func obey(there *observed, is resharding, wanted int32, now time.Time) {
-	var next observed
+// scrapedWhole tells whether Prometheus is sure to scrape a ready pod of each shard of some partition.
+func scrapedWhole(there observed, now time.Time) bool {
+	for total := range partitions(there.deployments) {
+		whole := true
+		for id := range total {
+			shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
+			service := there.service(shard)
+			whole = whole && service != nil && !isRetired(service) && now.Sub(appliedAt(service)) >= discoveryDelay &&
+				shardReplicas(shard, there.pods).Ready > 0
+		}
+		if whole {
+			return true
+		}
+	}
+	return false
+}
+
+// obey makes what was decided, but for what fails, and then removes what is not to be kept, if nothing failed. New Deployments
+// have no ready pod yet.
+func obey(there *observed, is resharding, wanted int32, now time.Time, fails func() bool) {
+	failed := false
+	luckily := func(do func()) {
+		if fails() {
+			failed = true
+		} else {
+			do()
+		}
+	}
+	applyService := func(shard v1alpha1.Shard, retired bool) {
+		switch service := there.service(shard); {
+		case service == nil:
+			luckily(func() { there.services = append(there.services, serviceOf(shard, now, retired)) })
+		case isRetired(service) != retired:
+			luckily(func() { *service = serviceOf(shard, now, retired) })
+		}
+	}
 	for _, shard := range is.apply {
 		if there.deployment(shard.Shard) == nil {
-			next.deployments = append(next.deployments, appsv1.Deployment{
-				ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
-				Spec:       appsv1.DeploymentSpec{Replicas: new(shard.Replicas)},
+			luckily(func() {
+				there.deployments = append(there.deployments, appsv1.Deployment{
+					ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
+					Spec:       appsv1.DeploymentSpec{Replicas: new(shard.Replicas)},
+				})
 			})
-			next.services = append(next.services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()}})
+		}
+		applyService(shard.Shard, false)
+	}
+	for _, shard := range there.shards() {
+		if shard.Total != wanted && is.keep.Has(shard.Total) {
+			applyService(shard, is.retired.Has(shard.Total))
 		}
 	}
-	for _, service := range there.services {
-		shard, _ := shardOf(service.Labels)
-		if !is.keep.Has(shard.Total) {
-			continue
-		}
-		metadata := metav1.ObjectMeta{Name: service.Name, Labels: shard.Selector()}
-		if shard.Total != wanted && is.retired.Has(shard.Total) {
-			metadata.Labels[v1alpha1.LabelRetired] = "true"
-			metadata.Annotations = map[string]string{v1alpha1.AnnotationRetiredAt: retiredSince(&service, now).Format(time.RFC3339)}
-		}
-		next.services = append(next.services, corev1.Service{ObjectMeta: metadata})
+	if failed {
+		return
 	}
-	for _, deployment := range there.deployments {
-		if total, _ := partitionOf(deployment.Labels); is.keep.Has(total) {
-			next.deployments = append(next.deployments, deployment)
-		}
+	goes := func(labels map[string]string) bool {
+		total, _ := partitionOf(labels)
+		return !is.keep.Has(total)
 	}
-	for _, pod := range there.pods {
-		if total, _ := partitionOf(pod.Labels); is.keep.Has(total) {
-			next.pods = append(next.pods, pod)
-		}
-	}
-	*there = next
+	there.deployments = slices.DeleteFunc(there.deployments, func(d appsv1.Deployment) bool { return goes(d.Labels) })
+	there.services = slices.DeleteFunc(there.services, func(s corev1.Service) bool { return goes(s.Labels) })
+	there.pods = slices.DeleteFunc(there.pods, func(p corev1.Pod) bool { return goes(p.Labels) })
 }
 
-// podsComeAndGo has some Deployments, or none, get another ready pod or lose one.
-func podsComeAndGo(t *rapid.T, there *observed, now time.Time) {
+// comeAndGo has some Deployments, or none, get another ready pod or lose one, and some Services be deleted.
+func comeAndGo(t *rapid.T, there *observed, now time.Time) {
 	for i := range there.deployments {
 		deployment := &there.deployments[i]
-		pods := int(deployment.Status.Replicas)
 		switch rapid.SampledFrom([]string{"nothing", "gets ready", "gets ready", "dies"}).Draw(t, "a pod of "+deployment.Name) {
 		case "gets ready":
-			if pods < int(replicasOf(deployment)) {
-				shard := v1alpha1.Shard{KSMScale: "main"}
-				pod := readyPod(shard, pods, now)
-				pod.Labels = deployment.Labels
-				there.pods = append(there.pods, pod)
-				deployment.Status.Replicas++
-			}
+			getReady(there, deployment, now)
 		case "dies":
 			if index := slices.IndexFunc(there.pods, func(pod corev1.Pod) bool { return maps.Equal(pod.Labels, deployment.Labels) }); index >= 0 {
-				there.pods = slices.Delete(slices.Clone(there.pods), index, index+1)
+				there.pods = slices.Delete(there.pods, index, index+1)
 				deployment.Status.Replicas--
 			}
 		}
 		deployment.Status.UpdatedReplicas = deployment.Status.Replicas
 	}
+	there.services = slices.DeleteFunc(there.services, func(service corev1.Service) bool {
+		return rapid.IntRange(0, 19).Draw(t, "fate of Service "+service.Name) == 19
+	})
 }
 
-func coveredByAny(there observed) bool {
-	// A partition that does not exist is wanted, so that any other will do.
-	return coveredByOthers(plans.Planned{KSMScale: sharded(1)}, there)
+// getReady has a Deployment get another ready pod, if it is to have one more.
+func getReady(there *observed, deployment *appsv1.Deployment, now time.Time) {
+	pods := int(deployment.Status.Replicas)
+	if pods >= int(replicasOf(deployment)) {
+		return
+	}
+	pod := readyPod(v1alpha1.Shard{KSMScale: "main"}, pods, now)
+	pod.Labels = deployment.Labels
+	there.pods = append(there.pods, pod)
+	deployment.Status.Replicas++
+	deployment.Status.UpdatedReplicas = deployment.Status.Replicas
 }
 
 func TestReshardingIsVisible(t *testing.T) {
@@ -357,92 +456,20 @@ func TestReshardingIsVisible(t *testing.T) {
 	})
 }
 
-// Prometheus has to take a Service out of its targets before the Service is gone.
-func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
-	r, _ := newReconciler(t, planner{nodes: 30}, nil)
-	clock := clocktesting.NewFakePassiveClock(testTime)
-	r.Clock = clock
-	reshardTo := func(shards int32) {
-		ksmScale := readMain(t, r)
-		ksmScale.Spec.Sharding.ShardCount = shards
-		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
-	}
-	// reconciled has the totals of what is there, and of it the Services that are scraped.
-	reconciled := func() (deployments, scraped []string, again time.Duration) {
-		result, err := reconcileMain(t, r)
-		require.NoError(t, err)
-		var made appsv1.DeploymentList
-		var services corev1.ServiceList
-		selector, err := labels.Parse("ksmscale.example.com=main,!ksmscale.example.com/retired")
-		require.NoError(t, err)
-		require.NoError(t, r.Client.List(t.Context(), &made))
-		require.NoError(t, r.Client.List(t.Context(), &services, client.MatchingLabelsSelector{Selector: selector}))
-		for i := range made.Items {
-			deployments = append(deployments, made.Items[i].Labels["total-shards"])
-		}
-		for i := range services.Items {
-			scraped = append(scraped, services.Items[i].Labels["total-shards"])
-		}
-		slices.Sort(deployments)
-		slices.Sort(scraped)
-		return deployments, scraped, result.RequeueAfter
-	}
-	haveReady := func(total int32) {
-		for id := range total {
-			pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}, 0, testTime.Add(-time.Hour))
-			pod.Namespace = "monitoring"
-			require.NoError(t, r.Client.Create(t.Context(), &pod))
-		}
-	}
-	reconciled()
-	haveReady(3)
-	haveReady(2)
-	reshardTo(2)
-	deployments, scraped, _ := reconciled()
-	// The first new shard's Deployment is there, and none has been seen.
-	assert.Equal(t, []string{"2", "3", "3", "3"}, deployments)
-	assert.Equal(t, []string{"2", "3", "3", "3"}, scraped)
-	reconciled()
-	deployments, scraped, again := reconciled()
-	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, deployments)
-	assert.Equal(t, []string{"2", "2"}, scraped)
-	assert.Equal(t, retireDelay, again)
-
-	clock.SetTime(testTime.Add(retireDelay - time.Second))
-	deployments, scraped, again = reconciled()
-	assert.Len(t, deployments, 5, "Prometheus may not have noticed")
-	assert.Len(t, scraped, 2)
-	assert.Equal(t, time.Second, again)
-
-	t.Run("and come back if they are wanted again", func(t *testing.T) {
-		reshardTo(3)
-		deployments, scraped, _ := reconciled()
-		assert.Len(t, deployments, 5)
-		assert.Equal(t, []string{"3", "3", "3"}, scraped)
-		reshardTo(2)
-		deployments, scraped, again = reconciled()
-		assert.Len(t, deployments, 5)
-		assert.Equal(t, []string{"2", "2"}, scraped)
-		assert.Equal(t, retireDelay, again, "from then on")
-	})
-
-	clock.SetTime(testTime.Add(2 * retireDelay))
-	deployments, scraped, again = reconciled()
-	assert.Equal(t, []string{"2", "2"}, deployments)
-	assert.Equal(t, []string{"2", "2"}, scraped)
-	assert.Zero(t, again)
+// reshardingWorld has a KSMScale of three shards that are scraped long since, and pods that are ready long since of three and of two.
+type reshardingWorld struct {
+	*Reconciler
+	t     *testing.T
+	clock *clocktesting.FakePassiveClock
 }
 
-// Without its Service nobody scrapes a shard, however ready its pods are.
-func TestShardsAreScrapedUntilOthersHaveServices(t *testing.T) {
-	r, _ := newReconciler(t, planner{nodes: 30}, func(kind, name string) error {
-		if kind == "Service" && strings.HasSuffix(name, "-of-2") {
-			return errors.New("exceeded quota")
-		}
-		return nil
-	})
+func newReshardingWorld(t *testing.T, apply func(kind, name string) error) reshardingWorld {
+	r, _ := newReconciler(t, planner{nodes: 30}, apply)
+	w := reshardingWorld{Reconciler: r, t: t, clock: clocktesting.NewFakePassiveClock(testTime.Add(-time.Hour))}
+	r.Clock, r.Client = w.clock, dated(r.Client.(client.WithWatch), w.clock)
 	_, err := reconcileMain(t, r)
 	require.NoError(t, err)
+	w.clock.SetTime(testTime)
 	for _, total := range []int32{2, 3} {
 		for id := range total {
 			pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}, 0, testTime.Add(-time.Hour))
@@ -450,17 +477,151 @@ func TestShardsAreScrapedUntilOthersHaveServices(t *testing.T) {
 			require.NoError(t, r.Client.Create(t.Context(), &pod))
 		}
 	}
-	ksmScale := readMain(t, r)
-	ksmScale.Spec.Sharding.ShardCount = 2
-	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	return w
+}
+
+// dated has Services be applied by this clock; a fake client takes that of the machine.
+func dated(c client.WithWatch, clock *clocktesting.FakePassiveClock) client.Client {
+	applied := map[string]time.Time{}
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			err := c.Apply(ctx, object, options...)
+			if service, ok := object.(*corev1ac.ServiceApplyConfiguration); ok && err == nil {
+				applied[*service.GetName()] = clock.Now()
+			}
+			return err
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			err := c.List(ctx, list, options...)
+			if services, ok := list.(*corev1.ServiceList); ok {
+				for i := range services.Items {
+					for j := range services.Items[i].ManagedFields {
+						services.Items[i].ManagedFields[j].Time = new(metav1.NewTime(applied[services.Items[i].Name]))
+					}
+				}
+			}
+			return err
+		},
+	})
+}
+
+func (w reshardingWorld) pass(d time.Duration) { w.clock.SetTime(w.clock.Now().Add(d)) }
+
+func (w reshardingWorld) reshardTo(shards int32) {
+	ksmScale := readMain(w.t, w.Reconciler)
+	ksmScale.Spec.Sharding.ShardCount = shards
+	require.NoError(w.t, w.Client.Update(w.t.Context(), ksmScale))
+}
+
+func (w reshardingWorld) services(selector string) []corev1.Service {
+	parsed, err := labels.Parse(selector)
+	require.NoError(w.t, err)
+	var services corev1.ServiceList
+	require.NoError(w.t, w.Client.List(w.t.Context(), &services, client.MatchingLabelsSelector{Selector: parsed}))
+	return services.Items
+}
+
+// reconciled has the totals of what is there, and of it the Services that are scraped.
+func (w reshardingWorld) reconciled() (deployments, scraped []string, again time.Duration) {
+	result, err := reconcileMain(w.t, w.Reconciler)
+	require.NoError(w.t, err)
+	var made appsv1.DeploymentList
+	require.NoError(w.t, w.Client.List(w.t.Context(), &made))
+	for i := range made.Items {
+		deployments = append(deployments, made.Items[i].Labels["total-shards"])
+	}
+	for _, service := range w.services("ksmscale.example.com=main,!ksmscale.example.com/retired") {
+		scraped = append(scraped, service.Labels["total-shards"])
+	}
+	slices.Sort(deployments)
+	slices.Sort(scraped)
+	return deployments, scraped, result.RequeueAfter
+}
+
+// Prometheus has to take a Service out of its targets before the Service is gone, and to have found one again before others leave.
+func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
+	const enough = discoveryDelay + time.Minute
+	w := newReshardingWorld(t, nil)
+	w.reshardTo(2)
+	deployments, scraped, _ := w.reconciled()
+	// The first new shard's Deployment is there, and none has been seen.
+	assert.Equal(t, []string{"2", "3", "3", "3"}, deployments)
+	assert.Equal(t, []string{"2", "3", "3", "3"}, scraped)
+	w.reconciled()
+	w.pass(enough - time.Second)
+	_, scraped, again := w.reconciled()
+	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, scraped, "Prometheus may not have noticed the new ones")
+	assert.Equal(t, time.Second, again)
+	w.pass(time.Second)
+	deployments, scraped, again = w.reconciled()
+	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, deployments)
+	assert.Equal(t, []string{"2", "2"}, scraped)
+	assert.Equal(t, discoveryDelay, again)
+
+	w.pass(discoveryDelay - time.Second)
+	deployments, scraped, again = w.reconciled()
+	assert.Len(t, deployments, 5, "Prometheus may not have noticed that the old ones are to go")
+	assert.Len(t, scraped, 2)
+	assert.Equal(t, time.Second, again)
+
+	t.Run("and come back if they are wanted again", func(t *testing.T) {
+		w.reshardTo(3)
+		deployments, scraped, again := w.reconciled()
+		assert.Len(t, deployments, 5)
+		assert.Equal(t, []string{"2", "2", "3", "3", "3"}, scraped)
+		assert.Equal(t, enough, again)
+		w.pass(enough)
+		deployments, scraped, _ = w.reconciled()
+		assert.Len(t, deployments, 5)
+		assert.Equal(t, []string{"3", "3", "3"}, scraped)
+		w.pass(time.Second)
+		w.reshardTo(2)
+		w.reconciled()
+		w.pass(enough)
+		deployments, scraped, _ = w.reconciled()
+		assert.Len(t, deployments, 5)
+		assert.Equal(t, []string{"2", "2"}, scraped)
+	})
+
+	w.pass(discoveryDelay)
+	deployments, scraped, again = w.reconciled()
+	assert.Equal(t, []string{"2", "2"}, deployments)
+	assert.Equal(t, []string{"2", "2"}, scraped)
+	assert.Zero(t, again)
+}
+
+// Without its Service nobody scrapes a shard, however ready its pods are.
+func TestShardsAreScrapedUntilOthersHaveServices(t *testing.T) {
+	w := newReshardingWorld(t, func(kind, name string) error {
+		if kind == "Service" && strings.HasSuffix(name, "-of-2") {
+			return errors.New("exceeded quota")
+		}
+		return nil
+	})
+	w.reshardTo(2)
 	for range 5 {
-		_, err = reconcileMain(t, r)
+		_, err := reconcileMain(t, w.Reconciler)
 		require.ErrorContains(t, err, "exceeded quota")
 	}
-	var services corev1.ServiceList
-	require.NoError(t, r.Client.List(t.Context(), &services))
-	require.Len(t, services.Items, 3)
-	for i := range services.Items {
-		assert.NotContains(t, services.Items[i].Labels, v1alpha1.LabelRetired, services.Items[i].Name)
+	services := w.services("ksmscale.example.com=main")
+	require.Len(t, services, 3)
+	for _, service := range services {
+		assert.NotContains(t, service.Labels, v1alpha1.LabelRetired, service.Name)
+	}
+}
+
+// What someone deletes of a shard that is still needed is made again, wanted or not.
+func TestServicesOfShardsThatAreStillNeededAreMadeAgain(t *testing.T) {
+	w := newReshardingWorld(t, nil)
+	w.reshardTo(2)
+	w.reconciled()
+	meta := metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main-shard-1-of-3"}
+	lost := []client.Object{&corev1.Service{ObjectMeta: meta}, &policyv1.PodDisruptionBudget{ObjectMeta: meta}, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: meta}}
+	for _, object := range lost {
+		require.NoError(t, w.Client.Delete(t.Context(), object))
+	}
+	w.reconciled()
+	for _, object := range lost {
+		assert.NoError(t, w.Client.Get(t.Context(), client.ObjectKeyFromObject(object), object), "%T", object)
 	}
 }

@@ -1,8 +1,6 @@
 package controller
 
 import (
-	"time"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -28,17 +26,8 @@ func service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Servic
 
 // retiredService is the Service of a shard that is not to be scraped any more. It still leads to the shard's pods, for scrapes
 // that are on their way.
-func retiredService(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, since time.Time) *corev1ac.ServiceApplyConfiguration {
-	return service(ksmScale, shard).
-		WithLabels(map[string]string{v1alpha1.LabelRetired: "true"}).
-		WithAnnotations(map[string]string{v1alpha1.AnnotationRetiredAt: since.UTC().Format(time.RFC3339)})
+func retiredService(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
+	return service(ksmScale, shard).WithLabels(map[string]string{v1alpha1.LabelRetired: "true"})
 }
 
-// retiredAt is since when a Service is not to be scraped; the zero time if it is, or says nothing that can be read.
-func retiredAt(service *corev1.Service) time.Time {
-	at, err := time.Parse(time.RFC3339, service.Annotations[v1alpha1.AnnotationRetiredAt])
-	if err != nil || service.Labels[v1alpha1.LabelRetired] == "" {
-		return time.Time{}
-	}
-	return at
-}
+func isRetired(service *corev1.Service) bool { return service.Labels[v1alpha1.LabelRetired] != "" }

@@ -18,9 +18,8 @@ const (
 	// LabelShardingEnabled is "true" or "false", as spec.sharding.enabled.
 	LabelShardingEnabled = "sharding-enabled"
 	// LabelRetired is "true" on the Services of shards that others have taken over from: they are not to be scraped any
-	// more, and are deleted once Prometheus has noticed. AnnotationRetiredAt says since when, as RFC 3339 has it.
-	LabelRetired        = "ksmscale.example.com/retired"
-	AnnotationRetiredAt = "ksmscale.example.com/retired-at"
+	// more, and are deleted once Prometheus has noticed.
+	LabelRetired = "ksmscale.example.com/retired"
 	// AnnotationShardAssignment says which shard a pod is, for people.
 	AnnotationShardAssignment = "ksmscale.example.com/shard-assignment"
 	// AnnotationWebConfig has how kube-state-metrics serves, and becomes a file in the pod.
