@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -38,7 +39,11 @@ var defaultResources = []string{
 }
 
 // idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Others do not start with it.
-var idleTimeoutSince = version.MustParseGeneric("2.13.0")
+// From firstDate on it is a date that a tag has, as that of a mirror.
+var (
+	idleTimeoutSince = version.MustParseGeneric("2.13.0")
+	firstDate        = version.MustParseGeneric("1000.0.0")
+)
 
 // args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
 func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
@@ -48,7 +53,7 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
-	args = append(args, connectionArgs(ksmScale.Spec.MonitorImage)...)
+	args = append(args, connectionArgs(ksmScale.Spec.MonitorImage, ksmScale.Spec.ScrapeInterval())...)
 	metrics := &ksmScale.Spec.Metrics
 	// Those among the extra arguments are added with them.
 	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
@@ -65,8 +70,9 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 
 // connectionArgs have kube-state-metrics close the connections that Prometheus keeps between scrapes, so that each scrape goes
 // to a pod that stays: kube-state-metrics ends at once when it is told to, in the middle of a scrape over a connection that was
-// kept. An image whose tag names no version is taken for an old one.
-func connectionArgs(image string) []string {
+// kept. They are closed well before the next scrape, if that is due in less than ten seconds. An image whose tag names no version
+// is taken for an old one.
+func connectionArgs(image string, interval time.Duration) []string {
 	tagged, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return nil
@@ -76,10 +82,10 @@ func connectionArgs(image string) []string {
 		tag = named.Tag()
 	}
 	is, err := version.ParseGeneric(tag)
-	if err != nil || is.LessThan(idleTimeoutSince) {
+	if err != nil || is.LessThan(idleTimeoutSince) || is.AtLeast(firstDate) {
 		return nil
 	}
-	return []string{"--server-idle-timeout=1s"}
+	return []string{fmt.Sprintf("--server-idle-timeout=%s", min(time.Second, interval/10))}
 }
 
 // list is a flag of kube-state-metrics with the items that a field of the spec has for it.

@@ -264,11 +264,19 @@ func TestConnectionsAreNotKept(t *testing.T) {
 		{"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.10.1", nil},
 		{"localhost:5000/kube-state-metrics", nil},
 		{"kube-state-metrics:latest", nil},
+		{"kube-state-metrics:2026.11.1", nil},
+		{"kube-state-metrics:20261101", nil},
 		{"kube-state-metrics" + digest, nil},
 		{"No/Image", nil},
 	} {
-		t.Run(test.image, func(t *testing.T) { assert.Equal(t, test.args, connectionArgs(test.image)) })
+		t.Run(test.image, func(t *testing.T) { assert.Equal(t, test.args, connectionArgs(test.image, 30*time.Second)) })
 	}
+}
+
+// A connection that is kept for a second is never idle for so long if Prometheus scrapes every second.
+func TestConnectionsAreClosedBeforeTheNextScrape(t *testing.T) {
+	wanted := args(ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), shard(1))
+	assert.Contains(t, wanted, "--server-idle-timeout=200ms")
 }
 
 func TestAutoscaler(t *testing.T) {
