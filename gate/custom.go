@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,12 +18,12 @@ import (
 const (
 	// customInterval is the least time between two looks at the series of custom resources.
 	customInterval = 10 * time.Second
-	// customTolerance is the part of them by which they may grow in between. What grows at a constant rate grows by less once
-	// it has done so for 200 s: so long may kube-state-metrics take to load, and no longer does a cluster in which custom
-	// resources become more and more hold the gate.
+	// customTolerance is the part of them by which they may grow or shrink in between; they shrink when kube-state-metrics begins
+	// anew. What grows at a constant rate grows by less once it has done so for 200 s: so long may kube-state-metrics take to
+	// load, and no longer does a cluster in which custom resources become more and more hold the gate.
 	customTolerance = 0.05
-	// customPatience is how long there must be none before it is believed that there are none: a throttled kube-state-metrics
-	// exposes nothing for tens of seconds, and then most of them at once.
+	// customPatience is how long there must have been none before it is believed that there are none: a throttled
+	// kube-state-metrics exposes nothing for tens of seconds, and then most of them at once.
 	customPatience = time.Minute
 )
 
@@ -32,15 +33,17 @@ type custom struct {
 	monitor *monitor
 	clock   clock.PassiveClock
 
-	// began is when they were first looked at. series is how many there were when they last were, which ended at looked, and
-	// err what followed from it.
-	began  time.Time
+	// definitions is how many events of definitions kube-state-metrics had seen before, as monitor.discoveries counts them.
+	definitions float64
+	// none is since when there have been no series, and series how many there were at the last look, which ended at looked. err
+	// is what followed from it.
+	none   time.Time
 	series int
 	looked time.Time
 	err    error
 }
 
-// look returns nil if there are hardly more series than an interval ago, or none for long.
+// look returns nil if there are about as many series as an interval ago, or none for long.
 func (c *custom) look(ctx context.Context) error {
 	first := c.looked.IsZero()
 	if !first && c.clock.Since(c.looked) < customInterval {
@@ -51,12 +54,12 @@ func (c *custom) look(ctx context.Context) error {
 		return fmt.Errorf("count the series of custom resources: %w", err)
 	}
 	now := c.clock.Now()
-	if first {
-		c.began = now
+	if first || c.series > 0 {
+		c.none = now
 	}
 	c.err = nil
-	none := series == 0 && now.Sub(c.began) < customPatience
-	if first || none || float64(series) > (1+customTolerance)*float64(c.series) {
+	few := series == 0 && now.Sub(c.none) < customPatience
+	if first || few || math.Abs(float64(series-c.series)) > customTolerance*float64(c.series) {
 		c.err = fmt.Errorf("kube-state-metrics exposes %d series of custom resources, and there may be more to come", series)
 	}
 	c.series, c.looked = series, now

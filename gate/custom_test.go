@@ -66,8 +66,10 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 		{"hardly any more", customInterval, 2200, ""},
 		{"which stays for as long", time.Second, 3000, ""},
 		{"but no longer", customInterval, 3000, "exposes 3000 series"},
-		{"less", customInterval, 2000, ""},
-		{"none", customInterval, 0, ""},
+		{"less, as when it begins anew", customInterval, 2000, "exposes 2000 series"},
+		{"hardly less", customInterval, 1950, ""},
+		{"none", customInterval, 0, "exposes 0 series"},
+		{"none for long", customPatience - time.Second, 0, "exposes 0 series"},
 		{"the first one", customInterval, 1, "exposes 1 series"},
 		{"no other", customInterval, 1, ""},
 	} {
@@ -87,6 +89,24 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 // A throttled kube-state-metrics exposes none for a while, as one does that has none.
 func TestNoCustomResourcesAreBelievedLate(t *testing.T) {
 	custom, now := newCustom(t, func(http.ResponseWriter, *http.Request) {})
+	began := now.Now()
+	for custom.look(t.Context()) != nil {
+		now.Step(customInterval)
+	}
+	assert.Equal(t, customPatience, now.Since(began))
+}
+
+// One that begins anew exposes none for a while, however long it exposed some before.
+func TestNoCustomResourcesAreBelievedLateAfterSome(t *testing.T) {
+	series := 10
+	custom, now := newCustom(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
+	})
+	require.Error(t, custom.look(t.Context()))
+	now.Step(2 * customPatience)
+	require.NoError(t, custom.look(t.Context()))
+	now.Step(customInterval)
+	series = 0
 	began := now.Now()
 	for custom.look(t.Context()) != nil {
 		now.Step(customInterval)

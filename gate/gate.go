@@ -103,14 +103,8 @@ func (g *Gate) await(ctx context.Context, process process) {
 	g.setIncomplete(errNotLookedYet)
 	exported := g.exported(process.version)
 	log.Info("Waiting until kube-state-metrics exposes its share", "version", process.version, "resources", len(exported))
-	if g.discovers && !g.settle(ctx, process) {
-		return
-	}
-	check := newCheck(g.cluster, g.monitor, exported)
-	if g.discovers {
-		check.custom = &custom{monitor: g.monitor, clock: g.clock}
-	}
-	for ctx.Err() == nil {
+	check := g.begin(ctx, process, exported, began)
+	for check != nil && ctx.Err() == nil {
 		looked := g.clock.Now()
 		err := g.look(ctx, check)
 		waited := g.clock.Since(began)
@@ -124,8 +118,12 @@ func (g *Gate) await(ctx context.Context, process process) {
 			g.setIncomplete(err)
 			log.V(1).Info("Not yet", "reason", err.Error())
 			g.sleep(ctx, min(max(pause, pauseFactor*g.clock.Since(looked)), maxPause))
-			if now, err := g.monitor.process(ctx, processTimeout); err == nil && now != process {
+			now, definitions, err := g.monitor.discoveries(ctx, processTimeout)
+			switch {
+			case err == nil && now != process:
 				return
+			case err == nil && check.custom != nil && definitions != check.custom.definitions:
+				check = g.begin(ctx, process, exported, began)
 			}
 			continue
 		}
@@ -135,22 +133,39 @@ func (g *Gate) await(ctx context.Context, process process) {
 	}
 }
 
-// settle waits until a process has found the definitions of custom resources that there are. It returns false if there is
-// another process instead.
-func (g *Gate) settle(ctx context.Context, process process) bool {
+// begin returns a check of a process, which has waited since began; nil if there is another process instead.
+func (g *Gate) begin(ctx context.Context, process process, exported []resource, began time.Time) *check {
+	var customs *custom
+	if g.discovers {
+		definitions, same := g.settle(ctx, process, began)
+		if !same {
+			return nil
+		}
+		customs = &custom{monitor: g.monitor, clock: g.clock, definitions: definitions}
+	}
+	check := newCheck(g.cluster, g.monitor, exported)
+	check.custom = customs
+	return check
+}
+
+// settle waits until a process has found the definitions of custom resources that there are, or the deadline is over, and
+// returns how many events of them it has seen. It returns false if there is another process instead.
+func (g *Gate) settle(ctx context.Context, process process, began time.Time) (float64, bool) {
 	g.setIncomplete(errDiscovering)
 	seen, since := 0.0, g.clock.Now()
-	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause {
+	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause && g.clock.Since(began) < g.deadline {
 		g.sleep(ctx, pause)
 		now, count, err := g.monitor.discoveries(ctx, processTimeout)
 		switch {
 		case err == nil && now != process:
-			return false
-		case err != nil || count != seen:
+			return 0, false
+		case err != nil:
+			since = g.clock.Now()
+		case count != seen:
 			seen, since = count, g.clock.Now()
 		}
 	}
-	return ctx.Err() == nil
+	return seen, ctx.Err() == nil
 }
 
 func (g *Gate) look(ctx context.Context, check *check) error {

@@ -85,6 +85,13 @@ func (f *fixture) serve(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
+// define has kube-state-metrics see so many more definitions of custom resources, one each time that it is asked.
+func (f *fixture) define(definitions int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.definitions += definitions
+}
+
 func (f *fixture) create(t *testing.T, pods ...string) {
 	t.Helper()
 	for _, name := range pods {
@@ -255,13 +262,41 @@ func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	process, err := f.monitor.process(t.Context(), processTimeout)
 	require.NoError(t, err)
 	began := f.clock.Now()
-	assert.True(t, f.settle(t.Context(), process))
+	definitions, same := f.settle(t.Context(), process, began)
+	assert.True(t, same)
+	assert.InDelta(t, 16, definitions, 0)
 	assert.InDelta(t, (15*time.Second + discoveryPause).Seconds(), f.clock.Since(began).Seconds(), 1, "it asks once a second")
 
 	f.restart()
 	began = f.clock.Now()
-	assert.False(t, f.settle(t.Context(), process), "of another process")
+	_, same = f.settle(t.Context(), process, began)
+	assert.False(t, same, "of another process")
 	assert.Equal(t, pause, f.clock.Since(began))
+
+	t.Run("until the deadline", func(t *testing.T) {
+		process, err := f.monitor.process(t.Context(), processTimeout)
+		require.NoError(t, err)
+		f.define(1_000_000)
+		began := f.clock.Now()
+		_, same := f.settle(t.Context(), process, began)
+		assert.True(t, same)
+		assert.Equal(t, f.deadline, f.clock.Since(began))
+	})
+}
+
+// What was exposed before kube-state-metrics began anew for another definition may not be any more.
+func TestLooksAgainAtEverythingOnceAnotherDefinitionComes(t *testing.T) {
+	f := newFixture(t, "a", "b")
+	f.discovers = true
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, "1 pods")
+	f.define(1)
+	f.expose("b")
+	f.becomes(t, errDiscovering.Error())
+	f.becomes(t, "1 pods")
+	f.expose("a", "b")
+	f.becomes(t, "")
 }
 
 // stepWhileItSleeps lets time go by whenever what runs in the test waits for it.
