@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -27,8 +29,8 @@ func TestPrometheus(t *testing.T) {
 	selector := fmt.Sprintf("{namespace=%q}", objects)
 	services, everyPod := newMonitored(v1alpha1.MonitoringScrapeConfig), newMonitored(v1alpha1.MonitoringServiceMonitor)
 	create(t, services, everyPod)
-	sets := shardSets{services, everyPod}
-	sets.awaitReady(t)
+	all := shardSets{services, everyPod}
+	all.awaitReady(t)
 
 	servers := startOperated(t, selector, services, everyPod)
 	for _, prometheus := range servers {
@@ -52,10 +54,10 @@ func TestPrometheus(t *testing.T) {
 		pods, shards int
 		unplanned    bool
 	}{
-		{"scale 1 to 3 replicas", sets.change(replicas(3)), 6, 2, false},
-		{"death of each replica of a shard", sets.replicasDie, 6, 2, true},
-		{"rollout", sets.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
-		{"reshard 2 to 3, with 1 replica each", sets.change(both(shards(3), replicas(1))), 3, 3, false},
+		{"scale 1 to 3 replicas", all.change(replicas(3)), 6, 2, false},
+		{"death of each replica of a shard", all.replicasDie, 6, 2, true},
+		{"rollout", all.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
+		{"reshard 2 to 3, with 1 replica each, and back", all.reshardAndBack(both(shards(3), replicas(1)), shards(2)), 2, 2, false},
 	} {
 		since := time.Now()
 		event.happen(t)
@@ -108,6 +110,37 @@ func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 		for _, ksmScale := range s {
 			update(t, ksmScale, spec)
 		}
+		s.awaitReady(t)
+	}
+}
+
+// reshardAndBack changes all specs, and back when Prometheus has just been told to scrape the shards from before no longer, and
+// waits until all are Ready again.
+func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		remaining := sets.New(s...)
+		for _, ksmScale := range s {
+			update(t, ksmScale, there)
+		}
+		await(t, "shards that are not to be scraped any more", func(ctx context.Context) error {
+			for ksmScale := range remaining {
+				retired, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(ctx, metav1.ListOptions{
+					LabelSelector: v1alpha1.LabelKSMScale + "=" + ksmScale.Name + "," + v1alpha1.LabelRetired,
+				})
+				if err != nil {
+					return err
+				}
+				if len(retired.Items) > 0 {
+					update(t, ksmScale, back)
+					remaining.Delete(ksmScale)
+				}
+			}
+			if remaining.Len() > 0 {
+				return fmt.Errorf("%d KSMScales have none", remaining.Len())
+			}
+			return nil
+		})
 		s.awaitReady(t)
 	}
 }
