@@ -18,7 +18,7 @@ UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./telemetry/.
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Run
 
@@ -27,11 +27,15 @@ demo: build kube ## Run the main job: a KSMScale follows the nodes of a real loc
 	go run ./test/demo
 
 .PHONY: up
-up: build kube ## Start a local cluster to play with, and print how to use it.
+up: build kube ## Start a local cluster without KSMScale, and print how to use it.
 	go run ./test/cluster/local up
 
+.PHONY: play
+play: up ## Start that cluster, if it does not run, and KSMScale on it until you press Ctrl-C.
+	go run ./test/cluster/local run
+
 .PHONY: down
-down: ## Stop the local cluster of `make up`.
+down: ## Stop the local cluster of `make play` and `make up`.
 	go run ./test/cluster/local down
 
 .PHONY: build

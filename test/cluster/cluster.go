@@ -49,7 +49,7 @@ type Cluster struct {
 	options   Options
 	began     time.Time
 	config    *rest.Config
-	apiServed component // by the API server, once launched
+	apiServed []*Server // once launched
 	nodes     []realNode
 	cgroup    string // that of the real nodes' containers
 
@@ -110,7 +110,11 @@ func (c *Cluster) Dir() string { return c.dir }
 func (c *Cluster) Logs() string { return c.path("logs") }
 
 // AuditLog returns the path of the API server's audit log, which package audit reads.
-func (c *Cluster) AuditLog() string { return filepath.Join(c.Logs(), "audit.log") }
+func (c *Cluster) AuditLog() string { return c.auditLogOf(APIServer) }
+
+func (c *Cluster) auditLogOf(apiServer string) string {
+	return filepath.Join(c.Logs(), apiServer+"-audit.log")
+}
 
 // KeepLogs copies the logs to a new temporary folder, which stays when the cluster is stopped, and returns its path.
 func (c *Cluster) KeepLogs() (string, error) {

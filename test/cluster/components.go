@@ -126,6 +126,8 @@ func (c *Cluster) apiServerAddress() []string {
 	return []string{
 		"--bind-address=0.0.0.0",
 		"--advertise-address=" + nodeAddress(0),
+		// Another one may listen at another node's address; see AddAPIServer.
+		"--permit-port-sharing",
 		"--kubelet-preferred-address-types=InternalIP",
 		// The kubelets' own certificates are not verified: they sign them themselves.
 		"--kubelet-client-certificate=" + c.pki().certFile(kubeletClient),

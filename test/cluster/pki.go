@@ -48,7 +48,7 @@ func (p pki) writeAll() error {
 		CommonName: APIServer,
 		AltNames: cert.AltNames{
 			DNSNames: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-			IPs:      []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(apiServerServiceIP), net.ParseIP(nodeAddress(0))},
+			IPs:      []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(apiServerServiceIP), net.ParseIP(nodeAddress(0)), net.ParseIP(nodeAddress(1))},
 		},
 		Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

@@ -99,11 +99,12 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.awaitReady(ctx, http.DefaultClient, etcd); err != nil {
 		return err
 	}
-	c.apiServed, err = c.launch(ctx, func(port int) component { return c.apiServer(port, etcd.url) })
+	launched, err := c.launch(ctx, func(port int) component { return c.apiServer(port, etcd.url) })
 	if err != nil {
 		return err
 	}
-	if err := c.writeUserKubeconfigs(c.apiServed.url); err != nil {
+	c.apiServed = []*Server{{cluster: c, component: launched}}
+	if err := c.writeUserKubeconfigs(launched.url); err != nil {
 		return err
 	}
 	if c.config, err = loadConfig(c.Kubeconfig()); err != nil {
@@ -113,35 +114,13 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
-	if err := c.awaitReady(ctx, client, c.apiServed); err != nil {
+	if err := c.awaitReady(ctx, client, launched); err != nil {
 		return err
 	}
 	if err := c.startControllers(ctx, client); err != nil {
 		return err
 	}
 	return c.startNodes(ctx)
-}
-
-// RestartAPIServer kills the API server, as when its machine fails, starts it again on the same port, and
-// returns once it is ready. Only one may be called at a time.
-func (c *Cluster) RestartAPIServer(ctx context.Context) error {
-	if c.apiServed.process == nil {
-		return errors.New("the API server is not this program's: it can be restarted only where it was started")
-	}
-	client, err := rest.HTTPClientFor(c.config)
-	if err != nil {
-		return fmt.Errorf("create client: %w", err)
-	}
-	killed := c.apiServed.process
-	killed.Kill()
-	if err := c.run(&c.apiServed); err != nil {
-		return err
-	}
-	c.mutex.Lock()
-	place := slices.Index(c.processes, killed)
-	c.processes[place] = c.apiServed.process
-	c.mutex.Unlock()
-	return c.awaitReady(ctx, client, c.apiServed)
 }
 
 func (c *Cluster) startControllers(ctx context.Context, client *http.Client) error {

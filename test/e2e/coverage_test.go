@@ -27,6 +27,8 @@ type event struct {
 	name string
 	// spec changes what the KSMScale is before the event.
 	spec func(*v1alpha1.KSMScaleSpec)
+	// prepare, if set, prepares the cluster before there is a KSMScale.
+	prepare func(t *testing.T)
 	// happen returns once it is over.
 	happen func(t *testing.T, ksmScale *v1alpha1.KSMScale)
 	// meanwhile, if set, is called again and again until it is over, after pauses; at most that many times, if that
@@ -55,6 +57,7 @@ var events = []event{
 	{name: "sharding off", happen: change(shards(1)), full: true, planned: true},
 	{name: "change of mind, 3 to 5 to 3 to 4", happen: changeOfMind, full: true, planned: true},
 	{name: "rollout of v2.20.0, API server restarted", happen: rolloutAndRestart, full: true, allowed: untilRelisted},
+	{name: "rollout of v2.20.0, one of two API servers restarted", prepare: addAPIServer, happen: rolloutAndRestartOne, full: true},
 	{name: "pod deleted without warning, 2 replicas", spec: replicas(2), happen: deletePod, full: true, allowed: atMost(2 * time.Second)},
 	{name: "container killed in place, 2 replicas", spec: replicas(2), happen: killContainer, full: true, allowed: atMost(2 * time.Second)},
 	{name: "pod deleted without warning, 1 replica", happen: deletePod, full: true, allowed: atMost(time.Minute)},
@@ -110,6 +113,9 @@ func scraped(ksmScale *v1alpha1.KSMScale) string {
 }
 
 func audited(t *testing.T, event event, speed string) {
+	if event.prepare != nil {
+		event.prepare(t)
+	}
 	ksmScale := newKSMScale(func(spec *v1alpha1.KSMScaleSpec) {
 		if speed != "" {
 			spec.Resources.Limits = map[resourceName]resource.Quantity{"cpu": resource.MustParse(speed)}

@@ -19,10 +19,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/cluster/audit"
 )
 
 // killPause is the time between two killings.
@@ -151,6 +154,61 @@ func drainNode(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 func rolloutAndRestart(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	needsLocal(t)
+	beginRollout(t, ksmScale)
+	require.NoError(t, shared.cluster.APIServers()[0].Restart(t.Context()))
+	awaitReady(t, ksmScale)
+}
+
+// addAPIServer has a second API server until the end of the test.
+func addAPIServer(t *testing.T) {
+	t.Helper()
+	needsLocal(t)
+	added, err := shared.cluster.AddAPIServer(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
+		defer cancel()
+		assert.NoError(t, added.Stop(ctx))
+	})
+}
+
+// rolloutAndRestartOne restarts, in the middle of a rollout, that one of two API servers which more of the pods watch.
+func rolloutAndRestartOne(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	var most *cluster.Server
+	watchers := 0
+	for _, server := range shared.cluster.APIServers() {
+		if found := watchersOf(t, server, ksmScale); found > watchers {
+			most, watchers = server, found
+		}
+	}
+	require.NotNil(t, most, "no API server is watched")
+	beginRollout(t, ksmScale)
+	t.Logf("restarting the API server that %d pods watch", watchers)
+	require.NoError(t, most.Restart(t.Context()))
+	awaitReady(t, ksmScale)
+}
+
+// watchersOf is how many pods of shards have begun to watch an API server.
+func watchersOf(t *testing.T, server *cluster.Server, ksmScale *v1alpha1.KSMScale) int {
+	t.Helper()
+	addresses := sets.New[string]()
+	for _, pod := range shardPods(t, ksmScale) {
+		addresses.Insert(pod.Status.PodIP)
+	}
+	events, err := audit.Read(server.AuditLog())
+	require.NoError(t, err)
+	watching := sets.New[string]()
+	for _, event := range events {
+		if event.Verb == "watch" && strings.HasPrefix(event.UserAgent, "kube-state-metrics/") {
+			watching.Insert(event.SourceIPs...)
+		}
+	}
+	return addresses.Intersection(watching).Len()
+}
+
+func beginRollout(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
 	update(t, ksmScale, args("--metric-labels-allowlist=pods=[app]"))
 	await(t, "a new pod", func(context.Context) error {
 		if found := len(shardPods(t, ksmScale)); found <= 3 {
@@ -158,8 +216,6 @@ func rolloutAndRestart(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		}
 		return nil
 	})
-	require.NoError(t, shared.cluster.RestartAPIServer(t.Context()))
-	awaitReady(t, ksmScale)
 }
 
 func deletePod(t *testing.T, ksmScale *v1alpha1.KSMScale) {

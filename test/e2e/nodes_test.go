@@ -73,7 +73,7 @@ func TestRestartAPIServer(t *testing.T) {
 	needsLocal(t)
 	before, err := shared.clientset.ServerVersion()
 	require.NoError(t, err)
-	require.NoError(t, shared.cluster.RestartAPIServer(t.Context()))
+	require.NoError(t, shared.cluster.APIServers()[0].Restart(t.Context()))
 	require.NoError(t, shared.cluster.Check())
 	after, err := shared.clientset.ServerVersion()
 	require.NoError(t, err)

@@ -316,7 +316,7 @@ func seeCache(t *testing.T, cached, uncached *v1alpha1.KSMScale) {
 	t.Helper()
 	mark, err := audit.Mark(shared.cluster.AuditLog())
 	require.NoError(t, err)
-	require.NoError(t, shared.cluster.RestartAPIServer(t.Context()))
+	require.NoError(t, shared.cluster.APIServers()[0].Restart(t.Context()))
 	await(t, "lists of both", func(context.Context) error {
 		versions := listedVersions(t, mark)
 		if of := versions[cached.Name]; len(of) == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/installation"
 )
 
 func newCommand() *cobra.Command {
@@ -29,7 +30,7 @@ func newCommand() *cobra.Command {
 		},
 	}
 	root.PersistentFlags().StringVar(&dir, "dir", "", "folder for all state (default .local-cluster in the checkout)")
-	root.AddCommand(newUpCommand(&dir), newDownCommand(&dir), newNodesCommand(&dir))
+	root.AddCommand(newUpCommand(&dir), newRunCommand(&dir), newDownCommand(&dir), newNodesCommand(&dir))
 	return root
 }
 
@@ -54,6 +55,21 @@ func newUpCommand(dir *string) *cobra.Command {
 	}
 	command.Flags().IntVar(&nodes, "nodes", nodes, "number of fake nodes")
 	return command
+}
+
+func newRunCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Install KSMScale on the cluster, and run its controller and adapter until interrupted",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			c, err := cluster.Open(*dir)
+			if err != nil {
+				return err
+			}
+			return run(command.Context(), c, command.OutOrStdout())
+		},
+	}
 }
 
 func newDownCommand(dir *string) *cobra.Command {
@@ -119,6 +135,25 @@ func up(ctx context.Context, dir string, nodes int, out io.Writer) error {
 	}
 	printUse(out, c)
 	return nil
+}
+
+// run has processes stand in for controller and adapter: pods on fake nodes do nothing.
+func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
+	installed, err := installation.Install(ctx, c)
+	if err != nil {
+		return err
+	}
+	controller, adapter, err := installed.StartAll(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nKSMScale runs until you press Ctrl-C; its logs are in %s. In another terminal:\n\n", c.Logs())
+	printUse(out, c)
+	fmt.Fprintf(out, "kubectl apply -f config/samples/medium-sharded.yaml\n"+
+		"kubectl get ksmscales,horizontalpodautoscalers -A\n"+
+		"go run ./test/cluster/local nodes 90   # another number of nodes\n")
+	<-ctx.Done()
+	return errors.Join(adapter.Stop(context.WithoutCancel(ctx)), controller.Stop(context.WithoutCancel(ctx)))
 }
 
 // printUse prints what can be pasted into a shell. The folder of the binary goes into PATH because kubectl is

@@ -1,4 +1,4 @@
-// Command local keeps a Kubernetes cluster on this machine for playing with kubectl: `local up`, `local nodes
+// Command local keeps a Kubernetes cluster on this machine for playing with kubectl: `local up`, `local run`, `local nodes
 // 100`, `local down`.
 package main
 
