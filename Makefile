@@ -78,7 +78,7 @@ integration: build kube bin/test-adapter cert-manager ## Run the integration tes
 
 .PHONY: e2e
 e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
-	go test $(ONE_THREAD) -v -count=1 -timeout 60m ./test/e2e
+	go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m ./test/e2e
 
 # A regular expression of the rows of docs/coverage.md to measure; the others stay as they are.
 ROWS ?=
@@ -100,7 +100,7 @@ kind-e2e: e2e-images ## Run the end-to-end tests on a kind cluster, which needs 
 	$(KIND) create cluster --name $(KIND_CLUSTER) --config test/e2e/kind/kind.yaml --kubeconfig bin/kind.kubeconfig --wait 5m
 	trap '$(KIND) delete cluster --name $(KIND_CLUSTER)' EXIT; \
 	for file in bin/images/*.tar; do $(KIND) load image-archive $$file --name $(KIND_CLUSTER) || exit 1; done; \
-	KUBECONFIG=$(CURDIR)/bin/kind.kubeconfig go test -v -count=1 -timeout 60m ./test/e2e
+	KUBECONFIG=$(CURDIR)/bin/kind.kubeconfig go test -v -count=1 -parallel 4 -timeout 60m ./test/e2e
 
 .PHONY: race
 race: ## Run the unit tests under the race detector, which needs a C compiler.

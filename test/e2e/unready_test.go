@@ -23,6 +23,7 @@ const staleLimit = time.Minute
 
 // What a kube-state-metrics exposes grows old when it hangs, and when it has lost the API server.
 func TestWhatGrowsOldIsUnready(t *testing.T) {
+	t.Parallel()
 	needsLocal(t)
 	install(t)
 	for _, trouble := range []struct {
@@ -33,6 +34,7 @@ func TestWhatGrowsOldIsUnready(t *testing.T) {
 		{"has lost the API server", cutOff},
 	} {
 		t.Run(trouble.name, func(t *testing.T) {
+			t.Parallel()
 			ksmScale := newKSMScale(shards(2))
 			create(t, ksmScale)
 			awaitReady(t, ksmScale)
