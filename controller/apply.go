@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
@@ -23,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
 
@@ -58,21 +58,27 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 	return errors.Join(errs...)
 }
 
-// applyOthers makes what shards that are not wanted need until those that are have taken over: they may have lost it, or the mode
-// may have changed meanwhile. Their Deployments stay as they are. Once they are retired, their Services say so.
-func (r *Reconciler) applyOthers(ctx context.Context, planned plans.Planned, observed observed, is resharding) error {
-	ksmScale := planned.KSMScale
+// applyOthers makes what shards need that run and are not applied as a whole: until those that are wanted have taken over they may
+// lose it, or have been retired before, or the mode may change. Their Deployments stay as they are. Of those that are retired,
+// there only remains to be said so.
+func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observed, is resharding) error {
 	a := applier{Reconciler: r, owner: ksmScale}
+	applied := sets.New[v1alpha1.Shard]()
+	for _, shard := range is.apply {
+		applied.Insert(shard.Shard)
+	}
 	var errs []error
 	for _, shard := range observed.shards() {
-		if shard.Total == planned.Total || !is.keep.Has(shard.Total) {
+		if applied.Has(shard) || !is.keep.Has(shard.Total) {
 			continue
 		}
-		wanted := service(ksmScale, shard)
 		if is.retired.Has(shard.Total) {
-			wanted = retiredService(ksmScale, shard)
+			if observed.service(shard) != nil {
+				errs = append(errs, apply(ctx, a, retiredService(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
+			}
+			continue
 		}
-		errs = append(errs, apply(ctx, a, wanted, &corev1.Service{}, corev1ac.ExtractService))
+		errs = append(errs, apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
 		if observed.deployment(shard) == nil {
 			continue
 		}

@@ -38,12 +38,9 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
-// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Others do not start with it.
-// From firstDate on it is a date that a tag has, as that of a mirror.
-var (
-	idleTimeoutSince = version.MustParseGeneric("2.13.0")
-	firstDate        = version.MustParseGeneric("1000.0.0")
-)
+// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Others do not start with it. A
+// tag with another first number than that has a date, or the number of whoever packed it.
+var idleTimeoutSince = version.MustParseGeneric("2.13.0")
 
 // args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
 func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
@@ -82,7 +79,7 @@ func connectionArgs(image string, interval time.Duration) []string {
 		tag = named.Tag()
 	}
 	is, err := version.ParseGeneric(tag)
-	if err != nil || is.LessThan(idleTimeoutSince) || is.AtLeast(firstDate) {
+	if err != nil || is.LessThan(idleTimeoutSince) || is.Major() != idleTimeoutSince.Major() {
 		return nil
 	}
 	return []string{fmt.Sprintf("--server-idle-timeout=%s", min(time.Second, interval/10))}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -23,6 +24,8 @@ import (
 type observed struct {
 	deployments []appsv1.Deployment
 	services    []corev1.Service
+	// retired is since when those of them that are not to be scraped have been seen so, by their names.
+	retired     map[string]time.Time
 	autoscalers []autoscalingv2.HorizontalPodAutoscaler
 	pods        []corev1.Pod
 	// foreign has the names of others' autoscalers, by the name of the Deployment that they scale.
@@ -110,12 +113,14 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 			foreign[ours[i].Name] = names
 		}
 	}
+	ourServices := slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
+		return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
+	})
 	return observed{
 		deployments: ours,
-		services: slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
-			return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
-		}),
-		foreign: foreign,
+		services:    ourServices,
+		retired:     r.retirements.of(ksmScale.Name, ourServices, r.Clock.Now()),
+		foreign:     foreign,
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !metav1.IsControlledBy(&autoscaler, ksmScale)
 		}),

@@ -60,8 +60,9 @@ type Reconciler struct {
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
 
-	histories  histories
-	tolerances tolerances
+	histories   histories
+	retirements retirements
+	tolerances  tolerances
 }
 
 // failures are what went wrong with a KSMScale.
@@ -83,6 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if err != nil || ksmScale.DeletionTimestamp != nil {
 		r.histories.forget(request.Name)
+		r.retirements.forget(request.Name)
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
@@ -103,7 +105,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale, before),
-		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOthers(ctx, planned, before, resharding))}
+		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOthers(ctx, ksmScale, before, resharding))}
 	if failed.apply == nil {
 		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}

@@ -42,7 +42,7 @@ const discoveryDelay = 15 * time.Second
 // reshard decides from what there is alone, so that it does not matter who decided before, nor how often they were
 // interrupted, nor how often the user has changed their mind.
 func reshard(planned plans.Planned, observed observed, now time.Time) resharding {
-	return takeOver(planned, observed, now).retire(observed.services, now)
+	return takeOver(planned, observed, now).retire(observed, now)
 }
 
 // takeOver decides which partitions are to be scraped.
@@ -80,16 +80,16 @@ func takeOver(planned plans.Planned, observed observed, now time.Time) reshardin
 }
 
 // retire keeps the partitions that are not to be scraped until Prometheus has had the time to notice.
-func (r resharding) retire(services []corev1.Service, now time.Time) resharding {
+func (r resharding) retire(observed observed, now time.Time) resharding {
 	r.retired = sets.New[int32]()
-	for i := range services {
-		total, ok := partitionOf(services[i].Labels)
+	for i := range observed.services {
+		total, ok := partitionOf(observed.services[i].Labels)
 		if !ok || r.keep.Has(total) {
 			continue
 		}
 		left := discoveryDelay
-		if isRetired(&services[i]) {
-			left -= now.Sub(appliedAt(&services[i]))
+		if since, retired := observed.retired[observed.services[i].Name]; retired {
+			left -= now.Sub(since)
 		}
 		if left > 0 {
 			r.retired.Insert(total)
@@ -159,6 +159,8 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 	switch {
 	case observed.service(shard.Shard) == nil:
 		return fmt.Sprintf("shard %d of %d to have a Service", shard.ID, shard.Total)
+	case isRetired(observed.service(shard.Shard)):
+		return fmt.Sprintf("the Service of shard %d of %d to lose the label %s", shard.ID, shard.Total, v1alpha1.LabelRetired)
 	case ready < replicas:
 		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
 	case status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < status.Replicas:
@@ -169,15 +171,11 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 }
 
 // scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as are planned, as far as pods and
-// Services tell; less than nothing for as long as it may not have noticed a Service.
+// Services tell; less than nothing for as long as it may not have noticed a Service. All shards have one.
 func scrapedFor(shards []scaling.Shard, observed observed, now time.Time) time.Duration {
 	shortest := readyFor(shards, observed.pods, now)
 	for _, shard := range shards {
-		service := observed.service(shard.Shard)
-		if service == nil || isRetired(service) {
-			return -discoveryDelay
-		}
-		shortest = min(shortest, now.Sub(appliedAt(service))-discoveryDelay)
+		shortest = min(shortest, now.Sub(appliedAt(observed.service(shard.Shard)))-discoveryDelay)
 	}
 	return shortest
 }

@@ -53,6 +53,7 @@ func partition(observed *observed, total, made int32, pods int, since time.Time)
 func serviceOf(shard v1alpha1.Shard, since time.Time, retired bool) corev1.Service {
 	made := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector(), ManagedFields: []metav1.ManagedFieldsEntry{
 		{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, Time: new(metav1.NewTime(testTime.AddDate(1, 0, 0)))},
+		{Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationUpdate, Time: new(metav1.NewTime(testTime.AddDate(1, 0, 0)))},
 		{Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply, Time: new(metav1.NewTime(since))},
 	}}}
 	if retired {
@@ -77,9 +78,13 @@ func retire(observed *observed, since time.Time) { changeServices(observed, sinc
 func rescrape(observed *observed, since time.Time) { changeServices(observed, since, false) }
 
 func changeServices(observed *observed, since time.Time, retired bool) {
+	observed.retired = map[string]time.Time{}
 	for i := range observed.services {
 		if shard, _ := shardOf(observed.services[i].Labels); shard.Total == 3 {
 			observed.services[i] = serviceOf(shard, since, retired)
+			if retired {
+				observed.retired[shard.Name()] = since
+			}
 		}
 	}
 }
@@ -147,6 +152,7 @@ func TestReshard(t *testing.T) {
 				partition(o, 5, 5, 1, long)
 				retire(o, long)
 				delete(o.services[1].Labels, v1alpha1.LabelRetired)
+				delete(o.retired, o.services[1].Name)
 			},
 			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
 		},
@@ -154,9 +160,10 @@ func TestReshard(t *testing.T) {
 			name: "the API server's clock is ahead", wanted: 5, there: func(o *observed) {
 				partition(o, 3, 3, 1, long)
 				partition(o, 5, 5, 1, long)
-				retire(o, testTime.Add(5*time.Second))
+				o.services[7] = serviceOf(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, testTime.Add(5*time.Second), false)
 			},
-			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 20 * time.Second,
+			applied: 5, kept: []int32{3, 5},
+			waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 80 * time.Second,
 		},
 		{
 			name: "back, and Prometheus has been told to leave them out", wanted: 3, there: func(o *observed) {
@@ -164,8 +171,7 @@ func TestReshard(t *testing.T) {
 				partition(o, 5, 5, 1, long)
 				retire(o, testTime.Add(-time.Second))
 			},
-			applied: 3, kept: []int32{3, 5},
-			waits: "every shard of 3 to have been ready and scraped for two scrape intervals, 1m0s", settled: 75 * time.Second,
+			applied: 1, kept: []int32{3, 5}, waits: "the Service of shard 0 of 3 to lose the label ksmscale.example.com/retired",
 		},
 		{
 			name: "back, and Prometheus may not have noticed", wanted: 3, there: func(o *observed) {
@@ -286,6 +292,7 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			partition(&there, 5, 5, 1, now.Add(-time.Hour))
 		}
 		var planned plans.Planned
+		var seen retirements
 		for range rapid.IntRange(1, 5).Draw(t, "changes of mind") {
 			ksmScale := sharded(rapid.Int32Range(1, 6).Draw(t, "wanted"))
 			ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: rapid.SampledFrom([]v1alpha1.AutoscalingMode{
@@ -294,10 +301,14 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			for range rapid.IntRange(0, 30).Draw(t, "reconciles") {
 				now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
 				scraped := scrapedWhole(there, now)
+				if rapid.IntRange(0, 9).Draw(t, "another leader") == 9 {
+					seen = retirements{}
+				}
+				there.retired = seen.of("main", there.services, now)
 				is := reshard(targets(planned, there), there, now)
 				requireUnscraped(t, there, is, now)
 				fails := rapid.Float64Range(0, 1).Draw(t, "share of what cannot be made")
-				obey(&there, is, planned.Total, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
+				obey(&there, is, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
 				require.True(t, !scraped || scrapedWhole(there, now), "%d is wanted, %v is kept", planned.Total, is.keep)
 				comeAndGo(t, &there, now)
 			}
@@ -314,7 +325,8 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			for i := range there.deployments {
 				getReady(&there, &there.deployments[i], now)
 			}
-			obey(&there, reshard(targets(planned, there), there, now), planned.Total, now, func() bool { return false })
+			there.retired = seen.of("main", there.services, now)
+			obey(&there, reshard(targets(planned, there), there, now), now, func() bool { return false })
 		}
 		require.Equal(t, []int32{planned.Total}, partitions(there.deployments).UnsortedList())
 		require.Len(t, there.services, int(planned.Total))
@@ -352,7 +364,7 @@ func scrapedWhole(there observed, now time.Time) bool {
 
 // obey makes what was decided, but for what fails, and then removes what is not to be kept, if nothing failed. New Deployments
 // have no ready pod yet.
-func obey(there *observed, is resharding, wanted int32, now time.Time, fails func() bool) {
+func obey(there *observed, is resharding, now time.Time, fails func() bool) {
 	failed := false
 	luckily := func(do func()) {
 		if fails() {
@@ -381,8 +393,10 @@ func obey(there *observed, is resharding, wanted int32, now time.Time, fails fun
 		applyService(shard.Shard, false)
 	}
 	for _, shard := range there.shards() {
-		if shard.Total != wanted && is.keep.Has(shard.Total) {
-			applyService(shard, is.retired.Has(shard.Total))
+		if is.retired.Has(shard.Total) && there.service(shard) != nil {
+			applyService(shard, true)
+		} else if is.keep.Has(shard.Total) && !is.retired.Has(shard.Total) {
+			applyService(shard, false)
 		}
 	}
 	if failed {
@@ -569,6 +583,8 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 		deployments, scraped, again := w.reconciled()
 		assert.Len(t, deployments, 5)
 		assert.Equal(t, []string{"2", "2", "3", "3", "3"}, scraped)
+		assert.Zero(t, again, "the change of the Services is what is waited for")
+		_, _, again = w.reconciled()
 		assert.Equal(t, enough, again)
 		w.pass(enough)
 		deployments, scraped, _ = w.reconciled()
@@ -624,4 +640,38 @@ func TestServicesOfShardsThatAreStillNeededAreMadeAgain(t *testing.T) {
 	for _, object := range lost {
 		assert.NoError(t, w.Client.Get(t.Context(), client.ObjectKeyFromObject(object), object), "%T", object)
 	}
+}
+
+// One that is not ready is no reason to leave the others out.
+func TestAllServicesAreScrapedAgainAtOnce(t *testing.T) {
+	w := newReshardingWorld(t, nil)
+	w.reshardTo(2)
+	w.reconciled()
+	w.reconciled()
+	w.pass(time.Hour)
+	_, scraped, _ := w.reconciled()
+	require.Equal(t, []string{"2", "2"}, scraped)
+	pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 3}, 0, testTime)
+	pod.Namespace = "monitoring"
+	require.NoError(t, w.Client.Delete(t.Context(), &pod))
+	w.reshardTo(3)
+	_, scraped, _ = w.reconciled()
+	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, scraped)
+}
+
+// What could not be made is not missed any more once nobody wants it.
+func TestNothingIsMadeOfShardsThatAreAboutToGo(t *testing.T) {
+	w := newReshardingWorld(t, func(kind, name string) error {
+		if kind == "Service" && name == "ksm-main-shard-0-of-2" {
+			return errors.New("exceeded quota")
+		}
+		return nil
+	})
+	w.reshardTo(2)
+	_, err := reconcileMain(t, w.Reconciler)
+	require.ErrorContains(t, err, "exceeded quota")
+	w.reshardTo(3)
+	deployments, scraped, _ := w.reconciled()
+	assert.Equal(t, []string{"3", "3", "3"}, deployments, "none was scraped, so that Prometheus has nothing to notice")
+	assert.Equal(t, []string{"3", "3", "3"}, scraped)
 }

@@ -122,7 +122,7 @@ func (g *Gate) await(ctx context.Context, process process) {
 			switch {
 			case err == nil && now != process:
 				return
-			case err == nil && check.custom != nil && definitions != check.custom.definitions:
+			case err == nil && check.custom != nil && definitions != check.custom.definitions && waited < g.deadline:
 				check = g.begin(ctx, process, exported, began)
 			}
 			continue

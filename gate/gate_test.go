@@ -9,6 +9,7 @@ import (
 	goruntime "runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,6 +256,23 @@ func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
 }
 
+// A share may be empty, so that the deadline does not open the gate.
+func TestOpensAfterTheDeadlineThoughAnotherDefinitionHasCome(t *testing.T) {
+	f := newFixture(t)
+	f.discovers = true
+	var recovered atomic.Bool
+	f.objects.PrependReactor("list", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return !recovered.Load(), nil, errors.New("etcd is away")
+	})
+	f.start(t)
+	f.becomes(t, "etcd is away")
+	f.clock.Step(2 * f.deadline)
+	f.define(1)
+	f.becomes(t, "etcd is away")
+	recovered.Store(true)
+	f.becomes(t, "")
+}
+
 func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	f := newFixture(t)
 	f.definitions = 16 // One of them is seen before.
@@ -276,7 +294,7 @@ func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	t.Run("until the deadline", func(t *testing.T) {
 		process, err := f.monitor.process(t.Context(), processTimeout)
 		require.NoError(t, err)
-		f.define(1_000_000)
+		f.define(1000)
 		began := f.clock.Now()
 		_, same := f.settle(t.Context(), process, began)
 		assert.True(t, same)

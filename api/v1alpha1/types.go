@@ -69,7 +69,7 @@ type KSMScaleSpec struct {
 	// relist (kubernetes/kube-state-metrics#3065) and keep every shard's objects in memory (#3003).
 	// Its tag should name the version, with a digest or without: releases from v2.13.0 on, and no others, are told to close
 	// connections between scrapes, so that no scrape goes to a pod that leaves. Where it names none, have
-	// --server-idle-timeout=1s among spec.template.extraArgs if the version has it.
+	// --server-idle-timeout=1s among spec.template.extraArgs if the version has it, or less with scrapes every few seconds.
 	// +kubebuilder:default="registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\s]+$')",message="spec.monitorImage must be an image reference without spaces, such as registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -116,11 +117,11 @@ func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 }
 
 // reshardAndBack changes all specs, and back when Prometheus has just been told to scrape the shards from before no longer, and
-// waits until all are Ready again.
+// waits until all are Ready again, with the Services from before.
 func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
-		remaining := sets.New(s...)
+		remaining, services := sets.New(s...), map[types.UID]*v1alpha1.KSMScale{}
 		for _, ksmScale := range s {
 			update(t, ksmScale, there)
 		}
@@ -136,6 +137,9 @@ func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func
 					update(t, ksmScale, back)
 					remaining.Delete(ksmScale)
 				}
+				for i := range retired.Items {
+					services[retired.Items[i].UID] = ksmScale
+				}
 			}
 			if remaining.Len() > 0 {
 				return fmt.Errorf("%d KSMScales have none", remaining.Len())
@@ -143,6 +147,12 @@ func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func
 			return nil
 		})
 		s.awaitReady(t)
+		scraped, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRetired})
+		require.NoError(t, err)
+		for i := range scraped.Items {
+			delete(services, scraped.Items[i].UID)
+		}
+		assert.Empty(t, services, "they were made anew")
 	}
 }
 

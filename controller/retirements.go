@@ -1,0 +1,45 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// retirements are since when Services of each KSMScale, by its name, have been seen not to be scraped any more: by this process and
+// its clock alone, as leader election does it, because that of the API server may be another. They are lost with the process, or
+// when another one becomes the leader; then the old shards stay for so much longer.
+type retirements struct {
+	mu  sync.Mutex
+	all map[string]map[string]time.Time
+}
+
+// of is that of a KSMScale's Services, by their names.
+func (r *retirements) of(ksmScale string, services []corev1.Service, now time.Time) map[string]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, retired := r.all[ksmScale], map[string]time.Time{}
+	for i := range services {
+		if !isRetired(&services[i]) {
+			continue
+		}
+		since, seen := before[services[i].Name]
+		if !seen {
+			since = now
+		}
+		retired[services[i].Name] = since
+	}
+	if r.all == nil {
+		r.all = map[string]map[string]time.Time{}
+	}
+	r.all[ksmScale] = retired
+	return retired
+}
+
+// forget is for a KSMScale that is gone.
+func (r *retirements) forget(ksmScale string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, ksmScale)
+}
