@@ -325,6 +325,8 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			for i := range there.deployments {
 				getReady(&there, &there.deployments[i], now)
 			}
+			// However often the leader changes.
+			seen = retirements{}
 			there.retired = seen.of("main", there.services, now)
 			obey(&there, reshard(targets(planned, there), there, now), now, func() bool { return false })
 		}

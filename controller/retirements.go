@@ -7,9 +7,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// clockTolerance is how far the clocks of controller and API server may be apart. Leaders that follow one another more quickly than
+// Prometheus takes to notice would keep old shards for ever; after this it is the API server's time that counts.
+const clockTolerance = 45 * time.Second
+
 // retirements are since when Services of each KSMScale, by its name, have been seen not to be scraped any more: by this process and
-// its clock alone, as leader election does it, because that of the API server may be another. They are lost with the process, or
-// when another one becomes the leader; then the old shards stay for so much longer.
+// its clock, as leader election does it, because that of the API server may be another. They are lost with the process, or when
+// another one becomes the leader; then the old shards stay for so much longer.
 type retirements struct {
 	mu  sync.Mutex
 	all map[string]map[string]time.Time
@@ -27,6 +31,9 @@ func (r *retirements) of(ksmScale string, services []corev1.Service, now time.Ti
 		since, seen := before[services[i].Name]
 		if !seen {
 			since = now
+		}
+		if latest := appliedAt(&services[i]).Add(clockTolerance); latest.Before(since) {
+			since = latest
 		}
 		retired[services[i].Name] = since
 	}

@@ -67,7 +67,7 @@ type KSMScaleSpec struct {
 	NodesPerMonitor int32 `json:"nodesPerMonitor,omitempty"`
 	// monitorImage is the kube-state-metrics image. Sharded releases before v2.20.0 can lose objects after a
 	// relist (kubernetes/kube-state-metrics#3065) and keep every shard's objects in memory (#3003).
-	// Its tag should name the version, with a digest or without: releases from v2.13.0 on, and no others, are told to close
+	// Its tag should name the version, with a digest or without: releases v2 from v2.13.0 on, and no others, are told to close
 	// connections between scrapes, so that no scrape goes to a pod that leaves. Where it names none, have
 	// --server-idle-timeout=1s among spec.template.extraArgs if the version has it, or less with scrapes every few seconds.
 	// +kubebuilder:default="registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"

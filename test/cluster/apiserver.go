@@ -30,7 +30,7 @@ func (c *Cluster) AddAPIServer(ctx context.Context) (*Server, error) {
 	added := &Server{cluster: c, component: c.apiServed[0].component}
 	added.name, added.program = APIServer+"-2", []string{c.options.Binary, APIServer}
 	// The port has to be the same: the kubernetes Service has one for all.
-	added.url = strings.Replace(added.url, "127.0.0.1", nodeAddress(1), 1)
+	added.url = strings.Replace(added.url, nodeAddress(0), nodeAddress(1), 1)
 	added.flags = slices.Concat(added.flags, c.options.Flags[APIServer], []string{
 		"--bind-address=" + nodeAddress(1),
 		"--advertise-address=" + nodeAddress(1),

@@ -114,7 +114,11 @@ func (c *Cluster) apiServer(port int, etcdURL string) component {
 		// Never rotated, so that a reader's offset stays valid.
 		"--audit-log-maxsize=0",
 	)
-	return component{name: APIServer, url: "https://" + address(port), health: "/readyz", flags: flags}
+	at := address(port)
+	if c.options.RealNodes > 0 {
+		at = net.JoinHostPort(nodeAddress(0), strconv.Itoa(port))
+	}
+	return component{name: APIServer, url: "https://" + at, health: "/readyz", flags: flags}
 }
 
 // apiServerAddress is how pods reach the API server, through the kubernetes Service. Without real nodes there is
@@ -124,10 +128,9 @@ func (c *Cluster) apiServerAddress() []string {
 		return []string{"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"}
 	}
 	return []string{
-		"--bind-address=0.0.0.0",
+		// Another one may listen at the same port of another node's address; see AddAPIServer.
+		"--bind-address=" + nodeAddress(0),
 		"--advertise-address=" + nodeAddress(0),
-		// Another one may listen at another node's address; see AddAPIServer.
-		"--permit-port-sharing",
 		"--kubelet-preferred-address-types=InternalIP",
 		// The kubelets' own certificates are not verified: they sign them themselves.
 		"--kubelet-client-certificate=" + c.pki().certFile(kubeletClient),

@@ -184,7 +184,7 @@ func rolloutAndRestartOne(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	}
 	require.NotNil(t, most, "no API server is watched")
 	beginRollout(t, ksmScale)
-	t.Logf("restarting the API server that %d pods watch", watchers)
+	t.Logf("restarting the API server that %d pods watch, whose log is %s", watchers, most.AuditLog())
 	require.NoError(t, most.Restart(t.Context()))
 	awaitReady(t, ksmScale)
 }

@@ -152,8 +152,15 @@ func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	fmt.Fprintf(out, "kubectl apply -f config/samples/medium-sharded.yaml\n"+
 		"kubectl get ksmscales,horizontalpodautoscalers -A\n"+
 		"go run ./test/cluster/local nodes 90   # another number of nodes\n")
-	<-ctx.Done()
-	return errors.Join(adapter.Stop(context.WithoutCancel(ctx)), controller.Stop(context.WithoutCancel(ctx)))
+	var ended error
+	select {
+	case <-ctx.Done():
+	case <-controller.Done():
+		ended = errors.Join(errors.New("the controller has ended"), controller.Err())
+	case <-adapter.Done():
+		ended = errors.Join(errors.New("the adapter has ended"), adapter.Err())
+	}
+	return errors.Join(ended, adapter.Stop(context.WithoutCancel(ctx)), controller.Stop(context.WithoutCancel(ctx)))
 }
 
 // printUse prints what can be pasted into a shell. The folder of the binary goes into PATH because kubectl is
