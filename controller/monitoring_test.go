@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -136,8 +137,38 @@ func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
 	relabelling(t, metrics.RelabelConfigs, &got.Relabel)
 	relabelling(t, metrics.MetricRelabelConfigs, &got.MetricRelabel)
 	assert.Equal(t, wanted.MetricRelabel, got.MetricRelabel)
-	// The port is chosen by the endpoint.
-	assert.Subset(t, got.Relabel, wanted.Relabel[1:])
+	// The port is chosen by the endpoint, and so is whether it is ready.
+	assert.Equal(t, []any{"__meta_kubernetes_pod_ready"}, wanted.Relabel[1]["sourceLabels"])
+	assert.Subset(t, got.Relabel, wanted.Relabel[2:])
+}
+
+// Prometheus does not look again at the pod of an endpoint that stays as it is.
+func TestServiceMonitorAsksTheEndpointWhetherItIsReady(t *testing.T) {
+	metrics := serviceMonitor(monitoredBy(v1alpha1.MonitoringConfig{})).Spec.Endpoints[0]
+	for _, test := range []struct {
+		label, value string
+		ready        bool
+	}{
+		{"__meta_kubernetes_endpoint_ready", "true", true},
+		{"__meta_kubernetes_endpoint_ready", "false", false},
+		{"__meta_kubernetes_endpointslice_endpoint_conditions_ready", "true", true},
+		{"__meta_kubernetes_endpointslice_endpoint_conditions_ready", "false", false},
+		{"__meta_kubernetes_pod_ready", "true", false},
+	} {
+		endpoint := map[string]string{test.label: test.value}
+		kept := true
+		for _, rule := range metrics.RelabelConfigs {
+			if *rule.Action != "keep" {
+				continue
+			}
+			var values []string
+			for _, name := range rule.SourceLabels {
+				values = append(values, endpoint[string(name)])
+			}
+			kept = kept && regexp.MustCompile("^(?:"+*rule.Regex+")$").MatchString(strings.Join(values, ";"))
+		}
+		assert.Equal(t, test.ready, kept, endpoint)
+	}
 }
 
 // What is scraped of a port, as the Prometheus Operator reads it; its kinds differ in how they write the scheme.

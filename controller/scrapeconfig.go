@@ -131,8 +131,8 @@ func relabel(action string) *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return monitoringv1ac.RelabelConfig().WithAction(action)
 }
 
-func keep(regex string, source monitoringv1.LabelName) *monitoringv1ac.RelabelConfigApplyConfiguration {
-	return relabel("keep").WithSourceLabels(source).WithRegex(regex)
+func keep(regex string, sources ...monitoringv1.LabelName) *monitoringv1ac.RelabelConfigApplyConfiguration {
+	return relabel("keep").WithSourceLabels(sources...).WithRegex(regex)
 }
 
 func label(target string, source monitoringv1.LabelName) *monitoringv1ac.RelabelConfigApplyConfiguration {

@@ -16,8 +16,10 @@ func serviceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorA
 	metrics := monitorPort(ksmScale, v1alpha1.PortNameMetrics).
 		WithHonorLabels(true).
 		WithRelabelConfigs(
-			// A pod is ready once its kube-state-metrics exposes its whole share.
-			keep("true", "__meta_kubernetes_pod_ready"),
+			// A pod is ready once its kube-state-metrics exposes its whole share. What Prometheus says of the pod itself here is
+			// from when its endpoint changed, which may be before the pod was ready. One label is of the role Endpoints, the
+			// other of EndpointSlice.
+			keep("true;|;true", "__meta_kubernetes_endpoint_ready", "__meta_kubernetes_endpointslice_endpoint_conditions_ready"),
 			job(v1alpha1.JobMetrics),
 			shardOfPod(),
 			label("ksm_pod", "__meta_kubernetes_pod_name"),

@@ -23,7 +23,6 @@ const prometheusObjects = 600
 // Real Prometheus servers, which scrape real shards in each way that we ship, have each object once at any time, whatever
 // happens to the shards.
 func TestPrometheus(t *testing.T) {
-	t.Parallel()
 	install(t)
 	startOperator(t)
 	objects := makeObjects(t, prometheusObjects)

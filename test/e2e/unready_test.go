@@ -23,7 +23,6 @@ const staleLimit = time.Minute
 
 // What a kube-state-metrics exposes grows old when it hangs, and when it has lost the API server.
 func TestWhatGrowsOldIsUnready(t *testing.T) {
-	t.Parallel()
 	needsLocal(t)
 	install(t)
 	for _, trouble := range []struct {

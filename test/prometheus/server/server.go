@@ -86,7 +86,11 @@ func (s Server) await(t *testing.T, expression string, is func(model.Vector) boo
 		}
 		return err == nil && is(vector), nil
 	})
-	require.NoError(t, err, "%s: wait for %s: %v", s.Name, expression, last)
+	if err == nil {
+		return
+	}
+	targets, problem := s.Targets(context.WithoutCancel(t.Context()))
+	require.NoError(t, err, "%s: wait for %s: %v\ntargets: %v %v", s.Name, expression, last, targets.Active, problem)
 }
 
 // AssertConstant asserts that since a time there have always been that many pods, and none of them twice: as it was
