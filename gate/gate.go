@@ -135,16 +135,15 @@ func (g *Gate) await(ctx context.Context, process process) {
 
 // begin returns a check of a process, which has waited since began; nil if there is another process instead.
 func (g *Gate) begin(ctx context.Context, process process, exported []resource, began time.Time) *check {
-	var customs *custom
-	if g.discovers {
-		definitions, same := g.settle(ctx, process, began)
-		if !same {
-			return nil
-		}
-		customs = &custom{monitor: g.monitor, clock: g.clock, definitions: definitions}
-	}
 	check := newCheck(g.cluster, g.monitor, exported)
-	check.custom = customs
+	if !g.discovers {
+		return check
+	}
+	definitions, same := g.settle(ctx, process, began)
+	if !same {
+		return nil
+	}
+	check.custom = &custom{monitor: g.monitor, clock: g.clock, definitions: definitions}
 	return check
 }
 
