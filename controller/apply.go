@@ -50,12 +50,18 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 		errs = append(errs,
 			apply(ctx, a, deployment(ksmScale, planned, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
 			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
-			apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
-		if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
-			errs = append(errs, applyAutoscaler(ctx, a, shard))
-		}
+			applyForDeployment(ctx, a, shard))
 	}
 	return errors.Join(errs...)
+}
+
+// applyForDeployment makes what a shard has because of its Deployment.
+func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) error {
+	err := apply(ctx, a, disruptionBudget(a.owner, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget)
+	if a.owner.Spec.AutoscalingMode() != v1alpha1.ModeHorizontalPodAutoscaler {
+		return err
+	}
+	return errors.Join(err, applyAutoscaler(ctx, a, shard))
 }
 
 // applyOthers makes what shards need that run and are not applied as a whole: until those that are wanted have taken over they may
@@ -79,12 +85,8 @@ func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScal
 			continue
 		}
 		errs = append(errs, apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
-		if observed.deployment(shard) == nil {
-			continue
-		}
-		errs = append(errs, apply(ctx, a, disruptionBudget(ksmScale, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget))
-		if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
-			errs = append(errs, applyAutoscaler(ctx, a, shard))
+		if observed.deployment(shard) != nil {
+			errs = append(errs, applyForDeployment(ctx, a, shard))
 		}
 	}
 	return errors.Join(errs...)

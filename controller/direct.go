@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,36 +17,23 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// histories are what mode Direct remembers of the shards of each KSMScale, by its name. They are lost with the process,
-// or when another one becomes the leader: then no replica is removed for a whole stabilization window.
+// histories are what mode Direct remembers of the shards of each KSMScale. When they are lost, no replica is removed for a whole
+// stabilization window.
 type histories struct {
-	mu  sync.Mutex
-	all map[string]map[v1alpha1.Shard]*scaling.History
+	memories[map[v1alpha1.Shard]*scaling.History]
 }
 
-// of is that of a KSMScale's shards, with an empty one for those that are new, and none for others. No one else may
-// use them at the same time, as no one else reconciles the KSMScale.
+// of is that of a KSMScale's shards, with an empty one for those that are new, and none for others.
 func (h *histories) of(ksmScale string, shards []scaling.Shard) map[v1alpha1.Shard]*scaling.History {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before, now := h.all[ksmScale], map[v1alpha1.Shard]*scaling.History{}
-	for _, shard := range shards {
-		if now[shard.Shard] = before[shard.Shard]; now[shard.Shard] == nil {
-			now[shard.Shard] = &scaling.History{}
+	return h.renew(ksmScale, func(before map[v1alpha1.Shard]*scaling.History) map[v1alpha1.Shard]*scaling.History {
+		now := map[v1alpha1.Shard]*scaling.History{}
+		for _, shard := range shards {
+			if now[shard.Shard] = before[shard.Shard]; now[shard.Shard] == nil {
+				now[shard.Shard] = &scaling.History{}
+			}
 		}
-	}
-	if h.all == nil {
-		h.all = map[string]map[v1alpha1.Shard]*scaling.History{}
-	}
-	h.all[ksmScale] = now
-	return now
-}
-
-// forget is for a KSMScale that is gone, or scaled by someone else.
-func (h *histories) forget(ksmScale string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.all, ksmScale)
+		return now
+	})
 }
 
 // scaleDirectly scales the shards of a KSMScale that is in mode Direct, those of all partitions that there are. It

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,42 +10,30 @@ import (
 // Prometheus takes to notice would keep old shards for ever; after this it is the API server's time that counts.
 const clockTolerance = 45 * time.Second
 
-// retirements are since when Services of each KSMScale, by its name, have been seen not to be scraped any more: by this process and
-// its clock, as leader election does it, because that of the API server may be another. They are lost with the process, or when
-// another one becomes the leader; then the old shards stay for so much longer.
+// retirements are since when Services of each KSMScale have been seen not to be scraped any more: by this process and its clock, as
+// leader election does it, because that of the API server may be another. When they are lost, the old shards stay for so much
+// longer.
 type retirements struct {
-	mu  sync.Mutex
-	all map[string]map[string]time.Time
+	memories[map[string]time.Time]
 }
 
 // of is that of a KSMScale's Services, by their names.
 func (r *retirements) of(ksmScale string, services []corev1.Service, now time.Time) map[string]time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before, retired := r.all[ksmScale], map[string]time.Time{}
-	for i := range services {
-		if !isRetired(&services[i]) {
-			continue
+	return r.renew(ksmScale, func(before map[string]time.Time) map[string]time.Time {
+		retired := map[string]time.Time{}
+		for i := range services {
+			if !isRetired(&services[i]) {
+				continue
+			}
+			since, seen := before[services[i].Name]
+			if !seen {
+				since = now
+			}
+			if latest := appliedAt(&services[i]).Add(clockTolerance); latest.Before(since) {
+				since = latest
+			}
+			retired[services[i].Name] = since
 		}
-		since, seen := before[services[i].Name]
-		if !seen {
-			since = now
-		}
-		if latest := appliedAt(&services[i]).Add(clockTolerance); latest.Before(since) {
-			since = latest
-		}
-		retired[services[i].Name] = since
-	}
-	if r.all == nil {
-		r.all = map[string]map[string]time.Time{}
-	}
-	r.all[ksmScale] = retired
-	return retired
-}
-
-// forget is for a KSMScale that is gone.
-func (r *retirements) forget(ksmScale string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.all, ksmScale)
+		return retired
+	})
 }

@@ -120,7 +120,7 @@ func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
-		remaining, services := sets.New(s...), map[types.UID]*v1alpha1.KSMScale{}
+		remaining, services := sets.New(s...), sets.New[types.UID]()
 		for _, ksmScale := range s {
 			update(t, ksmScale, there)
 		}
@@ -137,7 +137,7 @@ func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func
 					remaining.Delete(ksmScale)
 				}
 				for i := range retired.Items {
-					services[retired.Items[i].UID] = ksmScale
+					services.Insert(retired.Items[i].UID)
 				}
 			}
 			if remaining.Len() > 0 {
@@ -149,7 +149,7 @@ func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func
 		scraped, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRetired})
 		require.NoError(t, err)
 		for i := range scraped.Items {
-			delete(services, scraped.Items[i].UID)
+			services.Delete(scraped.Items[i].UID)
 		}
 		assert.Empty(t, services, "they were made anew")
 	}
