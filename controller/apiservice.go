@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -36,6 +37,8 @@ const (
 	// takes the kubelets a minute or two to give them their new certificate.
 	authorityCheckInterval = 10 * time.Second
 )
+
+var errStaleSecret = errors.New("the Secret has changed since")
 
 // APIServiceName is the name of the one APIService of external metrics in a cluster.
 var APIServiceName = v1beta1.SchemeGroupVersion.Version + "." + v1beta1.SchemeGroupVersion.Group
@@ -130,17 +133,26 @@ func (r *APIServiceReconciler) letGo(ctx context.Context, live *apiregistrationv
 	return nil
 }
 
-// trustBefore has our APIService, if there is one, trust an authority before its certificate is written. Meanwhile no
+// trustBefore has our APIService, if there is one, trust the authority of a Secret before that is written. Meanwhile no
 // one takes the trust back because the Secret does not have the authority yet.
-func (r *APIServiceReconciler) trustBefore(ctx context.Context, authority []byte, write func() error) error {
+func (r *APIServiceReconciler) trustBefore(ctx context.Context, secret *corev1.Secret, write func() error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// The rotator runs twice, at its start and for each change of the Secret, and makes another authority after each
+	// conflict: those that are given up at once are not trusted.
+	var current corev1.Secret
+	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(secret), &current); err != nil {
+		return fmt.Errorf("get the Secret to write: %w", err)
+	}
+	if current.ResourceVersion != secret.ResourceVersion {
+		return apierrors.NewConflict(corev1.Resource("secrets"), secret.Name, errStaleSecret)
+	}
 	live, err := r.live(ctx)
 	if err != nil {
 		return err
 	}
 	if live != nil && r.Adapter.serves(live) {
-		if _, err := r.apply(ctx, authority, live); err != nil {
+		if _, err := r.apply(ctx, secret.Data[caCertificateKey], live); err != nil {
 			return fmt.Errorf("trust a new authority: %w", err)
 		}
 	}

@@ -161,8 +161,8 @@ func TestAuthorityIsTrustedBeforeItIsWritten(t *testing.T) {
 	r := newRegistering(t)
 	r.has(t, first)
 	var atWrite []byte
-	rotator := trustingClient{Client: r.Client, reader: r.APIReader, trust: func(ctx context.Context, authority []byte, write func() error) error {
-		return r.trustBefore(ctx, authority, func() error {
+	rotator := trustingClient{Client: r.Client, trust: func(ctx context.Context, secret *corev1.Secret, write func() error) error {
+		return r.trustBefore(ctx, secret, func() error {
 			atWrite = r.read(t).Spec.CABundle
 			return write()
 		})
@@ -179,12 +179,27 @@ func TestAuthorityIsTrustedBeforeItIsWritten(t *testing.T) {
 	assert.Error(t, rotator.Update(t.Context(), r.read(t)), "the rotator has no other object to write")
 }
 
+// The rotator runs twice and writes the same Secret twice at its start.
+func TestAuthorityThatIsNotWrittenIsNotTrusted(t *testing.T) {
+	year := testTime.Add(365 * 24 * time.Hour)
+	first, second, third := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
+	r := newRegistering(t)
+	r.has(t, first)
+	stale := r.secret(t, third)
+	waiting := trustingClient{Client: r.Client, trust: func(ctx context.Context, secret *corev1.Secret, write func() error) error {
+		require.NoError(t, trustingClient{Client: r.Client, trust: r.trustBefore}.Update(t.Context(), r.secret(t, second)))
+		return r.trustBefore(ctx, secret, write)
+	}}
+	assert.True(t, apierrors.IsConflict(waiting.Update(t.Context(), stale)))
+	r.assertTrusts(t, second, first)
+}
+
 func TestAuthorityOfAForeignAPIService(t *testing.T) {
 	foreign := registered("keda", "metrics", apiregistrationv1.ConditionTrue)
 	foreign.Name = APIServiceName
 	r := newRegistering(t, foreign)
 	current := newAuthority(t, testTime.Add(time.Hour))
-	rotator := trustingClient{Client: r.Client, reader: r.APIReader, trust: r.trustBefore}
+	rotator := trustingClient{Client: r.Client, trust: r.trustBefore}
 	require.NoError(t, rotator.Update(t.Context(), r.secret(t, current)))
 	before := r.read(t)
 	assert.Zero(t, r.again(t))
@@ -220,7 +235,7 @@ func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {
 	r := newRegistering(t)
 	r.has(t, newAuthority(t, year))
 	require.NoError(t, r.Client.Delete(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: AdapterClusterRole}}))
-	err := r.trustBefore(t.Context(), bundle(t, newAuthority(t, year)), func() error {
+	err := r.trustBefore(t.Context(), r.secret(t, newAuthority(t, year)), func() error {
 		t.Error("written")
 		return nil
 	})

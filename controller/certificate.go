@@ -2,13 +2,11 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/open-policy-agent/cert-controller/pkg/rotator"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -16,8 +14,6 @@ import (
 // maxCertificateCheck is the longest time between checks of whether the certificate is to be renewed. One also
 // follows every change of its Secret.
 const maxCertificateCheck = 12 * time.Hour
-
-var errStaleSecret = errors.New("the Secret has changed since")
 
 // certificateOptions is what the adapter's certificate is like.
 type certificateOptions struct {
@@ -40,7 +36,7 @@ func (o certificateOptions) checkEvery() time.Duration {
 // authority into anyone's, and that alone, so that is left to APIServiceReconciler. Nor does it restart anything:
 // adapters load the new certificate while they serve.
 func addCertificate(manager ctrl.Manager, options certificateOptions, trust trustBefore) error {
-	writer := trustingClient{Client: manager.GetClient(), reader: manager.GetAPIReader(), trust: trust}
+	writer := trustingClient{Client: manager.GetClient(), trust: trust}
 	if err := rotator.AddRotator(trustingManager{Manager: manager, client: writer}, &rotator.CertRotator{
 		SecretKey:              options.secret,
 		CertDir:                options.directory,
@@ -68,15 +64,15 @@ type trustingManager struct {
 // GetClient returns the rotator's client.
 func (m trustingManager) GetClient() client.Client { return m.client }
 
-// trustBefore has the API server trust an authority before something is written.
-type trustBefore func(ctx context.Context, authority []byte, write func() error) error
+// trustBefore has the API server trust the authority of a Secret before that is written. A Secret that has changed
+// since it was read is a conflict, and its authority is not trusted.
+type trustBefore func(ctx context.Context, secret *corev1.Secret, write func() error) error
 
 // trustingClient has an authority trusted before it writes the Secret with a certificate of it: an adapter may serve
 // that at once.
 type trustingClient struct {
 	client.Client
-	reader client.Reader
-	trust  trustBefore
+	trust trustBefore
 }
 
 // Update writes a Secret, and only that is ever asked of it. The rotator passes a context without an end.
@@ -87,13 +83,5 @@ func (c trustingClient) Update(ctx context.Context, object client.Object, option
 	}
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	var live corev1.Secret
-	if err := c.reader.Get(ctx, client.ObjectKeyFromObject(secret), &live); err != nil {
-		return fmt.Errorf("get the Secret to write: %w", err)
-	}
-	// The rotator makes another authority after each conflict: trusted are only those that are not given up at once.
-	if live.ResourceVersion != secret.ResourceVersion {
-		return apierrors.NewConflict(corev1.Resource("secrets"), secret.Name, errStaleSecret)
-	}
-	return c.trust(ctx, secret.Data[caCertificateKey], func() error { return c.Client.Update(ctx, secret, options...) })
+	return c.trust(ctx, secret, func() error { return c.Client.Update(ctx, secret, options...) })
 }
