@@ -1,5 +1,5 @@
 # All components in one image; the command says which: /adapter, /controller or /gate.
-FROM golang:1.26 AS build
+FROM golang:1.26.10 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

@@ -6,6 +6,8 @@ SHELL := /bin/bash -o pipefail
 # One set of build flags for all, so that what one build compiles the next one finds in the cache.
 export CGO_ENABLED := 0
 export GOFLAGS += -trimpath
+# The toolchain that go.mod names, which has the fixes of known vulnerabilities; Go downloads it if it is another one.
+export GOTOOLCHAIN := auto
 
 KUBERNETES_VERSION := v1.37.2
 VERSION ?= v0.1.0

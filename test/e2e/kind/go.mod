@@ -2,6 +2,8 @@ module github.com/example/ksmscale/test/e2e/kind
 
 go 1.26.0
 
+toolchain go1.26.10
+
 tool sigs.k8s.io/kind
 
 require sigs.k8s.io/kind v0.33.0

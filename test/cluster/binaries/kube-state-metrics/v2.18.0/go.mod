@@ -2,6 +2,8 @@ module github.com/example/ksmscale/test/cluster/binaries/kube-state-metrics/v2.1
 
 go 1.26
 
+toolchain go1.26.10
+
 tool k8s.io/kube-state-metrics/v2
 
 require (
