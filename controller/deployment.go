@@ -62,6 +62,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
 		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).
+		WithVolumes(gateState()).
 		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds()))
 	addCustomResourceState(&ksmScale.Spec.Metrics, spec, containers[0])
 	addTLS(&ksmScale.Spec.Metrics, spec, containers)
@@ -131,9 +132,10 @@ func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Cont
 		// minutes: one that is throttled while it loads would have to begin again. Readiness is sooner.
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameMetrics)).
 			WithFailureThreshold(12)).
-		// The gate, whose port is another container's and so has no name here.
+		// The gate, whose port is another container's and so has no name here. It is asked every second, so that a loaded
+		// pod is ready at once, and a ready one may fail for 15 seconds.
 		WithReadinessProbe(probe("/readyz", intstr.FromInt32(v1alpha1.PortGate)).
-			WithPeriodSeconds(5)).
+			WithPeriodSeconds(1).WithTimeoutSeconds(1).WithFailureThreshold(15)).
 		WithLifecycle(leaveLate()).
 		WithResources(as[corev1ac.ResourceRequirementsApplyConfiguration](ksmScale.Spec.Resources)).
 		WithSecurityContext(restricted())

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/ksmflags"
 )
 
 // Flags of kube-state-metrics that the gate has to know of too.
@@ -163,7 +164,7 @@ func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
 
 // exportsCustomResources tells whether kube-state-metrics exports some. An empty value is as none to it.
 func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
-	configured := slices.Concat(extraArg(ksmScale, customResourceConfigFlag), extraArg(ksmScale, customResourceFileFlag))
+	configured := slices.Concat(extraArgs(ksmScale, customResourceConfigFlag), extraArgs(ksmScale, customResourceFileFlag))
 	return ksmScale.Spec.Metrics.CustomResourceState != nil || slices.ContainsFunc(configured, func(value string) bool { return value != "" })
 }
 
@@ -180,15 +181,20 @@ func either(ksmScale *v1alpha1.KSMScale, list []string, flag string) []string {
 	return extraArg(ksmScale, flag)
 }
 
-// extraArg are the values of a flag whose value is a list, if the user has set it.
+// extraArg are the items of a flag whose value is a list, if the user has set it.
 func extraArg(ksmScale *v1alpha1.KSMScale, flag string) []string {
+	return ksmflags.Items(extraArgs(ksmScale, flag)...)
+}
+
+// extraArgs are the values of a flag that the user has set.
+func extraArgs(ksmScale *v1alpha1.KSMScale, flag string) []string {
 	if ksmScale.Spec.Template == nil {
 		return nil
 	}
 	var values []string
 	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
 		if name, value, _ := strings.Cut(arg, "="); name == flag {
-			values = append(values, strings.Split(value, ",")...)
+			values = append(values, value)
 		}
 	}
 	return values

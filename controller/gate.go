@@ -15,6 +15,10 @@ import (
 
 const (
 	gateContainerName = "gate"
+	// gateStateVolume is where the gate keeps what a restart of its container must not lose.
+	gateStateVolume    = "gate-state"
+	gateStateDirectory = "/run/ksmscale"
+	gateStateFile      = gateStateDirectory + "/gate.json"
 	// controllerContainerName is the name of the container in the controller's own pod.
 	controllerContainerName = "controller"
 )
@@ -50,8 +54,16 @@ func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *core
 		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
+		WithVolumeMounts(corev1ac.VolumeMount().WithName(gateStateVolume).WithMountPath(gateStateDirectory)).
 		WithResources(corev1ac.ResourceRequirements().WithRequests(gateRequests())).
 		WithSecurityContext(restricted())
+}
+
+// gateState is a volume in memory, because one on disk keeps cluster autoscalers from removing the node.
+func gateState() *corev1ac.VolumeApplyConfiguration {
+	return corev1ac.Volume().WithName(gateStateVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().
+		WithMedium(corev1.StorageMediumMemory).
+		WithSizeLimit(resource.MustParse("1Mi")))
 }
 
 func gateRequests() corev1.ResourceList {
@@ -66,6 +78,7 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	args := []string{
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
+		"--state-file=" + gateStateFile,
 	}
 	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
 	if exportsCustomResources(ksmScale) {

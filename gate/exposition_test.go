@@ -108,3 +108,26 @@ func TestReadOfGarbage(t *testing.T) {
 	_, err := r.read(strings.NewReader("# HELP kube_pod_info Help.\nkube_pod_info{namespace=\n"))
 	require.ErrorContains(t, err, "parse metrics of pods")
 }
+
+// Whatever kube-state-metrics exposes, the gate reads it without an end of its own, and sees no object that is not named.
+func FuzzReader(f *testing.F) {
+	f.Add("# HELP kube_pod_created c\n# TYPE kube_pod_created gauge\nkube_pod_created{namespace=\"a\",pod=\"b\",uid=\"c\"} 1\n")
+	f.Add("kube_pod_info{pod=\"b\"} 1\nkube_node_info{node=\"\\n\\\"\"} NaN 12\n")
+	f.Add("kube_pod_created{pod=\"b\"\n")
+	f.Add("kube_endpointslice_info{endpointslice=\"a\"} 1\n{\"kube_pod_created\",pod=\"b\"} 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		wanted := []resource{resources["pods"], resources["nodes"], resources["endpointslices"]}
+		for _, every := range []sets.Set[string]{nil, sets.New("pods", "nodes", "endpointslices")} {
+			reader := &reader{wanted: wanted, every: every, seen: func(of resource, one object) {
+				if one == of.object("", "") || !strings.Contains(text, "kube_"+of.singular) {
+					t.Errorf("%q has no object of %s", text, of.name)
+				}
+			}}
+			unidentified, err := reader.read(strings.NewReader(text))
+			if err == nil && len(unidentified) > len(wanted) {
+				t.Errorf("%q has %d unidentified resources of %d", text, len(unidentified), len(wanted))
+			}
+			_, _ = countCustom(strings.NewReader(text))
+		}
+	})
+}

@@ -7,34 +7,41 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
 
 const (
-	// pause is the least time between two looks, and pauseFactor how many times as long as a look the pause after
-	// it is: loading comes first.
-	pause       = time.Second
+	// minPause is the least time between two looks while they bring something new, and pauseFactor how many times as long as a
+	// look the pause after it is: loading comes first.
+	minPause    = 200 * time.Millisecond
 	pauseFactor = 2
-	// maxPause is the longest pause, however long a look took.
+	// maxPause is the longest pause between two looks. It doubles up to that while they bring nothing new.
 	maxPause = 10 * time.Second
+	// discoverInterval is how often kube-state-metrics is asked for definitions of custom resources that it has found.
+	discoverInterval = time.Second
+	// followInterval is how often the gate makes sure that the process that was complete still runs. A readiness probe that meets
+	// another one wakes it sooner.
+	followInterval = 5 * time.Second
 	// contactInterval is how often the API server is asked for an answer, contactTimeout how long it has to give
 	// one, and contactPatience for how long none is borne. With the readiness probe's own patience, kube-state-metrics
 	// is unready less than a minute after it has lost the API server, and stays ready while that restarts.
 	contactInterval = 5 * time.Second
 	contactTimeout  = 5 * time.Second
 	contactPatience = 30 * time.Second
-	// processTimeout is how long kube-state-metrics has for an answer. The readiness probe gives up at the same time.
+	// processTimeout is how long kube-state-metrics has for an answer about itself. A readiness probe that gives up sooner leaves
+	// it to the next one.
 	processTimeout = 4 * time.Second
-	// lookTimeout is how long one look may take.
-	lookTimeout = 5 * time.Minute
+	// roundTimeout is how long one round of lists and a look may take.
+	roundTimeout = 5 * time.Minute
 	// discoveryPause is how long kube-state-metrics must have seen no change of definitions of custom resources: it looks
 	// every three seconds whether there was one, and then begins anew, with all resources.
 	discoveryPause = 10 * time.Second
 )
 
 var (
-	errNotLookedYet = errors.New("kube-state-metrics has just started")
+	errNotLookedYet = errors.New("the gate has not compared yet what kube-state-metrics exposes with what the API server has")
 	errDiscovering  = errors.New("kube-state-metrics has just learnt of custom resources, and begins anew for them")
 )
 
@@ -42,104 +49,174 @@ var (
 type Gate struct {
 	cluster *cluster
 	monitor *monitor
+	contact *contact
 	// exported are the resources that count for a version of kube-state-metrics.
 	exported func(version string) []resource
 	deadline time.Duration
 	// discovers is whether kube-state-metrics exports custom resources too, and so looks for their definitions.
 	discovers bool
-	clock     clock.WithTicker
-	metrics   *metrics
+	// memory outlives the gate's container.
+	memory  memory
+	clock   clock.WithTicker
+	metrics *metrics
+
+	// processes reads which process runs, once for all that ask at the same time.
+	processes singleflight.Group
+	// another has an item when a probe has met a process other than the complete one.
+	another chan struct{}
 
 	mu sync.Mutex
 	// complete is the process of kube-state-metrics that exposed its whole share, and incomplete why there is none.
 	complete   process
 	incomplete error
+	// opened is closed once there is another complete process.
+	opened chan struct{}
 	// contacted is when the API server last answered.
 	contacted time.Time
+}
+
+// open fills in what a gate needs to run: a process that was complete before the gate's container restarted still is, and the
+// API server gets the time to answer that it has at any other moment.
+func (g *Gate) open(ctx context.Context) *Gate {
+	g.another, g.opened = make(chan struct{}, 1), make(chan struct{})
+	g.incomplete, g.contacted = errNotLookedYet, g.clock.Now()
+	if process, err := g.memory.load(); err != nil {
+		klog.FromContext(ctx).Info("Warning: cannot read which kube-state-metrics was complete before", "reason", err.Error())
+	} else {
+		g.complete = process
+	}
+	return g
 }
 
 // Check returns nil if kube-state-metrics exposes its whole share, and else why it is not known to. It asks
 // kube-state-metrics itself, because a new process must not be taken for the one before.
 func (g *Gate) Check(ctx context.Context) error {
-	process, err := g.monitor.process(ctx, processTimeout)
+	_, err := g.check(ctx)
+	return err
+}
+
+// Await is Check, but waits for a process that does not expose its whole share yet, until the context is done.
+func (g *Gate) Await(ctx context.Context) error {
+	for {
+		opened, err := g.check(ctx)
+		if opened == nil {
+			return err
+		}
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// check returns what Check does, and what is closed once a process exposes its whole share, if the one that runs does not yet.
+func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
+	running, err := g.running(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if process != g.complete {
-		if g.incomplete == nil {
-			return errNotLookedYet
+	if running != g.complete {
+		select {
+		case g.another <- struct{}{}:
+		default: // The gate is going to look anyway.
 		}
-		return g.incomplete
+		return g.opened, g.incomplete
 	}
 	if silent := g.clock.Since(g.contacted); silent > contactPatience {
-		return fmt.Errorf("the API server has not answered for %s", silent.Round(time.Second))
+		return nil, fmt.Errorf("the API server has not answered for %s", silent.Round(time.Second))
 	}
-	return nil
+	return nil, nil //nolint:nilnil // Open: there is neither an error nor anything to wait for.
+}
+
+// running is the process of kube-state-metrics that runs. It returns an error if that does not answer in time.
+func (g *Gate) running(ctx context.Context) (process, error) {
+	answer := g.processes.DoChan("", func() (any, error) {
+		return g.monitor.process(context.WithoutCancel(ctx), processTimeout)
+	})
+	select {
+	case <-ctx.Done():
+		return process{}, errors.New("kube-state-metrics has not answered in time")
+	case result := <-answer:
+		running, _ := result.Val.(process)
+		return running, result.Err
+	}
 }
 
 // Run follows kube-state-metrics from start to start, until the context is done.
 func (g *Gate) Run(ctx context.Context) {
 	go g.keepContact(ctx)
 	for ctx.Err() == nil {
-		process, err := g.monitor.process(ctx, processTimeout)
+		running, err := g.running(ctx)
 		switch {
 		case err != nil:
 			g.setIncomplete(err)
-		case process != g.completeProcess():
-			g.await(ctx, process)
+			g.sleep(ctx, minPause)
+		case g.isComplete(running):
+			g.metrics.open.Set(1)
+			g.sleepUntilAnother(ctx, followInterval)
+		default:
+			g.follow(ctx, running)
 		}
-		g.sleep(ctx, pause)
 	}
 }
 
-// await looks at one process of kube-state-metrics again and again, until it exposes its share, is another one, or
+// follow looks at one process of kube-state-metrics again and again, until it exposes its share, is another one, or
 // the deadline is over.
-func (g *Gate) await(ctx context.Context, process process) {
+func (g *Gate) follow(ctx context.Context, running process) {
 	log := klog.FromContext(ctx)
 	began := g.clock.Now()
 	g.metrics.open.Set(0)
 	g.setIncomplete(errNotLookedYet)
-	exported := g.exported(process.version)
-	log.Info("Waiting until kube-state-metrics exposes its share", "version", process.version, "resources", len(exported))
-	check := g.begin(ctx, process, exported, began)
+	exported := g.exported(running.version)
+	log.Info("Waiting until kube-state-metrics exposes its share", "version", running.version, "resources", len(exported))
+	check := g.begin(ctx, running, exported, began)
+	floor := minPause
 	for check != nil && ctx.Err() == nil {
-		looked := g.clock.Now()
-		err := g.look(ctx, check)
+		changed, err := g.look(ctx, check)
 		waited := g.clock.Since(began)
 		switch {
 		case err == nil:
 			log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
-		case waited >= g.deadline && check.exposes():
+			g.setComplete(ctx, running, waited)
+			return
+		case waited >= g.deadline && check.mayOpen():
 			log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
 			g.metrics.openedByDeadline.Inc()
-		default:
-			g.setIncomplete(err)
-			log.V(1).Info("Not yet", "reason", err.Error())
-			g.sleep(ctx, min(max(pause, pauseFactor*g.clock.Since(looked)), maxPause))
-			now, definitions, err := g.monitor.discoveries(ctx, processTimeout)
-			switch {
-			case err == nil && now != process:
-				return
-			case err == nil && check.custom != nil && definitions != check.custom.definitions && waited < g.deadline:
-				check = g.begin(ctx, process, exported, began)
-			}
-			continue
+			g.setComplete(ctx, running, waited)
+			return
 		}
-		g.setComplete(process)
-		g.metrics.syncDuration.Set(waited.Seconds())
-		return
+		g.setIncomplete(err)
+		log.V(1).Info("Not yet", "reason", err.Error())
+		floor = nextFloor(floor, changed || !check.exposed)
+		g.sleep(ctx, min(max(floor, pauseFactor*check.looked), maxPause))
+		now, definitions, err := g.monitor.discoveries(ctx, processTimeout)
+		switch {
+		case err == nil && now != running:
+			return
+		case err == nil && check.custom != nil && definitions != check.custom.definitions && waited < g.deadline:
+			check = g.begin(ctx, running, exported, began)
+		}
 	}
 }
 
+// nextFloor is the least pause after a look. While kube-state-metrics exposes nothing at all, a look costs next to nothing.
+func nextFloor(floor time.Duration, changed bool) time.Duration {
+	if changed {
+		return minPause
+	}
+	return min(2*floor, maxPause)
+}
+
 // begin returns a check of a process, which has waited since began; nil if there is another process instead.
-func (g *Gate) begin(ctx context.Context, process process, exported []resource, began time.Time) *check {
-	check := newCheck(g.cluster, g.monitor, exported)
+func (g *Gate) begin(ctx context.Context, running process, exported []resource, began time.Time) *check {
+	check := newCheck(g, exported)
 	if !g.discovers {
 		return check
 	}
-	definitions, same := g.settle(ctx, process, began)
+	definitions, same := g.settle(ctx, running, began)
 	if !same {
 		return nil
 	}
@@ -149,14 +226,14 @@ func (g *Gate) begin(ctx context.Context, process process, exported []resource, 
 
 // settle waits until a process has found the definitions of custom resources that there are, or the deadline is over, and
 // returns how many events of them it has seen. It returns false if there is another process instead.
-func (g *Gate) settle(ctx context.Context, process process, began time.Time) (float64, bool) {
+func (g *Gate) settle(ctx context.Context, running process, began time.Time) (float64, bool) {
 	g.setIncomplete(errDiscovering)
 	seen, since := 0.0, g.clock.Now()
 	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause && g.clock.Since(began) < g.deadline {
-		g.sleep(ctx, pause)
+		g.sleep(ctx, discoverInterval)
 		now, count, err := g.monitor.discoveries(ctx, processTimeout)
 		switch {
-		case err == nil && now != process:
+		case err == nil && now != running:
 			return 0, false
 		case err != nil:
 			since = g.clock.Now()
@@ -167,18 +244,16 @@ func (g *Gate) settle(ctx context.Context, process process, began time.Time) (fl
 	return seen, ctx.Err() == nil
 }
 
-func (g *Gate) look(ctx context.Context, check *check) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+func (g *Gate) look(ctx context.Context, check *check) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
-	err := check.round(ctx)
-	g.metrics.setMissing(check)
-	return err
+	return check.round(ctx)
 }
 
 // keepContact asks the API server for an answer from time to time.
 func (g *Gate) keepContact(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := g.cluster.contact(ctx, contactTimeout); err != nil {
+		if err := g.contact.ask(ctx, contactTimeout); err != nil {
 			klog.FromContext(ctx).V(1).Info("No contact", "reason", err.Error())
 		} else {
 			g.mu.Lock()
@@ -189,17 +264,25 @@ func (g *Gate) keepContact(ctx context.Context) {
 	}
 }
 
-func (g *Gate) completeProcess() process {
+// isComplete tells whether a process exposed its whole share.
+func (g *Gate) isComplete(running process) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.complete
+	return running == g.complete
 }
 
-func (g *Gate) setComplete(process process) {
+// setComplete opens the gate for a process, which has been waited for.
+func (g *Gate) setComplete(ctx context.Context, running process, waited time.Duration) {
+	if err := g.memory.save(running); err != nil {
+		klog.FromContext(ctx).Info("Warning: cannot keep which kube-state-metrics is complete, for a restart of this container", "reason", err.Error())
+	}
+	g.metrics.open.Set(1)
+	g.metrics.syncDuration.Set(waited.Seconds())
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.complete, g.incomplete = process, nil
-	g.metrics.open.Set(1)
+	g.complete, g.incomplete = running, errNotLookedYet
+	close(g.opened)
+	g.opened = make(chan struct{})
 }
 
 // setIncomplete says why kube-state-metrics is not known to expose its share. One that is complete stays so while
@@ -215,6 +298,17 @@ func (g *Gate) sleep(ctx context.Context, duration time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+	case <-timer.C():
+	}
+}
+
+// sleepUntilAnother sleeps, at most until a probe meets another process.
+func (g *Gate) sleepUntilAnother(ctx context.Context, duration time.Duration) {
+	timer := g.clock.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-g.another:
 	case <-timer.C():
 	}
 }

@@ -2,14 +2,9 @@ package gate
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	goruntime "runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,126 +12,44 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	metadatafake "k8s.io/client-go/metadata/fake"
-	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// fixture is a gate beside a kube-state-metrics of which the test says what it exposes.
+// fixture is a gate between an API server and a kube-state-metrics that exports pods and nodes.
 type fixture struct {
 	*Gate
-	objects *metadatafake.FakeMetadataClient
-	clock   *clocktesting.FakeClock
-
-	mu      sync.Mutex
-	silent  bool // neither kube-state-metrics nor the API server answers
-	started int
-	version string
-	// definitions is how many more times that kube-state-metrics is asked it has seen another definition of custom resources.
-	definitions, discovered int
-	exposed                 string
+	*fakeMonitor
+	api   *fakeAPIServer
+	clock *clocktesting.FakeClock
 }
 
 func newFixture(t *testing.T, pods ...string) *fixture {
 	t.Helper()
-	scheme := metadatafake.NewTestScheme()
-	require.NoError(t, metav1.AddMetaToScheme(scheme))
 	f := &fixture{
-		objects: metadatafake.NewSimpleMetadataClient(scheme),
-		clock:   clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
-		started: 1, version: "v2.20.0",
+		fakeMonitor: newFakeMonitor(t), api: newFakeAPIServer(t),
+		clock: clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
 	}
-	f.create(t, pods...)
-	exported, err := (&Options{Resources: []string{"pods", "nodes"}}).exported()
+	f.api.create("pods", "default", pods...)
+	contact, err := newContact(f.api.config())
 	require.NoError(t, err)
-	server := httptest.NewServer(http.HandlerFunc(f.serve))
-	t.Cleanup(server.Close)
-	f.Gate = &Gate{
-		cluster: &cluster{
-			metadata: f.objects, share: Share{TotalShards: 1}, client: server.Client(), host: server.URL,
-		},
-		monitor:  &monitor{client: server.Client(), metrics: server.URL + "/metrics", telemetry: server.URL + "/telemetry"},
-		exported: exported,
+	f.Gate = (&Gate{
+		cluster:  &cluster{metadata: f.api.metadata(t), share: Share{TotalShards: 1}},
+		contact:  contact,
+		monitor:  f.fakeMonitor.monitor(),
+		exported: exporting(t, "pods", "nodes"),
 		deadline: 10 * time.Minute,
 		clock:    f.clock,
 		metrics:  newMetrics(prometheus.NewRegistry()),
-	}
+	}).open(t.Context())
 	return f
 }
 
-func (f *fixture) serve(w http.ResponseWriter, request *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.silent:
-		panic(http.ErrAbortHandler)
-	case request.URL.Path == "/telemetry":
-		_, _ = fmt.Fprintf(w, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d.5\n", f.started)
-		_, _ = fmt.Fprintf(w, "kube_state_metrics_build_info{version=%q} 1\n", f.version)
-		if f.discovered < f.definitions {
-			f.discovered++
-		}
-		_, _ = fmt.Fprintf(w, "# TYPE kube_state_metrics_custom_resource_state_add_events_total counter\nkube_state_metrics_custom_resource_state_add_events_total %d\n", f.discovered)
-	case request.URL.Path == "/metrics":
-		_, _ = fmt.Fprint(w, f.exposed)
-	}
-}
-
-// define has kube-state-metrics see so many more definitions of custom resources, one each time that it is asked.
-func (f *fixture) define(definitions int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.definitions += definitions
-}
-
-func (f *fixture) create(t *testing.T, pods ...string) {
+func exporting(t *testing.T, resources ...string) func(string) []resource {
 	t.Helper()
-	for _, name := range pods {
-		require.NoError(t, f.objects.Tracker().Create(resources["pods"].groupVersionResource, &metav1.PartialObjectMetadata{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
-		}, "default"))
-	}
-}
-
-// expose has kube-state-metrics expose these pods, and no nodes.
-func (f *fixture) expose(pods ...string) {
-	var text strings.Builder
-	text.WriteString("# HELP kube_node_created Unix creation timestamp\n# TYPE kube_node_created gauge\n")
-	text.WriteString("# HELP kube_pod_status_phase Phase\n# TYPE kube_pod_status_phase gauge\n")
-	for _, pod := range pods {
-		fmt.Fprintf(&text, "kube_pod_status_phase{namespace=\"default\",pod=%q,uid=\"\",phase=\"Running\"} 1\n", pod)
-	}
-	text.WriteString("# HELP kube_pod_created Unix creation timestamp\n# TYPE kube_pod_created gauge\n")
-	for _, pod := range pods {
-		fmt.Fprintf(&text, "kube_pod_created{namespace=\"default\",pod=%q,uid=\"\"} 1.7e+09\n", pod)
-	}
-	f.set(text.String())
-}
-
-func (f *fixture) set(exposed string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.exposed = exposed
-}
-
-func (f *fixture) restart() { f.upgrade(f.version) }
-
-func (f *fixture) upgrade(version string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.started++
-	f.version = version
-}
-
-func (f *fixture) silence() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.silent = true
+	exported, err := (&Options{Resources: resources}).exported()
+	require.NoError(t, err)
+	return exported
 }
 
 // start runs the gate until the end of the test.
@@ -158,7 +71,7 @@ func (f *fixture) start(t *testing.T) {
 func (f *fixture) becomes(t *testing.T, expected string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		f.clock.Step(pause)
+		f.clock.Step(minPause)
 		f.says(t, expected)
 	}, 10*time.Second, time.Millisecond)
 }
@@ -177,9 +90,9 @@ func TestOpensWhenTheWholeShareIsExposed(t *testing.T) {
 	f.expose()
 	f.says(t, errNotLookedYet.Error())
 	f.start(t)
-	f.becomes(t, "3 objects of its share yet: 3 pods")
+	f.becomes(t, "3 objects (pods: 3) of its share yet")
 	f.expose("a", "c")
-	f.becomes(t, "1 objects of its share yet: 1 pods")
+	f.becomes(t, "1 object (pods: 1) of its share yet")
 	assert.InDelta(t, 0, testutil.ToFloat64(f.metrics.open), 0)
 	f.expose("a", "b", "c")
 	f.becomes(t, "")
@@ -196,7 +109,7 @@ func TestShutsForANewProcess(t *testing.T) {
 	f.says(t, "") // Objects are looked for at the start only.
 	f.restart()
 	require.Error(t, f.Check(t.Context()), "before the gate has looked at the new process")
-	f.becomes(t, "1 pods")
+	f.becomes(t, "pods: 1")
 	f.expose("a")
 	f.becomes(t, "")
 }
@@ -215,8 +128,8 @@ func TestWhatCountsDependsOnTheVersion(t *testing.T) {
 	f.start(t)
 	f.becomes(t, "")
 	f.upgrade("v2.21.0")
-	f.becomes(t, "1 pods")
-	f.set("kube_pod_of_tomorrow{namespace=\"default\",pod=\"a\"} 1\n")
+	f.becomes(t, "pods: 1")
+	f.exposeText("kube_pod_of_tomorrow{namespace=\"default\",pod=\"a\"} 1\n")
 	f.becomes(t, "")
 }
 
@@ -234,11 +147,11 @@ func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
 func TestOpensOnceCustomResourcesGrowNoLonger(t *testing.T) {
 	f := newFixture(t, "a")
 	f.discovers = true
-	f.set("kube_customresource_a{} 1\n")
+	f.exposeText("kube_customresource_a{} 1\n")
 	f.start(t)
 	f.becomes(t, "exposes 1 series of custom resources")
-	f.says(t, "1 pods")
-	f.set(strings.Repeat("kube_customresource_a{} 1\n", 2) + "kube_pod_created{namespace=\"default\",pod=\"a\"} 1\n")
+	f.says(t, "pods: 1")
+	f.exposeText(strings.Repeat("kube_customresource_a{} 1\n", 2) + "kube_pod_created{namespace=\"default\",pod=\"a\"} 1\n")
 	f.becomes(t, "exposes 2 series of custom resources")
 	f.becomes(t, "")
 	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
@@ -248,9 +161,9 @@ func TestOpensOnceCustomResourcesGrowNoLonger(t *testing.T) {
 func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
 	f := newFixture(t, "a")
 	f.discovers = true
-	f.set("kube_customresource_a{} 1\n")
+	f.exposeText("kube_customresource_a{} 1\n")
 	f.start(t)
-	f.becomes(t, "1 pods")
+	f.becomes(t, "pods: 1")
 	f.clock.Step(2 * f.deadline)
 	f.becomes(t, "")
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
@@ -260,16 +173,13 @@ func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
 func TestOpensAfterTheDeadlineThoughAnotherDefinitionHasCome(t *testing.T) {
 	f := newFixture(t)
 	f.discovers = true
-	var recovered atomic.Bool
-	f.objects.PrependReactor("list", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return !recovered.Load(), nil, errors.New("etcd is away")
-	})
+	f.api.refusing(undecryptable, "*")
 	f.start(t)
-	f.becomes(t, "etcd is away")
+	f.becomes(t, "unable to decrypt")
 	f.clock.Step(2 * f.deadline)
 	f.define(1)
-	f.becomes(t, "etcd is away")
-	recovered.Store(true)
+	f.becomes(t, "unable to decrypt")
+	f.api.accepting()
 	f.becomes(t, "")
 }
 
@@ -277,26 +187,26 @@ func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	f := newFixture(t)
 	f.definitions = 16 // One of them is seen before.
 	f.stepWhileItSleeps(t)
-	process, err := f.monitor.process(t.Context(), processTimeout)
+	running, err := f.Gate.monitor.process(t.Context(), processTimeout)
 	require.NoError(t, err)
 	began := f.clock.Now()
-	definitions, same := f.settle(t.Context(), process, began)
+	definitions, same := f.settle(t.Context(), running, began)
 	assert.True(t, same)
 	assert.InDelta(t, 16, definitions, 0)
 	assert.InDelta(t, (15*time.Second + discoveryPause).Seconds(), f.clock.Since(began).Seconds(), 1, "it asks once a second")
 
 	f.restart()
 	began = f.clock.Now()
-	_, same = f.settle(t.Context(), process, began)
+	_, same = f.settle(t.Context(), running, began)
 	assert.False(t, same, "of another process")
-	assert.Equal(t, pause, f.clock.Since(began))
+	assert.InDelta(t, discoverInterval.Seconds(), f.clock.Since(began).Seconds(), minPause.Seconds())
 
 	t.Run("until the deadline", func(t *testing.T) {
-		process, err := f.monitor.process(t.Context(), processTimeout)
+		running, err := f.Gate.monitor.process(t.Context(), processTimeout)
 		require.NoError(t, err)
 		f.define(1000)
 		began := f.clock.Now()
-		_, same := f.settle(t.Context(), process, began)
+		_, same := f.settle(t.Context(), running, began)
 		assert.True(t, same)
 		assert.Equal(t, f.deadline, f.clock.Since(began))
 	})
@@ -308,11 +218,11 @@ func TestLooksAgainAtEverythingOnceAnotherDefinitionComes(t *testing.T) {
 	f.discovers = true
 	f.expose("a")
 	f.start(t)
-	f.becomes(t, "1 pods")
+	f.becomes(t, "pods: 1")
 	f.define(1)
 	f.expose("b")
 	f.becomes(t, errDiscovering.Error())
-	f.becomes(t, "1 pods")
+	f.becomes(t, "pods: 1")
 	f.expose("a", "b")
 	f.becomes(t, "")
 }
@@ -325,7 +235,7 @@ func (f *fixture) stepWhileItSleeps(t *testing.T) {
 	stepping.Go(func() {
 		for ctx.Err() == nil {
 			if f.clock.HasWaiters() {
-				f.clock.Step(pause)
+				f.clock.Step(minPause)
 			}
 			goruntime.Gosched()
 		}
@@ -350,16 +260,16 @@ func TestShutsWithoutTheAPIServer(t *testing.T) {
 	f.expose("a")
 	f.start(t)
 	f.becomes(t, "")
-	f.cluster.host = "http://127.0.0.1:1"
-	f.becomes(t, "the API server has not answered for 31s")
+	f.api.set(func() { f.api.silent = true })
+	f.becomes(t, "the API server has not answered for 3")
 }
 
 func TestDeletedObjectsAreNotWaitedFor(t *testing.T) {
 	f := newFixture(t, "a", "deleted")
 	f.expose("a")
 	f.start(t)
-	f.becomes(t, "1 pods")
-	require.NoError(t, f.objects.Tracker().Delete(resources["pods"].groupVersionResource, "default", "deleted"))
+	f.becomes(t, "pods: 1")
+	f.api.delete("pods", "default", "deleted")
 	f.becomes(t, "")
 }
 
@@ -376,7 +286,7 @@ func TestOtherShardsObjectsAreNotWaitedFor(t *testing.T) {
 	require.Less(t, len(own), 6)
 	f.expose(own[1:]...)
 	f.start(t)
-	f.becomes(t, "1 pods")
+	f.becomes(t, "pods: 1")
 	f.expose(own...)
 	f.becomes(t, "")
 }
@@ -387,7 +297,7 @@ func TestObjectsBeyondTheLimitAreNotWaitedFor(t *testing.T) {
 	f.cluster.limit = 2
 	f.expose("a", "d")
 	f.start(t)
-	f.becomes(t, "1 pods")
+	f.becomes(t, "pods: 1")
 	f.expose("a", "b")
 	f.becomes(t, "")
 }
@@ -398,8 +308,8 @@ func TestTheLimitIsThatOfTheObjectsThereAre(t *testing.T) {
 	f.cluster.limit = 2
 	f.expose("b")
 	f.start(t)
-	f.becomes(t, "1 pods")
-	f.create(t, "a")
+	f.becomes(t, "pods: 1")
+	f.api.create("pods", "default", "a")
 	f.becomes(t, "")
 }
 
@@ -412,7 +322,7 @@ func TestNamespacesMayBeLeftOutOfThoseNamed(t *testing.T) {
 
 func TestFamiliesThatIdentifyObjectsMayBeLeftOut(t *testing.T) {
 	f := newFixture(t, "a")
-	f.set("# HELP kube_pod_status_phase Phase\n# TYPE kube_pod_status_phase gauge\n" +
+	f.exposeText("# HELP kube_pod_status_phase Phase\n# TYPE kube_pod_status_phase gauge\n" +
 		"kube_pod_status_phase{namespace=\"default\",pod=\"a\",uid=\"\",phase=\"Running\"} 1\n")
 	f.start(t)
 	f.becomes(t, "")
@@ -420,36 +330,26 @@ func TestFamiliesThatIdentifyObjectsMayBeLeftOut(t *testing.T) {
 
 func TestEndpointSlicesMayComeWithoutTheirNamespaces(t *testing.T) {
 	f := newFixture(t)
-	slices := resources["endpointslices"]
-	f.exported = func(string) []resource { return []resource{slices} }
-	require.NoError(t, f.objects.Tracker().Create(slices.groupVersionResource, &metav1.PartialObjectMetadata{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
-	}, "default"))
+	f.exported = exporting(t, "endpointslices")
+	f.api.create("endpointslices", "default", "a")
 	const family = "# HELP kube_endpointslice_info Information\n# TYPE kube_endpointslice_info gauge\n"
-	f.set(family)
+	f.exposeText(family)
 	f.start(t)
-	f.becomes(t, "1 endpointslices")
-	f.set(family + "kube_endpointslice_info{endpointslice=\"a\",addresstype=\"IPv4\"} 1\n")
+	f.becomes(t, "endpointslices: 1")
+	f.exposeText(family + "kube_endpointslice_info{endpointslice=\"a\",addresstype=\"IPv4\"} 1\n")
 	f.becomes(t, "")
 }
 
 func TestKindsThatMayNotBeListedDoNotCount(t *testing.T) {
-	forbid := func(resource string) clienttesting.ReactionFunc {
-		return func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, nil, apierrors.NewForbidden(resources[resource].groupVersionResource.GroupResource(), "", errors.New("not yours"))
-		}
-	}
 	f := newFixture(t, "a")
-	f.objects.PrependReactor("list", "nodes", forbid("nodes"))
+	f.api.refusing(forbidden, "nodes")
 	f.expose("a")
 	f.start(t)
 	f.becomes(t, "")
 
 	t.Run("unless none may be listed", func(t *testing.T) {
 		f := newFixture(t)
-		f.objects.PrependReactor("list", "nodes", forbid("nodes"))
-		f.objects.PrependReactor("list", "pods", forbid("pods"))
+		f.api.refusing(forbidden, "*")
 		f.expose()
 		f.start(t)
 		f.becomes(t, errNothingToList.Error())
@@ -463,12 +363,17 @@ func TestOpensByTheDeadlineUnlessNothingIsExposed(t *testing.T) {
 	f := newFixture(t, "a", "b")
 	f.expose()
 	f.start(t)
-	f.becomes(t, "2 pods")
+	f.becomes(t, "pods: 2")
 	f.clock.Step(2 * f.deadline)
-	f.becomes(t, "2 pods")
+	f.becomes(t, "pods: 2")
 	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
 	f.expose("a")
 	f.becomes(t, "")
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.missing.WithLabelValues("pods")), 0)
+}
+
+func withTimeout(t *testing.T, timeout time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), timeout)
 }

@@ -24,30 +24,19 @@ type lists struct {
 // newLists returns an error for a regular expression that Go does not know, such as one that looks ahead, which
 // versions from v2.18.0 do.
 func newLists(options *Options) (lists, error) {
-	allowed, err := compile(items(options.MetricAllowlist))
+	allowed, err := compile(options.MetricAllowlist)
 	if err != nil {
 		return lists{}, err
 	}
-	denied, err := compile(items(options.MetricDenylist))
+	denied, err := compile(options.MetricDenylist)
 	if err != nil {
 		return lists{}, err
 	}
-	optedIn, err := compile(items(options.MetricOptInList))
+	optedIn, err := compile(options.MetricOptInList)
 	return lists{
 		allowed: allowed, denied: denied, optedIn: optedIn,
 		labelled: resourcesOf(options.MetricLabelsAllowlist), annotated: resourcesOf(options.MetricAnnotationsAllowlist),
 	}, err
-}
-
-// items are those of a flag's values, each a list, which kube-state-metrics trims and leaves empty ones out of.
-func items(values []string) []string {
-	var items []string
-	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			items = append(items, item)
-		}
-	}
-	return items
 }
 
 func compile(expressions []string) ([]*regexp.Regexp, error) {
@@ -65,7 +54,7 @@ func compile(expressions []string) ([]*regexp.Regexp, error) {
 // resourcesOf are those that a list such as pods=[app,team],nodes=[*] is about.
 func resourcesOf(values []string) sets.Set[string] {
 	found := sets.New[string]()
-	for _, item := range items(values) {
+	for _, item := range values {
 		if name, _, begins := strings.Cut(item, "="); begins {
 			found.Insert(strings.TrimSpace(name))
 		}

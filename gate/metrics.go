@@ -7,7 +7,8 @@ type metrics struct {
 	open             prometheus.Gauge
 	openedByDeadline prometheus.Counter
 	syncDuration     prometheus.Gauge
-	missing          *prometheus.GaugeVec
+	missing, foreign *prometheus.GaugeVec
+	listErrors       *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -28,13 +29,24 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "ksmscale_gate_missing_objects",
 			Help: "Number of objects of this share that kube-state-metrics has not exposed yet since its start.",
 		}, []string{"resource"}),
+		foreign: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ksmscale_gate_foreign_objects",
+			Help: "Number of objects that kube-state-metrics exposes although they belong to other shards. Above 0 the gate stays shut.",
+		}, []string{"resource"}),
+		listErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ksmscale_gate_list_errors_total",
+			Help: "Number of lists of a resource that the API server answered with an error other than a refusal, or did not answer.",
+		}, []string{"resource"}),
 	}
-	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing)
+	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing, m.foreign, m.listErrors)
 	return m
 }
 
-func (m *metrics) setMissing(check *check) {
-	for name, objects := range check.missing {
-		m.missing.WithLabelValues(name).Set(float64(objects.Len()))
+// setObjects sets how many objects of each resource are missing, and foreign.
+func (m *metrics) setObjects(check *check) {
+	missing, foreign := check.missing(), check.foreign()
+	for _, of := range check.listings {
+		m.missing.WithLabelValues(of.name).Set(float64(missing[of.name]))
+		m.foreign.WithLabelValues(of.name).Set(float64(foreign[of.name]))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/example/ksmscale/ksmflags"
 )
 
 // Options is how a gate is run. Create it with NewOptions. Shard, TotalShards, Resources, the lists of metrics and of
@@ -21,7 +23,7 @@ type Options struct {
 	// CustomResources is whether kube-state-metrics exports some of them too.
 	CustomResources bool
 	// MetricAllowlist, MetricDenylist and MetricOptInList are of families of metrics, and MetricLabelsAllowlist and
-	// MetricAnnotationsAllowlist of what the families of labels and annotations have. Each value is a list itself.
+	// MetricAnnotationsAllowlist of what the families of labels and annotations have.
 	MetricAllowlist, MetricDenylist, MetricOptInList, MetricLabelsAllowlist, MetricAnnotationsAllowlist []string
 	// Namespaces are what kube-state-metrics is limited to; empty for all.
 	Namespaces []string
@@ -37,6 +39,9 @@ type Options struct {
 	Certificate string
 	// Address is where the gate serves /readyz, /healthz and /metrics.
 	Address string
+	// StateFile is the path of a file that outlives the gate's container, in which the gate keeps which process of
+	// kube-state-metrics was complete; empty to keep nothing.
+	StateFile string
 	// Deadline is after what time the gate opens though objects are missing.
 	Deadline time.Duration
 }
@@ -57,22 +62,22 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
 	flags.Int32Var(&o.Share.Shard, "shard", o.Share.Shard, "Number of the shard that kube-state-metrics exports, from 0.")
 	flags.Int32Var(&o.Share.TotalShards, "total-shards", o.Share.TotalShards, "Number of shards.")
-	flags.StringSliceVar(&o.Resources, "resources", o.Resources, "Resources that kube-state-metrics exports.")
+	flags.Var((*ksmflags.List)(&o.Resources), "resources", "Resources that kube-state-metrics exports.")
 	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics exports custom resources too, whose series are waited for until no more come.")
-	// Not slices: a regular expression may have quotes.
-	flags.StringArrayVar(&o.MetricAllowlist, "metric-allowlist", o.MetricAllowlist, "Metrics that kube-state-metrics exports, and no others: regular expressions.")
-	flags.StringArrayVar(&o.MetricDenylist, "metric-denylist", o.MetricDenylist, "Metrics that kube-state-metrics leaves out: regular expressions.")
-	flags.StringArrayVar(&o.MetricOptInList, "metric-opt-in-list", o.MetricOptInList, "Metrics that kube-state-metrics exports though it does not by default: regular expressions.")
-	flags.StringArrayVar(&o.MetricLabelsAllowlist, "metric-labels-allowlist", o.MetricLabelsAllowlist, "Labels that kube-state-metrics exports, by resource.")
-	flags.StringArrayVar(&o.MetricAnnotationsAllowlist, "metric-annotations-allowlist", o.MetricAnnotationsAllowlist, "Annotations that kube-state-metrics exports, by resource.")
-	flags.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "Namespaces that kube-state-metrics is limited to; empty for all.")
-	flags.StringSliceVar(&o.NamespacesDenylist, "namespaces-denylist", o.NamespacesDenylist, "Namespaces that kube-state-metrics leaves out.")
+	flags.Var((*ksmflags.List)(&o.MetricAllowlist), "metric-allowlist", "Metrics that kube-state-metrics exports, and no others: regular expressions.")
+	flags.Var((*ksmflags.List)(&o.MetricDenylist), "metric-denylist", "Metrics that kube-state-metrics leaves out: regular expressions.")
+	flags.Var((*ksmflags.List)(&o.MetricOptInList), "metric-opt-in-list", "Metrics that kube-state-metrics exports though it does not by default: regular expressions.")
+	flags.Var((*ksmflags.List)(&o.MetricLabelsAllowlist), "metric-labels-allowlist", "Labels that kube-state-metrics exports, by resource.")
+	flags.Var((*ksmflags.List)(&o.MetricAnnotationsAllowlist), "metric-annotations-allowlist", "Annotations that kube-state-metrics exports, by resource.")
+	flags.Var((*ksmflags.List)(&o.Namespaces), "namespaces", "Namespaces that kube-state-metrics is limited to; empty for all.")
+	flags.Var((*ksmflags.List)(&o.NamespacesDenylist), "namespaces-denylist", "Namespaces that kube-state-metrics leaves out.")
 	flags.Int64Var(&o.ObjectLimit, "object-limit", o.ObjectLimit, "Objects that kube-state-metrics takes of each list; 0 for all.")
 	flags.BoolVar(&o.Authenticate, "authenticate", o.Authenticate, "Send kube-state-metrics the token of the service account.")
 	flags.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "URL of the metrics that kube-state-metrics makes of objects.")
 	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of the metrics of kube-state-metrics itself.")
 	flags.StringVar(&o.Certificate, "certificate", o.Certificate, "File of the certificate that kube-state-metrics has to show, if the URLs are of https.")
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
+	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that outlives a restart of this container, to keep which kube-state-metrics was complete; empty to keep nothing.")
 	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which kube-state-metrics counts as ready though objects are missing, with a warning, if it exposes anything.")
 }
 

@@ -96,6 +96,14 @@ func index(all ...resource) map[string]resource {
 	return byName
 }
 
+// in names the resource, and the namespace if it is limited to one.
+func (r resource) in(namespace string) string {
+	if namespace == "" {
+		return r.name
+	}
+	return r.name + " in namespace " + namespace
+}
+
 // object is one of its objects.
 func (r resource) object(namespace, name string) object {
 	if !r.namespaced || r.byName {

@@ -19,8 +19,13 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// headerTimeout is how long a client has to send its request.
-const headerTimeout = 10 * time.Second
+const (
+	// headerTimeout is how long a client has to send its request.
+	headerTimeout = 10 * time.Second
+	// probeTimeout is how long a readiness probe waits for the gate to open: just less than the kubelet waits for an answer, and
+	// than the period of its probes, so that there always is one that waits.
+	probeTimeout = 800 * time.Millisecond
+)
 
 // Run watches over the kube-state-metrics beside it until the context is done, and answers its readiness probe.
 // It returns an error if it cannot be set up, or cannot serve.
@@ -56,13 +61,15 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 		return nil, fmt.Errorf("configure the client: %w", err)
 	}
 	config = rest.AddUserAgent(config, "ksmscale-gate")
+	// No limit of our own: the API server has priority and fairness for that, and a gate that waits for itself keeps metrics away.
+	config.QPS = -1
 	objects, err := metadata.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create the client of metadata: %w", err)
 	}
-	client, err := rest.HTTPClientFor(config)
+	contact, err := newContact(config)
 	if err != nil {
-		return nil, fmt.Errorf("create the client of the API server: %w", err)
+		return nil, err
 	}
 	monitorClient, err := newMonitorClient(config, options)
 	if err != nil {
@@ -72,18 +79,21 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 	if err != nil {
 		klog.FromContext(ctx).Info("Warning: waiting for all resources", "reason", err.Error())
 	}
-	return &Gate{
+	gate := &Gate{
 		cluster: &cluster{
-			metadata: objects, share: options.Share, client: client, host: config.Host,
+			metadata: objects, share: options.Share,
 			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
 		},
+		contact:   contact,
 		monitor:   &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
 		exported:  exported,
 		deadline:  options.Deadline,
 		discovers: options.CustomResources,
+		memory:    memory{file: options.StateFile},
 		clock:     clock.RealClock{},
 		metrics:   newMetrics(registry),
-	}, nil
+	}
+	return gate.open(ctx), nil
 }
 
 // newMonitorClient sends requests to kube-state-metrics; with the token of the service account if that is asked for.
@@ -109,7 +119,9 @@ func handler(gate *Gate, registry *prometheus.Registry) http.Handler {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, request *http.Request) {
-		if err := gate.Check(request.Context()); err != nil {
+		ctx, cancel := context.WithTimeout(request.Context(), probeTimeout)
+		defer cancel()
+		if err := gate.Await(ctx); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

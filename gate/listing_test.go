@@ -1,0 +1,322 @@
+package gate
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"pgregory.net/rapid"
+)
+
+func TestRelistPause(t *testing.T) {
+	for name, test := range map[string]struct {
+		listing  listing
+		exposes  bool
+		expected time.Duration
+	}{
+		"some are exposed":                    {listing{seen: true}, true, time.Second},
+		"again":                               {listing{seen: true, relists: 2}, true, 4 * time.Second},
+		"a long list":                         {listing{seen: true, took: 6 * time.Second}, true, 12 * time.Second},
+		"a long list, once more":              {listing{seen: true, took: 6 * time.Second, relists: 5}, true, time.Minute},
+		"a very long list":                    {listing{seen: true, took: 2 * time.Minute, relists: 5}, true, 4 * time.Minute},
+		"none is exposed":                     {listing{}, true, 5 * time.Second},
+		"none of a long list is exposed":      {listing{took: 3 * time.Second}, true, 30 * time.Second},
+		"nothing is exposed of any resource":  {listing{took: time.Second}, false, nothingRelistPause},
+		"nothing, though some were seen once": {listing{seen: true}, false, nothingRelistPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, test.expected, test.listing.relistPause(test.exposes))
+		})
+	}
+}
+
+func TestADoubledPauseStaysWithinItsBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pause := time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "pause"))
+		times := rapid.IntRange(0, 100).Draw(t, "times")
+		bound := time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "bound"))
+		doubled := doubled(pause, times, bound)
+		require.GreaterOrEqual(t, doubled, pause)
+		require.LessOrEqual(t, doubled, max(pause, bound))
+	})
+}
+
+func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testing.T) {
+	of := &listing{resource: resources["pods"]}
+	others := listed{own: sets.New[object](), others: sets.New[object](1, 2)}
+	expose := func(objects ...object) {
+		seen, ended := of.look()
+		for _, one := range objects {
+			seen(one)
+		}
+		ended()
+	}
+	list := func() { of.succeed(listed{own: sets.New[object](), others: others.others.Clone()}, time.Time{}, time.Time{}) }
+	list()
+	expose(1, 2, 3)
+	assert.Equal(t, sets.New[object](1, 2), of.suspects)
+	expose(1, 2, 3)
+	assert.Empty(t, of.foreign, "they were not listed again")
+	others.others.Delete(2)
+	list()
+	assert.Empty(t, of.foreign, "kube-state-metrics was not asked again")
+	expose(1, 2)
+	assert.Equal(t, sets.New[object](1), of.foreign, "the other belongs to this shard now")
+	expose(2)
+	assert.Empty(t, of.foreign)
+	assert.Empty(t, of.suspects)
+}
+
+// Each list of all objects costs the API server something, and kube-state-metrics that exposes nothing has listed nothing.
+func TestListsSeldomWhileNothingIsExposed(t *testing.T) {
+	f := newFixture(t, "a", "b")
+	f.expose()
+	f.stepWhileItSleeps(t)
+	f.start(t)
+	began := f.clock.Now()
+	require.Eventually(t, func() bool { return f.clock.Since(began) > 10*time.Minute }, time.Minute, time.Millisecond)
+	lists := f.api.listsOf("pods")
+	assert.LessOrEqual(t, lists, 3, "in %s", f.clock.Since(began))
+}
+
+func TestAListThatFails(t *testing.T) {
+	f := newFixture(t, "a", "b")
+	f.api.refusing(undecryptable, "nodes")
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, "list nodes")
+	f.becomes(t, "unable to decrypt")
+	f.becomes(t, "pods: 1")
+	f.expose("a", "b")
+	f.becomes(t, "list nodes")
+	f.clock.Step(2 * f.deadline)
+	f.becomes(t, "")
+	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
+	assert.Positive(t, testutil.ToFloat64(f.metrics.listErrors.WithLabelValues("nodes")))
+	assert.Zero(t, testutil.ToFloat64(f.metrics.listErrors.WithLabelValues("pods")))
+
+	t.Run("of everything that is exposed", func(t *testing.T) {
+		f := newFixture(t, "a")
+		f.api.refusing(undecryptable, "*")
+		f.expose("a")
+		f.start(t)
+		f.becomes(t, "list pods")
+		f.clock.Step(2 * f.deadline)
+		f.becomes(t, "")
+	})
+	t.Run("recovers", func(t *testing.T) {
+		f := newFixture(t, "a")
+		f.api.refusing(undecryptable, "pods")
+		f.expose("a")
+		f.start(t)
+		f.becomes(t, "list pods")
+		f.api.accepting()
+		f.becomes(t, "")
+		assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+	})
+	t.Run("is tried less and less often", func(t *testing.T) {
+		f := newFixture(t, "a")
+		f.api.refusing(undecryptable, "pods")
+		f.stepWhileItSleeps(t)
+		f.start(t)
+		began := f.clock.Now()
+		require.Eventually(t, func() bool { return f.clock.Since(began) > 10*time.Minute }, time.Minute, time.Millisecond)
+		assert.LessOrEqual(t, f.api.listsOf("pods"), 30)
+	})
+}
+
+func TestRightsByNamespace(t *testing.T) {
+	newLimited := func(t *testing.T) *fixture {
+		f := newFixture(t, "a", "b")
+		f.cluster.namespaces = []string{"default", "other"}
+		f.api.refusing(forbidden, "nodes")
+		return f
+	}
+	t.Run("refused in one, what is exposed of the other counts", func(t *testing.T) {
+		f := newLimited(t)
+		f.api.refusing(forbidden, "pods", "other")
+		f.expose()
+		f.start(t)
+		f.becomes(t, "pods: 2")
+		f.expose("a", "b")
+		f.becomes(t, "")
+		assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+	})
+	t.Run("both count where both may be listed", func(t *testing.T) {
+		f := newLimited(t)
+		f.api.create("pods", "other", "c")
+		f.expose("a", "b")
+		f.start(t)
+		f.becomes(t, "pods: 1")
+		f.expose("a", "b", "other/c")
+		f.becomes(t, "")
+	})
+	t.Run("refused in both, the gate stays shut", func(t *testing.T) {
+		f := newLimited(t)
+		f.api.refusing(forbidden, "pods")
+		f.expose("a", "b")
+		f.start(t)
+		f.becomes(t, errNothingToList.Error())
+	})
+	t.Run("one that fails keeps it shut until the deadline", func(t *testing.T) {
+		f := newLimited(t)
+		f.api.refusing(undecryptable, "pods", "other")
+		f.expose("a", "b")
+		f.start(t)
+		f.becomes(t, "list pods in namespace other")
+		f.clock.Step(2 * f.deadline)
+		f.becomes(t, "")
+	})
+}
+
+func TestResourcesThatTheAPIServerDoesNotHaveDoNotCount(t *testing.T) {
+	f := newFixture(t, "a")
+	f.api.refusing(notFound, "nodes")
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, "")
+	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+}
+
+func TestDeniedNamespacesAreNotWaitedFor(t *testing.T) {
+	f := newFixture(t, "a")
+	f.cluster.notNamespaces = []string{"denied"}
+	f.api.create("pods", "denied", "b")
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, "")
+	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+}
+
+// Leases have no family that tells when they were created.
+func TestLeasesAreIdentifiedByTheirOwners(t *testing.T) {
+	f := newFixture(t)
+	f.exported = exporting(t, "leases")
+	f.api.create("leases", "default", "a")
+	f.exposeText("# TYPE kube_lease_owner gauge\nkube_lease_owner{lease=\"a\",namespace=\"default\",owner_kind=\"\"} 1\n")
+	unidentified, err := f.Gate.monitor.objects(t.Context(), []resource{resources["leases"]}, nil, func(resource, object) {})
+	require.NoError(t, err)
+	assert.Empty(t, unidentified)
+	f.start(t)
+	f.becomes(t, "")
+}
+
+func TestOtherShardsObjectsKeepTheGateShut(t *testing.T) {
+	newSharded := func(t *testing.T) (f *fixture, own, others []string) {
+		f = newFixture(t, "a", "b", "c", "d", "e", "f")
+		f.cluster.share = Share{Shard: 1, TotalShards: 2}
+		for _, pod := range []string{"a", "b", "c", "d", "e", "f"} {
+			if f.cluster.share.Has(types.UID(pod)) {
+				own = append(own, pod)
+			} else {
+				others = append(others, pod)
+			}
+		}
+		require.NotEmpty(t, own)
+		require.NotEmpty(t, others)
+		return f, own, others
+	}
+	t.Run("deadline or not", func(t *testing.T) {
+		f, own, others := newSharded(t)
+		f.expose(append(own, others...)...)
+		f.start(t)
+		f.becomes(t, "of other shards")
+		f.clock.Step(2 * f.deadline)
+		f.becomes(t, "of other shards")
+		assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+		assert.InDelta(t, len(others), testutil.ToFloat64(f.metrics.foreign.WithLabelValues("pods")), 0)
+		f.expose(own...)
+		f.becomes(t, "")
+		assert.Zero(t, testutil.ToFloat64(f.metrics.foreign.WithLabelValues("pods")))
+	})
+	t.Run("unless they have been created again with UIDs of this one", func(t *testing.T) {
+		f, own, others := newSharded(t)
+		f.expose(own[1:]...)
+		f.start(t)
+		f.becomes(t, "pods: 1")
+		f.api.recreate("pods", "default", others[0], types.UID(own[0]))
+		f.expose(append(own, others[0])...)
+		f.becomes(t, "")
+		assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
+	})
+	t.Run("and those created after the list do not count", func(t *testing.T) {
+		f, own, _ := newSharded(t)
+		f.expose(own[1:]...)
+		f.start(t)
+		f.becomes(t, "pods: 1")
+		f.expose(append(own, "created-later")...)
+		f.becomes(t, "")
+	})
+}
+
+func TestAGateThatRestartsKnowsWhichProcessWasComplete(t *testing.T) {
+	file := t.TempDir() + "/gate.json"
+	f := newFixture(t, "a")
+	f.memory = memory{file}
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, "")
+
+	another := newFixture(t, "a")
+	another.Gate.monitor, another.memory = f.Gate.monitor, memory{file}
+	another.open(t.Context())
+	another.says(t, "")
+	another.start(t)
+	another.becomes(t, "")
+	assert.Zero(t, another.api.listsOf("pods"))
+
+	f.restart()
+	f.expose()
+	another.says(t, errNotLookedYet.Error())
+
+	t.Run("unless the file is no such file", func(t *testing.T) {
+		_, err := memory{t.TempDir()}.load()
+		require.Error(t, err)
+		unknown, err := memory{t.TempDir() + "/none"}.load()
+		require.NoError(t, err)
+		assert.Equal(t, process{}, unknown)
+	})
+}
+
+func TestAProbeThatWaitsLearnsAtOnceThatTheGateOpens(t *testing.T) {
+	f := newFixture(t, "a")
+	f.expose()
+	f.start(t)
+	f.becomes(t, "pods: 1")
+	answer := make(chan error)
+	go func() { answer <- f.Await(t.Context()) }()
+	f.expose("a")
+	f.stepWhileItSleeps(t)
+	require.NoError(t, <-answer)
+
+	t.Run("or why not, at the end of its time", func(t *testing.T) {
+		f := newFixture(t, "a")
+		expired, cancel := withTimeout(t, 50*time.Millisecond)
+		defer cancel()
+		assert.ErrorIs(t, f.Await(expired), errNotLookedYet)
+	})
+}
+
+// A load balancer that has lost the API server answers too.
+func TestOnlyAnAnswerOfTheAPIServerItselfIsContact(t *testing.T) {
+	f := newFixture(t, "a")
+	require.NoError(t, f.contact.ask(t.Context(), contactTimeout))
+	f.api.set(func() { f.api.away = true })
+	require.ErrorContains(t, f.contact.ask(t.Context(), contactTimeout), "502 Bad Gateway")
+	f.expose("a")
+	f.start(t)
+	f.becomes(t, "the API server has not answered")
+	f.api.set(func() { f.api.away = false })
+	f.becomes(t, "")
+}
+
+func TestErrorsNameEverything(t *testing.T) {
+	err := errors.Join(incompleteError{map[string]int{"pods": 2, "nodes": 1}}, foreignError{map[string]int{"pods": 1}})
+	assert.ErrorContains(t, err, "does not expose 3 objects (nodes: 1, pods: 2) of its share yet")
+	assert.ErrorContains(t, err, "exposes 1 object (pods: 1) of other shards")
+}
