@@ -37,7 +37,8 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 
 	o.base.FlagSet = flags
 	o.base.InstallFlags()
-	for _, unused := range []string{"lister-kubeconfig", "discovery-interval"} {
+	// What the adapter asks for are watches, and the API server has priority and fairness for them.
+	for _, unused := range []string{"lister-kubeconfig", "discovery-interval", "client-qps", "client-burst"} {
 		// The flag was just added, so that it cannot be missing.
 		_ = flags.MarkHidden(unused)
 	}

@@ -29,6 +29,8 @@ func Run(ctx context.Context, options *Options) error {
 	if err != nil {
 		return err
 	}
+	config = rest.CopyConfig(config)
+	config.QPS = -1
 	objects, err := newCache(config)
 	if err != nil {
 		return err

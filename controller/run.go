@@ -108,6 +108,8 @@ func newManager(options *Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read --kubeconfig: %w", err)
 	}
+	// No limit of our own: the API server has priority and fairness for that.
+	config.QPS = -1
 	scheme := runtime.NewScheme()
 	if err := errors.Join(
 		clientgoscheme.AddToScheme(scheme),
