@@ -56,7 +56,9 @@ func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testi
 		}
 		ended()
 	}
-	list := func() { of.succeed(listed{own: sets.New[object](), others: others.others.Clone()}, time.Time{}, time.Time{}) }
+	list := func() {
+		of.succeed(listed{own: sets.New[object](), others: others.others.Clone()}, time.Time{}, time.Time{})
+	}
 	list()
 	expose(1, 2, 3)
 	assert.Equal(t, sets.New[object](1, 2), of.suspects)
