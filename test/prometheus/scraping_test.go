@@ -25,7 +25,7 @@ func reshard(t *testing.T, cluster *cluster, prometheus server.Server, from, to 
 	cluster.has(to)
 	// Prometheus ends the series of a target that is gone when it would have scraped it twice more.
 	prometheus.AwaitNone(t, scraped(from))
-	prometheus.AwaitEvaluations(t)
+	prometheus.AwaitEvaluation(t, time.Now())
 }
 
 // No series is stored twice, and none is missing at any time, while the number of shards changes.
