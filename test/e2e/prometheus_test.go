@@ -102,7 +102,7 @@ func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connecti
 	e.happen(t)
 	for _, prometheus := range servers {
 		targets := e.shards
-		if prometheus.everyPod {
+		if prometheus.EveryPod {
 			targets = e.pods
 		}
 		prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, targets)

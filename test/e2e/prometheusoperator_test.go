@@ -84,8 +84,8 @@ func startOperated(t *testing.T, selector string, ksmScales ...*v1alpha1.KSMScal
 		operated := newPrometheus(namespace, ksmScale)
 		create(t, operated)
 		servers = append(servers, &prometheusServer{
-			Server:    newServer(proxied(t, namespace, "prometheus-"+operated.Name+"-0:9090"), "Prometheus Operator, "+string(kind), selector),
-			everyPod:  kind == v1alpha1.MonitoringServiceMonitor,
+			Server: newServer(proxied(t, namespace, "prometheus-"+operated.Name+"-0:9090"),
+				"Prometheus Operator, "+string(kind), selector, kind == v1alpha1.MonitoringServiceMonitor),
 			ruleFiles: []string{"rules.yaml", "deduplicate.yaml"},
 		})
 	}

@@ -21,8 +21,6 @@ const prometheusInterval = 10 * time.Second
 // prometheusServer is a real Prometheus that looks at one KSMScale.
 type prometheusServer struct {
 	server.Server
-	// everyPod tells whether each pod is a target, and not each Service.
-	everyPod bool
 	// ruleFiles are the rules that we ship and it has.
 	ruleFiles []string
 	// complete is since when it has had all objects.
@@ -32,8 +30,8 @@ type prometheusServer struct {
 }
 
 // newServer is one that scrapes every prometheusInterval.
-func newServer(api prometheusv1.API, name, selector string) server.Server {
-	return server.Server{API: api, Name: name, Selector: selector, Interval: prometheusInterval, Timeout: waitTimeout}
+func newServer(api prometheusv1.API, name, selector string, everyPod bool) server.Server {
+	return server.Server{API: api, Name: name, Selector: selector, EveryPod: everyPod, Interval: prometheusInterval, Timeout: waitTimeout}
 }
 
 // assertConstant asserts that there have always been all objects, and none of them twice, and that a Service that has led
@@ -42,7 +40,7 @@ func (s *prometheusServer) assertConstant(t *testing.T, wanted int) {
 	t.Helper()
 	for _, scrape := range s.Scrapes(t, s.complete).Failed {
 		// Of a pod itself the last scrape may fail.
-		assert.True(t, s.everyPod || !scrape.Lost || s.forgiven != nil && scrape.At.Equal(s.forgiven.At),
+		assert.True(t, s.EveryPod || !scrape.Lost || s.forgiven != nil && scrape.At.Equal(s.forgiven.At),
 			"a scrape of a Service failed, and those before had not: %s", scrape)
 	}
 	s.AssertConstant(t, s.complete, wanted, func(at time.Time) bool { return s.forgiven != nil && s.Misses(*s.forgiven, at) })
@@ -52,7 +50,7 @@ func (s *prometheusServer) assertConstant(t *testing.T, wanted int) {
 // which its pod ended. With every pod as a target another one answers.
 func (s *prometheusServer) forgiveOne(t *testing.T, since time.Time) {
 	t.Helper()
-	if s.everyPod {
+	if s.EveryPod {
 		return
 	}
 	scrapes := s.Scrapes(t, since)

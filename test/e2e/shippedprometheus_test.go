@@ -34,8 +34,7 @@ func startShipped(t *testing.T, selector string, ksmScale *v1alpha1.KSMScale) []
 			Jobs: []server.ScrapeConfig{server.Led(job, discovery.URL)}, Interval: prometheusInterval, Selector: selector, ShippedRules: ruleFiles,
 		})
 		return &prometheusServer{
-			Server:    newServer(api, name, selector),
-			everyPod:  found.Role == podRole,
+			Server:    newServer(api, name, selector, found.Role == podRole),
 			ruleFiles: ruleFiles,
 		}
 	}

@@ -85,6 +85,7 @@ func TestEveryPod(t *testing.T) {
 	jobs := server.ScrapeConfigs(t, "prometheus.yaml")
 	jobs["kube-state-metrics"] = server.ScrapeConfigs(t, "every-pod.yaml")["kube-state-metrics"]
 	prometheus := start(t, cluster, jobs, "rules.yaml", "deduplicate.yaml")
+	prometheus.EveryPod = true
 	cluster.has(2)
 	prometheus.Await(t, "count(replica:kube_pod_info)", 3*objects)
 	prometheus.Await(t, "test:pods", objects)

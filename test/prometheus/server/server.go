@@ -29,6 +29,8 @@ type Server struct {
 	Selector string
 	// Interval is the time between two scrapes of a target, and the time that a scrape may take.
 	Interval time.Duration
+	// EveryPod tells whether each pod is a target, and not each Service. The series are recorded then, every Interval.
+	EveryPod bool
 	// Machine tells when the machine stalled.
 	Machine *Machine
 	// Timeout only bounds a failing test; all waits end as soon as what they wait for has happened.
@@ -139,9 +141,13 @@ func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut 
 }
 
 // Misses tells whether at a time Prometheus has not got yet what a scrape that failed would have brought: the next scrape of the
-// target is due an interval later, and takes up to another one.
+// target is due an interval later, and takes up to another one; and what is recorded comes up to another one later.
 func (s Server) Misses(failed Scrape, at time.Time) bool {
-	return !at.Before(failed.At) && at.Before(failed.At.Add(2*s.Interval))
+	misses := 2 * s.Interval
+	if s.EveryPod {
+		misses += s.Interval
+	}
+	return !at.Before(failed.At) && at.Before(failed.At.Add(misses))
 }
 
 // only is the only series of a value.
