@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"encoding/csv"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,29 +12,46 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The shards of these UIDs were read off kube-state-metrics v2.20.0 itself.
+// kube-state-metrics' own package decided the shards of the table: see `make generate`.
 func TestShareIsThatOfKubeStateMetrics(t *testing.T) {
-	for uid, shards := range map[types.UID]map[int32]int32{
-		"00000000-0000-0000-0000-000000000000": {1: 0},
-	} {
-		for total, shard := range shards {
-			assert.True(t, Share{Shard: shard, TotalShards: total}.Has(uid), "%s of %d", uid, total)
+	header, rows := shardTable(t)
+	assert.GreaterOrEqual(t, len(rows), 1000)
+	assert.Equal(t, []string{"uid", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}, header)
+	for _, row := range rows {
+		uid := types.UID(row[0])
+		for total := int32(1); int(total) < len(row); total++ {
+			shard, err := strconv.ParseInt(row[total], 10, 32)
+			require.NoError(t, err)
+			require.Equal(t, []int32{int32(shard)}, shardsOf(uid, total), "UID %q of %d shards", uid, total)
 		}
 	}
+}
+
+func shardTable(t *testing.T) (header []string, rows [][]string) {
+	t.Helper()
+	file, err := os.Open("testdata/shards.csv")
+	require.NoError(t, err)
+	defer file.Close()
+	reader := csv.NewReader(file)
+	reader.Comment = '#'
+	rows, err = reader.ReadAll()
+	require.NoError(t, err)
+	require.NotEmpty(t, rows)
+	return rows[0], rows[1:]
 }
 
 func TestEachObjectBelongsToOneShardAndMovesOnlyToANewOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		uid := types.UID(rapid.String().Draw(t, "uid"))
 		total := rapid.Int32Range(1, 10).Draw(t, "total")
-		was, is := shardOf(uid, total), shardOf(uid, total+1)
+		was, is := shardsOf(uid, total), shardsOf(uid, total+1)
 		require.Len(t, was, 1)
 		require.Len(t, is, 1)
 		require.True(t, is[0] == was[0] || is[0] == total, "from %d to %d of %d", was, is, total+1)
 	})
 }
 
-func shardOf(uid types.UID, total int32) []int32 {
+func shardsOf(uid types.UID, total int32) []int32 {
 	var shards []int32
 	for shard := range total {
 		if (Share{Shard: shard, TotalShards: total}).Has(uid) {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -18,7 +19,12 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-const prometheusObjects = 600
+const (
+	prometheusObjects = 600
+	// monitorCPU keeps the pods that start from taking all CPU time of a small machine: what is to be seen is how pods follow each
+	// other, not how a machine copes.
+	monitorCPU = "250m"
+)
 
 // Real Prometheus servers, which scrape real shards in each way that we ship, have each object once at any time, whatever
 // happens to the shards.
@@ -27,55 +33,31 @@ func TestPrometheus(t *testing.T) {
 	startOperator(t)
 	objects := makeObjects(t, prometheusObjects)
 	wanted := len(pods(t, objects, ""))
-	selector := fmt.Sprintf("{namespace=%q}", objects)
 	services, everyPod := newMonitored(v1alpha1.MonitoringScrapeConfig), newMonitored(v1alpha1.MonitoringServiceMonitor)
 	create(t, services, everyPod)
 	all := shardSets{services, everyPod}
 	all.awaitReady(t)
-
-	servers := startOperated(t, selector, services, everyPod)
-	for _, prometheus := range servers {
-		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
-		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
-	}
-	if shared.cluster != nil {
-		// What Debian has cannot discover Services: this process does, and has to get to them.
-		servers = append(servers, startShipped(t, selector, services)...)
-	}
+	servers := startServers(t, fmt.Sprintf("{namespace=%q}", objects), services, everyPod)
 	for _, prometheus := range servers {
 		prometheus.Await(t, "test:pods", wanted)
 		prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, 2)
 		prometheus.complete = time.Now()
 	}
+	connections := watchConnections(t, services)
 	began := time.Now()
-	for _, event := range []struct {
-		name   string
-		happen func(*testing.T)
-		// pods is how many there are after it, of one KSMScale, and shards how many shards.
-		pods, shards int
-		unplanned    bool
-	}{
+	for _, event := range []monitoredEvent{
 		{"scale 1 to 3 replicas", all.change(replicas(3)), 6, 2, false},
 		{"death of each replica of a shard", all.replicasDie, 6, 2, true},
 		{"rollout", all.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
 		{"reshard 2 to 3, with 1 replica each, and back", all.reshardAndBack(both(shards(3), replicas(1)), shards(2)), 2, 2, false},
 	} {
-		since := time.Now()
-		event.happen(t)
-		for _, prometheus := range servers {
-			targets := event.shards
-			if prometheus.everyPod {
-				targets = event.pods
-			}
-			prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, targets)
-			prometheus.AwaitEvaluations(t)
-			if event.unplanned {
-				prometheus.forgiveOne(t, since)
-			}
-		}
-		t.Logf("%s took %s", event.name, time.Since(since).Round(time.Second))
+		event.pass(t, servers, connections)
 	}
 	t.Logf("all events took %s", time.Since(began).Round(time.Second))
+	ended := time.Now()
+	for _, prometheus := range servers {
+		prometheus.AwaitEvaluation(t, ended)
+	}
 	for _, prometheus := range servers {
 		t.Run(prometheus.Name, func(t *testing.T) {
 			prometheus.assertConstant(t, wanted)
@@ -85,11 +67,66 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
+// startServers starts all Prometheus servers, for a KSMScale whose Services they scrape and for one of which they scrape every pod.
+func startServers(t *testing.T, selector string, services, everyPod *v1alpha1.KSMScale) []*prometheusServer {
+	t.Helper()
+	servers := startOperated(t, selector, services, everyPod)
+	for _, prometheus := range servers {
+		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
+		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
+	}
+	if shared.cluster != nil {
+		// What Debian has cannot discover Services: this process does, and has to get to them.
+		servers = append(servers, startShipped(t, selector, services)...)
+	}
+	machine := server.WatchMachine(t.Context())
+	for _, prometheus := range servers {
+		prometheus.Machine = machine
+	}
+	return servers
+}
+
+// monitoredEvent happens to shards that Prometheus servers scrape.
+type monitoredEvent struct {
+	name   string
+	happen func(*testing.T)
+	// pods is how many there are after it, of one KSMScale, and shards how many shards.
+	pods, shards int
+	unplanned    bool
+}
+
+// pass has it happen, and waits until all servers scrape what there is after it.
+func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connections *connections) {
+	t.Helper()
+	since := time.Now()
+	e.happen(t)
+	for _, prometheus := range servers {
+		targets := e.shards
+		if prometheus.EveryPod {
+			targets = e.pods
+		}
+		prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, targets)
+	}
+	t.Logf("%s took %s", e.name, time.Since(since).Round(time.Second))
+	failed := connections.take()
+	if !e.unplanned {
+		assert.Empty(t, failed, "%s: Services refused or cut connections, and had not before", e.name)
+		return
+	}
+	t.Logf("%d connections failed while pods died", len(failed))
+	over := time.Now()
+	for _, prometheus := range servers {
+		prometheus.AwaitEvaluation(t, over)
+		prometheus.forgiveOne(t, since)
+	}
+}
+
 // newMonitored has two shards, and objects of a kind for the Prometheus Operator.
 func newMonitored(kind v1alpha1.MonitoringType) *v1alpha1.KSMScale {
 	return newKSMScale(shards(2), func(spec *v1alpha1.KSMScaleSpec) {
+		spec.Resources.Limits = map[resourceName]resource.Quantity{corev1.ResourceCPU: resource.MustParse(monitorCPU)}
 		spec.Monitoring = v1alpha1.MonitoringConfig{
-			Type: kind, Interval: metav1.Duration{Duration: server.Interval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
+			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
 		}
 	})
 }
@@ -104,14 +141,14 @@ func (s shardSets) awaitReady(t *testing.T) {
 	}
 }
 
-// change changes all specs and waits until all are Ready again.
+// change changes one spec after the other, and waits until each KSMScale is Ready again: so half as many pods start at once.
 func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		for _, ksmScale := range s {
 			update(t, ksmScale, spec)
+			awaitReady(t, ksmScale)
 		}
-		s.awaitReady(t)
 	}
 }
 

@@ -84,11 +84,8 @@ func startOperated(t *testing.T, selector string, ksmScales ...*v1alpha1.KSMScal
 		operated := newPrometheus(namespace, ksmScale)
 		create(t, operated)
 		servers = append(servers, &prometheusServer{
-			Server: server.Server{
-				API:  proxied(t, namespace, "prometheus-"+operated.Name+"-0:9090"),
-				Name: "Prometheus Operator, " + string(kind), Selector: selector, Timeout: waitTimeout,
-			},
-			everyPod:  kind == v1alpha1.MonitoringServiceMonitor,
+			Server: newServer(proxied(t, namespace, "prometheus-"+operated.Name+"-0:9090"),
+				"Prometheus Operator, "+string(kind), selector, kind == v1alpha1.MonitoringServiceMonitor),
 			ruleFiles: []string{"rules.yaml", "deduplicate.yaml"},
 		})
 	}
@@ -110,7 +107,7 @@ func withoutDNS() []monitoringv1.ScrapeClass {
 func newPrometheus(namespace string, ksmScale *v1alpha1.KSMScale) *monitoringv1.Prometheus {
 	everywhere := &metav1.LabelSelector{}
 	ofKSMScale := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelKSMScale: ksmScale.Name}}
-	interval := monitoringv1.Duration(server.Interval.String())
+	interval := monitoringv1.Duration(prometheusInterval.String())
 	return &monitoringv1.Prometheus{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: strings.ToLower(string(ksmScale.Spec.Monitoring.Type))},
 		Spec: monitoringv1.PrometheusSpec{

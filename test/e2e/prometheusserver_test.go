@@ -6,7 +6,6 @@ import (
 	"time"
 
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -15,84 +14,51 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
+// prometheusInterval is the time between two scrapes of a target, and the time that a scrape may take: as users have it, and
+// longer than a machine of two cores stalls for while pods start.
+const prometheusInterval = 10 * time.Second
+
 // prometheusServer is a real Prometheus that looks at one KSMScale.
 type prometheusServer struct {
 	server.Server
-	// everyPod tells whether each pod is a target, and not each Service.
-	everyPod bool
 	// ruleFiles are the rules that we ship and it has.
 	ruleFiles []string
 	// complete is since when it has had all objects.
 	complete time.Time
-	// forgiven is the scrape that may have failed, since a pod ended in the middle of it; zero if there is none.
-	forgiven time.Time
+	// forgiven is the scrape that may have failed because a pod ended in the middle of it; nil if there is none.
+	forgiven *server.Scrape
+}
+
+// newServer is one that scrapes every prometheusInterval.
+func newServer(api prometheusv1.API, name, selector string, everyPod bool) server.Server {
+	return server.Server{API: api, Name: name, Selector: selector, EveryPod: everyPod, Interval: prometheusInterval, Timeout: waitTimeout}
 }
 
 // assertConstant asserts that there have always been all objects, and none of them twice, and that a Service that has led
 // to a ready pod has led to one ever since.
 func (s *prometheusServer) assertConstant(t *testing.T, wanted int) {
 	t.Helper()
-	scrapes := s.scrapes(t, s.complete)
-	t.Logf("%d scrapes, of which %d failed", scrapes.count, len(scrapes.failed))
-	for _, at := range scrapes.lost {
+	for _, scrape := range s.Scrapes(t, s.complete).Failed {
 		// Of a pod itself the last scrape may fail.
-		assert.True(t, s.everyPod || at.Equal(s.forgiven), "a scrape of a Service failed at %s, and those before had not", at)
+		assert.True(t, s.EveryPod || !scrape.Lost || s.forgiven != nil && scrape.At.Equal(s.forgiven.At),
+			"a scrape of a Service failed, and those before had not: %s", scrape)
 	}
-	s.AssertConstant(t, s.complete, wanted, s.isForgiven)
+	s.AssertConstant(t, s.complete, wanted, func(at time.Time) bool { return s.forgiven != nil && s.Misses(*s.forgiven, at) })
 }
 
 // forgiveOne has the Prometheus miss what it would have got from the one scrape that may have failed since a time: that in
 // which its pod ended. With every pod as a target another one answers.
 func (s *prometheusServer) forgiveOne(t *testing.T, since time.Time) {
 	t.Helper()
-	if s.everyPod {
+	if s.EveryPod {
 		return
 	}
-	scrapes := s.scrapes(t, since)
-	t.Logf("%s: %d scrapes while pods died, of which %d failed", s.Name, scrapes.count, len(scrapes.failed))
-	assert.LessOrEqual(t, len(scrapes.failed), 1, s.Name)
-	if len(scrapes.failed) > 0 {
-		s.forgiven = scrapes.failed[0]
+	scrapes := s.Scrapes(t, since)
+	t.Logf("%s: %d scrapes while pods died, of which %d failed", s.Name, scrapes.Count, len(scrapes.Failed))
+	assert.LessOrEqual(t, len(scrapes.Failed), 1, s.Name)
+	if len(scrapes.Failed) > 0 {
+		s.forgiven = &scrapes.Failed[0]
 	}
-}
-
-// isForgiven tells whether the scrape after the one that failed has not come yet, or may not be over.
-func (s *prometheusServer) isForgiven(at time.Time) bool {
-	return !s.forgiven.IsZero() && !at.Before(s.forgiven) && at.Before(s.forgiven.Add(2*server.Interval))
-}
-
-// scrapes are how many of objects there were, and when one failed: of any target, and of one that had been scraped before.
-type scrapes struct {
-	count        int
-	failed, lost []time.Time
-}
-
-// scrapes are those since a time.
-func (s *prometheusServer) scrapes(t *testing.T, since time.Time) scrapes {
-	t.Helper()
-	value, _, err := s.Query(t.Context(), `up{job="kube-state-metrics"}[1h]`, time.Time{})
-	require.NoError(t, err)
-	targets, ok := value.(model.Matrix)
-	require.True(t, ok)
-	var all scrapes
-	for _, target := range targets {
-		var answered bool
-		for _, sample := range target.Values {
-			at := sample.Timestamp.Time()
-			if at.Before(since) {
-				continue
-			}
-			all.count++
-			if sample.Value == 0 {
-				all.failed = append(all.failed, at)
-			}
-			if sample.Value == 0 && answered {
-				all.lost = append(all.lost, at)
-			}
-			answered = answered || sample.Value == 1
-		}
-	}
-	return all
 }
 
 // assertRules asserts that all rules that we ship are there and have been evaluated without an error.

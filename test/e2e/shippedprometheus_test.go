@@ -30,10 +30,11 @@ func startShipped(t *testing.T, selector string, ksmScale *v1alpha1.KSMScale) []
 		ofKSMScale := strings.Replace(found.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
 		discovery := httptest.NewServer(targetDiscovery{found.Role, ofKSMScale})
 		t.Cleanup(discovery.Close)
-		api := server.Start(t, []server.ScrapeConfig{server.Led(job, discovery.URL)}, selector, ruleFiles...)
+		api := server.Start(t, server.Options{
+			Jobs: []server.ScrapeConfig{server.Led(job, discovery.URL)}, Interval: prometheusInterval, Selector: selector, ShippedRules: ruleFiles,
+		})
 		return &prometheusServer{
-			Server:    server.Server{API: api, Name: name, Selector: selector, Timeout: waitTimeout},
-			everyPod:  found.Role == podRole,
+			Server:    newServer(api, name, selector, found.Role == podRole),
 			ruleFiles: ruleFiles,
 		}
 	}

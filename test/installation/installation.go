@@ -39,7 +39,8 @@ const (
 const (
 	pollInterval = 100 * time.Millisecond
 	waitTimeout  = 5 * time.Minute
-	stopTimeout  = 15 * time.Second
+	// stopTimeout is how long a kubelet waits by default.
+	stopTimeout = 30 * time.Second
 )
 
 // Installation is KSMScale on a cluster. Its methods may be called from several goroutines.

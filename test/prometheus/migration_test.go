@@ -26,7 +26,7 @@ func TestMigration(t *testing.T) {
 	prometheus.Await(t, `count(sum by (instance) (count_over_time(up{job="kube-state-metrics", instance=~"ksm-main-shard-.-of-3"}[1h])) >= 2)`, 3)
 	before.has()
 	prometheus.AwaitNone(t, `up{job="kube-state-metrics", instance!~"ksm-main-shard-.-of-3"}`)
-	prometheus.AwaitEvaluations(t)
+	prometheus.AwaitEvaluation(t, time.Now())
 
 	prometheus.AssertConstant(t, complete, objects, nil)
 	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")

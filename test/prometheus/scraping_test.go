@@ -25,7 +25,7 @@ func reshard(t *testing.T, cluster *cluster, prometheus server.Server, from, to 
 	cluster.has(to)
 	// Prometheus ends the series of a target that is gone when it would have scraped it twice more.
 	prometheus.AwaitNone(t, scraped(from))
-	prometheus.AwaitEvaluations(t)
+	prometheus.AwaitEvaluation(t, time.Now())
 }
 
 // No series is stored twice, and none is missing at any time, while the number of shards changes.
@@ -85,6 +85,7 @@ func TestEveryPod(t *testing.T) {
 	jobs := server.ScrapeConfigs(t, "prometheus.yaml")
 	jobs["kube-state-metrics"] = server.ScrapeConfigs(t, "every-pod.yaml")["kube-state-metrics"]
 	prometheus := start(t, cluster, jobs, "rules.yaml", "deduplicate.yaml")
+	prometheus.EveryPod = true
 	cluster.has(2)
 	prometheus.Await(t, "count(replica:kube_pod_info)", 3*objects)
 	prometheus.Await(t, "test:pods", objects)

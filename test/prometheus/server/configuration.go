@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Interval is that of scrapes and rules. Prometheus takes up to ten seconds to see new targets, whatever it is.
-const Interval = 2 * time.Second
+// ruleInterval is how often Rules are evaluated, whatever the interval of scrapes and of the rules that we ship.
+const ruleInterval = 2 * time.Second
 
 // shipped is deploy/prometheus, from the folder of any package of tests two levels below the root.
 const shipped = "../../deploy/prometheus"
@@ -83,20 +83,22 @@ func Led(job ScrapeConfig, url string) ScrapeConfig {
 }
 
 // Rules record what Prometheus says of the pods that kube_pod_info of a selector, such as {namespace="shop"}, is about at
-// each evaluation, however that looks in retrospect: how many series there are, and how many of them too many.
+// each evaluation, however that looks in retrospect: how many series there are, and how many of them too many. They are evaluated
+// every two seconds.
 func Rules(selector string) map[string]any {
 	info := "kube_pod_info" + selector
-	return map[string]any{"groups": []any{map[string]any{"name": "test", "rules": []any{
+	return map[string]any{"groups": []any{map[string]any{"name": "test", "interval": ruleInterval.String(), "rules": []any{
 		map[string]any{"record": "test:pods", "expr": fmt.Sprintf("count(%s) or vector(0)", info)},
 		map[string]any{"record": "test:twice", "expr": fmt.Sprintf("(count(%s) or vector(0)) - (count(count by (uid) (%s)) or vector(0))", info, info)},
 	}}}}
 }
 
-// configuration is the text of a configuration with these jobs and files of rules.
-func configuration(t *testing.T, jobs []ScrapeConfig, ruleFiles []string) []byte {
+// configuration is the text of a configuration with these jobs and files of rules. Scrapes time out after an interval, or after
+// the ten seconds that are Prometheus' default.
+func configuration(t *testing.T, interval time.Duration, jobs []ScrapeConfig, ruleFiles []string) []byte {
 	t.Helper()
 	config, err := yaml.Marshal(map[string]any{
-		"global":         map[string]any{"scrape_interval": Interval.String(), "evaluation_interval": Interval.String()},
+		"global":         map[string]any{"scrape_interval": interval.String(), "evaluation_interval": interval.String()},
 		"rule_files":     ruleFiles,
 		"scrape_configs": jobs,
 	})

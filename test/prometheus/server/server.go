@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +27,12 @@ type Server struct {
 	Name string
 	// Selector is that of its Rules.
 	Selector string
+	// Interval is the time between two scrapes of a target, and the time that a scrape may take.
+	Interval time.Duration
+	// EveryPod tells whether each pod is a target, and not each Service. The series are recorded then, every Interval.
+	EveryPod bool
+	// Machine tells when the machine stalled.
+	Machine *Machine
 	// Timeout only bounds a failing test; all waits end as soon as what they wait for has happened.
 	Timeout time.Duration
 }
@@ -64,13 +71,14 @@ func (s Server) AwaitNone(t *testing.T, expression string) {
 	s.await(t, expression, func(vector model.Vector) bool { return len(vector) == 0 })
 }
 
-// AwaitEvaluations waits until the rules have been evaluated twice more.
-func (s Server) AwaitEvaluations(t *testing.T) {
+// AwaitEvaluation waits until everything has been scraped, and all rules have been evaluated, after a time.
+func (s Server) AwaitEvaluation(t *testing.T, after time.Time) {
 	t.Helper()
-	const count = "count_over_time(test:twice[1h])"
-	before := s.Vector(t, count)
-	require.Len(t, before, 1)
-	s.await(t, count, func(now model.Vector) bool { return len(now) == 1 && now[0].Value >= before[0].Value+2 })
+	// A scrape is due after an interval at the latest, and after it the evaluation of the rules that we ship.
+	enough := model.TimeFromUnixNano(after.Add(2 * s.Interval).UnixNano())
+	s.await(t, "timestamp(test:twice)", func(now model.Vector) bool {
+		return len(now) == 1 && float64(now[0].Value) >= float64(enough)/1000
+	})
 }
 
 func (s Server) await(t *testing.T, expression string, is func(model.Vector) bool) {
@@ -94,12 +102,17 @@ func (s Server) await(t *testing.T, expression string, is func(model.Vector) boo
 }
 
 // AssertConstant asserts that since a time there have always been that many pods, and none of them twice: as it was
-// recorded at each evaluation, and as a graph shows it now; but for moments that are left out, if that is set.
+// recorded at each evaluation, and as a graph shows it now. It leaves out what scrapes miss that time out while the machine
+// stalls, and moments that leftOut, if set, reports.
 func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut func(time.Time) bool) {
 	t.Helper()
+	scrapes := s.Scrapes(t, since)
+	t.Logf("%s: %d scrapes, of which %d failed: %v; and %d timed out while the machine stalled: %v; since %s, %s", s.Name,
+		scrapes.Count, len(scrapes.Failed), scrapes.Failed, len(scrapes.Stalled), scrapes.Stalled, since.Format(time.TimeOnly), s.Machine.Stalls(since))
 	matters := func(sample model.SamplePair) bool {
 		at := sample.Timestamp.Time()
-		return at.After(since) && (leftOut == nil || !leftOut(at))
+		return at.After(since) && (leftOut == nil || !leftOut(at)) &&
+			!slices.ContainsFunc(scrapes.Stalled, func(scrape Scrape) bool { return s.Misses(scrape, at) })
 	}
 	evaluations := 0
 	for expression, wanted := range map[string]int{"test:pods": pods, "test:twice": 0} {
@@ -120,11 +133,21 @@ func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut 
 	samples := only(t, value).Values
 	assert.Len(t, samples, int(steps.End.Sub(steps.Start)/steps.Step)+1)
 	for _, sample := range samples {
-		if leftOut == nil || !leftOut(sample.Timestamp.Time()) {
+		if matters(sample) {
 			assert.EqualValues(t, pods, sample.Value, "in retrospect %s after", sample.Timestamp.Time().Sub(since))
 		}
 	}
 	t.Logf("%s: %d evaluations, and %d moments in retrospect", s.Name, evaluations/2, len(samples))
+}
+
+// Misses tells whether at a time Prometheus has not got yet what a scrape that failed would have brought: the next scrape of the
+// target is due an interval later, and takes up to another one; and what is recorded comes up to another one later.
+func (s Server) Misses(failed Scrape, at time.Time) bool {
+	misses := 2 * s.Interval
+	if s.EveryPod {
+		misses += s.Interval
+	}
+	return !at.Before(failed.At) && at.Before(failed.At.Add(misses))
 }
 
 // only is the only series of a value.

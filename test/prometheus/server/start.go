@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/api"
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
@@ -18,9 +19,20 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// Start starts Debian's Prometheus with jobs, with Rules for a selector, and with files of rules in deploy/prometheus. It
-// ends with the test. It may not answer yet.
-func Start(t *testing.T, jobs []ScrapeConfig, selector string, shippedRules ...string) prometheusv1.API {
+// Options say what a Prometheus does.
+type Options struct {
+	// Jobs are what it scrapes.
+	Jobs []ScrapeConfig
+	// Interval is the time between two scrapes of a target, and between two evaluations of the shipped rules.
+	Interval time.Duration
+	// Selector is that of its Rules.
+	Selector string
+	// ShippedRules are files of rules in deploy/prometheus.
+	ShippedRules []string
+}
+
+// Start starts Debian's Prometheus. It ends with the test. It may not answer yet.
+func Start(t *testing.T, options Options) prometheusv1.API {
 	t.Helper()
 	directory := t.TempDir()
 	write := func(name string, data []byte) string {
@@ -28,17 +40,17 @@ func Start(t *testing.T, jobs []ScrapeConfig, selector string, shippedRules ...s
 		require.NoError(t, os.WriteFile(file, data, 0o600))
 		return file
 	}
-	rules, err := yaml.Marshal(Rules(selector))
+	rules, err := yaml.Marshal(Rules(options.Selector))
 	require.NoError(t, err)
 	ruleFiles := []string{write("test.yaml", rules)}
-	for _, name := range shippedRules {
+	for _, name := range options.ShippedRules {
 		ruleFiles = append(ruleFiles, Shipped(t, name))
 	}
 	program, err := exec.LookPath("prometheus")
 	require.NoError(t, err, "`make prometheus-package` installs Debian's package")
 	address := FreeAddress(t)
 	RunProgram(t, "Prometheus", exec.Command(program,
-		"--config.file="+write("prometheus.yaml", configuration(t, jobs, ruleFiles)),
+		"--config.file="+write("prometheus.yaml", configuration(t, options.Interval, options.Jobs, ruleFiles)),
 		"--storage.tsdb.path="+filepath.Join(directory, "data"),
 		"--web.listen-address="+address,
 		"--log.level=warn"))

@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// connectInterval is shorter than kube-proxy takes to notice that a pod has ended.
+const connectInterval = 200 * time.Millisecond
+
+// connections go to the Services that Prometheus scrapes, several times a second, and each asks kube-state-metrics whether it
+// is healthy. That costs next to nothing, where a scrape costs much: Prometheus is seldom in time for a pod that leaves too early.
+type connections struct {
+	services client.MatchingLabelsSelector
+	through  *http.Client
+
+	mu sync.Mutex
+	// answered are the addresses that a connection has succeeded to.
+	answered sets.Set[string]
+	// failed are the later ones that were refused or cut, and the answers other than that it is healthy.
+	failed []string
+}
+
+// watchConnections connects to the Services of a KSMScale until the test ends, if they can be reached from here.
+func watchConnections(t *testing.T, ksmScale *v1alpha1.KSMScale) *connections {
+	t.Helper()
+	services, err := labels.Parse(scraped(ksmScale))
+	require.NoError(t, err)
+	c := &connections{
+		services: client.MatchingLabelsSelector{Selector: services},
+		through:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: prometheusInterval},
+		answered: sets.New[string](),
+	}
+	if shared.cluster != nil {
+		go c.watch(t.Context())
+	}
+	return c
+}
+
+func (c *connections) watch(ctx context.Context) {
+	ticker := time.NewTicker(connectInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		targets, err := servicesOf(ctx, c.services)
+		if err != nil {
+			continue // The next look at the Services is soon.
+		}
+		var all sync.WaitGroup
+		for _, target := range targets {
+			for _, address := range target.Targets {
+				all.Go(func() { c.note(address, c.connect(ctx, address)) })
+			}
+		}
+		all.Wait()
+	}
+}
+
+func (c *connections) connect(ctx context.Context, address string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.through.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	return nil
+}
+
+// note leaves out what timed out: a machine that stalls does that too, and Prometheus tells them apart.
+func (c *connections) note(address string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var timeout net.Error
+	switch {
+	case err == nil:
+		c.answered.Insert(address)
+	case errors.Is(err, context.Canceled), errors.As(err, &timeout) && timeout.Timeout():
+	case c.answered.Has(address):
+		c.failed = append(c.failed, fmt.Sprintf("%s: %v", time.Now().Format(time.TimeOnly), err))
+	}
+}
+
+// take returns those that failed since it was called last.
+func (c *connections) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	failed := c.failed
+	c.failed = nil
+	return failed
+}
