@@ -67,6 +67,12 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 	if err := manager.Add(r.Foreign); err != nil {
 		return fmt.Errorf("look for autoscalers of others: %w", err)
 	}
+	if r.Budgets == nil {
+		r.Budgets = NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if err := manager.Add(r.Budgets); err != nil {
+		return fmt.Errorf("look for PodDisruptionBudgets of others: %w", err)
+	}
 	if r.Versions == nil {
 		r.Versions = NewVersions(r.Clock)
 	}
@@ -96,6 +102,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		WatchesRawSource(source.Channel(loadChanges, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Budgets.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Monitors.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Versions.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).

@@ -45,6 +45,8 @@ type Reconciler struct {
 	NodeKinds NodeKinds
 	// Foreign has the autoscalers of others.
 	Foreign *ForeignAutoscalers
+	// Budgets has the PodDisruptionBudgets of others.
+	Budgets *ForeignBudgets
 	// Loads are the loads of shards that have been measured.
 	Loads    Loads
 	Recorder events.EventRecorder

@@ -89,9 +89,12 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
 	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime))
-	require.NoError(t, foreign.look(t.Context()))
+	budgets := NewForeignBudgets(c, c, clocktesting.NewFakeClock(testTime))
+	require.NoError(t, errors.Join(foreign.look(t.Context()), budgets.look(t.Context())))
+	<-foreign.changes
+	<-budgets.changes
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Recorder: recorder,
+		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
 		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder
