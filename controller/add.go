@@ -206,6 +206,7 @@ func podChanged() predicate.Predicate {
 		}
 		return !equality.Semantic.DeepEqual(before.Status, after.Status) ||
 			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+			!equality.Semantic.DeepEqual(before.OwnerReferences, after.OwnerReferences) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
 	}}
 }

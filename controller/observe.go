@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/shardpods"
 )
 
 // observed is what there is of a KSMScale.
@@ -27,6 +28,7 @@ type observed struct {
 	// retired is since when those of them that are not to be scraped have been seen so, by their names.
 	retired     map[string]time.Time
 	autoscalers []autoscalingv2.HorizontalPodAutoscaler
+	// pods are those of these Deployments, and not others with the same labels.
 	pods []corev1.Pod
 	// foreign are the autoscalers of others that scale these Deployments, and budgets the PodDisruptionBudgets of others that select
 	// their pods.
@@ -113,9 +115,10 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		return observed{}, err
 	}
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
+	ourPods := shardpods.Of(ours, pods.Items)
 	var said said
 	if keepsToItself(&ksmScale.Spec.Metrics) == "" {
-		said = r.Versions.of(ctx, pods.Items)
+		said = r.Versions.of(ctx, ourPods)
 	}
 	ourServices := slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
 		return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
@@ -129,7 +132,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !metav1.IsControlledBy(&autoscaler, ksmScale)
 		}),
-		pods:       pods.Items,
+		pods:       ourPods,
 		apiService: apiService,
 		said:       said,
 		monitoring: r.Monitors.found(),

@@ -290,6 +290,7 @@ func TestAServiceAccountOfTheUsersHasTheirRights(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "old", Labels: shardLabels(ksmScaleWith(), shard(0))},
 		Spec:       corev1.PodSpec{ServiceAccountName: account},
 	}
+	ownedByDeployment(pod)
 	require.NoError(t, r.Client.Create(t.Context(), pod))
 	users := readMain(t, r)
 	users.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "users"}
