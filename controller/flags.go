@@ -27,6 +27,11 @@ const (
 	customResourceFileFlag         = "--custom-resource-state-config-file"
 )
 
+const (
+	authFilterFlag  = "--auth-filter"
+	secretsResource = "secrets"
+)
+
 // defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
 // secrets, which it has no right to read, and for the admission policies, which older versions do not know and
 // refuse to start with.
@@ -116,7 +121,7 @@ func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))
 	}
 	if metrics.AuthFilter {
-		args = append(args, "--auth-filter")
+		args = append(args, authFilterFlag)
 	}
 	return args
 }
@@ -169,7 +174,7 @@ func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
 
 // exportsSecrets tells whether kube-state-metrics needs to read Secrets.
 func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
-	return slices.Contains(exportedResources(ksmScale), "secrets")
+	return slices.Contains(exportedResources(ksmScale), secretsResource)
 }
 
 // either is a list of spec.metrics, or of the flag for it among the extra arguments.
@@ -185,10 +190,17 @@ func extraArg(ksmScale *v1alpha1.KSMScale, flag string) []string {
 	if ksmScale.Spec.Template == nil {
 		return nil
 	}
+	return listedIn(ksmScale.Spec.Template.ExtraArgs, flag)
+}
+
+// listedIn are the values of a flag whose value is a list. kube-state-metrics ignores spaces around them.
+func listedIn(args []string, flag string) []string {
 	var values []string
-	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
+	for _, arg := range args {
 		if name, value, _ := strings.Cut(arg, "="); name == flag {
-			values = append(values, strings.Split(value, ",")...)
+			for item := range strings.SplitSeq(value, ",") {
+				values = append(values, strings.TrimSpace(item))
+			}
 		}
 	}
 	return values
