@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,12 +74,26 @@ func TestMissingRightsToRegisterMetrics(t *testing.T) {
 // forbidWrites takes the right to write a resource from the controller, until the test ends or restore is called.
 func forbidWrites(t *testing.T, resource schema.GroupResource) (restore func()) {
 	t.Helper()
+	return forbid(t, resource, "patch", "create", "update", "delete")
+}
+
+// forbid takes the right to some verbs of a resource from the controller, until the test ends or restore is called.
+func forbid(t *testing.T, resource schema.GroupResource, verbs ...string) (restore func()) {
+	t.Helper()
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: installation.ControllerAccount}}
 	require.NoError(t, get(t, role))
 	complete := role.DeepCopy()
-	for i, rule := range role.Rules {
-		if rule.Resources[0] == resource.Resource {
-			role.Rules[i].Verbs = []string{"get", "list", "watch"}
+	role.Rules = nil
+	for _, rule := range complete.DeepCopy().Rules {
+		if slices.Contains(rule.APIGroups, resource.Group) && slices.Contains(rule.Resources, resource.Resource) {
+			narrowed := rule.DeepCopy()
+			narrowed.Resources = []string{resource.Resource}
+			narrowed.Verbs = slices.DeleteFunc(narrowed.Verbs, func(verb string) bool { return slices.Contains(verbs, verb) })
+			role.Rules = append(role.Rules, *narrowed)
+			rule.Resources = slices.DeleteFunc(rule.Resources, func(other string) bool { return other == resource.Resource })
+		}
+		if len(rule.Resources) > 0 {
+			role.Rules = append(role.Rules, rule)
 		}
 	}
 	require.NotEqual(t, complete.Rules, role.Rules)
@@ -94,7 +109,7 @@ func forbidWrites(t *testing.T, resource schema.GroupResource) (restore func()) 
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User:               controllerUser,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: resource.Group, Resource: resource.Resource, Verb: "patch"},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: resource.Group, Resource: resource.Resource, Verb: verbs[0]},
 		}}
 		require.NoError(c, shared.client.Create(t.Context(), review))
 		require.False(c, review.Status.Allowed)
