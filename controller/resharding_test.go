@@ -161,7 +161,8 @@ func TestReshard(t *testing.T) {
 		{
 			name: "pods that are ready for longer are not of the Deployment", wanted: 5, there: func(o *observed) {
 				partition(o, 3, 3, 1, long)
-				partition(o, 5, 5, 1, short)
+				partition(o, 5, 5, 1, long)
+				o.pods[7] = readyPod(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, 0, short)
 				strangers(o, 2, long)
 			},
 			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 40 * time.Second,
