@@ -208,22 +208,7 @@ func TestPodsThatFitNowhere(t *testing.T) {
 func TestImageThatDoesNotExist(t *testing.T) {
 	setNodes(t, 10)
 	const missing = "registry.example.com/kube-state-metrics:missing"
-	labels := map[string]string{"kubelet": "test", corev1.LabelHostname: "test-kubelet"}
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
-	require.NoError(t, shared.client.Create(t.Context(), node))
-	t.Cleanup(func() { remove(t, node) })
-	created := node.DeepCopy()
-	node.Status.Capacity = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100"), corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("8Gi")}
-	node.Status.Allocatable = node.Status.Capacity
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
-	require.NoError(t, shared.client.Status().Patch(t.Context(), node, client.MergeFrom(created)))
-
-	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
-		k.Spec.Template = &v1alpha1.PodTemplate{
-			NodeSelector: map[string]string{"kubelet": "test"},
-			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-		}
-	}))
+	ksmScale := create(t, newKSMScale(onKubelet(t)))
 	awaitPulled(t, ksmScale, missing)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
 
@@ -233,6 +218,26 @@ func TestImageThatDoesNotExist(t *testing.T) {
 	assert.Contains(t, condition.Message, missing)
 	awaitEvent(t, ksmScale, corev1.EventTypeWarning, "ImagePullBackOff")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+}
+
+// onKubelet creates a node whose kubelet is the test, and has the pods of a KSMScale run there.
+func onKubelet(t *testing.T) func(*v1alpha1.KSMScale) {
+	t.Helper()
+	labels := map[string]string{"kubelet": "test", corev1.LabelHostname: "test-kubelet"}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
+	require.NoError(t, shared.client.Create(t.Context(), node))
+	t.Cleanup(func() { remove(t, node) })
+	created := node.DeepCopy()
+	node.Status.Capacity = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100"), corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("8Gi")}
+	node.Status.Allocatable = node.Status.Capacity
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
+	require.NoError(t, shared.client.Status().Patch(t.Context(), node, client.MergeFrom(created)))
+	return func(k *v1alpha1.KSMScale) {
+		k.Spec.Template = &v1alpha1.PodTemplate{
+			NodeSelector: map[string]string{"kubelet": "test"},
+			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		}
+	}
 }
 
 // awaitPulled reports on the pods of a KSMScale as the kubelet does, until each shard has one of the image that
