@@ -81,8 +81,8 @@ func clusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBin
 	return bindings
 }
 
-// usedBindings are the names of the bindings that pods under that service account need. They stay if they exist, but are not created
-// for pods: who creates pods must not get a right by it.
+// usedBindings are the names of the bindings that pods under that service account need. They stay if they exist. They are not created
+// for pods, because whoever creates pods would get rights by it.
 func usedBindings(ksmScale *v1alpha1.KSMScale, observed observed) sets.Set[string] {
 	account := v1alpha1.ServiceAccountName(ksmScale.Name)
 	names := sets.New[string]()
@@ -94,8 +94,8 @@ func usedBindings(ksmScale *v1alpha1.KSMScale, observed observed) sets.Set[strin
 	return names
 }
 
-// runs tells whether a pod of some kind runs. One that is being deleted serves until it ends. Another one counts only if its Deployment
-// may have such pods, because someone else can make a pod look like one of the Deployment's to keep a right.
+// runs tells whether a pod of some kind runs. A pod that is being deleted serves until it ends. Another pod counts only if its Deployment
+// may have such pods: someone who wants to keep a right can create a pod that looks like one of the Deployment's.
 func (o *observed) runs(isKind func(*corev1.PodSpec) bool) bool {
 	return slices.ContainsFunc(o.pods, func(pod corev1.Pod) bool {
 		if hasEnded(&pod) || !isKind(&pod.Spec) {

@@ -43,8 +43,7 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 		r.histories.forget(planned.KSMScale.Name)
 		return 0, nil
 	}
-	// A HorizontalPodAutoscaler of others that is not known of yet would be fought. The first look that succeeds has the KSMScale
-	// reconciled.
+	// Scaling would fight an autoscaler of others that is not known yet. The first look that succeeds triggers a reconcile.
 	if observed.foreign.unknown {
 		return 0, nil
 	}

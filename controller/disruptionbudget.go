@@ -26,8 +26,8 @@ func disruptionBudget(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *policy
 			WithUnhealthyPodEvictionPolicy(policyv1.AlwaysAllow))
 }
 
-// evictable is False while a pod of a shard has a second PodDisruptionBudget: the API server refuses to evict it then, and a drain of
-// its node does not end. It is a warning: Ready is not derived from it.
+// evictable is False while a second PodDisruptionBudget selects pods of a shard. The API server refuses to evict them then, and a drain
+// of their node does not end. It is a warning: Ready is not derived from it.
 func evictable(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionEvictable, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSinglePodDisruptionBudget}
 	budgets := in.observed.budgets
@@ -37,8 +37,8 @@ func evictable(in conditionInput) metav1.Condition {
 		return unlisted(in, condition.Type, metav1.ConditionUnknown, "PodDisruptionBudgets of others have not been listed", budgets.err)
 	case len(deployments) > 0:
 		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonMultiplePodDisruptionBudgets
-		condition.Message = fmt.Sprintf("PodDisruptionBudget %s selects the pods of Deployment %s, which have one of KSMScale's: "+
-			"the API server refuses to evict a pod that has two, so no drain of its node ends. Delete it, or change its selector; each shard has a PodDisruptionBudget already",
+		condition.Message = fmt.Sprintf("PodDisruptionBudget %s selects the pods of Deployment %s, which already have one from KSMScale. "+
+			"The API server refuses to evict a pod with two, so a drain of its node does not end: delete that PodDisruptionBudget, or change its selector",
 			strings.Join(budgets.names[deployments[0]], " and "), deployments[0])
 	default:
 		condition.Message = "Each pod has one PodDisruptionBudget"

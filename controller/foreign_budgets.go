@@ -43,12 +43,15 @@ func NewForeignBudgets(ksmScales, budgets client.Reader, clock clock.WithTicker)
 	}}
 }
 
-// foreignBudgets are those of others that select the pods of some of the Deployments, in order.
+// foreignBudgets are those of others that select the pods of some of the Deployments, in order. They are not known in a namespace that
+// got its first KSMScale after the last look.
 func foreignBudgets(deployments []appsv1.Deployment, latest snapshot[map[string][]foreignBudget]) others {
 	foreign := others{names: map[string][]string{}, unknown: !latest.known, err: latest.err}
 	for i := range deployments {
 		deployment := &deployments[i]
-		for _, budget := range latest.found[deployment.Namespace] {
+		budgets, listed := latest.found[deployment.Namespace]
+		foreign.unknown = foreign.unknown || !listed
+		for _, budget := range budgets {
 			if budget.selector.Matches(labels.Set(deployment.Spec.Template.Labels)) {
 				foreign.names[deployment.Name] = append(foreign.names[deployment.Name], budget.name)
 			}
@@ -61,6 +64,7 @@ func findForeignBudgets(ctx context.Context, ksmScales, budgets client.Reader) (
 	foreign := map[string][]foreignBudget{}
 	newList := func() *policyv1.PodDisruptionBudgetList { return &policyv1.PodDisruptionBudgetList{} }
 	err := listInNamespaces(ctx, ksmScales, budgets, newList, func(namespace string, list *policyv1.PodDisruptionBudgetList, all []v1alpha1.KSMScale) {
+		foreign[namespace] = nil
 		for _, budget := range byName(list.Items) {
 			owned := slices.ContainsFunc(all, func(ksmScale v1alpha1.KSMScale) bool { return metav1.IsControlledBy(budget, &ksmScale) })
 			// An empty selector selects every pod, and the API server accepts only valid ones.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -109,4 +110,12 @@ func TestPodDisruptionBudgetsThatCannotBeListed(t *testing.T) {
 	refusal = errors.New("timeout")
 	require.Error(t, r.Budgets.look(t.Context()))
 	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "a new one is not noticed: timeout")
+}
+
+func TestPodDisruptionBudgetsOfANewNamespace(t *testing.T) {
+	deployments := []appsv1.Deployment{{ObjectMeta: metav1.ObjectMeta{Namespace: "new", Name: shard(0).Name()}}}
+	listed := snapshot[map[string][]foreignBudget]{known: true, found: map[string][]foreignBudget{"monitoring": nil}}
+	assert.True(t, foreignBudgets(deployments, listed).unknown)
+	listed.found["new"] = nil
+	assert.False(t, foreignBudgets(deployments, listed).unknown)
 }

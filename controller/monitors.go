@@ -101,8 +101,8 @@ func (m *Monitors) find(ctx context.Context) (monitoring, error) {
 		case err == nil && installed:
 			found.add(kind.Kind, objects)
 		case err != nil && before.knows(kind.Kind) && !apierrors.IsForbidden(err):
-			// It passes more often than not, and what was found before is likely to be there.
-			log.FromContext(ctx).Error(err, "Cannot look for objects of the Prometheus Operator, whose state from before is used")
+			// Such an error usually passes, and the objects from before are likely to exist still.
+			log.FromContext(ctx).Error(err, "Cannot look for objects of the Prometheus Operator, so those from before are used")
 			found.keep(kind.Kind, before)
 		case err != nil:
 			found.failed[kind.Kind] = err

@@ -15,9 +15,9 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// applyRights applies the service account of a KSMScale and its bindings, and deletes bindings that are neither desired nor used by any
-// pod. A binding gives rights to whoever has the account by that name, also to someone who creates it later. So there are bindings only
-// while the account exists and belongs to the KSMScale.
+// applyRights applies the service account of a KSMScale and its bindings. It deletes bindings that are neither desired nor used by a pod.
+// A binding gives rights to whoever owns the account by that name, also to someone who creates it later. So bindings exist only while
+// the account exists and belongs to the KSMScale.
 func (r *Reconciler) applyRights(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observed) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
