@@ -1,7 +1,11 @@
 package controller
 
 import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 
@@ -31,19 +35,77 @@ func ownsServiceAccount(ksmScale *v1alpha1.KSMScale) bool {
 	return ksmScale.Spec.Template == nil || ksmScale.Spec.Template.ServiceAccountName == ""
 }
 
-// clusterRoleBindings are the wanted bindings of that service account. Secrets have one of their own, since the
-// role of a binding cannot be changed.
-func clusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBindingApplyConfiguration {
-	name := v1alpha1.ServiceAccountName(ksmScale.Name)
-	bindings := []*rbacv1ac.ClusterRoleBindingApplyConfiguration{clusterRoleBinding(ksmScale, name, MonitorClusterRole)}
-	if exportsSecrets(ksmScale) {
-		// No KSMScale's name has a colon, so that this is no other one's first binding.
-		bindings = append(bindings, clusterRoleBinding(ksmScale, name+":secrets", MonitorSecretsClusterRole))
+// grant is a cluster role that the service account of a KSMScale can be bound to. Each has a binding of its own, because the role of
+// a binding cannot be changed.
+type grant struct {
+	// suffix ends the name of the binding. No KSMScale's name has a colon, so no other KSMScale has a binding of that name.
+	suffix, clusterRole string
+	// desired tells whether the spec of a KSMScale asks for it, and used whether a pod with some spec needs it.
+	desired func(*v1alpha1.KSMScale) bool
+	used    func(*corev1.PodSpec) bool
+}
+
+var grants = []grant{
+	{"", MonitorClusterRole, func(*v1alpha1.KSMScale) bool { return true }, func(*corev1.PodSpec) bool { return true }},
+	{":secrets", MonitorSecretsClusterRole, exportsSecrets, listsSecrets},
+	{":auth-filter", MonitorAuthFilterClusterRole, func(k *v1alpha1.KSMScale) bool { return k.Spec.Metrics.AuthFilter }, filtersRequests},
+}
+
+// listsSecrets tells whether the kube-state-metrics of a pod exports Secrets.
+func listsSecrets(pod *corev1.PodSpec) bool {
+	return slices.Contains(listedIn(monitorArgs(pod), resourcesFlag), secretsResource)
+}
+
+// filtersRequests tells whether the kube-state-metrics of a pod asks who reads its metrics.
+func filtersRequests(pod *corev1.PodSpec) bool {
+	return slices.Contains(monitorArgs(pod), authFilterFlag)
+}
+
+func monitorArgs(pod *corev1.PodSpec) []string {
+	for i := range pod.Containers {
+		if pod.Containers[i].Name == containerName {
+			return pod.Containers[i].Args
+		}
 	}
-	if ksmScale.Spec.Metrics.AuthFilter {
-		bindings = append(bindings, clusterRoleBinding(ksmScale, name+":auth-filter", MonitorAuthFilterClusterRole))
+	return nil
+}
+
+// clusterRoleBindings are the desired bindings of that service account.
+func clusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBindingApplyConfiguration {
+	var bindings []*rbacv1ac.ClusterRoleBindingApplyConfiguration
+	for _, grant := range grants {
+		if grant.desired(ksmScale) {
+			bindings = append(bindings, clusterRoleBinding(ksmScale, v1alpha1.ServiceAccountName(ksmScale.Name)+grant.suffix, grant.clusterRole))
+		}
 	}
 	return bindings
+}
+
+// usedBindings are the names of the bindings that pods under that service account need. They stay if they exist. They are not created
+// for pods, because whoever creates pods would get rights by it.
+func usedBindings(ksmScale *v1alpha1.KSMScale, observed observed) sets.Set[string] {
+	account := v1alpha1.ServiceAccountName(ksmScale.Name)
+	names := sets.New[string]()
+	for _, grant := range grants {
+		if observed.runs(func(pod *corev1.PodSpec) bool { return pod.ServiceAccountName == account && grant.used(pod) }) {
+			names.Insert(account + grant.suffix)
+		}
+	}
+	return names
+}
+
+// runs tells whether a pod of some kind runs. A pod that is being deleted serves until it ends. Another pod counts only if its Deployment
+// may have such pods: someone who wants to keep a right can create a pod that looks like one of the Deployment's.
+func (o *observed) runs(isKind func(*corev1.PodSpec) bool) bool {
+	return slices.ContainsFunc(o.pods, func(pod corev1.Pod) bool {
+		if hasEnded(&pod) || !isKind(&pod.Spec) {
+			return false
+		}
+		shard, _ := shardOf(pod.Labels)
+		deployment := o.deployment(shard)
+		return pod.DeletionTimestamp != nil || deployment != nil &&
+			(isKind(&deployment.Spec.Template.Spec) || isRollingOut(*deployment) || isUnobserved(*deployment))
+	})
 }
 
 func clusterRoleBinding(ksmScale *v1alpha1.KSMScale, name, clusterRole string) *rbacv1ac.ClusterRoleBindingApplyConfiguration {

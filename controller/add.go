@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,24 +62,11 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 	if r.Clock == nil {
 		r.Clock = clock.RealClock{}
 	}
-	if r.Foreign == nil {
-		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{})
-	}
-	if err := manager.Add(r.Foreign); err != nil {
-		return fmt.Errorf("look for autoscalers of others: %w", err)
-	}
 	if r.Versions == nil {
 		r.Versions = NewVersions(r.Clock)
 	}
-	if r.Monitors == nil {
-		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
-		if err != nil {
-			return fmt.Errorf("create a discovery client: %w", err)
-		}
-		r.Monitors = NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{})
-	}
-	if err := manager.Add(r.Monitors); err != nil {
-		return fmt.Errorf("look for the Prometheus Operator: %w", err)
+	if err := r.addPollers(manager); err != nil {
+		return err
 	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
@@ -96,10 +84,32 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		WatchesRawSource(source.Channel(loadChanges, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(r.Budgets.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Monitors.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WatchesRawSource(source.Channel(r.Versions.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
+}
+
+// addPollers fills in what looks for objects that are not watched, and has the manager start it.
+func (r *Reconciler) addPollers(manager ctrl.Manager) error {
+	if r.Foreign == nil {
+		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if r.Budgets == nil {
+		r.Budgets = NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if r.Monitors == nil {
+		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
+		if err != nil {
+			return fmt.Errorf("create a discovery client: %w", err)
+		}
+		r.Monitors = NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{})
+	}
+	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
+		return fmt.Errorf("look for objects that are not watched: %w", err)
+	}
+	return nil
 }
 
 // AddToManager fills in what is not set, and has the manager call Reconcile when the APIService or the
@@ -199,6 +209,7 @@ func podChanged() predicate.Predicate {
 		}
 		return !equality.Semantic.DeepEqual(before.Status, after.Status) ||
 			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+			!equality.Semantic.DeepEqual(before.OwnerReferences, after.OwnerReferences) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
 	}}
 }

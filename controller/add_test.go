@@ -27,6 +27,7 @@ func TestPodChanged(t *testing.T) {
 		{"an annotation", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": "b"} }, false},
 		{"no longer ready", notReady, true},
 		{"being deleted", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: testTime} }, true},
+		{"adopted", ownedByDeployment, true},
 		{"of another shard", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelShardID] = "1" }, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

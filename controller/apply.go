@@ -9,7 +9,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +18,6 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
-	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,17 +32,11 @@ func (e notOwnedError) Error() string {
 	return fmt.Sprintf("%s %s exists and was not made for this KSMScale: delete or rename it, or create the KSMScale under another name", e.kind, e.name)
 }
 
-// applyAll makes the objects of a KSMScale as they are wanted. One that fails does not keep the others from being
+// applyAll makes the objects of shards as they are wanted. One that fails does not keep the others from being
 // made; the errors are joined.
 func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, shards []scaling.Shard) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
-	if ownsServiceAccount(ksmScale) {
-		errs = append(errs, apply(ctx, a, serviceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount))
-		for _, binding := range clusterRoleBindings(ksmScale) {
-			errs = append(errs, apply(ctx, a, binding, &rbacv1.ClusterRoleBinding{}, rbacv1ac.ExtractClusterRoleBinding))
-		}
-	}
 	for _, planned := range shards {
 		shard := planned.Shard
 		errs = append(errs,

@@ -20,6 +20,14 @@ import (
 
 // autoscaling is False while the way from the nodes to the replicas is interrupted.
 func autoscaling(in conditionInput) metav1.Condition {
+	condition := autoscalingInMode(in)
+	if err := in.observed.foreign.err; err != nil && condition.Status == metav1.ConditionTrue {
+		condition.Message += "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed: " + err.Error()
+	}
+	return condition
+}
+
+func autoscalingInMode(in conditionInput) metav1.Condition {
 	switch in.ksmScale.Spec.AutoscalingMode() {
 	case v1alpha1.ModeDirect:
 		return directScaling(in)
@@ -34,6 +42,9 @@ func autoscaling(in conditionInput) metav1.Condition {
 func directScaling(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
 	foreign := foreignAutoscaler(in, "until then KSMScale does not scale it")
+	if look := in.observed.foreign; look.unknown {
+		return unlisted(in, is.Type, metav1.ConditionFalse, "The controller does not scale the shards until it has listed HorizontalPodAutoscalers of others", look.err)
+	}
 	switch err := in.failed.scale; {
 	case apierrors.IsForbidden(err):
 		is.Reason, is.Message = v1alpha1.ReasonForbidden, err.Error()
@@ -54,20 +65,20 @@ func leftToOthers(in conditionInput) metav1.Condition {
 		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonLeftToOthers,
 		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " says how many are wanted of each shard",
 	}
-	for _, deployment := range slices.Sorted(maps.Keys(in.observed.foreign)) {
-		is.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.observed.foreign[deployment], " and "), deployment)
+	for _, deployment := range slices.Sorted(maps.Keys(in.observed.foreign.names)) {
+		is.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.observed.foreign.names[deployment], " and "), deployment)
 	}
 	return is
 }
 
 // foreignAutoscaler names someone else's autoscaler of a Deployment, and the ways out; empty if there is none.
 func foreignAutoscaler(in conditionInput, meanwhile string) string {
-	deployments := slices.Sorted(maps.Keys(in.observed.foreign))
+	deployments := slices.Sorted(maps.Keys(in.observed.foreign.names))
 	if len(deployments) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%s scales Deployment %s as well: delete it, or set spec.autoscaling.mode to None to leave the replicas to it; %s",
-		strings.Join(in.observed.foreign[deployments[0]], " and "), deployments[0], meanwhile)
+		strings.Join(in.observed.foreign.names[deployments[0]], " and "), deployments[0], meanwhile)
 }
 
 // autoscalersAct is False while external metrics are registered to someone else, the adapter is not available, or a

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,17 +44,41 @@ func conditions(in conditionInput) []metav1.Condition {
 	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
 	scheduling := schedulable(in)
 	parts := []metav1.Condition{progressing(in, scheduling.Status), scheduling, covered(in), autoscaling(in)}
-	if in.observed.monitoring.known {
+	switch before := meta.FindStatusCondition(in.ksmScale.Status.Conditions, v1alpha1.ConditionMonitoring); {
+	case in.observed.monitoring.known:
 		parts = append(parts, monitored(in))
+	case before != nil:
+		parts = append(parts, *before)
 	}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
-	for _, condition := range append(parts, ready(in, parts), soundVersion(in)) {
+	for _, condition := range append(parts, ready(in, parts), soundVersion(in), evictable(in)) {
 		condition.ObservedGeneration = in.ksmScale.Generation
 		condition.LastTransitionTime = in.now
 		condition.Message = shortened(condition.Message, maxConditionMessage)
 		meta.SetStatusCondition(&all, condition)
 	}
 	return all
+}
+
+// unlisted is a condition that depends on objects which the controller has not listed yet. The condition from before stays while the
+// first look is under way, because each new leader starts with it. If that look fails, the condition gets a status.
+func unlisted(in conditionInput, conditionType string, failed metav1.ConditionStatus, message string, err error) metav1.Condition {
+	before := meta.FindStatusCondition(in.ksmScale.Status.Conditions, conditionType)
+	switch {
+	case err == nil && before != nil:
+		return *before
+	case err == nil:
+		return metav1.Condition{Type: conditionType, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonStarting, Message: message}
+	default:
+		return metav1.Condition{Type: conditionType, Status: failed, Reason: listFailure(err), Message: message + ": " + err.Error()}
+	}
+}
+
+func listFailure(err error) string {
+	if apierrors.IsForbidden(err) {
+		return v1alpha1.ReasonForbidden
+	}
+	return v1alpha1.ReasonListFailed
 }
 
 // shortened is a text of at most that many bytes, cut between characters: the API server would replace half a one.

@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,27 @@ type world struct {
 	registrationErr error
 }
 
+// count sets the counts of pods in the status of each Deployment as Kubernetes does.
+func (o *observed) count() {
+	for i := range o.deployments {
+		status := &o.deployments[i].Status
+		status.ReadyReplicas, status.UnavailableReplicas = 0, 0
+		for j := range o.pods {
+			shard, _ := shardOf(o.deployments[i].Labels)
+			switch pod := &o.pods[j]; {
+			case !belongsTo(pod, shard) || !isActive(pod):
+			case podCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue:
+				status.ReadyReplicas++
+			default:
+				status.UnavailableReplicas++
+			}
+		}
+	}
+}
+
 func (w world) status() v1alpha1.KSMScaleStatus {
+	w.observed.deployments = slices.Clone(w.observed.deployments)
+	w.observed.count()
 	cluster := scaling.Cluster{Nodes: w.nodes, Placeable: w.unzoned}
 	planned := plans.New(holding(w.ksmScale, w.observed), cluster, testTime)
 	r := &Reconciler{NodeKinds: w.kinds, Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}

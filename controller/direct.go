@@ -43,8 +43,9 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 		r.histories.forget(planned.KSMScale.Name)
 		return 0, nil
 	}
-	if !r.Foreign.Looked() {
-		return syncInterval, nil
+	// Scaling would fight an autoscaler of others that is not known yet. The first look that succeeds triggers a reconcile.
+	if observed.foreign.unknown {
+		return 0, nil
 	}
 	shards := planned.AllShards()
 	histories := r.histories.of(planned.KSMScale.Name, shards)
@@ -53,7 +54,7 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 	var errs []error
 	for _, shard := range shards {
 		deployment := observed.deployment(shard.Shard)
-		if deployment == nil || len(observed.foreign[deployment.Name]) > 0 {
+		if deployment == nil || len(observed.foreign.names[deployment.Name]) > 0 {
 			continue
 		}
 		after, err := r.scaleShard(ctx, pace, histories[shard.Shard], shard, deployment)

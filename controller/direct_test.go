@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -117,12 +119,61 @@ func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)
 	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
-	replicas, again := reconcileAt(t, r, 0, 60)
+	var refusal error
+	find := r.Foreign.find
+	r.Foreign.find = func(ctx context.Context) (map[client.ObjectKey][]string, error) {
+		if refusal != nil {
+			return nil, refusal
+		}
+		return find(ctx)
+	}
+	see := func(status metav1.ConditionStatus, reason, message string) {
+		t.Helper()
+		condition := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionAutoscaling)
+		assert.Equal(t, string(status)+" "+reason, string(condition.Status)+" "+condition.Reason)
+		assert.Contains(t, condition.Message, message)
+	}
+	replicas, _ := reconcileAt(t, r, 0, 60)
 	assert.Equal(t, []int32{1, 1, 1}, replicas)
-	assert.Equal(t, syncInterval, again)
+	see(metav1.ConditionUnknown, v1alpha1.ReasonStarting, "does not scale the shards until it has listed HorizontalPodAutoscalers of others")
+
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "horizontalpodautoscalers"}, "", errors.New("no"))
+	refusal = fmt.Errorf("list in namespace monitoring: %w", forbidden)
+	require.Error(t, r.Foreign.look(t.Context()))
+	<-r.Foreign.changes
+	replicas, _ = reconcileAt(t, r, 0, 60)
+	assert.Equal(t, []int32{1, 1, 1}, replicas)
+	see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "horizontalpodautoscalers is forbidden")
+	require.Error(t, r.Foreign.look(t.Context()))
+	assert.Empty(t, r.Foreign.changes, "the same failure is no news")
+
+	refusal = nil
 	require.NoError(t, r.Foreign.look(t.Context()))
+	<-r.Foreign.changes
 	replicas, _ = reconcileAt(t, r, time.Second, 60)
 	assert.Equal(t, []int32{2, 1, 1}, replicas)
+	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards")
+
+	refusal = forbidden
+	require.Error(t, r.Foreign.look(t.Context()))
+	<-r.Foreign.changes
+	replicas, _ = reconcileAt(t, r, time.Minute, 90)
+	assert.Equal(t, []int32{2, 2, 2}, replicas, "what was found before is acted on")
+	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed")
+}
+
+// A new leader has not looked either, and its first status must not differ from the last one of its predecessor.
+func TestConditionsStayUntilTheFirstLookOfALeader(t *testing.T) {
+	r, recorder := newReconciler(t, planner{}, nil)
+	setMode(t, r, v1alpha1.ModeDirect)
+	reconcileAt(t, r, 0, 60)
+	before := readMain(t, r)
+	require.Len(t, recorder.Events, 1)
+	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	r.Budgets = NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	reconcileAt(t, r, time.Second, 60)
+	assert.Equal(t, before.ResourceVersion, readMain(t, r).ResourceVersion)
+	assert.Len(t, recorder.Events, 1)
 }
 
 func TestDirectOwnsNoReplicasByApply(t *testing.T) {

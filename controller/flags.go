@@ -28,6 +28,11 @@ const (
 	customResourceFileFlag         = "--custom-resource-state-config-file"
 )
 
+const (
+	authFilterFlag  = "--auth-filter"
+	secretsResource = "secrets"
+)
+
 // defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
 // secrets, which it has no right to read, and for the admission policies, which older versions do not know and
 // refuse to start with.
@@ -117,7 +122,7 @@ func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))
 	}
 	if metrics.AuthFilter {
-		args = append(args, "--auth-filter")
+		args = append(args, authFilterFlag)
 	}
 	return args
 }
@@ -170,7 +175,7 @@ func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
 
 // exportsSecrets tells whether kube-state-metrics needs to read Secrets.
 func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
-	return slices.Contains(exportedResources(ksmScale), "secrets")
+	return slices.Contains(exportedResources(ksmScale), secretsResource)
 }
 
 // either is a list of spec.metrics, or of the flag for it among the extra arguments.
@@ -191,8 +196,16 @@ func extraArgs(ksmScale *v1alpha1.KSMScale, flag string) []string {
 	if ksmScale.Spec.Template == nil {
 		return nil
 	}
+	return valuesOf(ksmScale.Spec.Template.ExtraArgs, flag)
+}
+
+// listedIn are the items of a flag whose value is a list.
+func listedIn(args []string, flag string) []string { return ksmflags.Items(valuesOf(args, flag)...) }
+
+// valuesOf are the values of a flag.
+func valuesOf(args []string, flag string) []string {
 	var values []string
-	for _, arg := range ksmScale.Spec.Template.ExtraArgs {
+	for _, arg := range args {
 		if name, value, _ := strings.Cut(arg, "="); name == flag {
 			values = append(values, value)
 		}

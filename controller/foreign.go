@@ -6,102 +6,56 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// foreignInterval is the time between looks for others' HorizontalPodAutoscalers. A watch would tell sooner, but of all
-// those in the cluster, each of which changes all the time: one cannot watch those of some namespaces, or targets.
-const foreignInterval = 10 * time.Second
-
 // ForeignAutoscalers looks for HorizontalPodAutoscalers that others have made for shards' Deployments. Such of KEDA's
 // ScaledObjects are among them. Create it with NewForeignAutoscalers, and have a manager start it.
 type ForeignAutoscalers struct {
-	// ksmScales reads from a cache, and autoscalers from the API server.
-	ksmScales, autoscalers client.Reader
-	clock                  clock.WithTicker
-	changes                changes
-
-	mu sync.Mutex
-	// found has the names of those there are, by the Deployment that they scale.
-	found map[client.ObjectKey][]string
+	// poller finds their names, by the Deployment that they scale.
+	*poller[map[client.ObjectKey][]string]
 }
 
-// NewForeignAutoscalers returns one that has not looked yet.
+// NewForeignAutoscalers returns one that has not looked yet. It reads KSMScales from a cache, and autoscalers from the API server.
 func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, clock clock.WithTicker) *ForeignAutoscalers {
-	return &ForeignAutoscalers{ksmScales: ksmScales, autoscalers: autoscalers, clock: clock, changes: newChanges()}
+	return &ForeignAutoscalers{&poller[map[client.ObjectKey][]string]{
+		objects: "HorizontalPodAutoscalers of others", interval: foreignInterval, clock: clock, changes: newChanges(),
+		find: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
+			return findForeignAutoscalers(ctx, ksmScales, autoscalers)
+		},
+		equal: func(a, b map[client.ObjectKey][]string) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) },
+	}}
 }
 
-// Of are those that scale a Deployment, as people know them, in order.
-func (f *ForeignAutoscalers) Of(deployment client.ObjectKey) []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.found[deployment]
-}
-
-// Looked tells whether it has looked successfully. Before that, it has found none.
-func (f *ForeignAutoscalers) Looked() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.found != nil
-}
-
-// Start looks again and again, until the context is done. It is part of manager.Runnable.
-func (f *ForeignAutoscalers) Start(ctx context.Context) error {
-	ticker := f.clock.NewTicker(foreignInterval)
-	defer ticker.Stop()
-	for {
-		if err := f.look(ctx); err != nil && ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "Cannot look for HorizontalPodAutoscalers of others")
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C():
+// foreignAutoscalers are those of others that scale some of the Deployments, as people know them, in order.
+func foreignAutoscalers(deployments []appsv1.Deployment, latest snapshot[map[client.ObjectKey][]string]) others {
+	foreign := others{names: map[string][]string{}, unknown: !latest.known, err: latest.err}
+	for i := range deployments {
+		if names := latest.found[client.ObjectKeyFromObject(&deployments[i])]; len(names) > 0 {
+			foreign.names[deployments[i].Name] = names
 		}
 	}
+	return foreign
 }
 
-// look finds those that there are, and tells if they are others than before.
-func (f *ForeignAutoscalers) look(ctx context.Context) error {
-	var ksmScales v1alpha1.KSMScaleList
-	if err := f.ksmScales.List(ctx, &ksmScales, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list KSMScales: %w", err)
-	}
-	namespaces := sets.New[string]()
-	for _, ksmScale := range ksmScales.Items {
-		namespaces.Insert(ksmScale.Spec.Namespace)
-	}
-	found := map[client.ObjectKey][]string{}
-	for namespace := range namespaces {
-		var list autoscalingv2.HorizontalPodAutoscalerList
-		// What the API server has in memory is new enough, and costs it next to nothing.
-		fromMemory := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}
-		if err := f.autoscalers.List(ctx, &list, client.InNamespace(namespace), fromMemory); err != nil {
-			return fmt.Errorf("list HorizontalPodAutoscalers in namespace %s: %w", namespace, err)
-		}
+func findForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.Reader) (map[client.ObjectKey][]string, error) {
+	foreign := map[client.ObjectKey][]string{}
+	newList := func() *autoscalingv2.HorizontalPodAutoscalerList { return &autoscalingv2.HorizontalPodAutoscalerList{} }
+	err := listInNamespaces(ctx, ksmScales, autoscalers, newList, func(_ string, list *autoscalingv2.HorizontalPodAutoscalerList, all []v1alpha1.KSMScale) {
 		for _, autoscaler := range byName(list.Items) {
-			if deployment, foreign := foreignTarget(autoscaler, ksmScales.Items); foreign {
-				found[deployment] = append(found[deployment], knownAs(autoscaler))
+			if deployment, isForeign := foreignTarget(autoscaler, all); isForeign {
+				foreign[deployment] = append(foreign[deployment], knownAs(autoscaler))
 			}
 		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !maps.EqualFunc(f.found, found, slices.Equal[[]string]) {
-		f.changes.tell()
-	}
-	f.found = found
-	return nil
+	})
+	return foreign, err
 }
 
 // foreignTarget is the Deployment of some KSMScale's shard that an autoscaler scales which was not made for it.

@@ -58,7 +58,7 @@ func TestForeignAutoscalers(t *testing.T) {
 			require.NoError(t, r.Client.Create(t.Context(), alike))
 			require.NoError(t, r.Client.Create(t.Context(), test.autoscaler))
 			require.NoError(t, r.Foreign.look(t.Context()))
-			assert.Equal(t, test.want, r.Foreign.Of(client.ObjectKey{Namespace: "monitoring", Name: ours}))
+			assert.Equal(t, test.want, r.Foreign.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: ours}])
 			assert.Len(t, r.Foreign.changes, min(len(test.want), 1))
 		})
 	}
@@ -74,11 +74,11 @@ func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
 	require.NoError(t, r.Client.Create(t.Context(), foreign))
 	go func() { ended <- f.Start(ctx) }()
 	<-f.changes
-	assert.Len(t, f.Of(client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}), 1)
+	assert.Len(t, f.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}], 1)
 	require.NoError(t, r.Client.Delete(t.Context(), foreign))
 	clock.Step(foreignInterval)
 	<-f.changes
-	assert.Empty(t, f.Of(client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}))
+	assert.Empty(t, f.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}])
 	cancel()
 	assert.NoError(t, <-ended)
 }
@@ -99,7 +99,7 @@ func TestForeignAutoscalersAreReportedAndNotFought(t *testing.T) {
 	assert.Contains(t, autoscaling().Message, "HorizontalPodAutoscaler own scales Deployment ksm-main-shard-0-of-3 as well")
 
 	w := newWorld(func(w *world) {
-		w.observed.foreign = map[string][]string{shard(0).Name(): {"HorizontalPodAutoscaler own"}}
+		w.observed.foreign.names = map[string][]string{shard(0).Name(): {"HorizontalPodAutoscaler own"}}
 	})
 	condition := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionAutoscaling)
 	assert.Equal(t, "False ForeignAutoscaler", string(condition.Status)+" "+condition.Reason)

@@ -19,13 +19,27 @@ func isUnschedulable(pod *corev1.Pod) bool {
 	return isActive(pod) && scheduled.Status == corev1.ConditionFalse && scheduled.Reason == corev1.PodReasonUnschedulable
 }
 
+// waiting are the pods that wait for a node, in the order of their names, of Deployments that lack pods: one that has all of its pods
+// waits for none, whatever pods look like its own.
+func (o *observed) waiting() []*corev1.Pod {
+	lacking := sets.New[v1alpha1.Shard]()
+	for i := range o.deployments {
+		if shard, ok := shardOf(o.deployments[i].Labels); ok && o.deployments[i].Status.UnavailableReplicas > 0 {
+			lacking.Insert(shard)
+		}
+	}
+	return slices.DeleteFunc(byName(o.pods), func(pod *corev1.Pod) bool {
+		shard, ok := shardOf(pod.Labels)
+		return !ok || !lacking.Has(shard) || !isUnschedulable(pod)
+	})
+}
+
 // holds are the shards with pods that wait for a node, held at what their Deployments are set to now. Fewer would take
 // away pods that run, and more cannot come of it: who scales reads no more than this.
 func holds(observed observed) []v1alpha1.ShardHold {
 	waiting := sets.New[v1alpha1.Shard]()
-	for i := range observed.pods {
-		pod := &observed.pods[i]
-		if shard, ok := shardOf(pod.Labels); ok && isUnschedulable(pod) {
+	for _, pod := range observed.waiting() {
+		if shard, ok := shardOf(pod.Labels); ok {
 			waiting.Insert(shard)
 		}
 	}
@@ -60,7 +74,7 @@ func schedulable(in conditionInput) metav1.Condition {
 		is.Reason = v1alpha1.ReasonNoZones
 		is.Message += "; none that pods can run on has a zone, the label " + corev1.LabelTopologyZone + ", so that replicas are spread over nodes only"
 	}
-	waiting := slices.DeleteFunc(byName(in.observed.pods), func(pod *corev1.Pod) bool { return !isUnschedulable(pod) })
+	waiting := in.observed.waiting()
 	if len(waiting) > 0 {
 		first := waiting[0]
 		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonUnschedulable

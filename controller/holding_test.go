@@ -42,6 +42,8 @@ func TestHolds(t *testing.T) {
 	w.ksmScale.Status = status
 	assert.Equal(t, []int32{10, 4, 10}, wanted(plans.New(w.ksmScale, scaling.Cluster{Nodes: 450}, testTime)), "the adapter reads it off the status")
 	assert.Equal(t, []int32{2, 1, 1}, wanted(plans.New(w.ksmScale, scaling.Cluster{Nodes: 60}, testTime)), "the metric may fall")
+	w.observed.deployments[1].Status.UnavailableReplicas = 0
+	assert.Empty(t, holds(w.observed), "its Deployment has all of its pods, so these are not among them")
 	w.observed.pods = w.observed.pods[:3]
 	assert.Empty(t, w.status().ShardingStatus.Held, "once the pods are gone, or fit")
 }

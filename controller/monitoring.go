@@ -2,12 +2,12 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -50,11 +50,15 @@ func monitored(in conditionInput) metav1.Condition {
 	is := metav1.Condition{Type: v1alpha1.ConditionMonitoring, Status: metav1.ConditionFalse}
 	found, spec := in.observed.monitoring, in.ksmScale.Spec.Monitoring
 	if err := in.failed.monitoring; err != nil {
-		is.Reason, is.Message = monitoringFailure(err)
+		is.Reason, is.Message = applyFailure(err, in.ksmScale.Spec.Namespace)
 		return is
 	}
 	var made, missing []string
 	for _, kind := range wantedMonitors(in.ksmScale, found.rules) {
+		if err := found.failed[kind]; err != nil {
+			is.Reason, is.Message = listFailure(err), fmt.Sprintf("No %s is created, because it is not known whether there is one: %s", kind, err)
+			return is
+		}
 		if found.installed.Has(kind) {
 			made = append(made, kind)
 		} else {
@@ -78,15 +82,18 @@ func monitored(in conditionInput) metav1.Condition {
 	default:
 		is.Reason, is.Message = v1alpha1.ReasonDisabled, "spec.monitoring.type is None"
 	}
-	is.Message += remarks(in.ksmScale, made, found.rules)
+	is.Message += remarks(in.ksmScale, made, found)
 	is.Status = metav1.ConditionTrue
 	return is
 }
 
 // remarks are on what is as asked for, and may not be what is meant.
-func remarks(ksmScale *v1alpha1.KSMScale, made []string, rules rulesFor) string {
+func remarks(ksmScale *v1alpha1.KSMScale, made []string, found monitoring) string {
 	var remarks string
-	spec := ksmScale.Spec
+	spec, rules := ksmScale.Spec, found.rules
+	for _, kind := range slices.Sorted(maps.Keys(found.failed)) {
+		remarks += fmt.Sprintf("; a %s from before is not deleted: %s", kind, found.failed[kind])
+	}
 	if spec.Monitoring.Rules && rules.ksmScale != "" && rules.ksmScale != ksmScale.Name {
 		remarks += "; KSMScale " + rules.ksmScale + " has the rules of all KSMScales"
 	}
@@ -103,11 +110,4 @@ func notInstalled(kinds []string) string {
 		names = append(names, monitorResources[kind]+".monitoring.coreos.com")
 	}
 	return "CustomResourceDefinition " + strings.Join(names, " and ") + " is not installed"
-}
-
-func monitoringFailure(err error) (reason, message string) {
-	if apierrors.IsForbidden(err) {
-		return v1alpha1.ReasonForbidden, err.Error()
-	}
-	return applyFailure(err, "")
 }

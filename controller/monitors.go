@@ -2,10 +2,10 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -44,11 +44,7 @@ type Monitors struct {
 	kinds Kinds
 	// ksmScales reads from a cache, and objects from the API server.
 	ksmScales, objects client.Reader
-	clock              clock.WithTicker
-	changes            changes
-
-	mu   sync.Mutex
-	last monitoring
+	*poller[monitoring]
 }
 
 // monitoring is what there is of the Prometheus Operator.
@@ -57,6 +53,8 @@ type monitoring struct {
 	known bool
 	// installed are the kinds that the API server has.
 	installed sets.Set[string]
+	// failed has the errors of the kinds of which it is not known whether there are any objects.
+	failed map[string]error
 	// objects are those with the label of a KSMScale.
 	objects map[monitorKey]metav1.PartialObjectMetadata
 	rules   rulesFor
@@ -70,7 +68,12 @@ type monitorKey struct {
 
 // NewMonitors returns one that has not looked yet.
 func NewMonitors(kinds Kinds, ksmScales, objects client.Reader, clock clock.WithTicker) *Monitors {
-	return &Monitors{kinds: kinds, ksmScales: ksmScales, objects: objects, clock: clock, changes: newChanges()}
+	m := &Monitors{kinds: kinds, ksmScales: ksmScales, objects: objects}
+	m.poller = &poller[monitoring]{
+		objects: "the objects of the Prometheus Operator", interval: monitorsInterval, clock: clock, changes: newChanges(),
+		find: m.find, equal: monitoring.equal,
+	}
+	return m
 }
 
 // found is what was found at the last look; if there is no one to look, nothing is known.
@@ -78,64 +81,58 @@ func (m *Monitors) found() monitoring {
 	if m == nil {
 		return monitoring{}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.last
+	return m.snapshot().found
 }
 
-// Start looks again and again, until the context is done. It is part of manager.Runnable.
-func (m *Monitors) Start(ctx context.Context) error {
-	ticker := m.clock.NewTicker(monitorsInterval)
-	defer ticker.Stop()
-	for {
-		if err := m.look(ctx); err != nil && ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "Cannot look for the objects of the Prometheus Operator")
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C():
-		}
-	}
-}
-
-// look finds what there is, and tells if it is not what there was.
-func (m *Monitors) look(ctx context.Context) error {
+// find finds the objects of each kind. A kind that cannot be listed does not hide the others.
+func (m *Monitors) find(ctx context.Context) (monitoring, error) {
 	var ksmScales v1alpha1.KSMScaleList
 	if err := m.ksmScales.List(ctx, &ksmScales, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list KSMScales: %w", err)
+		return monitoring{}, fmt.Errorf("list KSMScales: %w", err)
 	}
-	found := monitoring{known: true, installed: sets.New[string](), objects: map[monitorKey]metav1.PartialObjectMetadata{}, rules: rulesOf(ksmScales.Items)}
+	before := m.found()
+	found := monitoring{
+		known: true, installed: sets.New[string](), failed: map[string]error{},
+		objects: map[monitorKey]metav1.PartialObjectMetadata{}, rules: rulesOf(ksmScales.Items),
+	}
 	for _, kind := range monitorKinds {
-		has, err := m.has(kind)
-		if err != nil {
-			return fmt.Errorf("ask for kind %s: %w", kind.Kind, err)
-		}
-		if !has {
-			continue
-		}
-		list := metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		err = m.objects.List(ctx, &list, client.HasLabels{v1alpha1.LabelKSMScale})
-		if gone(err) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("list objects of kind %s: %w", kind.Kind, err)
-		}
-		found.installed.Insert(kind.Kind)
-		for _, object := range list.Items {
-			object.SetGroupVersionKind(kind)
-			found.objects[monitorKey{kind.Kind, client.ObjectKeyFromObject(&object)}] = object
+		installed, objects, err := m.list(ctx, kind)
+		switch {
+		case err == nil && installed:
+			found.add(kind.Kind, objects)
+		case err != nil && before.knows(kind.Kind) && !apierrors.IsForbidden(err):
+			// Such an error usually passes, and the objects from before are likely to exist still.
+			log.FromContext(ctx).Error(err, "Cannot look for objects of the Prometheus Operator, so those from before are used")
+			found.keep(kind.Kind, before)
+		case err != nil:
+			found.failed[kind.Kind] = err
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.last.equal(found) {
-		m.last = found
-		m.changes.tell()
+	return found, nil
+}
+
+// list lists the objects of a kind that have the label of a KSMScale, if the API server has the kind.
+func (m *Monitors) list(ctx context.Context, kind schema.GroupVersionKind) (installed bool, objects []metav1.PartialObjectMetadata, err error) {
+	installed, err = m.has(kind)
+	if err != nil {
+		return false, nil, fmt.Errorf("ask for kind %s: %w", kind.Kind, err)
 	}
-	return nil
+	if !installed {
+		return false, nil, nil
+	}
+	list := metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	err = m.objects.List(ctx, &list, client.HasLabels{v1alpha1.LabelKSMScale})
+	if gone(err) {
+		return false, nil, nil
+	}
+	if err != nil {
+		return false, nil, fmt.Errorf("list objects of kind %s: %w", kind.Kind, err)
+	}
+	for i := range list.Items {
+		list.Items[i].SetGroupVersionKind(kind)
+	}
+	return true, list.Items, nil
 }
 
 func (m *Monitors) has(kind schema.GroupVersionKind) (bool, error) {
@@ -149,10 +146,41 @@ func (m *Monitors) has(kind schema.GroupVersionKind) (bool, error) {
 	return slices.ContainsFunc(resources.APIResources, func(resource metav1.APIResource) bool { return resource.Kind == kind.Kind }), nil
 }
 
-func (m monitoring) equal(other monitoring) bool {
-	same := func(a, b metav1.PartialObjectMetadata) bool { return a.ResourceVersion == b.ResourceVersion }
-	return m.known == other.known && m.installed.Equal(other.installed) && m.rules == other.rules && maps.EqualFunc(m.objects, other.objects, same)
+// knows tells whether a look has found out what there is of a kind.
+func (m monitoring) knows(kind string) bool { return m.known && m.failed[kind] == nil }
+
+func (m monitoring) add(kind string, objects []metav1.PartialObjectMetadata) {
+	m.installed.Insert(kind)
+	for _, object := range objects {
+		m.objects[monitorKey{kind, client.ObjectKeyFromObject(&object)}] = object
+	}
 }
 
-// gone tells whether an error is that a kind is no longer there.
-func gone(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+// keep adds what there was of a kind before.
+func (m monitoring) keep(kind string, before monitoring) {
+	if !before.installed.Has(kind) {
+		return
+	}
+	m.add(kind, nil)
+	for key, object := range before.objects {
+		if key.kind == kind {
+			m.objects[key] = object
+		}
+	}
+}
+
+func (m monitoring) equal(other monitoring) bool {
+	same := func(a, b metav1.PartialObjectMetadata) bool { return a.ResourceVersion == b.ResourceVersion }
+	alike := func(a, b error) bool { return a.Error() == b.Error() }
+	return m.known == other.known && m.installed.Equal(other.installed) && m.rules == other.rules &&
+		maps.EqualFunc(m.failed, other.failed, alike) && maps.EqualFunc(m.objects, other.objects, same)
+}
+
+// gone tells whether an error is that a kind, or an object of it, is no longer there; a namespace that is not there is another matter.
+func gone(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {
+		return false
+	}
+	return apierrors.IsNotFound(err) || meta.IsNoMatchError(err)
+}

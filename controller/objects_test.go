@@ -201,6 +201,7 @@ func TestSecretsAreReadOnlyIfExported(t *testing.T) {
 		{name: "by default not"},
 		{name: "with other flags not", extraArgs: []string{"--v=4"}},
 		{name: "with other resources not", extraArgs: []string{"--resources=pods,nodes"}, resources: "--resources=pods,nodes"},
+		{name: "with spaces, which kube-state-metrics ignores", extraArgs: []string{"--resources=pods, secrets"}, secrets: true, resources: "--resources=pods, secrets"},
 		{name: "named", extraArgs: []string{"--resources=pods,secrets"}, secrets: true, resources: "--resources=pods,secrets"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

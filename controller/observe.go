@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/shardpods"
 )
 
 // observed is what there is of a KSMScale.
@@ -27,15 +28,26 @@ type observed struct {
 	// retired is since when those of them that are not to be scraped have been seen so, by their names.
 	retired     map[string]time.Time
 	autoscalers []autoscalingv2.HorizontalPodAutoscaler
-	pods        []corev1.Pod
-	// foreign has the names of others' autoscalers, by the name of the Deployment that they scale.
-	foreign map[string][]string
+	// pods are those of these Deployments, and not others with the same labels.
+	pods []corev1.Pod
+	// foreign are the autoscalers of others that scale these Deployments, and budgets the PodDisruptionBudgets of others that select
+	// their pods.
+	foreign, budgets others
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
 	// said is what the pods' kube-state-metrics say of their versions.
 	said said
 	// monitoring is what there is of the Prometheus Operator.
 	monitoring monitoring
+}
+
+// others are objects of others that affect Deployments of a KSMScale.
+type others struct {
+	// names has the names of these objects, by the name of the Deployment.
+	names map[string][]string
+	// unknown tells whether no look for them has succeeded yet, and err is the error of the last look.
+	unknown bool
+	err     error
 }
 
 // deployment is that of a shard, or nil.
@@ -102,16 +114,11 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
+	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
+	ourPods := shardpods.Of(ours, pods.Items)
 	var said said
 	if keepsToItself(&ksmScale.Spec.Metrics) == "" {
-		said = r.Versions.of(ctx, pods.Items)
-	}
-	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
-	foreign := map[string][]string{}
-	for i := range ours {
-		if names := r.Foreign.Of(client.ObjectKeyFromObject(&ours[i])); len(names) > 0 {
-			foreign[ours[i].Name] = names
-		}
+		said = r.Versions.of(ctx, ourPods)
 	}
 	ourServices := slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
 		return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
@@ -120,11 +127,12 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		deployments: ours,
 		services:    ourServices,
 		retired:     r.retirements.of(ksmScale.Name, ourServices, r.Clock.Now()),
-		foreign:     foreign,
+		foreign:     foreignAutoscalers(ours, r.Foreign.snapshot()),
+		budgets:     foreignBudgets(ours, r.Budgets.snapshot()),
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !metav1.IsControlledBy(&autoscaler, ksmScale)
 		}),
-		pods:       pods.Items,
+		pods:       ourPods,
 		apiService: apiService,
 		said:       said,
 		monitoring: r.Monitors.found(),

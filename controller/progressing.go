@@ -27,6 +27,9 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 	if is.Reason, is.Message = stuckContainer(in.observed.pods, in.now); is.Reason != "" {
 		return is
 	}
+	if is.Reason, is.Message = pausedDeployment(in.observed.deployments); is.Reason != "" {
+		return is
+	}
 	if is.Reason, is.Message = stuckDeployment(in.observed.deployments, scheduling); is.Reason != "" {
 		return is
 	}
@@ -36,14 +39,14 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 	switch {
 	case len(in.status.ShardingStatus.Partitions) > 1:
 		is.Reason, is.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
-	case rollingOut(in.observed.deployments):
+	case slices.ContainsFunc(in.observed.deployments, isRollingOut):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "Pods are being replaced by pods of the current template"
 	case in.status.CurrentReplicas != wanted:
 		is.Reason = v1alpha1.ReasonScaling
 		is.Message = fmt.Sprintf("%d pods of the %d wanted", in.status.CurrentReplicas, wanted)
 	case !divided(in.targets, in.status.ShardingStatus):
 		is.Reason, is.Message = v1alpha1.ReasonScaling, "The shards' pods are not yet divided as is wanted"
-	case unobserved(in.observed.deployments):
+	case slices.ContainsFunc(in.observed.deployments, isUnobserved):
 		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "A Deployment has changed, and its pods are still those from before"
 	case ready < in.status.CurrentReplicas:
 		is.Reason = v1alpha1.ReasonPodsNotReady
@@ -105,9 +108,14 @@ func stuckContainer(pods []corev1.Pod, now metav1.Time) (reason, message string)
 		if !isActive(pod) {
 			continue
 		}
-		for _, container := range pod.Status.ContainerStatuses {
+		// Admission webhooks inject init containers, which the others wait for.
+		for i, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if reason, why := stuck(container, now); reason != "" {
-				return reason, fmt.Sprintf("Container %s of pod %s, image %s: %s", container.Name, pod.Name, container.Image, why)
+				kind := "Container"
+				if i < len(pod.Status.InitContainerStatuses) {
+					kind = "Init container"
+				}
+				return reason, fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, container.Name, pod.Name, container.Image, why)
 			}
 		}
 	}
@@ -155,22 +163,25 @@ func stuckDeployment(deployments []appsv1.Deployment, scheduling metav1.Conditio
 	return "", ""
 }
 
-// unobserved tells whether a Deployment has changed since its controller looked at it last, so that its status is
-// still about what was before.
-func unobserved(deployments []appsv1.Deployment) bool {
-	for _, deployment := range deployments {
-		if deployment.Status.ObservedGeneration < deployment.Generation {
-			return true
+// pausedDeployment is about a Deployment that someone has paused before its pods have its current template. Nothing else would ever
+// tell why they do not get it.
+func pausedDeployment(deployments []appsv1.Deployment) (reason, message string) {
+	for _, deployment := range byName(deployments) {
+		if deployment.Spec.Paused && isRollingOut(*deployment) {
+			return v1alpha1.ReasonDeploymentPaused, fmt.Sprintf("Deployment %s is paused, so its pods do not get its current template: kubectl -n %s rollout resume deployment %s",
+				deployment.Name, deployment.Namespace, deployment.Name)
 		}
 	}
-	return false
+	return "", ""
 }
 
-func rollingOut(deployments []appsv1.Deployment) bool {
-	for _, deployment := range deployments {
-		if deployment.Status.UpdatedReplicas < deployment.Status.Replicas {
-			return true
-		}
-	}
-	return false
+// isUnobserved tells whether a Deployment has changed since its controller looked at it last, so that its status is
+// still about what was before.
+func isUnobserved(deployment appsv1.Deployment) bool {
+	return deployment.Status.ObservedGeneration < deployment.Generation
+}
+
+// isRollingOut tells whether some pods of a Deployment do not have its current template.
+func isRollingOut(deployment appsv1.Deployment) bool {
+	return deployment.Status.UpdatedReplicas < deployment.Status.Replicas
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	monitoringv1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/yaml"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -37,7 +38,7 @@ func parsedRules(file []byte) []monitoringv1ac.RuleGroupApplyConfiguration {
 
 // rulesFor is whose PrometheusRule there is, as one is enough for all KSMScales.
 type rulesFor struct {
-	// ksmScale is the first by name of those that ask for rules; empty if none does.
+	// ksmScale is the first by name of those that ask for rules and whose namespace can have objects; empty if there is none.
 	ksmScale string
 	// deduplicate tells whether any KSMScale has every pod scraped.
 	deduplicate bool
@@ -50,10 +51,16 @@ func rulesOf(ksmScales []v1alpha1.KSMScale) rulesFor {
 			continue
 		}
 		monitoring := ksmScale.Spec.Monitoring
-		if monitoring.Rules && is.ksmScale == "" {
+		if monitoring.Rules && is.ksmScale == "" && !lacksNamespace(&ksmScale.Status) {
 			is.ksmScale = ksmScale.Name
 		}
 		is.deduplicate = is.deduplicate || monitoring.Type == v1alpha1.MonitoringServiceMonitor
 	}
 	return is
+}
+
+// lacksNamespace tells whether the namespace of a KSMScale cannot have objects, which depends on nobody's rules.
+func lacksNamespace(status *v1alpha1.KSMScaleStatus) bool {
+	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
+	return condition != nil && (condition.Reason == v1alpha1.ReasonNamespaceNotFound || condition.Reason == v1alpha1.ReasonNamespaceTerminating)
 }

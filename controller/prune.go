@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -20,18 +19,10 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// pruneBindings deletes the bindings that were made for a KSMScale and are no longer wanted. Pods that still run under
-// its own service account keep them until pods under another one have replaced them.
-func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observed) error {
-	wanted := sets.New[string]()
-	account := v1alpha1.ServiceAccountName(ksmScale.Name)
-	if ownsServiceAccount(ksmScale) || slices.ContainsFunc(observed.pods, func(pod corev1.Pod) bool { return pod.Spec.ServiceAccountName == account }) {
-		for _, binding := range clusterRoleBindings(ksmScale) {
-			wanted.Insert(*binding.GetName())
-		}
-	}
+// pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
+func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[string]) error {
 	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
-		return wanted.Has(binding.GetName())
+		return keep.Has(binding.GetName())
 	})
 }
 

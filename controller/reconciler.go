@@ -45,6 +45,8 @@ type Reconciler struct {
 	NodeKinds NodeKinds
 	// Foreign has the autoscalers of others.
 	Foreign *ForeignAutoscalers
+	// Budgets has the PodDisruptionBudgets of others.
+	Budgets *ForeignBudgets
 	// Loads are the loads of shards that have been measured.
 	Loads    Loads
 	Recorder events.EventRecorder
@@ -104,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
-	failed := failures{apply: errors.Join(pruneErr, r.pruneBindings(ctx, ksmScale, before),
+	failed := failures{apply: errors.Join(pruneErr, r.applyRights(ctx, ksmScale, before),
 		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOthers(ctx, ksmScale, before, resharding))}
 	if failed.apply == nil {
 		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)

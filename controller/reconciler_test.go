@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,9 +88,12 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
 	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime))
-	require.NoError(t, foreign.look(t.Context()))
+	budgets := NewForeignBudgets(c, c, clocktesting.NewFakeClock(testTime))
+	require.NoError(t, errors.Join(foreign.look(t.Context()), budgets.look(t.Context())))
+	<-foreign.changes
+	<-budgets.changes
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Recorder: recorder,
+		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
 		Registration: NewRegistration(), GateImage: testGateImage,
 	}, recorder
@@ -250,69 +252,4 @@ func TestCreatesTakeNothingOver(t *testing.T) {
 	require.NoError(t, live.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
 	assert.Empty(t, foreign.OwnerReferences)
 	assert.Equal(t, 9999, foreign.Spec.Ports[0].TargetPort.IntValue())
-}
-
-func TestRightsAreTakenAwayWhateverElseFails(t *testing.T) {
-	var refusal error
-	r, _ := newReconciler(t, planner{nodes: 60}, func(kind, _ string) error {
-		if kind == "Deployment" {
-			return refusal
-		}
-		return nil
-	})
-	binding := client.ObjectKey{Name: v1alpha1.ServiceAccountName("main") + ":secrets"}
-	withSecrets := readMain(t, r)
-	withSecrets.Spec.Template = &v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods,secrets"}}
-	require.NoError(t, r.Client.Update(t.Context(), withSecrets))
-	_, err := reconcileMain(t, r)
-	require.NoError(t, err)
-	require.NoError(t, r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{}))
-
-	without := readMain(t, r)
-	without.Spec.Template = nil
-	require.NoError(t, r.Client.Update(t.Context(), without))
-	refusal = errors.New("refused")
-	_, err = reconcileMain(t, r)
-	require.ErrorIs(t, err, refusal)
-	assert.True(t, apierrors.IsNotFound(r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{})))
-}
-
-// The pods that run under the service account of the KSMScale have its rights until others have replaced them.
-func TestAServiceAccountOfTheUsersHasTheirRights(t *testing.T) {
-	r, _ := newReconciler(t, planner{nodes: 60}, nil)
-	account := v1alpha1.ServiceAccountName("main")
-	_, err := reconcileMain(t, r)
-	require.NoError(t, err)
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "old", Labels: shardLabels(ksmScaleWith(), shard(0))},
-		Spec:       corev1.PodSpec{ServiceAccountName: account},
-	}
-	require.NoError(t, r.Client.Create(t.Context(), pod))
-	users := readMain(t, r)
-	users.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "users"}
-	require.NoError(t, r.Client.Update(t.Context(), users))
-	_, err = reconcileMain(t, r)
-	require.NoError(t, err)
-	binding := client.ObjectKey{Name: account}
-	require.NoError(t, r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{}), "a pod needs it")
-
-	require.NoError(t, r.Client.Delete(t.Context(), pod))
-	_, err = reconcileMain(t, r)
-	require.NoError(t, err)
-	assert.True(t, apierrors.IsNotFound(r.Client.Get(t.Context(), binding, &rbacv1.ClusterRoleBinding{})))
-}
-
-func TestAServiceAccountOfTheUsersIsNotMade(t *testing.T) {
-	r, _ := newReconciler(t, planner{nodes: 60}, nil)
-	users := readMain(t, r)
-	users.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "users"}
-	require.NoError(t, r.Client.Update(t.Context(), users))
-	_, err := reconcileMain(t, r)
-	require.NoError(t, err)
-	var accounts corev1.ServiceAccountList
-	require.NoError(t, r.Client.List(t.Context(), &accounts))
-	assert.Empty(t, accounts.Items)
-	var bindings rbacv1.ClusterRoleBindingList
-	require.NoError(t, r.Client.List(t.Context(), &bindings))
-	assert.Empty(t, bindings.Items)
 }

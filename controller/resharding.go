@@ -154,8 +154,7 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 	if deployment == nil {
 		return fmt.Sprintf("shard %d of %d to be created", shard.ID, shard.Total)
 	}
-	status := deployment.Status
-	ready := shardReplicas(shard.Shard, observed.pods).Ready
+	ready := shardReplicas(shard.Shard, &observed).Ready
 	switch {
 	case observed.service(shard.Shard) == nil:
 		return fmt.Sprintf("shard %d of %d to have a Service", shard.ID, shard.Total)
@@ -163,7 +162,7 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 		return fmt.Sprintf("the Service of shard %d of %d to lose the label %s", shard.ID, shard.Total, v1alpha1.LabelRetired)
 	case ready < replicas:
 		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
-	case status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < status.Replicas:
+	case isUnobserved(*deployment) || isRollingOut(*deployment):
 		return fmt.Sprintf("shard %d of %d to replace its pods", shard.ID, shard.Total)
 	default:
 		return ""
@@ -173,29 +172,31 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 // scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as are planned, as far as pods and
 // Services tell; less than nothing for as long as it may not have noticed a Service. All shards have one.
 func scrapedFor(shards []scaling.Shard, observed observed, now time.Time) time.Duration {
-	shortest := readyFor(shards, observed.pods, now)
+	shortest := readyFor(shards, &observed, now)
 	for _, shard := range shards {
 		shortest = min(shortest, now.Sub(appliedAt(observed.service(shard.Shard)))-discoveryDelay)
 	}
 	return shortest
 }
 
-// readyFor is for how long every shard has had as many ready pods as are planned, as far as their pods tell.
-func readyFor(shards []scaling.Shard, pods []corev1.Pod, now time.Time) time.Duration {
+// readyFor is for how long every shard has had as many ready pods as are planned, as far as their pods tell. If more are ready than
+// the Deployment counts, the oldest may be a stranger's and do not count.
+func readyFor(shards []scaling.Shard, observed *observed, now time.Time) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	for _, shard := range shards {
 		var ages []time.Duration
-		for i := range pods {
-			ready := podCondition(&pods[i], corev1.PodReady)
-			if belongsTo(&pods[i], shard.Shard) && isActive(&pods[i]) && ready.Status == corev1.ConditionTrue {
+		for i := range observed.pods {
+			ready := podCondition(&observed.pods[i], corev1.PodReady)
+			if belongsTo(&observed.pods[i], shard.Shard) && isActive(&observed.pods[i]) && ready.Status == corev1.ConditionTrue {
 				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
 			}
 		}
-		if len(ages) < int(needed(shard)) {
+		counted := shardReplicas(shard.Shard, observed).Ready
+		if counted < needed(shard) {
 			return 0
 		}
 		slices.SortFunc(ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-		shortest = min(shortest, ages[needed(shard)-1])
+		shortest = min(shortest, ages[len(ages)-int(counted)+int(needed(shard))-1])
 	}
 	return shortest
 }
@@ -206,7 +207,7 @@ func coveredByOthers(planned plans.Planned, observed observed) bool {
 		covered := true
 		for id := range total {
 			shard := v1alpha1.Shard{KSMScale: planned.KSMScale.Name, ID: id, Total: total}
-			covered = covered && shardReplicas(shard, observed.pods).Ready > 0
+			covered = covered && shardReplicas(shard, &observed).Ready > 0
 		}
 		if covered {
 			return true

@@ -40,7 +40,7 @@ func partition(observed *observed, total, made int32, pods int, since time.Time)
 		observed.deployments = append(observed.deployments, appsv1.Deployment{
 			ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
 			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(pods))},
-			Status:     appsv1.DeploymentStatus{Replicas: int32(pods), UpdatedReplicas: int32(pods)},
+			Status:     appsv1.DeploymentStatus{Replicas: int32(pods), UpdatedReplicas: int32(pods), ReadyReplicas: int32(pods)},
 		})
 		observed.services = append(observed.services, serviceOf(shard, since.Add(-time.Hour), false))
 		for i := range pods {
@@ -63,12 +63,23 @@ func serviceOf(shard v1alpha1.Shard, since time.Time, retired bool) corev1.Servi
 }
 
 func readyPod(shard v1alpha1.Shard, number int, since time.Time) corev1.Pod {
-	return corev1.Pod{
+	pod := corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", shard.Name(), number), Labels: shard.Selector()},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
 			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(since)},
 		}},
 	}
+	ownedByDeployment(&pod)
+	return pod
+}
+
+// ownedByDeployment has a pod of a shard belong to the shard's Deployment.
+func ownedByDeployment(pod *corev1.Pod) {
+	const hash = "5d8f7c9b6d"
+	shard, _ := shardOf(pod.Labels)
+	pod.Namespace = "monitoring"
+	pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: shard.Name() + "-" + hash, UID: "replica-set", Controller: new(true)}}
 }
 
 // retire has the Services of shards of three not be scraped since then.
@@ -97,6 +108,12 @@ func sharded(total int32) *v1alpha1.KSMScale {
 
 func TestReshard(t *testing.T) {
 	long, short := testTime.Add(-time.Hour), testTime.Add(-20*time.Second)
+	// strangers are ready pods that look like those of shard 4 of 5, whose Deployment has a number of its own.
+	strangers := func(o *observed, count int, since time.Time) {
+		for i := range count {
+			o.pods = append(o.pods, readyPod(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, 10+i, since))
+		}
+	}
 	for _, test := range []struct {
 		name    string
 		wanted  int32
@@ -129,6 +146,26 @@ func TestReshard(t *testing.T) {
 		{
 			name: "for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, long) },
 			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
+		},
+		{
+			name: "a ready pod is not of the Deployment", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 4, 1, long)
+				partition(o, 5, 5, 0, long)
+				o.deployments = slices.Delete(o.deployments, 7, 11)
+				o.services = slices.Delete(o.services, 7, 11)
+				strangers(o, 1, long)
+			},
+			applied: 5, kept: []int32{3, 5}, waits: "shard 4 of 5 to have 1 ready pod, and it has 0",
+		},
+		{
+			name: "pods that are ready for longer are not of the Deployment", wanted: 5, there: func(o *observed) {
+				partition(o, 3, 3, 1, long)
+				partition(o, 5, 5, 1, long)
+				o.pods[7] = readyPod(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, 0, short)
+				strangers(o, 2, long)
+			},
+			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 40 * time.Second,
 		},
 		{
 			name: "Prometheus is about to notice", wanted: 5, there: func(o *observed) {
@@ -355,7 +392,7 @@ func scrapedWhole(there observed, now time.Time) bool {
 			shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 			service := there.service(shard)
 			whole = whole && service != nil && !isRetired(service) && now.Sub(appliedAt(service)) >= discoveryDelay &&
-				shardReplicas(shard, there.pods).Ready > 0
+				shardReplicas(shard, &there).Ready > 0
 		}
 		if whole {
 			return true
@@ -426,7 +463,7 @@ func comeAndGo(t *rapid.T, there *observed, now time.Time) {
 				deployment.Status.Replicas--
 			}
 		}
-		deployment.Status.UpdatedReplicas = deployment.Status.Replicas
+		deployment.Status.UpdatedReplicas, deployment.Status.ReadyReplicas = deployment.Status.Replicas, deployment.Status.Replicas
 	}
 	there.services = slices.DeleteFunc(there.services, func(service corev1.Service) bool {
 		return rapid.IntRange(0, 19).Draw(t, "fate of Service "+service.Name) == 19
@@ -443,7 +480,7 @@ func getReady(there *observed, deployment *appsv1.Deployment, now time.Time) {
 	pod.Labels = deployment.Labels
 	there.pods = append(there.pods, pod)
 	deployment.Status.Replicas++
-	deployment.Status.UpdatedReplicas = deployment.Status.Replicas
+	deployment.Status.UpdatedReplicas, deployment.Status.ReadyReplicas = deployment.Status.Replicas, deployment.Status.Replicas
 }
 
 func TestReshardingIsVisible(t *testing.T) {
@@ -482,18 +519,34 @@ type reshardingWorld struct {
 func newReshardingWorld(t *testing.T, apply func(kind, name string) error) reshardingWorld {
 	r, _ := newReconciler(t, planner{nodes: 30}, apply)
 	w := reshardingWorld{Reconciler: r, t: t, clock: clocktesting.NewFakePassiveClock(testTime.Add(-time.Hour))}
-	r.Clock, r.Client = w.clock, dated(r.Client.(client.WithWatch), w.clock)
+	r.Clock, r.Client = w.clock, dated(counting(r.Client.(client.WithWatch)), w.clock)
 	_, err := reconcileMain(t, r)
 	require.NoError(t, err)
 	w.clock.SetTime(testTime)
 	for _, total := range []int32{2, 3} {
 		for id := range total {
 			pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}, 0, testTime.Add(-time.Hour))
-			pod.Namespace = "monitoring"
 			require.NoError(t, r.Client.Create(t.Context(), &pod))
 		}
 	}
 	return w
+}
+
+// counting has the status of each Deployment have the counts of its pods: a fake client has no controllers.
+func counting(c client.WithWatch) client.WithWatch {
+	return interceptor.NewClient(c, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			err := c.List(ctx, list, options...)
+			if deployments, ok := list.(*appsv1.DeploymentList); ok && err == nil {
+				var pods corev1.PodList
+				if err := c.List(ctx, &pods, options...); err != nil {
+					return err
+				}
+				(&observed{deployments: deployments.Items, pods: pods.Items}).count()
+			}
+			return err
+		},
+	})
 }
 
 // dated has Services be applied by this clock; a fake client takes that of the machine.
@@ -608,6 +661,24 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 	assert.Zero(t, again)
 }
 
+// A pod of nobody's with the labels of a shard is not one of its pods.
+func TestPodsOfOthersTakeNothingOver(t *testing.T) {
+	w := newReshardingWorld(t, nil)
+	for id := range int32(2) {
+		pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: id, Total: 2}, 0, testTime)
+		require.NoError(t, w.Client.Get(t.Context(), client.ObjectKeyFromObject(&pod), &pod))
+		pod.OwnerReferences = nil
+		require.NoError(t, w.Client.Update(t.Context(), &pod))
+	}
+	w.reshardTo(2)
+	for range 3 {
+		w.reconciled()
+		w.pass(time.Hour)
+	}
+	condition := meta.FindStatusCondition(readMain(t, w.Reconciler).Status.Conditions, v1alpha1.ConditionProgressing)
+	assert.Contains(t, condition.Message, "which wait for shard 0 of 2 to have 1 ready pod, and it has 0")
+}
+
 // Without its Service nobody scrapes a shard, however ready its pods are.
 func TestShardsAreScrapedUntilOthersHaveServices(t *testing.T) {
 	w := newReshardingWorld(t, func(kind, name string) error {
@@ -654,7 +725,6 @@ func TestAllServicesAreScrapedAgainAtOnce(t *testing.T) {
 	_, scraped, _ := w.reconciled()
 	require.Equal(t, []string{"2", "2"}, scraped)
 	pod := readyPod(v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 3}, 0, testTime)
-	pod.Namespace = "monitoring"
 	require.NoError(t, w.Client.Delete(t.Context(), &pod))
 	w.reshardTo(3)
 	_, scraped, _ = w.reconciled()

@@ -35,7 +35,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 	}
 	status.ShardingStatus.Weights = weightsOf(planned, status.ShardingStatus.Partitions)
 	for _, shard := range planned.Shards {
-		replicas := shardReplicas(shard.Shard, observed.pods)
+		replicas := shardReplicas(shard.Shard, &observed)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
 		status.CurrentReplicas += replicas.Replicas
 	}
@@ -82,11 +82,12 @@ func targets(planned plans.Planned, observed observed) plans.Planned {
 	return planned
 }
 
-// shardReplicas counts the pods of a shard. Pods that are being deleted, or have ended, do not count.
-func shardReplicas(shard v1alpha1.Shard, pods []corev1.Pod) v1alpha1.ShardReplicas {
+// shardReplicas counts the pods of a shard. Pods that are being deleted, or have ended, do not count. No more pods are ready than the
+// Deployment counts: a pod can be made to look like one of its pods.
+func shardReplicas(shard v1alpha1.Shard, observed *observed) v1alpha1.ShardReplicas {
 	replicas := v1alpha1.ShardReplicas{Pods: []string{}}
-	for i := range pods {
-		pod := &pods[i]
+	for i := range observed.pods {
+		pod := &observed.pods[i]
 		if !belongsTo(pod, shard) || !isActive(pod) {
 			continue
 		}
@@ -96,6 +97,11 @@ func shardReplicas(shard v1alpha1.Shard, pods []corev1.Pod) v1alpha1.ShardReplic
 			replicas.Ready++
 		}
 	}
+	var counted int32
+	if deployment := observed.deployment(shard); deployment != nil {
+		counted = deployment.Status.ReadyReplicas
+	}
+	replicas.Ready = min(replicas.Ready, counted)
 	slices.Sort(replicas.Pods)
 	replicas.Pods = replicas.Pods[:min(len(replicas.Pods), v1alpha1.MaxPodsInStatus)]
 	return replicas
@@ -112,7 +118,12 @@ func belongsTo(pod *corev1.Pod, shard v1alpha1.Shard) bool {
 
 // isActive tells whether a pod runs or is still going to.
 func isActive(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+	return pod.DeletionTimestamp == nil && !hasEnded(pod)
+}
+
+// hasEnded tells whether the containers of a pod have ended for good.
+func hasEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // podCondition returns the zero condition if there is none of that type.

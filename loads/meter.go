@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/shardpods"
 	"github.com/example/ksmscale/telemetry"
 )
 
@@ -151,7 +154,12 @@ func (m *Meter) pods(ctx context.Context, ksmScale *v1alpha1.KSMScale) ([]corev1
 	if err != nil {
 		return nil, fmt.Errorf("list the pods of KSMScale %s: %w", ksmScale.Name, err)
 	}
-	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return !isReady(&pod) || pod.Status.PodIP == "" }), nil
+	var deployments appsv1.DeploymentList
+	if err := m.objects.List(ctx, &deployments, client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
+		return nil, fmt.Errorf("list the Deployments of KSMScale %s: %w", ksmScale.Name, err)
+	}
+	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
+	return slices.DeleteFunc(shardpods.Of(ours, list.Items), func(pod corev1.Pod) bool { return !isReady(&pod) || pod.Status.PodIP == "" }), nil
 }
 
 // isReady tells whether a pod serves scrapes.

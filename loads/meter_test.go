@@ -233,6 +233,18 @@ func TestOtherStrategiesAreNotMeasured(t *testing.T) {
 	assert.Empty(t, w.ksmScale.Status.ShardingStatus.Weights)
 }
 
+// A pod with the labels of a shard that is not of its Deployment says nothing of the shard's load.
+func TestPodsOfOthersAreNotMeasured(t *testing.T) {
+	w := newWorld(0.1, 0.1, 0.1)
+	w.create(v1alpha1.Shard{KSMScale: "main", ID: 1, Total: 3})
+	w.pods[3].OwnerReferences = nil
+	w.meter.read = func(_ context.Context, pod *corev1.Pod) (reading, error) {
+		assert.NotEqual(t, w.pods[3].Name, pod.Name)
+		return w.used[pod.UID], nil
+	}
+	w.round(t)
+}
+
 func TestStart(t *testing.T) {
 	w := newWorld(0.1, 0.1, 0.1)
 	read := make(chan struct{}, 100)

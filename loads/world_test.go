@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -77,6 +78,15 @@ func (w *world) List(_ context.Context, list client.ObjectList, _ ...client.List
 	switch list := list.(type) {
 	case *v1alpha1.KSMScaleList:
 		list.Items = []v1alpha1.KSMScale{*w.ksmScale.DeepCopy()}
+	case *appsv1.DeploymentList:
+		for _, total := range append(w.ksmScale.Status.ShardingStatus.Partitions, w.ksmScale.Spec.TotalShards()) {
+			for id := range total {
+				shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
+				list.Items = append(list.Items, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
+					Name: shard.Name(), Labels: shard.Selector(), OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.ksmScale, v1alpha1.GroupVersion.WithKind("KSMScale"))},
+				}})
+			}
+		}
 	case *corev1.PodList:
 		list.Items = slices.Clone(w.pods)
 	}
@@ -107,6 +117,8 @@ func (w *world) create(shard v1alpha1.Shard) {
 			{Type: corev1.PodReady, Status: corev1.ConditionTrue},
 		}},
 	}
+	pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = "hash"
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: shard.Name() + "-hash", Controller: new(true)}}
 	w.pods = append(w.pods, pod)
 	w.used[pod.UID] = reading{started: float64(w.created)}
 }

@@ -55,8 +55,8 @@ type KSMScaleStatus struct {
 	// shardingStatus is about each shard.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
-	// conditions are Ready, which is derived from Progressing, Covered, Schedulable, Autoscaling and Monitoring, and
-	// SoundVersion, which is a warning only. All are True when all is well.
+	// conditions are Ready, which is derived from Progressing, Covered, Schedulable, Autoscaling and Monitoring, and the
+	// warnings SoundVersion and Evictable. All are True when all is well.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -152,7 +152,7 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the others but SoundVersion: True when all of them are and nothing is under way.
+	// ConditionReady is derived from the others except the warnings SoundVersion and Evictable: True when all of them are and nothing is under way.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the wanted objects or pods cannot be made. As that of a Deployment,
 	// it is True both while work is under way and when there is none left; the reason tells.
@@ -168,6 +168,9 @@ const (
 	// ConditionSoundVersion is False while some shard runs a kube-state-metrics that is known for bugs in sharding,
 	// and Unknown until all have said their version.
 	ConditionSoundVersion = "SoundVersion"
+	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, so that evicting them always
+	// fails, and Unknown until PodDisruptionBudgets of others have been listed.
+	ConditionEvictable = "Evictable"
 )
 
 // Reasons of the conditions. Reasons of waiting containers (such as ImagePullBackOff) and of
@@ -200,12 +203,18 @@ const (
 	ReasonNamespaceNotFound = "NamespaceNotFound"
 	// ReasonNamespaceTerminating is for Progressing: spec.namespace is being deleted.
 	ReasonNamespaceTerminating = "NamespaceTerminating"
-	// ReasonForbidden is for Progressing, Autoscaling and Monitoring: the controller lacks a right.
+	// ReasonForbidden is for Progressing, Autoscaling, Monitoring and Evictable: the controller lacks a right.
 	ReasonForbidden = "Forbidden"
 	// ReasonNotOwned is for Progressing and Monitoring: an object of a wanted name exists and belongs to someone else.
 	ReasonNotOwned = "NotOwned"
 	// ReasonApplyFailed is for Progressing and Monitoring: the API server refused an object for any other reason.
 	ReasonApplyFailed = "ApplyFailed"
+
+	// ReasonDeploymentPaused is for Progressing: someone has paused a Deployment, whose pods need to be replaced.
+	ReasonDeploymentPaused = "DeploymentPaused"
+	// ReasonListFailed is for Autoscaling, Monitoring and Evictable: the controller cannot list objects for any other reason
+	// than that it lacks a right.
+	ReasonListFailed = "ListFailed"
 
 	// ReasonAllShardsReady is for Covered: each shard has a ready pod.
 	ReasonAllShardsReady = "AllShardsReady"
@@ -234,7 +243,8 @@ const (
 	// ReasonLoadNotMeasured is for Autoscaling: replicas follow the nodes, and are divided round-robin until there is a
 	// load to divide them by.
 	ReasonLoadNotMeasured = "LoadNotMeasured"
-	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet.
+	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet, or the controller has not
+	// listed those of others yet. It is for Evictable, Unknown, until PodDisruptionBudgets of others have been listed.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
 	ReasonRegistrationFailed = "RegistrationFailed"
@@ -261,4 +271,9 @@ const (
 	ReasonShardingBugs = "ShardingBugs"
 	// ReasonVersionUnknown is for SoundVersion, Unknown: some kube-state-metrics has not said its version.
 	ReasonVersionUnknown = "VersionUnknown"
+
+	// ReasonSinglePodDisruptionBudget is for Evictable: each pod has one PodDisruptionBudget.
+	ReasonSinglePodDisruptionBudget = "SinglePodDisruptionBudget"
+	// ReasonMultiplePodDisruptionBudgets is for Evictable: some pod has more than one PodDisruptionBudget.
+	ReasonMultiplePodDisruptionBudgets = "MultiplePodDisruptionBudgets"
 )

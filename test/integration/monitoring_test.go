@@ -78,6 +78,42 @@ func TestMonitoring(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 }
 
+// A kind that may not be listed is a condition, and no reason to look for no other one.
+func TestMonitorsThatMayNotBeListed(t *testing.T) {
+	leaveRunning(t)
+	setNodes(t, 10)
+	installMonitors(t)
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type = v1alpha1.MonitoringServiceMonitor }))
+	other := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type = v1alpha1.MonitoringScrapeConfig }))
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	resource := schema.GroupResource{Group: "monitoring.coreos.com", Resource: "scrapeconfigs"}
+	restore := forbid(t, resource, "list")
+	restartController(t)
+	condition := awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
+	assert.Contains(t, condition.Message, "No ScrapeConfig is created")
+	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
+	restore()
+	awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+}
+
+// The rules of all KSMScales are made by the first one that has a namespace for them.
+func TestRulesOfAKSMScaleWithoutANamespace(t *testing.T) {
+	setNodes(t, 10)
+	installMonitors(t)
+	rules := func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Rules = true }
+	first := newKSMScale(rules, func(k *v1alpha1.KSMScale) { k.Name, k.Spec.Namespace = "a-"+k.Name, "a-"+k.Name })
+	require.NoError(t, shared.client.Create(t.Context(), first))
+	t.Cleanup(func() { remove(t, first) })
+	second := create(t, newKSMScale(rules))
+	awaitCondition(t, first, v1alpha1.ConditionMonitoring, metav1.ConditionFalse, v1alpha1.ReasonNamespaceNotFound)
+	awaitMonitors(t, second, "PrometheusRule", 1)
+
+	createNamespace(t, first.Spec.Namespace)
+	awaitMonitors(t, first, "PrometheusRule", 1)
+	awaitMonitors(t, second, "PrometheusRule", 0)
+}
+
 // lookAgain changes a KSMScale in what its monitors do not depend on, and waits until all is done that follows from it.
 func lookAgain(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()

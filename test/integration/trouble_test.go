@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,12 +74,26 @@ func TestMissingRightsToRegisterMetrics(t *testing.T) {
 // forbidWrites takes the right to write a resource from the controller, until the test ends or restore is called.
 func forbidWrites(t *testing.T, resource schema.GroupResource) (restore func()) {
 	t.Helper()
+	return forbid(t, resource, "patch", "create", "update", "delete")
+}
+
+// forbid takes the right to some verbs of a resource from the controller, until the test ends or restore is called.
+func forbid(t *testing.T, resource schema.GroupResource, verbs ...string) (restore func()) {
+	t.Helper()
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: installation.ControllerAccount}}
 	require.NoError(t, get(t, role))
 	complete := role.DeepCopy()
-	for i, rule := range role.Rules {
-		if rule.Resources[0] == resource.Resource {
-			role.Rules[i].Verbs = []string{"get", "list", "watch"}
+	role.Rules = nil
+	for _, rule := range complete.DeepCopy().Rules {
+		if slices.Contains(rule.APIGroups, resource.Group) && slices.Contains(rule.Resources, resource.Resource) {
+			narrowed := rule.DeepCopy()
+			narrowed.Resources = []string{resource.Resource}
+			narrowed.Verbs = slices.DeleteFunc(narrowed.Verbs, func(verb string) bool { return slices.Contains(verbs, verb) })
+			role.Rules = append(role.Rules, *narrowed)
+			rule.Resources = slices.DeleteFunc(rule.Resources, func(other string) bool { return other == resource.Resource })
+		}
+		if len(rule.Resources) > 0 {
+			role.Rules = append(role.Rules, rule)
 		}
 	}
 	require.NotEqual(t, complete.Rules, role.Rules)
@@ -94,7 +109,7 @@ func forbidWrites(t *testing.T, resource schema.GroupResource) (restore func()) 
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User:               controllerUser,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: resource.Group, Resource: resource.Resource, Verb: "patch"},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: resource.Group, Resource: resource.Resource, Verb: verbs[0]},
 		}}
 		require.NoError(c, shared.client.Create(t.Context(), review))
 		require.False(c, review.Status.Allowed)
@@ -193,22 +208,7 @@ func TestPodsThatFitNowhere(t *testing.T) {
 func TestImageThatDoesNotExist(t *testing.T) {
 	setNodes(t, 10)
 	const missing = "registry.example.com/kube-state-metrics:missing"
-	labels := map[string]string{"kubelet": "test", corev1.LabelHostname: "test-kubelet"}
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
-	require.NoError(t, shared.client.Create(t.Context(), node))
-	t.Cleanup(func() { remove(t, node) })
-	created := node.DeepCopy()
-	node.Status.Capacity = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100"), corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("8Gi")}
-	node.Status.Allocatable = node.Status.Capacity
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
-	require.NoError(t, shared.client.Status().Patch(t.Context(), node, client.MergeFrom(created)))
-
-	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
-		k.Spec.Template = &v1alpha1.PodTemplate{
-			NodeSelector: map[string]string{"kubelet": "test"},
-			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-		}
-	}))
+	ksmScale := create(t, newKSMScale(onKubelet(t)))
 	awaitPulled(t, ksmScale, missing)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
 
@@ -218,6 +218,26 @@ func TestImageThatDoesNotExist(t *testing.T) {
 	assert.Contains(t, condition.Message, missing)
 	awaitEvent(t, ksmScale, corev1.EventTypeWarning, "ImagePullBackOff")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+}
+
+// onKubelet creates a node whose kubelet is the test, and has the pods of a KSMScale run there.
+func onKubelet(t *testing.T) func(*v1alpha1.KSMScale) {
+	t.Helper()
+	labels := map[string]string{"kubelet": "test", corev1.LabelHostname: "test-kubelet"}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
+	require.NoError(t, shared.client.Create(t.Context(), node))
+	t.Cleanup(func() { remove(t, node) })
+	created := node.DeepCopy()
+	node.Status.Capacity = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("100"), corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("8Gi")}
+	node.Status.Allocatable = node.Status.Capacity
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now()}}
+	require.NoError(t, shared.client.Status().Patch(t.Context(), node, client.MergeFrom(created)))
+	return func(k *v1alpha1.KSMScale) {
+		k.Spec.Template = &v1alpha1.PodTemplate{
+			NodeSelector: map[string]string{"kubelet": "test"},
+			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		}
+	}
 }
 
 // awaitPulled reports on the pods of a KSMScale as the kubelet does, until each shard has one of the image that

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/transport"
 )
 
 const (
@@ -75,11 +76,17 @@ func New(config *rest.Config, targets Targets) (*Auditor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create client: %w", err)
 	}
+	// Each scrape has a connection of its own: what a scrape of that second would get.
+	connections := &http.Transport{DisableKeepAlives: true, DialContext: dial}
+	// A kube-state-metrics that filters requests asks for the token, and others ignore it.
+	authenticated, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, connections)
+	if err != nil {
+		return nil, fmt.Errorf("read the token: %w", err)
+	}
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
 	a := &Auditor{
 		targets: targets, start: factory.Start,
-		// Each scrape has a connection of its own: what a scrape of that second would get.
-		scraper: &scraper{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}, known: map[string]string{}},
+		scraper: &scraper{client: &http.Client{Transport: authenticated}, known: map[string]string{}},
 		ledger:  newLedger(time.Now()),
 		objects: map[string]cache.SharedIndexInformer{},
 	}
