@@ -85,8 +85,8 @@ func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScal
 			continue
 		}
 		errs = append(errs, apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
-		if observed.deployment(shard) != nil {
-			errs = append(errs, applyForDeployment(ctx, a, shard))
+		if deployment := observed.deployment(shard); deployment != nil {
+			errs = append(errs, adopt(ctx, a, deployment), applyForDeployment(ctx, a, shard))
 		}
 	}
 	return errors.Join(errs...)
@@ -132,7 +132,7 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 		// Without force, one that someone else creates at this moment with other values is a conflict.
 	case err != nil:
 		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
-	case !metav1.IsControlledBy(live, a.owner):
+	case !isOurs(live, a.owner):
 		return notOwnedError{kind: kind, name: key.String()}
 	default:
 		owned, err := extract(live, FieldOwner)

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -106,7 +105,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if keepsToItself(&ksmScale.Spec.Metrics) == "" {
 		said = r.Versions.of(ctx, pods.Items)
 	}
-	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
+	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !isOurs(&deployment, ksmScale) })
 	foreign := map[string][]string{}
 	for i := range ours {
 		if names := r.Foreign.Of(client.ObjectKeyFromObject(&ours[i])); len(names) > 0 {
@@ -114,7 +113,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		}
 	}
 	ourServices := slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
-		return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
+		return !isOurs(&service, ksmScale) || service.DeletionTimestamp != nil
 	})
 	return observed{
 		deployments: ours,
@@ -122,7 +121,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		retired:     r.retirements.of(ksmScale.Name, ourServices, r.Clock.Now()),
 		foreign:     foreign,
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
-			return !metav1.IsControlledBy(&autoscaler, ksmScale)
+			return !isOurs(&autoscaler, ksmScale)
 		}),
 		pods:       pods.Items,
 		apiService: apiService,
