@@ -24,9 +24,7 @@ const (
 
 // serviceAccount is the wanted service account of a KSMScale's shards.
 func serviceAccount(ksmScale *v1alpha1.KSMScale) *corev1ac.ServiceAccountApplyConfiguration {
-	return corev1ac.ServiceAccount(v1alpha1.ServiceAccountName(ksmScale.Name), ksmScale.Spec.Namespace).
-		WithLabels(commonLabels(ksmScale)).
-		WithOwnerReferences(owner(ksmScale))
+	return describe(ksmScale, corev1ac.ServiceAccount(v1alpha1.ServiceAccountName(ksmScale.Name), ksmScale.Spec.Namespace), identityLabels(ksmScale))
 }
 
 // ownsServiceAccount tells whether the pods of a KSMScale run under the service account that is made for it. The rights
@@ -109,9 +107,7 @@ func (o *observed) runs(isKind func(*corev1.PodSpec) bool) bool {
 }
 
 func clusterRoleBinding(ksmScale *v1alpha1.KSMScale, name, clusterRole string) *rbacv1ac.ClusterRoleBindingApplyConfiguration {
-	return rbacv1ac.ClusterRoleBinding(name).
-		WithLabels(commonLabels(ksmScale)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, rbacv1ac.ClusterRoleBinding(name), identityLabels(ksmScale)).
 		WithRoleRef(rbacv1ac.RoleRef().
 			WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(clusterRole)).
 		WithSubjects(rbacv1ac.Subject().

@@ -79,7 +79,18 @@ type APIServiceReconciler struct {
 	mu sync.Mutex
 	// waitsFor is why previous authorities are trusted still, as it was logged last.
 	waitsFor string
+	// outcome is what the API server made of the last APIService that was applied.
+	outcome outcome
 }
+
+// letGoError reports that an APIService which another adapter has taken is still deleted with our installation.
+type letGoError struct{ err error }
+
+func (e letGoError) Error() string {
+	return fmt.Sprintf("let APIService %s go: %v", APIServiceName, e.err)
+}
+
+func (e letGoError) Unwrap() error { return e.err }
 
 // Reconcile makes the APIService as it is wanted, and leaves one that is not ours alone. It does nothing until
 // there is a certificate.
@@ -112,7 +123,8 @@ func (r *APIServiceReconciler) register(ctx context.Context) (ctrl.Result, error
 }
 
 // letGo takes what is ours from an APIService that someone else has made theirs by changing the one that we made: else
-// it would be deleted with our installation, and trust our authority.
+// it would be deleted with our installation, and trust our authority. Where the admission plugin
+// OwnerReferencesPermissionEnforcement is on, this takes the right to delete it.
 func (r *APIServiceReconciler) letGo(ctx context.Context, live *apiregistrationv1.APIService) error {
 	owned, err := apiregistrationv1ac.ExtractAPIService(live, FieldOwner)
 	if err != nil {
@@ -128,7 +140,7 @@ func (r *APIServiceReconciler) letGo(ctx context.Context, live *apiregistrationv
 	}
 	left.WithResourceVersion(live.ResourceVersion)
 	if err := r.Client.Apply(ctx, left, client.FieldOwner(FieldOwner), client.DisableReadYourWritesConsistency); err != nil {
-		return fmt.Errorf("let APIService %s go: %w", APIServiceName, err)
+		return letGoError{err}
 	}
 	return nil
 }
@@ -192,7 +204,8 @@ func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live
 		return ctrl.Result{}, err
 	}
 	wanted := apiService(r.Adapter, bundle, &role)
-	if equality.Semantic.DeepEqual(owned, wanted) {
+	applied := digest(wanted)
+	if equality.Semantic.DeepEqual(owned, wanted) || r.outcome == (outcome{applied: applied, kept: digest(owned)}) {
 		return result, nil
 	}
 	options := []client.ApplyOption{client.FieldOwner(FieldOwner), client.DisableReadYourWritesConsistency}
@@ -207,6 +220,15 @@ func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("apply APIService %s: %w", APIServiceName, err)
+	}
+	after, err := r.live(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if after != nil && after.ResourceVersion == versionOf(wanted) {
+		if owned, err := apiregistrationv1ac.ExtractAPIService(after, FieldOwner); err == nil {
+			r.outcome = outcome{applied: applied, kept: digest(owned)}
+		}
 	}
 	return result, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -21,6 +23,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/example/ksmscale/api/v1alpha1"
 )
 
 // registering is a reconciler of the APIService with a fake cluster, whose one adapter serves what refused tells.
@@ -230,6 +235,62 @@ func TestAPIServiceThatAnotherMakesTheirs(t *testing.T) {
 	assert.Equal(t, left.ResourceVersion, r.read(t).ResourceVersion, "once is enough")
 }
 
+func TestAPIServiceThatCannotBeLetGoIsReported(t *testing.T) {
+	r := newRegistering(t)
+	r.has(t, newAuthority(t, testTime.Add(time.Hour)))
+	ours := r.read(t)
+	theirs := ours.DeepCopy()
+	theirs.Spec.Service = &apiregistrationv1.ServiceReference{Namespace: "keda", Name: "metrics", Port: new(int32(443))}
+	require.NoError(t, r.Client.Patch(t.Context(), theirs, client.MergeFrom(ours), client.FieldOwner("helm")))
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+		return apierrors.NewForbidden(apiregistrationv1.Resource("apiservices"), APIServiceName, errors.New("cannot set an ownerRef on a resource you can't delete"))
+	}})
+	_, err := r.Reconcile(t.Context(), requestFor(APIServiceName))
+	assert.True(t, apierrors.IsForbidden(err), "it is tried again")
+	var failed letGoError
+	require.ErrorAs(t, r.Registration.Err(), &failed)
+
+	r.Client = live
+	r.again(t)
+	require.NoError(t, r.Registration.Err())
+	assert.Empty(t, r.read(t).OwnerReferences)
+}
+
+// The API server may make something else of what is applied; that is not applied again and again.
+func TestAPIServiceThatTheServerChanges(t *testing.T) {
+	r := newRegistering(t)
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	applied := 0
+	changed := interceptor.NewClient(live, interceptor.Funcs{
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			applied++
+			return c.Apply(ctx, object, options...)
+		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			err := c.Get(ctx, key, object, options...)
+			if apiService, ok := object.(*apiregistrationv1.APIService); ok {
+				apiService.Spec.GroupPriorityMinimum++
+			}
+			return err
+		},
+	})
+	r.Client, r.APIReader = changed, changed
+	r.has(t, newAuthority(t, testTime.Add(time.Hour)))
+	for range 5 {
+		r.again(t)
+	}
+	assert.Equal(t, 1, applied)
+	ours := r.read(t)
+	ours.Spec.VersionPriority++
+	require.NoError(t, live.Update(t.Context(), ours, client.FieldOwner("someone")))
+	r.again(t)
+	r.again(t)
+	assert.Equal(t, 2, applied, "what someone else changes is repaired")
+}
+
 func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {
 	year := testTime.Add(365 * 24 * time.Hour)
 	r := newRegistering(t)
@@ -240,4 +301,18 @@ func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {
 		return nil
 	})
 	assert.True(t, apierrors.IsNotFound(err), err)
+}
+
+// An uninstallation deletes the other adapter's APIService in whatever mode the KSMScales are.
+func TestAPIServiceThatIsNotLetGoIsReportedInAllModes(t *testing.T) {
+	for _, mode := range []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone} {
+		w := newWorld(func(w *world) {
+			w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: mode}
+			w.observed.apiService = registered("keda", "metrics", apiregistrationv1.ConditionTrue)
+			w.registrationErr = fmt.Errorf("wrapped: %w", letGoError{errors.New("refused")})
+		})
+		condition := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionAutoscaling)
+		assert.Contains(t, condition.Message, "uninstalling KSMScale would delete APIService v1beta1.external.metrics.k8s.io", mode)
+		assert.Contains(t, condition.Message, "cannot remove its owner reference (refused)", mode)
+	}
 }

@@ -77,8 +77,8 @@ func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScal
 			continue
 		}
 		errs = append(errs, apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
-		if observed.deployment(shard) != nil {
-			errs = append(errs, applyForDeployment(ctx, a, shard))
+		if deployment := observed.deployment(shard); deployment != nil {
+			errs = append(errs, adopt(ctx, a, deployment), applyForDeployment(ctx, a, shard))
 		}
 	}
 	return errors.Join(errs...)
@@ -99,52 +99,79 @@ type configuration[C any] interface {
 	WithUID(uid types.UID) C
 }
 
-// apply makes one object as it is wanted, by server-side apply, unless it is so already: fields that others own
-// do not matter, and a field of ours that someone else has changed is no longer ours, and so differs. The live
-// object is filled in with what there is.
-func apply[Object client.Object, Configuration configuration[Configuration]](
-	ctx context.Context, a applier, wanted Configuration, live Object,
+// pointer is a pointer to an object that can be made anew.
+type pointer[T any] interface {
+	*T
+	client.Object
+}
+
+// apply applies one object, by server-side apply, unless that would change nothing: fields that others own do not matter, and a
+// field of ours that someone else has changed is no longer ours, and so differs.
+func apply[T any, Object pointer[T], Configuration configuration[Configuration]](
+	ctx context.Context, a applier, desired Configuration, live Object,
 	extract func(Object, string) (Configuration, error),
 ) error {
-	kind, key := *wanted.GetKind(), client.ObjectKey{Namespace: ptr.Deref(wanted.GetNamespace(), ""), Name: *wanted.GetName()}
+	kind, key := *desired.GetKind(), client.ObjectKey{Namespace: ptr.Deref(desired.GetNamespace(), ""), Name: *desired.GetName()}
 	err := a.Client.Get(ctx, key, live)
 	if apierrors.IsNotFound(err) {
 		// The cache has only objects with our label. This costs a request for each object that is created.
 		err = a.APIReader.Get(ctx, key, live)
 	}
+	outcomes, id, applied := a.outcomes.of(a.owner.Name), outcomeID(kind, key), digest(desired)
 	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
 	switch {
 	case apierrors.IsNotFound(err):
 		// Without force, one that someone else creates at this moment with other values is a conflict.
 	case err != nil:
 		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
-	case !metav1.IsControlledBy(live, a.owner):
+	case !isOurs(live, a.owner):
 		return notOwnedError{kind: kind, name: key.String()}
 	default:
 		owned, err := extract(live, FieldOwner)
 		if err != nil {
 			return fmt.Errorf("read the managed fields of %s %s: %w", kind, key.Name, err)
 		}
-		if equality.Semantic.DeepEqual(owned, wanted) {
+		if equality.Semantic.DeepEqual(owned, desired) || outcomes[id] == (outcome{applied: applied, kept: digest(owned)}) {
 			return nil
 		}
 		// One that has taken its place since is a conflict.
-		wanted = wanted.WithUID(live.GetUID())
+		desired = desired.WithUID(live.GetUID())
 		options = append(options, client.ForceOwnership)
 	}
-	if err := a.Client.Apply(ctx, wanted, options...); err != nil {
+	if err := a.Client.Apply(ctx, desired, options...); err != nil {
 		return fmt.Errorf("apply %s %s: %w", kind, key.Name, err)
 	}
+	after := Object(new(T))
+	if err := a.Client.Get(ctx, key, after); err != nil {
+		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
+	}
+	// The configuration has the response now. What someone else has changed since is no outcome of ours.
+	if owned, err := extract(after, FieldOwner); err == nil && after.GetResourceVersion() == versionOf(desired) {
+		outcomes[id] = outcome{applied: applied, kept: digest(owned)}
+	}
 	return nil
+}
+
+// versionOf is the resource version in the response to an apply configuration.
+func versionOf(response any) string {
+	return as[metav1.PartialObjectMetadata](response).ResourceVersion
 }
 
 // appliedAt is when the controller last changed what it wants of an object, by the clock of the API server, in whole seconds; the
 // zero time if it never did.
 func appliedAt(object client.Object) time.Time {
-	for _, entry := range object.GetManagedFields() {
-		if entry.Manager == FieldOwner && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" && entry.Time != nil {
-			return entry.Time.Time
-		}
+	if entry := appliedEntry(object); entry != nil && entry.Time != nil {
+		return entry.Time.Time
 	}
 	return time.Time{}
+}
+
+// appliedEntry has the fields of an object that the controller applied; nil if it never did.
+func appliedEntry(object client.Object) *metav1.ManagedFieldsEntry {
+	for _, entry := range object.GetManagedFields() {
+		if entry.Manager == FieldOwner && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
+			return &entry
+		}
+	}
+	return nil
 }

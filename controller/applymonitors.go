@@ -9,7 +9,6 @@ import (
 	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	monitoringv1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1"
 	monitoringv1alpha1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1alpha1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -101,7 +100,7 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found monitoring, wanted sets.Set[string]) error {
 	var errs []error
 	for _, object := range found.objects {
-		if wanted.Has(object.Kind) || !metav1.IsControlledBy(&object, ksmScale) || object.DeletionTimestamp != nil {
+		if wanted.Has(object.Kind) || !isOurs(&object, ksmScale) || object.DeletionTimestamp != nil {
 			continue
 		}
 		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !gone(err) {

@@ -15,9 +15,7 @@ import (
 // replicas there are by the metric, and run away. An API server that drops tolerances is not sent any.
 func autoscaler(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, tolerances bool) *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
 	lower, upper := scaling.ReplicaBounds(ksmScale.Spec.Sharding)
-	return autoscalingv2ac.HorizontalPodAutoscaler(shard.Name(), ksmScale.Spec.Namespace).
-		WithLabels(shardLabels(ksmScale, shard)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, autoscalingv2ac.HorizontalPodAutoscaler(shard.Name(), ksmScale.Spec.Namespace), shardLabels(ksmScale, shard)).
 		WithSpec(autoscalingv2ac.HorizontalPodAutoscalerSpec().
 			WithScaleTargetRef(autoscalingv2ac.CrossVersionObjectReference().
 				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(shard.Name())).

@@ -20,14 +20,26 @@ import (
 
 // autoscaling is False while the way from the nodes to the replicas is interrupted.
 func autoscaling(in conditionInput) metav1.Condition {
-	condition := autoscalingInMode(in)
+	condition := scaledBy(in)
 	if err := in.observed.foreign.err; err != nil && condition.Status == metav1.ConditionTrue {
 		condition.Message += "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed: " + err.Error()
 	}
+	condition.Message += notLetGo(in.registrationErr)
 	return condition
 }
 
-func autoscalingInMode(in conditionInput) metav1.Condition {
+// notLetGo warns of an APIService that another adapter has taken and that is still deleted with our installation; empty if none is.
+func notLetGo(err error) string {
+	var failed letGoError
+	if !errors.As(err, &failed) {
+		return ""
+	}
+	return fmt.Sprintf("; uninstalling KSMScale would delete APIService %s, which another adapter has taken, because the controller cannot remove its owner reference (%v): "+
+		`grant what is missing, or run kubectl patch apiservice %s --type=merge -p '{"metadata":{"ownerReferences":null}}' before you uninstall`,
+		APIServiceName, failed.err, APIServiceName)
+}
+
+func scaledBy(in conditionInput) metav1.Condition {
 	switch in.ksmScale.Spec.AutoscalingMode() {
 	case v1alpha1.ModeDirect:
 		return directScaling(in)

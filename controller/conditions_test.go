@@ -271,6 +271,9 @@ func TestConditions(t *testing.T) {
 		{name: "external metrics are switched off, whoever serves others", override: func(w *world) {
 			w.observed.apiService, w.registrationErr = registered("keda", "metrics", apiregistrationv1.ConditionTrue), errExternalMetricsOff
 		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "Direct or None", phase: v1alpha1.PhaseReady},
+		{name: "another adapter's registration that would go with ours", override: func(w *world) {
+			w.observed.apiService, w.registrationErr = registered("keda", "metrics", apiregistrationv1.ConditionTrue), letGoError{errors.New("refused")}
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "uninstalling KSMScale would delete APIService v1beta1.external.metrics.k8s.io", phase: v1alpha1.PhaseReady},
 		{name: "the registration is there, if it cannot be looked after at the moment", override: func(w *world) { w.registrationErr = errors.New("timeout") },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "FollowingNodes", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are someone else's", override: func(w *world) { w.observed.apiService = registered("keda", "metrics", apiregistrationv1.ConditionTrue) },

@@ -35,9 +35,7 @@ const (
 // its only owner drops is removed, and the Deployment falls back to one replica.
 func deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage string) *appsv1ac.DeploymentApplyConfiguration {
 	shard := planned.Shard
-	return appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace).
-		WithLabels(shardLabels(ksmScale, shard)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace), shardLabels(ksmScale, shard)).
 		WithSpec(appsv1ac.DeploymentSpec().
 			WithSelector(selector(shard)).
 			// A pod leaves only when its successor has been ready for as long as Prometheus may take to scrape it,

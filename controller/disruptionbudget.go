@@ -17,9 +17,7 @@ import (
 // disruptionBudget is the wanted PodDisruptionBudget of a shard: evictions take one replica at a time, so that two
 // replicas survive any drain, and a single one never blocks it.
 func disruptionBudget(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
-	return policyv1ac.PodDisruptionBudget(shard.Name(), ksmScale.Spec.Namespace).
-		WithLabels(shardLabels(ksmScale, shard)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, policyv1ac.PodDisruptionBudget(shard.Name(), ksmScale.Spec.Namespace), shardLabels(ksmScale, shard)).
 		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
 			WithSelector(selector(shard)).
 			WithMaxUnavailable(intstr.FromInt32(1)).

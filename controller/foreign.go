@@ -69,7 +69,7 @@ func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales 
 	for i := range ksmScales {
 		// The names of two KSMScales can be such that those of both ones' shards begin alike.
 		ksmScale := &ksmScales[i]
-		if metav1.IsControlledBy(autoscaler, ksmScale) {
+		if isOurs(autoscaler, ksmScale) {
 			return key, false
 		}
 		foreign = foreign || ksmScale.Spec.Namespace == autoscaler.Namespace && strings.HasPrefix(target.Name, v1alpha1.ShardNamePrefix(ksmScale.Name))

@@ -14,8 +14,33 @@ import (
 // FieldOwner is the field manager that the controller applies objects as.
 const FieldOwner = "ksmscale"
 
-// commonLabels are on everything that is made for a KSMScale.
-func commonLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
+// described is an apply configuration with metadata.
+type described[C any] interface {
+	WithLabels(labels map[string]string) C
+	WithAnnotations(annotations map[string]string) C
+	WithOwnerReferences(owners ...*metav1ac.OwnerReferenceApplyConfiguration) C
+}
+
+// describe adds the metadata that every object of a KSMScale has: its own labels, the labels and annotations that users add to all
+// objects, and its owner. Users' labels do not replace the object's own.
+func describe[C described[C]](ksmScale *v1alpha1.KSMScale, object C, labels map[string]string) C {
+	return object.
+		WithLabels(asStrings(ksmScale.Spec.CommonLabels)).
+		WithLabels(labels).
+		WithAnnotations(asStrings(ksmScale.Spec.CommonAnnotations)).
+		WithOwnerReferences(owner(ksmScale))
+}
+
+func asStrings[Value ~string](values map[string]Value) map[string]string {
+	converted := make(map[string]string, len(values))
+	for key, value := range values {
+		converted[key] = string(value)
+	}
+	return converted
+}
+
+// identityLabels are the labels by which the objects of a KSMScale are found.
+func identityLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":      "kube-state-metrics",
 		"app.kubernetes.io/instance":  ksmScale.Name,
@@ -26,7 +51,7 @@ func commonLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 
 // shardLabels are on the objects and the pods of a shard.
 func shardLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
-	labels := commonLabels(ksmScale)
+	labels := identityLabels(ksmScale)
 	maps.Copy(labels, shard.Selector())
 	labels[v1alpha1.LabelShardingEnabled] = strconv.FormatBool(shard.Total > 1)
 	return labels

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -114,14 +113,14 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	if err != nil {
 		return observed{}, err
 	}
-	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
+	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !isOurs(&deployment, ksmScale) })
 	ourPods := shardpods.Of(ours, pods.Items)
 	var said said
 	if keepsToItself(&ksmScale.Spec.Metrics) == "" {
 		said = r.Versions.of(ctx, ourPods)
 	}
 	ourServices := slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
-		return !metav1.IsControlledBy(&service, ksmScale) || service.DeletionTimestamp != nil
+		return !isOurs(&service, ksmScale) || service.DeletionTimestamp != nil
 	})
 	return observed{
 		deployments: ours,
@@ -130,7 +129,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		foreign:     foreignAutoscalers(ours, r.Foreign.snapshot()),
 		budgets:     foreignBudgets(ours, r.Budgets.snapshot()),
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
-			return !metav1.IsControlledBy(&autoscaler, ksmScale)
+			return !isOurs(&autoscaler, ksmScale)
 		}),
 		pods:       ourPods,
 		apiService: apiService,

@@ -21,9 +21,7 @@ func prometheusRule(ksmScale *v1alpha1.KSMScale, deduplicate bool) *monitoringv1
 	if deduplicate {
 		groups = append(groups, deduplicatingRules...)
 	}
-	return monitoringv1ac.PrometheusRule(monitoringName(ksmScale), ksmScale.Spec.Namespace).
-		WithLabels(monitoringLabels(ksmScale)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, monitoringv1ac.PrometheusRule(monitoringName(ksmScale), ksmScale.Spec.Namespace), monitoringLabels(ksmScale)).
 		WithSpec(&monitoringv1ac.PrometheusRuleSpecApplyConfiguration{Groups: groups})
 }
 

@@ -54,7 +54,7 @@ func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale,
 	}
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		object, ok := item.(client.Object)
-		if !ok || wanted(object) || !metav1.IsControlledBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
+		if !ok || wanted(object) || !isOurs(object, ksmScale) || object.GetDeletionTimestamp() != nil {
 			return nil
 		}
 		precondition := client.Preconditions{UID: new(object.GetUID())}

@@ -20,16 +20,18 @@ package controller
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 
 // The rights of kube-state-metrics: the controller can grant just what the three cluster roles of the installation
-// have.
-// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;list;watch;create;patch
+// have. It deletes no service account; but where the admission plugin OwnerReferencesPermissionEnforcement is on, who sets the
+// owner of one that exists needs the right to.
+// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterrolebindings,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=bind,resourceNames=ksmscale-kube-state-metrics;ksmscale-kube-state-metrics-secrets;ksmscale-kube-state-metrics-auth-filter
 
 // The objects for the Prometheus Operator, where it is installed.
 // +kubebuilder:rbac:groups=monitoring.coreos.com,resources=scrapeconfigs;servicemonitors;prometheusrules,verbs=get;list;create;patch;delete
 
-// The registration of external metrics, and the role that it is deleted with.
-// +kubebuilder:rbac:groups=apiregistration.k8s.io,resources=apiservices,verbs=get;list;watch;create;patch,resourceNames=v1beta1.external.metrics.k8s.io
+// The registration of external metrics, and the role that it is deleted with. The controller does not delete it; with that plugin,
+// the right to is needed to set and remove its owner.
+// +kubebuilder:rbac:groups=apiregistration.k8s.io,resources=apiservices,verbs=get;list;watch;create;patch;delete,resourceNames=v1beta1.external.metrics.k8s.io
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,verbs=get,resourceNames=ksmscale-adapter
 
 // Who may read the controller's own metrics.

@@ -64,6 +64,7 @@ type Reconciler struct {
 
 	histories   histories
 	retirements retirements
+	outcomes    outcomes
 	tolerances  tolerances
 }
 
@@ -87,6 +88,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil || ksmScale.DeletionTimestamp != nil {
 		r.histories.forget(request.Name)
 		r.retirements.forget(request.Name)
+		r.outcomes.forget(request.Name)
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}

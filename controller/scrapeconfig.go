@@ -67,9 +67,7 @@ func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoring
 	if monitoring.ScrapeTimeout != nil {
 		spec.WithScrapeTimeout(prometheusDuration(monitoring.ScrapeTimeout.Duration))
 	}
-	return monitoringv1alpha1ac.ScrapeConfig(name, ksmScale.Spec.Namespace).
-		WithLabels(monitoringLabels(ksmScale)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, monitoringv1alpha1ac.ScrapeConfig(name, ksmScale.Spec.Namespace), monitoringLabels(ksmScale)).
 		WithSpec(spec)
 }
 
@@ -116,7 +114,7 @@ func monitoringName(ksmScale *v1alpha1.KSMScale) string { return "ksm-" + ksmSca
 func monitoringLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, ksmScale.Spec.Monitoring.Labels)
-	maps.Copy(labels, commonLabels(ksmScale))
+	maps.Copy(labels, identityLabels(ksmScale))
 	return labels
 }
 

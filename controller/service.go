@@ -12,9 +12,7 @@ import (
 // the number of replicas. It has no port for kube-state-metrics' own metrics, which differ from replica to
 // replica and are to be scraped per pod.
 func service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
-	return corev1ac.Service(shard.Name(), ksmScale.Spec.Namespace).
-		WithLabels(shardLabels(ksmScale, shard)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, corev1ac.Service(shard.Name(), ksmScale.Spec.Namespace), shardLabels(ksmScale, shard)).
 		WithSpec(corev1ac.ServiceSpec().
 			WithSelector(shard.Selector()).
 			WithPorts(corev1ac.ServicePort().

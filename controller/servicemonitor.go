@@ -44,9 +44,7 @@ func serviceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorA
 			label("total_shards", "__meta_kubernetes_pod_label_total_shards"),
 			relabel("labeldrop").WithRegex("service|endpoint")))
 	}
-	return monitoringv1ac.ServiceMonitor(monitoringName(ksmScale), ksmScale.Spec.Namespace).
-		WithLabels(monitoringLabels(ksmScale)).
-		WithOwnerReferences(owner(ksmScale)).
+	return describe(ksmScale, monitoringv1ac.ServiceMonitor(monitoringName(ksmScale), ksmScale.Spec.Namespace), monitoringLabels(ksmScale)).
 		WithSpec(spec)
 }
 

@@ -67,6 +67,8 @@ func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error
 		return fmt.Errorf("get HorizontalPodAutoscaler %s: %w", key, err)
 	case err == nil && lacksTolerance(*live):
 		a.tolerances.drops(now)
+		// The retry is not the same apply again if the API server has been upgraded.
+		a.outcomes.forgetOne(a.owner.Name, outcomeID("HorizontalPodAutoscaler", key))
 	}
 	return nil
 }

@@ -107,7 +107,25 @@ type KSMScaleSpec struct {
 	// template is what is added to the pods of each shard.
 	// +optional
 	Template *PodTemplate `json:"template,omitempty"`
+	// commonLabels are added to every object that is created for this KSMScale, for policies that require a label such as team.
+	// Pods do not get them, because a change would restart every shard: use spec.template.labels. Selectors do not change.
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.commonLabels must be the key of a label, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('ksmscale.example.com/') && !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'ksmscale.example.com', 'shard-id', 'total-shards', 'sharding-enabled']))",message="spec.commonLabels must not set a label by which KSMScale finds its objects (app.kubernetes.io/name, /instance and /component, ksmscale.example.com and ksmscale.example.com/*, shard-id, total-shards, sharding-enabled): use a label of another name, such as example.com/team"
+	// +optional
+	CommonLabels map[string]LabelValue `json:"commonLabels,omitempty"`
+	// commonAnnotations are added to every object that is created for this KSMScale, except pods: use spec.template.annotations.
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.commonAnnotations must be the key of an annotation, such as example.com/owner"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('ksmscale.example.com/') && !key.startsWith('deployment.kubernetes.io/') && !key.startsWith('kubectl.kubernetes.io/'))",message="spec.commonAnnotations must not set ksmscale.example.com/*, deployment.kubernetes.io/* or kubectl.kubernetes.io/*, which KSMScale, the Deployment controller and kubectl write: use an annotation of another name, such as example.com/owner"
+	// +optional
+	CommonAnnotations map[string]AnnotationValue `json:"commonAnnotations,omitempty"`
 }
+
+// AnnotationValue is the value of an annotation.
+//
+// +kubebuilder:validation:MaxLength=4096
+type AnnotationValue string
 
 // ReplicationStrategy names a way to divide the wanted replicas among the shards.
 //

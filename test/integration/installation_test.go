@@ -108,6 +108,16 @@ func foreignAPIServiceStays(t *testing.T, local *cluster.Cluster, installed *ins
 // registerOther starts another server of external metrics and registers it.
 func registerOther(t *testing.T, installed *installation.Installation, c client.Client) *apiregistrationv1.APIService {
 	t.Helper()
+	foreign := externalMetrics()
+	foreign.Spec = startOther(t, installed, c)
+	require.NoError(t, c.Create(t.Context(), foreign))
+	require.NoError(t, installed.AwaitMetrics(t.Context()))
+	return foreign
+}
+
+// startOther starts another server of external metrics, and returns how it is registered.
+func startOther(t *testing.T, installed *installation.Installation, c client.Client) apiregistrationv1.APIServiceSpec {
+	t.Helper()
 	ctx := t.Context()
 	other, err := installed.NewOther(ctx)
 	require.NoError(t, err)
@@ -121,14 +131,10 @@ func registerOther(t *testing.T, installed *installation.Installation, c client.
 		ObjectMeta: metav1.ObjectMeta{Namespace: installation.OtherNamespace, Name: installation.OtherService},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
 	}))
-	foreign := externalMetrics()
-	foreign.Spec = apiregistrationv1.APIServiceSpec{
+	return apiregistrationv1.APIServiceSpec{
 		Group: "external.metrics.k8s.io", Version: "v1beta1", GroupPriorityMinimum: 100, VersionPriority: 100, CABundle: authority,
 		Service: &apiregistrationv1.ServiceReference{Namespace: installation.OtherNamespace, Name: installation.OtherService, Port: new(int32(other.Port))},
 	}
-	require.NoError(t, c.Create(ctx, foreign))
-	require.NoError(t, installed.AwaitMetrics(ctx))
-	return foreign
 }
 
 func awaitGone(t *testing.T, c client.Client, object client.Object) {

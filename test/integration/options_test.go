@@ -2,6 +2,7 @@ package integration
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -62,6 +63,14 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"the cache twice", both(metrics("useAPIServerCache", true), extraArgs("--use-apiserver-cache")), "since spec.metrics.useAPIServerCache is set"},
 		{"custom resources twice", both(metrics("customResourceState", fields("config", "a")), extraArgs("--custom-resource-state-config-file=/a")), "since spec.metrics.customResourceState is set"},
 
+		{"a common label that cannot be", fields("commonLabels", fields("a b", "c")), "each key of spec.commonLabels must be the key of a label"},
+		{"a value of a common label that cannot be", fields("commonLabels", fields("a", "b c")), "must be the value of a label"},
+		{"a common label of the shard", fields("commonLabels", fields("total-shards", "3")), "spec.commonLabels must not set a label by which KSMScale finds its objects"},
+		{"a common label of KSMScale", fields("commonLabels", fields("ksmscale.example.com/retired", "true")), "use a label of another name, such as example.com/team"},
+		{"a common label of the instance", fields("commonLabels", fields("app.kubernetes.io/instance", "a")), "use a label of another name, such as example.com/team"},
+		{"a common annotation that cannot be", fields("commonAnnotations", fields("a b", "c")), "each key of spec.commonAnnotations must be the key of an annotation"},
+		{"a common annotation of the Deployment controller", fields("commonAnnotations", fields("deployment.kubernetes.io/revision", "1")), "spec.commonAnnotations must not set ksmscale.example.com/*, deployment.kubernetes.io/*"},
+		{"a common annotation that is too long", fields("commonAnnotations", fields("a", strings.Repeat("a", 4097))), "may not be more than 4096"},
 		{"a label of the shard", template("labels", fields("shard-id", "1")), "spec.template.labels must not set a label that says which shard"},
 		{"a label that cannot be", template("labels", fields("a b", "c")), "each key of spec.template.labels must be the key of a label"},
 		{"a value of a label that cannot be", template("labels", fields("a", "b c")), "must be the value of a label"},
@@ -112,6 +121,7 @@ func TestGoodOptionsAreAccepted(t *testing.T) {
 		{"tls-of-the-system", both(metrics("tls", fields("secretName", "certificate")), monitoring("tlsConfig", fields("serverName", "metrics.example.com")))},
 		{"tls-unverified", both(metrics("tls", fields("secretName", "certificate")), monitoring("type", "ServiceMonitor", "tlsConfig", fields("insecureSkipVerify", true)))},
 		{"credentials-first", monitoring("authorization", fields("credentials", fields("name", "reader", "key", "token")))},
+		{"common", fields("commonLabels", fields("example.com/team", "a", "app.kubernetes.io/part-of", "monitoring"), "commonAnnotations", fields("example.com/owner", "Team A"))},
 		{"pods", both(memoryLimit(), template(
 			"labels", fields("example.com/team", "a"), "annotations", fields("example.com/owner", "Team A"), "serviceAccountName", "own",
 			"imagePullSecrets", list(fields("name", "registry")), "imagePullPolicy", "Always", "goMemoryLimitPercent", int64(90),
