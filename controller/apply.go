@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -16,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
-	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
@@ -34,9 +32,10 @@ func (e notOwnedError) Error() string {
 	return fmt.Sprintf("%s %s exists and was not made for this KSMScale: delete or rename it, or create the KSMScale under another name", e.kind, e.name)
 }
 
-// applyAll makes the objects of a KSMScale as they are wanted. One that fails does not keep the others from being
-// made; the errors are joined.
-func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, shards []scaling.Shard) error {
+// applyAll makes the objects of a KSMScale as they are wanted, except Deployments whose rollout has to wait, which it returns the
+// shards of. One that fails does not keep the others from being made; the errors are joined.
+func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observed, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
+	outdated = sets.New[v1alpha1.Shard]()
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
 	if ownsServiceAccount(ksmScale) {
@@ -47,12 +46,15 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 	}
 	for _, planned := range shards {
 		shard := planned.Shard
-		errs = append(errs,
-			apply(ctx, a, deployment(ksmScale, planned, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
+		waits, err := a.applyDeployment(ctx, planned, &before)
+		if waits {
+			outdated.Insert(shard)
+		}
+		errs = append(errs, err,
 			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
 			applyForDeployment(ctx, a, shard))
 	}
-	return errors.Join(errs...)
+	return outdated, errors.Join(errs...)
 }
 
 // applyForDeployment makes what a shard has because of its Deployment.

@@ -30,6 +30,8 @@ type observed struct {
 	pods        []corev1.Pod
 	// foreign has the names of others' autoscalers, by the name of the Deployment that they scale.
 	foreign map[string][]string
+	// outdated are the shards that wait for their turn to get the current pod template.
+	outdated sets.Set[v1alpha1.Shard]
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
 	// said is what the pods' kube-state-metrics say of their versions.
@@ -56,6 +58,17 @@ func (o *observed) service(shard v1alpha1.Shard) *corev1.Service {
 		}
 	}
 	return nil
+}
+
+// podsOf are the pods of a shard.
+func (o *observed) podsOf(shard v1alpha1.Shard) []corev1.Pod {
+	var pods []corev1.Pod
+	for i := range o.pods {
+		if belongsTo(&o.pods[i], shard) {
+			pods = append(pods, o.pods[i])
+		}
+	}
+	return pods
 }
 
 // shards are those that have a Deployment or a Service, in order.
