@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/scaling"
 )
 
 const correctedImage = "example.com/kube-state-metrics:v2.20.1"
@@ -89,9 +88,13 @@ func (w rolloutWorld) deployment(id int32) *appsv1.Deployment {
 // observe has the Deployment of a shard be observed with one pod of its template, except for the overrides.
 func (w rolloutWorld) observe(id int32, overrides ...func(*appsv1.Deployment)) {
 	w.t.Helper()
-	deployment := w.deployment(id)
+	w.observeDeployment(w.deployment(id), overrides...)
+}
+
+func (w rolloutWorld) observeDeployment(deployment *appsv1.Deployment, overrides ...func(*appsv1.Deployment)) {
+	w.t.Helper()
 	deployment.Annotations = map[string]string{annotationRevision: "2"}
-	deployment.Status = ownedDeployment("main", id).Status
+	deployment.Status = ownedDeployment("main", 0).Status
 	deployment.Status.ObservedGeneration = deployment.Generation
 	for _, override := range overrides {
 		override(deployment)
@@ -290,22 +293,35 @@ func TestAShardThatIsRefusedDoesNotHoldUpTheNext(t *testing.T) {
 	assert.Equal(t, []int32{1}, w.with(correctedImage))
 }
 
-// Of shards that are reconciled at the same time, only as many start as may.
+// Of KSMScales that are reconciled at the same time, only as many start as may.
 func TestTheLastTurnIsTakenOnce(t *testing.T) {
 	w := newRolloutWorld(t, 2)
-	w.Rollouts = RolloutLimits{PerKSMScale: 1, Total: 1}
-	before, err := w.Reconciler.observe(t.Context(), readMain(t, w.Reconciler))
-	require.NoError(t, err)
-	changed := readMain(t, w.Reconciler)
-	changed.Spec.MonitorImage = correctedImage
-	a := applier{Reconciler: w.Reconciler, owner: changed}
+	names := []string{"main", "b", "c"}
+	for _, name := range names[1:] {
+		require.NoError(t, w.Client.Create(t.Context(), ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Name, k.UID = name, uidOf(name) })))
+		_, err := w.Reconcile(t.Context(), requestFor(name))
+		require.NoError(t, err)
+	}
+	var all appsv1.DeploymentList
+	require.NoError(t, w.Client.List(t.Context(), &all))
+	for i := range all.Items {
+		w.observeDeployment(&all.Items[i])
+	}
+	w.GateImage, w.Rollouts = "example.com/ksmscale:v2", RolloutLimits{PerKSMScale: 1, Total: 1}
 	group, ctx := errgroup.WithContext(t.Context())
-	for id := range int32(2) {
+	for _, name := range names {
 		group.Go(func() error {
-			_, err := a.applyDeployment(ctx, scaling.Shard{Shard: v1alpha1.Shard{KSMScale: "main", ID: id, Total: 2}, Replicas: 1}, &before)
+			_, err := w.Reconcile(ctx, requestFor(name))
 			return err
 		})
 	}
 	require.NoError(t, group.Wait())
-	assert.Len(t, w.with(correctedImage), 1)
+	require.NoError(t, w.Client.List(t.Context(), &all))
+	started := 0
+	for i := range all.Items {
+		if all.Items[i].Spec.Template.Spec.Containers[1].Image == w.GateImage {
+			started++
+		}
+	}
+	assert.Equal(t, 1, started)
 }
