@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
-	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
 	"k8s.io/utils/ptr"
@@ -32,19 +30,23 @@ func (e notOwnedError) Error() string {
 	return fmt.Sprintf("%s %s exists and was not made for this KSMScale: delete or rename it, or create the KSMScale under another name", e.kind, e.name)
 }
 
-// applyAll makes the objects of shards as they are wanted. One that fails does not keep the others from being
-// made; the errors are joined.
-func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, shards []scaling.Shard) error {
+// applyAll makes the objects of shards as they are wanted, except Deployments whose rollout has to wait, which it returns the
+// shards of. One that fails does not keep the others from being made; the errors are joined.
+func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observed, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
+	outdated = sets.New[v1alpha1.Shard]()
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
 	for _, planned := range shards {
 		shard := planned.Shard
-		errs = append(errs,
-			apply(ctx, a, deployment(ksmScale, planned, r.GateImage), &appsv1.Deployment{}, appsv1ac.ExtractDeployment),
+		waits, err := a.applyDeployment(ctx, planned, &before)
+		if waits {
+			outdated.Insert(shard)
+		}
+		errs = append(errs, err,
 			apply(ctx, a, service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
 			applyForDeployment(ctx, a, shard))
 	}
-	return errors.Join(errs...)
+	return outdated, errors.Join(errs...)
 }
 
 // applyForDeployment makes what a shard has because of its Deployment.
@@ -117,7 +119,7 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 		// The cache has only objects with our label. This costs a request for each object that is created.
 		err = a.APIReader.Get(ctx, key, live)
 	}
-	outcomes, id, applied := a.outcomes.of(a.owner.Name), outcomeID(kind, key), digest(desired)
+	applied := digest(desired)
 	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
 	switch {
 	case apierrors.IsNotFound(err):
@@ -131,7 +133,7 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 		if err != nil {
 			return fmt.Errorf("read the managed fields of %s %s: %w", kind, key.Name, err)
 		}
-		if equality.Semantic.DeepEqual(owned, desired) || outcomes[id] == (outcome{applied: applied, kept: digest(owned)}) {
+		if a.isApplied(owned, desired) {
 			return nil
 		}
 		// One that has taken its place since is a conflict.
@@ -147,9 +149,23 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 	}
 	// The configuration has the response now. What someone else has changed since is no outcome of ours.
 	if owned, err := extract(after, FieldOwner); err == nil && after.GetResourceVersion() == versionOf(desired) {
-		outcomes[id] = outcome{applied: applied, kept: digest(owned)}
+		a.outcomes.of(a.owner.Name)[outcomeID(kind, key)] = outcome{applied: applied, kept: digest(owned)}
 	}
 	return nil
+}
+
+// named is what identifies the object of an apply configuration.
+type named interface {
+	GetKind() *string
+	GetName() *string
+	GetNamespace() *string
+}
+
+// isApplied tells whether to apply a configuration would change nothing of what the controller owns of an object.
+func (a applier) isApplied(owned, desired named) bool {
+	key := client.ObjectKey{Namespace: ptr.Deref(desired.GetNamespace(), ""), Name: *desired.GetName()}
+	last := a.outcomes.of(a.owner.Name)[outcomeID(*desired.GetKind(), key)]
+	return equality.Semantic.DeepEqual(owned, desired) || last == outcome{applied: digest(desired), kept: digest(owned)}
 }
 
 // versionOf is the resource version in the response to an apply configuration.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -209,7 +210,13 @@ func TestConditions(t *testing.T) {
 			w.applyErr = refused(apierrors.NewForbidden(services, "a", errors.New("no")))
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", phase: v1alpha1.PhaseScaling},
 		{name: "rolling out", override: func(w *world) { w.observed.deployments[1].Status.Replicas = 2 },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut",
+			message: "2 of 3 shards have the current template; shard 1 replaces its pods", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+		{name: "shards that wait for others", override: func(w *world) {
+			w.observed.deployments[0].Status.Replicas, w.observed.deployments[1].Status.Replicas = 2, 2
+			w.observed.outdated = sets.New(shard(2))
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut",
+			message: "0 of 3 shards have the current template; shards 0, 1 replace their pods", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
 		{name: "a new image that its Deployment has not acted on yet", override: func(w *world) { w.observed.deployments[1].Generation = 6 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
 		{name: "one of two pods is not ready", override: func(w *world) {

@@ -32,6 +32,8 @@ type observed struct {
 	// foreign are the autoscalers of others that scale these Deployments, and budgets the PodDisruptionBudgets of others that select
 	// their pods.
 	foreign, budgets others
+	// outdated are the shards that wait for their turn to get the current pod template.
+	outdated sets.Set[v1alpha1.Shard]
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
 	// said is what the pods' kube-state-metrics say of their versions.
@@ -67,6 +69,17 @@ func (o *observed) service(shard v1alpha1.Shard) *corev1.Service {
 		}
 	}
 	return nil
+}
+
+// podsOf are the pods of a shard.
+func (o *observed) podsOf(shard v1alpha1.Shard) []corev1.Pod {
+	var pods []corev1.Pod
+	for i := range o.pods {
+		if belongsTo(&o.pods[i], shard) {
+			pods = append(pods, o.pods[i])
+		}
+	}
+	return pods
 }
 
 // shards are those that have a Deployment or a Service, in order.

@@ -47,6 +47,8 @@ type Options struct {
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 	// LoadInterval is how often the load of shards is measured.
 	LoadInterval time.Duration
+	// Rollouts bound how many shards replace their pods at the same time.
+	Rollouts RolloutLimits
 	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
 	// "0" not to serve metrics.
 	MetricsAddress string
@@ -78,6 +80,7 @@ func NewOptions() *Options {
 		RenewDeadline:          10 * time.Second,
 		RetryPeriod:            2 * time.Second,
 		LoadInterval:           30 * time.Second,
+		Rollouts:               RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
 		HealthAddress:          ":8081",
 	}
@@ -103,6 +106,8 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
 	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
 	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
+	flags.IntVar(&o.Rollouts.Total, "max-concurrent-rollouts", o.Rollouts.Total, "How many shards of all KSMScales together replace their pods at the same time, after a change of their template or an upgrade of KSMScale. Each kube-state-metrics that starts lists the whole cluster. Shards that are being created, and rollouts past their progress deadline, do not count.")
+	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale do so.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "Address to serve /healthz and /readyz on.")
 }
@@ -133,12 +138,26 @@ func (o *Options) Validate() error {
 	if o.LoadInterval < minLoadInterval {
 		errs = append(errs, fmt.Errorf("--load-interval is %s, and must be at least %s", o.LoadInterval, minLoadInterval))
 	}
+	errs = append(errs, o.validateRollouts())
 	if o.RenewDeadline >= o.LeaseDuration {
 		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
 	}
 	// Retries are spread by a fifth more than the period.
 	if longest := o.RetryPeriod * 6 / 5; o.RetryPeriod <= 0 || longest >= o.RenewDeadline {
 		errs = append(errs, fmt.Errorf("--leader-elect-retry-period is %s, and must be above 0 and, with a fifth added, shorter than --leader-elect-renew-deadline, which is %s", o.RetryPeriod, o.RenewDeadline))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) validateRollouts() error {
+	var errs []error
+	for _, limit := range []struct {
+		flag  string
+		value int
+	}{{"max-concurrent-rollouts", o.Rollouts.Total}, {"max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale}} {
+		if limit.value < 1 {
+			errs = append(errs, fmt.Errorf("--%s is %d, and must be at least 1", limit.flag, limit.value))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -39,8 +39,8 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 	switch {
 	case len(in.status.ShardingStatus.Partitions) > 1:
 		is.Reason, is.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
-	case slices.ContainsFunc(in.observed.deployments, isRollingOut):
-		is.Reason, is.Message = v1alpha1.ReasonRollingOut, "Pods are being replaced by pods of the current template"
+	case slices.ContainsFunc(in.observed.deployments, isRollingOut) || in.observed.outdated.Len() > 0:
+		is.Reason, is.Message = v1alpha1.ReasonRollingOut, rolloutMessage(in)
 	case in.status.CurrentReplicas != wanted:
 		is.Reason = v1alpha1.ReasonScaling
 		is.Message = fmt.Sprintf("%d pods of the %d wanted", in.status.CurrentReplicas, wanted)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -57,6 +58,8 @@ type Reconciler struct {
 	Registration *Registration
 	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
 	Versions *Versions
+	// Rollouts bound how many shards replace their pods at the same time.
+	Rollouts RolloutLimits
 	// Monitors has what there is of the Prometheus Operator; nil if no one is to look.
 	Monitors *Monitors
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
@@ -66,6 +69,8 @@ type Reconciler struct {
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
+	// turns is held while a shard takes its turn to start a rollout.
+	turns sync.Mutex
 }
 
 // failures are what went wrong with a KSMScale.
@@ -108,8 +113,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
-	failed := failures{apply: errors.Join(pruneErr, r.applyRights(ctx, ksmScale, before),
-		r.applyAll(ctx, ksmScale, resharding.apply), r.applyOthers(ctx, ksmScale, before, resharding))}
+	rightsErr := r.applyRights(ctx, ksmScale, before)
+	outdated, applyErr := r.applyAll(ctx, ksmScale, before, resharding.apply)
+	failed := failures{apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, resharding))}
 	if failed.apply == nil {
 		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
 	}
@@ -118,6 +124,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, errors.Join(failed.apply, failed.monitoring, err)
 	}
+	after.outdated = outdated
 	var again time.Duration
 	if pruneErr == nil {
 		again, failed.scale = r.scaleDirectly(ctx, planned, after)

@@ -1,8 +1,8 @@
 package controller
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -95,7 +95,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 	return &Reconciler{
 		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
-		Registration: NewRegistration(), GateImage: testGateImage,
+		Registration: NewRegistration(), GateImage: testGateImage, Rollouts: RolloutLimits{PerKSMScale: 1, Total: 3},
 	}, recorder
 }
 
@@ -122,11 +122,16 @@ func (monitorConverter) TypedToObject(*typed.TypedValue) (runtime.Object, error)
 func disownStatus(object client.Object) {
 	for _, entry := range object.GetManagedFields() {
 		if entry.Subresource == "" && entry.FieldsV1 != nil {
-			fields := entry.FieldsV1.GetRawBytes()
-			for _, status := range []string{`,"f:status":{}`, `,"f:status":{"f:loadBalancer":{}}`} {
-				fields = bytes.ReplaceAll(fields, []byte(status), nil)
+			var fields map[string]json.RawMessage
+			if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
+				panic(err)
 			}
-			entry.FieldsV1.SetRawBytes(fields)
+			delete(fields, "f:status")
+			without, err := json.Marshal(fields)
+			if err != nil {
+				panic(err)
+			}
+			entry.FieldsV1.SetRawBytes(without)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func takeOver(planned plans.Planned, observed observed, now time.Time) reshardin
 	}
 	for _, shard := range planned.Shards {
 		if is.waits == "" {
-			is.waits = shardWaits(shard, observed, needed(shard))
+			is.waits = shardWaits(shard, observed, needed(shard, observed.pods))
 		}
 	}
 	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
@@ -100,8 +100,22 @@ func (r resharding) retire(observed observed, now time.Time) resharding {
 	return r
 }
 
-// needed are the ready pods that a shard takes over with: one even if it is set to none.
-func needed(shard scaling.Shard) int32 { return max(shard.Replicas, 1) }
+// needed are the ready pods that a shard takes over with: one even if it is set to none. It does not wait for pods that
+// fit nowhere: the partition that it replaces may take their room, and leaves only then.
+func needed(shard scaling.Shard, pods []corev1.Pod) int32 {
+	return max(shard.Replicas-withoutNode(shard.Shard, pods), 1)
+}
+
+// withoutNode counts the pods of a shard that the scheduler finds no node for.
+func withoutNode(shard v1alpha1.Shard, pods []corev1.Pod) int32 {
+	var count int32
+	for i := range pods {
+		if belongsTo(&pods[i], shard) && isUnschedulable(&pods[i]) {
+			count++
+		}
+	}
+	return count
+}
 
 // partitions are the numbers of shards of which there is any Deployment.
 func partitions(deployments []appsv1.Deployment) sets.Set[int32] {
@@ -148,7 +162,8 @@ func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.
 	return whole
 }
 
-// shardWaits says what a shard lacks of having that many ready pods of its present template; empty if nothing.
+// shardWaits says what a shard lacks of having that many ready pods of its present template; empty if nothing. Pods of a former
+// template do as well while their successors find no node.
 func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 	deployment := observed.deployment(shard.Shard)
 	if deployment == nil {
@@ -162,14 +177,14 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 		return fmt.Sprintf("the Service of shard %d of %d to lose the label %s", shard.ID, shard.Total, v1alpha1.LabelRetired)
 	case ready < replicas:
 		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
-	case isUnobserved(*deployment) || isRollingOut(*deployment):
+	case (isUnobserved(*deployment) || isRollingOut(*deployment)) && withoutNode(shard.Shard, observed.pods) == 0:
 		return fmt.Sprintf("shard %d of %d to replace its pods", shard.ID, shard.Total)
 	default:
 		return ""
 	}
 }
 
-// scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as are planned, as far as pods and
+// scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as it takes over with, as far as pods and
 // Services tell; less than nothing for as long as it may not have noticed a Service. All shards have one.
 func scrapedFor(shards []scaling.Shard, observed observed, now time.Time) time.Duration {
 	shortest := readyFor(shards, &observed, now)
@@ -179,7 +194,7 @@ func scrapedFor(shards []scaling.Shard, observed observed, now time.Time) time.D
 	return shortest
 }
 
-// readyFor is for how long every shard has had as many ready pods as are planned, as far as their pods tell. If more are ready than
+// readyFor is for how long every shard has had as many ready pods as it takes over with, as far as they tell. If more are ready than
 // the Deployment counts, the oldest may be a stranger's and do not count.
 func readyFor(shards []scaling.Shard, observed *observed, now time.Time) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
@@ -191,12 +206,12 @@ func readyFor(shards []scaling.Shard, observed *observed, now time.Time) time.Du
 				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
 			}
 		}
-		counted := shardReplicas(shard.Shard, observed).Ready
-		if counted < needed(shard) {
+		counted, enough := int(shardReplicas(shard.Shard, observed).Ready), int(needed(shard, observed.pods))
+		if counted < enough {
 			return 0
 		}
 		slices.SortFunc(ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-		shortest = min(shortest, ages[len(ages)-int(counted)+int(needed(shard))-1])
+		shortest = min(shortest, ages[len(ages)-counted+enough-1])
 	}
 	return shortest
 }

@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
@@ -307,6 +308,61 @@ func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
 	}
 }
 
+// The room that the last pods lack may be what the old partition takes.
+func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
+	long := testTime.Add(-time.Hour)
+	// desired adds one Deployment of three replicas, of which that many are ready and that many find no node.
+	desired := func(o *observed, ready, unschedulablePods int) {
+		partition(o, 1, 1, ready, long)
+		deployment := &o.deployments[len(o.deployments)-1]
+		deployment.Spec.Replicas = new(int32(3))
+		shard, _ := shardOf(deployment.Labels)
+		for i := range unschedulablePods {
+			pod := readyPod(shard, ready+i, long)
+			pod.Status.Conditions = make([]corev1.PodCondition, 2)
+			unschedulable(&pod)
+			o.pods = append(o.pods, pod)
+			deployment.Status.Replicas++
+			deployment.Status.UpdatedReplicas++
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		there   func(*observed)
+		waits   string
+		retired []int32
+	}{
+		{name: "one of three fits nowhere", there: func(o *observed) { desired(o, 2, 1) }, retired: []int32{3}},
+		{name: "two of three", there: func(o *observed) { desired(o, 1, 2) }, retired: []int32{3}},
+		{name: "none fits", there: func(o *observed) { desired(o, 0, 3) }, waits: "shard 0 of 1 to have 1 ready pod, and it has 0"},
+		{name: "one fits nowhere, and one starts", there: func(o *observed) { desired(o, 1, 1) }, waits: "shard 0 of 1 to have 2 ready pods, and it has 1"},
+		{
+			name: "the first of a new template", there: func(o *observed) {
+				desired(o, 3, 1)
+				o.deployments[3].Status.UpdatedReplicas = 1
+			},
+			retired: []int32{3},
+		},
+		{
+			name: "and one that starts", there: func(o *observed) {
+				desired(o, 3, 0)
+				o.deployments[3].Status.UpdatedReplicas = 1
+			},
+			waits: "shard 0 of 1 to replace its pods",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var there observed
+			partition(&there, 3, 3, 2, long)
+			test.there(&there)
+			planned := plans.New(holding(sharded(1), there), scaling.Cluster{Nodes: 45}, testTime)
+			decided := reshard(targets(planned, there), there, testTime)
+			assert.Equal(t, test.waits, decided.waits)
+			assert.ElementsMatch(t, test.retired, decided.retired.UnsortedList())
+		})
+	}
+}
+
 // In mode None someone may set a shard to none.
 func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
 	var there observed
@@ -351,7 +407,8 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			}
 		}
 
-		// It comes to an end once nothing stands in its way.
+		// It comes to an end once nothing stands in its way, except that the old pods may leave room for one new pod of each shard only.
+		crowded := rapid.Bool().Draw(t, "crowded")
 		for range 30 {
 			now = now.Add(time.Minute)
 			for _, shard := range planned.Shards {
@@ -361,6 +418,9 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			}
 			for i := range there.deployments {
 				getReady(&there, &there.deployments[i], now)
+			}
+			if crowded && partitions(there.deployments).Len() > 1 {
+				crowdOut(&there, planned.Total)
 			}
 			// However often the leader changes.
 			seen = retirements{}
@@ -481,6 +541,20 @@ func getReady(there *observed, deployment *appsv1.Deployment, now time.Time) {
 	there.pods = append(there.pods, pod)
 	deployment.Status.Replicas++
 	deployment.Status.UpdatedReplicas, deployment.Status.ReadyReplicas = deployment.Status.Replicas, deployment.Status.Replicas
+}
+
+// crowdOut takes the nodes of all pods of a partition except the first of each shard.
+func crowdOut(there *observed, total int32) {
+	seen := sets.New[v1alpha1.Shard]()
+	for i := range there.pods {
+		pod := &there.pods[i]
+		shard, _ := shardOf(pod.Labels)
+		if shard.Total == total && seen.Has(shard) {
+			pod.Status.Conditions = make([]corev1.PodCondition, 2)
+			unschedulable(pod)
+		}
+		seen.Insert(shard)
+	}
 }
 
 func TestReshardingIsVisible(t *testing.T) {

@@ -138,7 +138,7 @@ func TestRightsNeedOurServiceAccount(t *testing.T) {
 		}, says: "was not made for this KSMScale"},
 		{name: "someone else's with our label", make: func(t *testing.T, r *Reconciler) {
 			require.NoError(t, r.Client.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
-				Namespace: account.Namespace, Name: account.Name, Labels: commonLabels(ksmScaleWith()),
+				Namespace: account.Namespace, Name: account.Name, Labels: identityLabels(ksmScaleWith()),
 			}}))
 		}, says: "was not made for this KSMScale"},
 		{name: "in a namespace that does not exist", refusal: apierrors.NewNotFound(corev1.Resource("namespaces"), "monitoring"),

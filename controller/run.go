@@ -60,6 +60,7 @@ func Run(ctx context.Context, options *Options) error {
 	}
 	if err := (&Reconciler{
 		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
+		Rollouts: options.Rollouts,
 	}).AddToManager(manager, counter, loadChanges); err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ const (
 	ReasonScaling = "Scaling"
 	// ReasonResharding is for Progressing: shards of another number of shards run until those wanted have taken over.
 	ReasonResharding = "Resharding"
-	// ReasonRollingOut is for Progressing: some Deployment replaces its pods.
+	// ReasonRollingOut is for Progressing: some Deployment replaces its pods, or waits for its turn to.
 	ReasonRollingOut = "RollingOut"
 	// ReasonPodsNotReady is for Progressing: the pods are as many as are wanted, but not all of them are ready.
 	ReasonPodsNotReady = "PodsNotReady"

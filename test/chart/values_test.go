@@ -141,6 +141,19 @@ monitors: {enabled: true}
 	}
 }
 
+func TestBoundsOfRollouts(t *testing.T) {
+	for text, want := range map[string][]string{
+		"": nil,
+		"controller: {rollouts: {maxConcurrent: 3, maxConcurrentPerKSMScale: 1}}": nil,
+		"controller: {rollouts: {maxConcurrent: 10}}":                             {"--max-concurrent-rollouts=10"},
+		"controller: {rollouts: {maxConcurrent: 1, maxConcurrentPerKSMScale: 2}, extraArgs: [--v=2]}": {
+			"--max-concurrent-rollouts=1", "--max-concurrent-rollouts-per-ksmscale=2", "--v=2",
+		},
+	} {
+		assert.Equal(t, want, deployment(t, "controller", text).Spec.Template.Spec.Containers[0].Args, text)
+	}
+}
+
 func TestSwitches(t *testing.T) {
 	without := func(kinds ...string) []string {
 		return slices.DeleteFunc(render(t, "").keys(), func(name string) bool {

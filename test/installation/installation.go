@@ -132,8 +132,8 @@ func (c *Component) Stop(ctx context.Context) error {
 	return c.Terminate(ctx)
 }
 
-// StartController starts a controller under a name that its log gets. Several elect a leader.
-func (i *Installation) StartController(ctx context.Context, name string) (*Component, error) {
+// StartController starts a controller under a name that its log gets. Several elect a leader. Flags come on top of the others.
+func (i *Installation) StartController(ctx context.Context, name string, flags ...string) (*Component, error) {
 	kubeconfig, err := i.kubeconfig(ctx, ControllerAccount)
 	if err != nil {
 		return nil, err
@@ -146,17 +146,18 @@ func (i *Installation) StartController(ctx context.Context, name string) (*Compo
 	return i.start(ctx, name, "controller", &Component{
 		HealthURL:  "http://" + address(health),
 		MetricsURL: "https://" + address(metrics) + "/metrics",
-	},
-		"--kubeconfig="+kubeconfig,
-		"--namespace="+Namespace,
+	}, append([]string{
+		"--kubeconfig=" + kubeconfig,
+		"--namespace=" + Namespace,
 		"--gate-image=ksmscale",
-		"--adapter-service-port="+strconv.Itoa(i.adapterPort),
-		"--certificate-directory="+i.certificateDirectory(),
-		"--metrics-bind-address="+address(metrics),
-		"--health-probe-bind-address="+address(health),
+		"--adapter-service-port=" + strconv.Itoa(i.adapterPort),
+		"--certificate-directory=" + i.certificateDirectory(),
+		"--metrics-bind-address=" + address(metrics),
+		"--health-probe-bind-address=" + address(health),
 		// A machine that is busy with all of Kubernetes may answer late, and no kubelet restarts who lost its lease.
 		"--leader-elect-lease-duration=30s",
-		"--leader-elect-renew-deadline=25s")
+		"--leader-elect-renew-deadline=25s",
+	}, flags...)...)
 }
 
 // StartAdapter starts an adapter under a name that its log gets. It waits until a controller has made the

@@ -118,9 +118,14 @@ func reshardTo(t *testing.T, ksmScale *v1alpha1.KSMScale, sharding v1alpha1.Shar
 func restartController(t *testing.T) {
 	t.Helper()
 	shared.controller.Kill()
-	// Who is dead does not renew it, and how long others wait for that is not what is tested here.
-	require.NoError(t, client.IgnoreNotFound(shared.client.Delete(t.Context(), controllerLease())))
+	releaseLease(t)
 	startController(t, "controller-resharding")
+}
+
+// releaseLease deletes the lease of a controller that has been killed: how long others wait for it is not what is tested here.
+func releaseLease(t *testing.T) {
+	t.Helper()
+	require.NoError(t, client.IgnoreNotFound(shared.client.Delete(t.Context(), controllerLease())))
 }
 
 func awaitDeployments(t *testing.T, ksmScale *v1alpha1.KSMScale, number int) {

@@ -209,15 +209,21 @@ func TestImageThatDoesNotExist(t *testing.T) {
 	setNodes(t, 10)
 	const missing = "registry.example.com/kube-state-metrics:missing"
 	ksmScale := create(t, newKSMScale(onKubelet(t)))
-	awaitPulled(t, ksmScale, missing)
+	awaitPulled(t, ksmScale, missing, "0", "1", "2")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+	before := ksmScale.Spec.MonitorImage
 
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.MonitorImage = missing })
-	awaitPulled(t, ksmScale, missing)
+	awaitPulled(t, ksmScale, missing, "0")
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionFalse, "ImagePullBackOff")
 	assert.Contains(t, condition.Message, missing)
 	awaitEvent(t, ksmScale, corev1.EventTypeWarning, "ImagePullBackOff")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+	for _, id := range []int32{1, 2} {
+		deployment := shardObject(ksmScale, id, &appsv1.Deployment{})
+		require.NoError(t, get(t, deployment))
+		assert.Equal(t, before, deployment.Spec.Template.Spec.Containers[0].Image, "shard %d is not rolled out to it", id)
+	}
 }
 
 // onKubelet creates a node whose kubelet is the test, and has the pods of a KSMScale run there.
@@ -240,9 +246,9 @@ func onKubelet(t *testing.T) func(*v1alpha1.KSMScale) {
 	}
 }
 
-// awaitPulled reports on the pods of a KSMScale as the kubelet does, until each shard has one of the image that
-// its Deployment wants: running, or waiting for an image that cannot be pulled.
-func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string) {
+// awaitPulled reports on the pods of a KSMScale as the kubelet does, until each of these shards has one of the current image:
+// running, or waiting for an image that cannot be pulled.
+func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string, ids ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		var pods corev1.PodList
@@ -267,8 +273,8 @@ func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string) {
 			require.NoError(c, shared.client.Status().Update(t.Context(), pod))
 			shards[pod.Labels[v1alpha1.LabelShardID]+" "+container.Image] = true
 		}
-		for _, shard := range []string{"0", "1", "2"} {
-			require.True(c, shards[strings.Join([]string{shard, ksmScale.Spec.MonitorImage}, " ")], "shard %s has a pod", shard)
+		for _, id := range ids {
+			require.True(c, shards[strings.Join([]string{id, ksmScale.Spec.MonitorImage}, " ")], "shard %s has a pod", id)
 		}
 	}, eventually, poll)
 }

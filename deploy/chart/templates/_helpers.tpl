@@ -96,6 +96,16 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* Arguments of the controller that bound rollouts, as far as they are not its defaults. Takes its values. */}}
+{{- define "ksmscale.rolloutArgs" -}}
+{{- if ne (int .maxConcurrent) 3 }}
+- --max-concurrent-rollouts={{ .maxConcurrent }}
+{{- end }}
+{{- if ne (int .maxConcurrentPerKSMScale) 1 }}
+- --max-concurrent-rollouts-per-ksmscale={{ .maxConcurrentPerKSMScale }}
+{{- end }}
+{{- end }}
+
 {{/* Arguments that both components know. Takes a list as those before. */}}
 {{- define "ksmscale.commonArgs" -}}
 {{- $root := index . 0 }}

@@ -59,4 +59,6 @@ func TestKSMScale(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "ghcr.io/example/ksmscale:v0.1.0", made.Reference)
 	assert.Contains(t, made.Files, "/adapter")
+	assert.Equal(t, "ghcr.io/example/ksmscale:next", made.Next().Reference)
+	assert.Equal(t, made.Files, made.Next().Files)
 }

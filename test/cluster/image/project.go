@@ -49,6 +49,12 @@ func KSMScale(root string) (Image, error) {
 	return Image{Reference: named.NewName + ":" + named.NewTag, User: nonroot, Entrypoint: "/controller", Files: files}, nil
 }
 
+// Next returns the same image under another tag, as a version to upgrade to.
+func (i Image) Next() Image {
+	i.Reference = i.Reference[:strings.LastIndex(i.Reference, ":")] + ":next"
+	return i
+}
+
 // KubeStateMetrics returns the image of a version such as v2.18.0 out of the bin folder below root, which
 // `make kube-state-metrics` fills, under its usual name.
 func KubeStateMetrics(root, version string) Image {
@@ -87,14 +93,14 @@ func Prometheus(root string) []Image {
 	return images
 }
 
-// All returns the images that the end-to-end tests need, out of the bin folder below root: KSMScale, the auditor, what
+// All returns the images that the end-to-end tests need, out of the bin folder below root: KSMScale and a next version, the auditor, what
 // the Prometheus Operator's pods run, and kube-state-metrics in the versions that are built.
 func All(root string) ([]Image, error) {
 	ours, err := KSMScale(root)
 	if err != nil {
 		return nil, err
 	}
-	images := append([]Image{ours, Auditor(root)}, Prometheus(root)...)
+	images := append([]Image{ours, ours.Next(), Auditor(root)}, Prometheus(root)...)
 	const prefix = "kube-state-metrics-"
 	// The only error is that of a bad pattern.
 	built, _ := filepath.Glob(filepath.Join(root, "bin", prefix+"v*"))

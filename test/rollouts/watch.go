@@ -1,0 +1,100 @@
+// Package rollouts watches how shards are rolled out. Integration and end-to-end tests use it.
+package rollouts
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+// Watch sees every change of shards' Deployments, and counts those that are being rolled out to an image. Create it with New.
+type Watch struct {
+	image string
+
+	mu sync.Mutex
+	// rolling has the Deployments of each KSMScale that are being rolled out, and done those that have been.
+	rolling map[string]sets.Set[string]
+	done    sets.Set[string]
+	most    map[string]int
+	all     int
+}
+
+// New watches the Deployments of all KSMScales until the context is done. Image is one that no Deployment has yet, of any of its
+// containers.
+func New(ctx context.Context, client kubernetes.Interface, image string) (*Watch, error) {
+	watching, err := client.AppsV1().Deployments("").Watch(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelKSMScale})
+	if err != nil {
+		return nil, fmt.Errorf("watch Deployments: %w", err)
+	}
+	w := &Watch{image: image, rolling: map[string]sets.Set[string]{}, done: sets.New[string](), most: map[string]int{}}
+	go func() {
+		for event := range watching.ResultChan() {
+			if deployment, ok := event.Object.(*appsv1.Deployment); ok {
+				w.see(event.Type, deployment)
+			}
+		}
+	}()
+	return w, nil
+}
+
+func (w *Watch) see(what watch.EventType, deployment *appsv1.Deployment) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ksmScale, name := deployment.Labels[v1alpha1.LabelKSMScale], deployment.Namespace+"/"+deployment.Name
+	if w.rolling[ksmScale] == nil {
+		w.rolling[ksmScale] = sets.New[string]()
+	}
+	switch {
+	case what == watch.Deleted:
+		w.rolling[ksmScale].Delete(name)
+	case !hasImage(deployment, w.image):
+	case isRolledOut(deployment):
+		w.rolling[ksmScale].Delete(name)
+		w.done.Insert(name)
+	default:
+		w.rolling[ksmScale].Insert(name)
+	}
+	all := 0
+	for _, rolling := range w.rolling {
+		all += rolling.Len()
+	}
+	w.most[ksmScale], w.all = max(w.most[ksmScale], w.rolling[ksmScale].Len()), max(w.all, all)
+}
+
+func hasImage(deployment *appsv1.Deployment, image string) bool {
+	for _, container := range deployment.Spec.Template.Spec.Containers {
+		if container.Image == image {
+			return true
+		}
+	}
+	return false
+}
+
+// isRolledOut tells whether all pods of a Deployment have its template and are available.
+func isRolledOut(deployment *appsv1.Deployment) bool {
+	status := deployment.Status
+	return status.ObservedGeneration >= deployment.Generation && status.UpdatedReplicas == status.Replicas &&
+		status.AvailableReplicas == *deployment.Spec.Replicas
+}
+
+// Done is how many Deployments have been rolled out.
+func (w *Watch) Done() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done.Len()
+}
+
+// Most is how many Deployments were rolled out at the same time: of one KSMScale, and of all.
+func (w *Watch) Most(ksmScale string) (own, all int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.most[ksmScale], w.all
+}
