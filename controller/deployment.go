@@ -58,6 +58,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 	containers := []*corev1ac.ContainerApplyConfiguration{container(ksmScale, shard), gate(ksmScale, shard, gateImage)}
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
+		WithNodeSelector(ksmScale.Spec.NodeSelector()).
 		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).
 		WithVolumes(gateState()).
@@ -66,7 +67,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 	addTLS(&ksmScale.Spec.Metrics, spec, containers)
 	if template := ksmScale.Spec.Template; template != nil {
 		addIdentity(template, spec)
-		addPlacement(template, spec)
+		addPlacement(ksmScale, spec)
 		addNetwork(template, spec)
 		addStorage(template, spec, containers[0])
 		for _, container := range containers {
@@ -118,7 +119,7 @@ func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Cont
 	return corev1ac.Container().
 		WithName(containerName).
 		WithImage(ksmScale.Spec.MonitorImage).
-		WithArgs(args(ksmScale, shard)...).
+		WithArgs(literal(args(ksmScale, shard))...).
 		WithEnv(
 			corev1ac.EnvVar().WithName("SHARD_ID").WithValue(strconv.Itoa(int(shard.ID))),
 			corev1ac.EnvVar().WithName("POD_NAME").WithValueFrom(corev1ac.EnvVarSource().

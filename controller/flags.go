@@ -48,10 +48,16 @@ var defaultResources = []string{
 // tag with another first number than that has a date, or the number of whoever packed it.
 var idleTimeoutSince = version.MustParseGeneric("2.13.0")
 
-// args are kube-state-metrics' flags. It listens on all addresses by default, IPv6 included.
+// anyAddress has kube-state-metrics, which is written in Go, listen on all addresses: IPv6 ones too where the kernel has them. Its
+// own default, "::", fails where the kernel has none.
+const anyAddress = "0.0.0.0"
+
+// args are kube-state-metrics' flags.
 func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	args := []string{
+		"--host=" + anyAddress,
 		fmt.Sprintf("--port=%d", v1alpha1.PortMetrics),
+		"--telemetry-host=" + anyAddress,
 		fmt.Sprintf("--telemetry-port=%d", v1alpha1.PortTelemetry),
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
@@ -135,13 +141,22 @@ func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
 	if state.ConfigMap != nil {
 		args = append(args, customResourceFileFlag+"="+customResourceStateFile)
 	} else {
-		// In a container's arguments, $(NAME) stands for a variable, and $$ for $.
-		args = append(args, customResourceConfigFlag+"="+strings.ReplaceAll(state.Config, "$", "$$"))
+		args = append(args, customResourceConfigFlag+"="+state.Config)
 	}
 	if state.Only {
 		args = append(args, "--custom-resource-state-only")
 	}
 	return args
+}
+
+// literal are arguments as a container has to name them for its program to get these: Kubernetes puts an environment variable
+// where they have $(NAME), and $ where they have $$.
+func literal(args []string) []string {
+	escaped := make([]string, len(args))
+	for i, arg := range args {
+		escaped[i] = strings.ReplaceAll(arg, "$", "$$")
+	}
+	return escaped
 }
 
 // appendList appends a flag whose value is a list, unless that is empty.

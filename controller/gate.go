@@ -43,19 +43,18 @@ func gateImage(ctx context.Context, pods client.Reader, options *Options) (strin
 }
 
 // gate is the container that answers kube-state-metrics' readiness probe. It is told the flags that say what
-// kube-state-metrics exports. It has no memory limit, since what it holds for a moment grows with the cluster, and
-// no readiness of its own.
+// kube-state-metrics exports. It has no readiness of its own.
 func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(gateContainerName).
 		WithImage(image).
 		WithCommand("/gate").
-		WithArgs(gateArgs(ksmScale, shard)...).
+		WithArgs(literal(gateArgs(ksmScale, shard))...).
 		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
 		WithVolumeMounts(corev1ac.VolumeMount().WithName(gateStateVolume).WithMountPath(gateStateDirectory)).
-		WithResources(corev1ac.ResourceRequirements().WithRequests(gateRequests())).
+		WithResources(as[corev1ac.ResourceRequirementsApplyConfiguration](gateResources(ksmScale))).
 		WithSecurityContext(restricted())
 }
 
@@ -66,11 +65,15 @@ func gateState() *corev1ac.VolumeApplyConfiguration {
 		WithSizeLimit(resource.MustParse("1Mi")))
 }
 
-func gateRequests() corev1.ResourceList {
-	return corev1.ResourceList{
+// gateResources are those that the user sets, or else requests only: what the gate holds for a moment grows with the cluster.
+func gateResources(ksmScale *v1alpha1.KSMScale) corev1.ResourceRequirements {
+	if template := ksmScale.Spec.Template; template != nil && template.Gate != nil && template.Gate.Resources != nil {
+		return *template.Gate.Resources
+	}
+	return corev1.ResourceRequirements{Requests: corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("10m"),
 		corev1.ResourceMemory: resource.MustParse("64Mi"),
-	}
+	}}
 }
 
 func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -107,12 +108,15 @@ func heldBack(in conditionInput) string {
 // requests are what a pod takes of a node, in thousandths of a core and in bytes.
 func requests(ksmScale *v1alpha1.KSMScale) (cpu, memory int64) {
 	request := func(name corev1.ResourceName) int64 {
-		quantity, set := ksmScale.Spec.Resources.Requests[name]
-		if !set {
-			quantity = ksmScale.Spec.Resources.Limits[name]
+		var total resource.Quantity
+		for _, container := range []corev1.ResourceRequirements{ksmScale.Spec.Resources, gateResources(ksmScale)} {
+			quantity, set := container.Requests[name]
+			if !set {
+				quantity = container.Limits[name]
+			}
+			total.Add(quantity)
 		}
-		quantity.Add(gateRequests()[name])
-		return quantity.MilliValue()
+		return total.MilliValue()
 	}
 	return request(corev1.ResourceCPU), request(corev1.ResourceMemory) / 1000
 }

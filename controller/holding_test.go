@@ -72,7 +72,7 @@ func TestTheLoopIsWarnedOf(t *testing.T) {
 	fillsANode := func(w *world) {
 		w.ksmScale.Spec.NodesPerMonitor = 1
 		w.ksmScale.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}
-		w.nodes, w.kinds = 3, kinds{{CPU: 4000, Memory: 4 << 30, Nodes: 3}}
+		w.nodes, w.kinds = 3, kinds{{CPU: 4000, Memory: 4 << 30, OS: "linux", Nodes: 3}}
 	}
 	for _, test := range []struct {
 		name             string
@@ -136,7 +136,7 @@ func (c *crowded) schedule() {
 			c.observed.pods = append(c.observed.pods, pod(int32(id), "waits", unschedulable))
 		}
 	}
-	c.kinds = kinds{{CPU: 4000, Memory: 16 << 30, Nodes: c.nodes}}
+	c.kinds = kinds{{CPU: 4000, Memory: 16 << 30, OS: "linux", Nodes: c.nodes}}
 	c.ksmScale.Status = c.status()
 }
 

@@ -93,7 +93,7 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 	made := scrapeConfigs(monitoredBy(v1alpha1.MonitoringConfig{
 		Interval:      metav1.Duration{Duration: 90 * time.Second},
 		ScrapeTimeout: &metav1.Duration{Duration: 1500 * time.Millisecond},
-		Labels:        map[string]string{"release": "kube-prometheus-stack", v1alpha1.LabelKSMScale: "other"},
+		Labels:        map[string]v1alpha1.LabelValue{"release": "kube-prometheus-stack", v1alpha1.LabelKSMScale: "other"},
 	}))
 	require.Len(t, made, 3)
 	// The job for pods is two here, each with one of its ports, which is its first rule.
@@ -410,7 +410,7 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 	assert.Equal(t, 3, names(&monitoringv1alpha1.ScrapeConfigList{}))
 	assert.Equal(t, 1, names(&monitoringv1.PrometheusRuleList{}))
 	assert.Equal(t, 4, applied, "each once")
-	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]string{"release": "stack"} })
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]v1alpha1.LabelValue{"release": "stack"} })
 	assert.Equal(t, 8, applied)
 	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
 	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")

@@ -111,7 +111,7 @@ func TestSpreadAcrossZones(t *testing.T) {
 func TestContainer(t *testing.T) {
 	wanted := deployment(ksmScaleWith(), planned(1), testGateImage).Spec.Template.Spec.Containers[0]
 	assert.Equal(t, testImage, *wanted.Image)
-	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
+	assert.Equal(t, []string{"--host=0.0.0.0", "--port=8080", "--telemetry-host=0.0.0.0", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:6])
 	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
 	assert.EqualValues(t, 8080, *wanted.Ports[0].ContainerPort)
 	assert.Equal(t, "telemetry", *wanted.Ports[1].Name)
@@ -167,17 +167,17 @@ func TestPodsAreReplacedAfterAScrapeInterval(t *testing.T) {
 }
 
 func TestTemplateIsAdded(t *testing.T) {
-	toleration := corev1.Toleration{Key: "dedicated", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}
+	toleration := v1alpha1.Toleration{Key: "dedicated", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}
 	ksmScale := ksmScaleWith(func(k *v1alpha1.KSMScale) {
 		k.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
 		k.Spec.Template = &v1alpha1.PodTemplate{
-			ExtraArgs: []string{"--v=4"}, NodeSelector: map[string]string{"disk": "ssd"}, Tolerations: []corev1.Toleration{toleration},
+			ExtraArgs: []string{"--v=4"}, NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"}, Tolerations: []v1alpha1.Toleration{toleration},
 		}
 	})
 	pod := deployment(ksmScale, planned(0), testGateImage).Spec.Template.Spec
 	assert.Equal(t, "--v=4", pod.Containers[0].Args[len(pod.Containers[0].Args)-1])
 	assert.Equal(t, "1Gi", new((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
-	assert.Equal(t, map[string]string{"disk": "ssd"}, pod.NodeSelector)
+	assert.Equal(t, map[string]string{"kubernetes.io/os": "linux", "disk": "ssd"}, pod.NodeSelector)
 	require.Len(t, pod.Tolerations, 1)
 	assert.Equal(t, "dedicated", *pod.Tolerations[0].Key)
 	assert.Nil(t, pod.Tolerations[0].Value, "what is empty is left out")

@@ -113,7 +113,9 @@ func monitoringName(ksmScale *v1alpha1.KSMScale) string { return "ksm-" + ksmSca
 // monitoringLabels are those that the spec adds, but for ours, by which the objects are found again.
 func monitoringLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	labels := map[string]string{}
-	maps.Copy(labels, ksmScale.Spec.Monitoring.Labels)
+	for key, value := range ksmScale.Spec.Monitoring.Labels {
+		labels[key] = string(value)
+	}
 	maps.Copy(labels, identityLabels(ksmScale))
 	return labels
 }

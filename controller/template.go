@@ -68,11 +68,9 @@ func addIdentity(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConf
 	}
 }
 
-func addPlacement(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfiguration) {
-	if len(template.NodeSelector) > 0 {
-		spec.WithNodeSelector(template.NodeSelector)
-	}
-	for _, toleration := range template.Tolerations {
+func addPlacement(ksmScale *v1alpha1.KSMScale, spec *corev1ac.PodSpecApplyConfiguration) {
+	template := ksmScale.Spec.Template
+	for _, toleration := range ksmScale.Spec.Tolerations() {
 		spec.WithTolerations(as[corev1ac.TolerationApplyConfiguration](toleration))
 	}
 	if template.Affinity != nil {

@@ -49,8 +49,8 @@ func TestMetricsAreFlags(t *testing.T) {
 		{
 			name:    "allowed metrics",
 			metrics: v1alpha1.MetricsConfig{Resources: []string{"pods"}, MetricAllowlist: []string{"^kube_pod_.*$", "kube_node_info"}},
-			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"},
-			gate:    []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$,kube_node_info"},
+			flags:   []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$$,kube_node_info"},
+			gate:    []string{"--resources=pods", "--metric-allowlist=^kube_pod_.*$$,kube_node_info"},
 		},
 		{
 			name:    "denied and opt-in metrics",
@@ -106,7 +106,7 @@ func TestMetricsAreFlags(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			containers := podWith(t, measured(test.metrics)).Spec.Containers
-			assert.Equal(t, append([]string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s"}, test.flags...), containers[0].Args)
+			assert.Equal(t, append([]string{"--host=0.0.0.0", "--port=8080", "--telemetry-host=0.0.0.0", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s"}, test.flags...), containers[0].Args)
 			assert.Equal(t, append([]string{"--shard=1", "--total-shards=3"}, test.gate...), containers[1].Args)
 		})
 	}
@@ -124,6 +124,19 @@ func TestTheGateKnowsOfExtraArguments(t *testing.T) {
 		pod := podWith(t, templated(v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods", arg}})).Spec
 		assert.Contains(t, pod.Containers[0].Args, arg)
 		assert.Equal(t, append([]string{"--resources=pods"}, gate...), pod.Containers[1].Args[2:], arg)
+	}
+}
+
+// Kubernetes puts no variable into an argument, and takes no character out of one.
+func TestArgumentsAreLiteral(t *testing.T) {
+	const expression = "a$(SHARD_ID)$$b$"
+	spec := podWith(t, func(spec *v1alpha1.KSMScaleSpec) {
+		spec.Metrics = v1alpha1.MetricsConfig{MetricDenylist: []string{expression}}
+		spec.Template = &v1alpha1.PodTemplate{ExtraArgs: []string{"--metric-opt-in-list=" + expression}}
+	}).Spec
+	for _, container := range spec.Containers {
+		const escaped = "a$$(SHARD_ID)$$$$b$$"
+		assert.Subset(t, container.Args, []string{"--metric-denylist=" + escaped, "--metric-opt-in-list=" + escaped}, container.Name)
 	}
 }
 
@@ -237,6 +250,41 @@ func TestContainersHaveWhatIsInTheTemplate(t *testing.T) {
 	assert.Empty(t, containers[1].VolumeMounts, "the gate needs none")
 }
 
+func TestPodsRunOnLinux(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		users, desired map[string]string
+	}{
+		{"by default", nil, map[string]string{"kubernetes.io/os": "linux"}},
+		{"with other labels", map[string]string{"disk": "ssd"}, map[string]string{"kubernetes.io/os": "linux", "disk": "ssd"}},
+		{"unless the user says otherwise", map[string]string{"kubernetes.io/os": "windows"}, map[string]string{"kubernetes.io/os": "windows"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			users := map[string]v1alpha1.LabelValue{}
+			for key, value := range test.users {
+				users[key] = v1alpha1.LabelValue(value)
+			}
+			assert.Equal(t, test.desired, podWith(t, templated(v1alpha1.PodTemplate{NodeSelector: users})).Spec.NodeSelector)
+		})
+	}
+	assert.Equal(t, map[string]string{"kubernetes.io/os": "linux"}, podWith(t, func(*v1alpha1.KSMScaleSpec) {}).Spec.NodeSelector)
+}
+
+func TestResourcesOfTheGate(t *testing.T) {
+	byDefault := podWith(t, templated(v1alpha1.PodTemplate{Gate: &v1alpha1.GateConfig{}})).Spec.Containers[1].Resources
+	assert.Equal(t, "10m 64Mi", byDefault.Requests.Cpu().String()+" "+byDefault.Requests.Memory().String())
+	assert.Empty(t, byDefault.Limits)
+
+	limits := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("32Mi")}
+	override := templated(v1alpha1.PodTemplate{Gate: &v1alpha1.GateConfig{Resources: &corev1.ResourceRequirements{Limits: limits}}})
+	assert.Equal(t, corev1.ResourceRequirements{Limits: limits}, podWith(t, override).Spec.Containers[1].Resources, "the default requests may be above these limits")
+	assert.Empty(t, podWith(t, override).Spec.Containers[0].Resources)
+
+	cpu, memory := requests(ksmScaleWith(func(k *v1alpha1.KSMScale) { override(&k.Spec) }))
+	assert.EqualValues(t, 100, cpu)
+	assert.EqualValues(t, 32<<20, memory)
+}
+
 func TestGoMemoryLimit(t *testing.T) {
 	pod := podWith(t, func(spec *v1alpha1.KSMScaleSpec) {
 		spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1000M")}
@@ -276,7 +324,7 @@ func TestPodsWithoutOptions(t *testing.T) {
 	assert.Equal(t, []string{"ksmscale.example.com/shard-assignment"}, keys(pod.Annotations))
 	assert.Len(t, pod.Labels, 7)
 	assert.Equal(t, []string{
-		"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s",
+		"--host=0.0.0.0", "--port=8080", "--telemetry-host=0.0.0.0", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s",
 		"--resources=" + strings.Join(defaultResources, ","), "--namespaces=a", "--v=4",
 	}, pod.Spec.Containers[0].Args)
 	assert.Equal(t, []string{"--shard=1", "--total-shards=3", "--resources=" + strings.Join(defaultResources, ","), "--namespaces=a"}, pod.Spec.Containers[1].Args)
@@ -284,7 +332,7 @@ func TestPodsWithoutOptions(t *testing.T) {
 	require.NoError(t, err)
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal(data, &fields))
-	assert.ElementsMatch(t, []string{"serviceAccountName", "topologySpreadConstraints", "affinity", "terminationGracePeriodSeconds", "containers"}, keys(fields))
+	assert.ElementsMatch(t, []string{"serviceAccountName", "nodeSelector", "topologySpreadConstraints", "affinity", "terminationGracePeriodSeconds", "containers"}, keys(fields))
 	for _, container := range pod.Spec.Containers {
 		assert.Empty(t, container.VolumeMounts)
 		assert.Empty(t, container.ImagePullPolicy)

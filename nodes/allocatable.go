@@ -22,7 +22,11 @@ type Allocatable struct {
 	kinds map[room]int
 }
 
-type room struct{ cpu, memory int64 }
+// room is what a node has for pods, and for pods of which operating system.
+type room struct {
+	cpu, memory int64
+	os          string
+}
 
 var _ toolscache.ResourceEventHandler = (*Allocatable)(nil)
 
@@ -49,7 +53,7 @@ func (a *Allocatable) Kinds() []scaling.NodeKind {
 	defer a.mu.RUnlock()
 	kinds := make([]scaling.NodeKind, 0, len(a.kinds))
 	for room, nodes := range a.kinds {
-		kinds = append(kinds, scaling.NodeKind{CPU: room.cpu, Memory: room.memory, Nodes: nodes})
+		kinds = append(kinds, scaling.NodeKind{CPU: room.cpu, Memory: room.memory, OS: room.os, Nodes: nodes})
 	}
 	return kinds
 }
@@ -66,12 +70,13 @@ func (a *Allocatable) OnUpdate(_, obj any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.remove(node.Name)
-	is := room{cpu: node.Status.Allocatable.Cpu().MilliValue(), memory: node.Status.Allocatable.Memory().Value()}
-	if is == (room{}) {
+	kind := room{cpu: node.Status.Allocatable.Cpu().MilliValue(), memory: node.Status.Allocatable.Memory().Value()}
+	if kind == (room{}) {
 		return // Its kubelet has not told yet.
 	}
-	a.nodes[node.Name] = is
-	a.kinds[is]++
+	kind.os = node.Labels[corev1.LabelOSStable]
+	a.nodes[node.Name] = kind
+	a.kinds[kind]++
 }
 
 // OnDelete forgets a node. It is part of toolscache.ResourceEventHandler.

@@ -13,15 +13,19 @@ import (
 )
 
 func nodeWithRoom(name, cpu, memory string) *corev1.Node {
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelOSStable: "linux"}}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory), corev1.ResourcePods: resource.MustParse("110"),
 	}}}
 }
 
 func TestAllocatable(t *testing.T) {
 	a := NewAllocatable()
-	small := func(nodes int) scaling.NodeKind { return scaling.NodeKind{CPU: 1500, Memory: 1 << 30, Nodes: nodes} }
-	large := func(nodes int) scaling.NodeKind { return scaling.NodeKind{CPU: 32000, Memory: 4 << 30, Nodes: nodes} }
+	small := func(nodes int) scaling.NodeKind {
+		return scaling.NodeKind{CPU: 1500, Memory: 1 << 30, OS: "linux", Nodes: nodes}
+	}
+	large := func(nodes int) scaling.NodeKind {
+		return scaling.NodeKind{CPU: 32000, Memory: 4 << 30, OS: "linux", Nodes: nodes}
+	}
 	assert.Empty(t, a.Kinds())
 	a.OnAdd(nodeWithRoom("a", "1500m", "1Gi"), true)
 	a.OnAdd(nodeWithRoom("b", "1.5", "1024Mi"), true)
@@ -36,6 +40,11 @@ func TestAllocatable(t *testing.T) {
 	a.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "b", Obj: nodeWithRoom("b", "1500m", "1Gi")})
 	a.OnDelete(nodeWithRoom("unknown", "1", "1Gi"))
 	assert.Equal(t, []scaling.NodeKind{large(2)}, a.Kinds())
+
+	windows := nodeWithRoom("a", "32", "4Gi")
+	windows.Labels[corev1.LabelOSStable] = "windows"
+	a.OnUpdate(nil, windows)
+	assert.ElementsMatch(t, []scaling.NodeKind{large(1), {CPU: 32000, Memory: 4 << 30, OS: "windows", Nodes: 1}}, a.Kinds())
 }
 
 func TestCacheHoldsTheRoom(t *testing.T) {
@@ -45,7 +54,7 @@ func TestCacheHoldsTheRoom(t *testing.T) {
 	assert.NoError(t, err)
 	a := NewAllocatable()
 	a.OnAdd(held, true)
-	assert.Equal(t, []scaling.NodeKind{{CPU: 1500, Memory: 1 << 30, Nodes: 1}}, a.Kinds())
+	assert.Equal(t, []scaling.NodeKind{{CPU: 1500, Memory: 1 << 30, OS: "linux", Nodes: 1}}, a.Kinds())
 	kept, ok := held.(*corev1.Node)
 	assert.True(t, ok)
 	assert.Len(t, kept.Status.Allocatable, 2)

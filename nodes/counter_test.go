@@ -23,7 +23,7 @@ var testTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // node is one that a control plane has, with the overrides made.
 func node(name string, overrides ...func(*corev1.Node)) *corev1.Node {
 	n := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-1", ResourceVersion: "1"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-1", ResourceVersion: "1", Labels: map[string]string{corev1.LabelOSStable: "linux"}},
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	}
 	for _, override := range overrides {
@@ -214,6 +214,7 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 		node("cordoned", zone, cordoned), node("not-ready", zone, tainted("node.kubernetes.io/not-ready", "", corev1.TaintEffectNoExecute)),
 		node("dedicated", zone, tainted("dedicated", "batch", corev1.TaintEffectNoSchedule)),
 		node("avoided", tainted("avoided", "", corev1.TaintEffectPreferNoSchedule)),
+		node("windows", zone, labelled(corev1.LabelOSStable, "windows")),
 		node("new", tainted("node.cloudprovider.kubernetes.io/uninitialized", "true", corev1.TaintEffectNoSchedule)),
 	} {
 		counter.OnAdd(node, true)
@@ -227,13 +228,15 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 		{name: "nobody asks", strategy: v1alpha1.RoundRobin},
 		{name: "any node, but for lasting taints", strategy: v1alpha1.ZoneAware, placeable: 6, zoned: 4},
 		{name: "nodes with a label", strategy: v1alpha1.ZoneAware, placeable: 1, zoned: 1,
-			template: &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}},
+			template: &v1alpha1.PodTemplate{NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"}}},
+		{name: "nodes of another operating system", strategy: v1alpha1.ZoneAware, placeable: 1, zoned: 1,
+			template: &v1alpha1.PodTemplate{NodeSelector: map[string]v1alpha1.LabelValue{corev1.LabelOSStable: "windows"}}},
 		{name: "nodes with a taint too", strategy: v1alpha1.ZoneAware, placeable: 7, zoned: 5,
-			template: &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}}},
+			template: &v1alpha1.PodTemplate{Tolerations: []v1alpha1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}}},
 		{name: "nodes that an affinity is to", strategy: v1alpha1.ZoneAware, placeable: 5, zoned: 3,
 			template: &v1alpha1.PodTemplate{Affinity: affinityTo("disk", corev1.NodeSelectorOpDoesNotExist)}},
 		{name: "nodes with a label that an affinity is to", strategy: v1alpha1.ZoneAware,
-			template: &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}, Affinity: affinityTo("disk", corev1.NodeSelectorOpDoesNotExist)}},
+			template: &v1alpha1.PodTemplate{NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"}, Affinity: affinityTo("disk", corev1.NodeSelectorOpDoesNotExist)}},
 		{name: "no node, by an affinity that cannot be read", strategy: v1alpha1.ZoneAware,
 			template: &v1alpha1.PodTemplate{Affinity: affinityTo("disk", "Is")}},
 		{name: "any node, if it only had rather others", strategy: v1alpha1.ZoneAware, placeable: 6, zoned: 4,
@@ -244,7 +247,7 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 			cluster, _ := counter.Cluster(spec)
 			assert.Equal(t, test.placeable, cluster.Placeable)
 			assert.Equal(t, test.zoned, cluster.Zoned)
-			assert.Equal(t, 8, cluster.Nodes, "which is another question")
+			assert.Equal(t, 9, cluster.Nodes, "which is another question")
 		})
 	}
 }

@@ -29,10 +29,10 @@ func newPlacement(spec *v1alpha1.KSMScaleSpec) *placement {
 	if spec.Strategy() != v1alpha1.ZoneAware {
 		return nil
 	}
+	placement := &placement{NodeSelector: spec.NodeSelector(), Tolerations: spec.Tolerations()}
 	if spec.Template == nil {
-		return &placement{}
+		return placement
 	}
-	placement := &placement{NodeSelector: spec.Template.NodeSelector, Tolerations: spec.Template.Tolerations}
 	if affinity := spec.Template.Affinity; affinity != nil && affinity.NodeAffinity != nil {
 		placement.NodeAffinity = affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	}

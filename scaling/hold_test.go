@@ -64,8 +64,13 @@ func TestHoldLaws(t *testing.T) {
 }
 
 func TestGrowsWithoutEnd(t *testing.T) {
-	node := func(nodes int) scaling.NodeKind { return scaling.NodeKind{CPU: 4000, Memory: 16 << 30, Nodes: nodes} }
-	huge := func(nodes int) scaling.NodeKind { return scaling.NodeKind{CPU: 64000, Memory: 256 << 30, Nodes: nodes} }
+	node := func(nodes int) scaling.NodeKind {
+		return scaling.NodeKind{CPU: 4000, Memory: 16 << 30, OS: "linux", Nodes: nodes}
+	}
+	huge := func(nodes int) scaling.NodeKind {
+		return scaling.NodeKind{CPU: 64000, Memory: 256 << 30, OS: "linux", Nodes: nodes}
+	}
+	windows := scaling.NodeKind{CPU: 64000, Memory: 256 << 30, OS: "windows", Nodes: 20}
 	for _, test := range []struct {
 		name                     string
 		nodesPerMonitor, maximum int32
@@ -80,6 +85,7 @@ func TestGrowsWithoutEnd(t *testing.T) {
 		{"a maximum", 1, 5, 4000, 0, []scaling.NodeKind{node(10)}, false},
 		{"most nodes have room", 1, 0, 4000, 0, []scaling.NodeKind{node(4), huge(6)}, false},
 		{"some nodes have room", 1, 0, 4000, 0, []scaling.NodeKind{node(6), huge(4)}, true},
+		{"nodes of another operating system have room", 1, 0, 4000, 0, []scaling.NodeKind{node(10), windows}, true},
 		{"nothing is known of nodes", 1, 0, math.MaxInt32, 0, nil, false},
 	} {
 		k := ksmScale(func(s *v1alpha1.KSMScaleSpec) {

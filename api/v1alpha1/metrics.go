@@ -23,6 +23,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricAllowlist must be one name or regular expression, and kube-state-metrics takes a comma for the end of it: write one per item, without commas"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricAllowlist must have at most 65536 bytes in all, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: write regular expressions that match several names, such as ^kube_pod_"
 	// +listType=set
 	// +optional
 	MetricAllowlist []string `json:"metricAllowlist,omitempty"`
@@ -33,6 +34,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricDenylist must be one name or regular expression, and kube-state-metrics takes a comma for the end of it: write one per item, without commas"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricDenylist must have at most 65536 bytes in all, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: write regular expressions that match several names, such as ^kube_pod_"
 	// +listType=set
 	// +optional
 	MetricDenylist []string `json:"metricDenylist,omitempty"`
@@ -41,6 +43,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricOptInList must be one name or regular expression, and kube-state-metrics takes a comma for the end of it: write one per item, without commas"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricOptInList must have at most 65536 bytes in all, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: write regular expressions that match several names, such as ^kube_pod_"
 	// +listType=set
 	// +optional
 	MetricOptInList []string `json:"metricOptInList,omitempty"`
@@ -50,6 +53,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[^=,\\\\[\\\\]]+=\\\\[[^=\\\\[\\\\]]*\\\\]$'))",message="each of spec.metrics.metricLabelsAllowlist must be a resource with keys of labels, written as pods=[app,team] or nodes=[*]"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricLabelsAllowlist must have at most 32768 bytes in all, because kube-state-metrics gets it in one argument, and takes minutes to read a longer one: write * for all labels of a resource, as in pods=[*]"
 	// +listType=set
 	// +optional
 	MetricLabelsAllowlist []string `json:"metricLabelsAllowlist,omitempty"`
@@ -59,6 +63,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[^=,\\\\[\\\\]]+=\\\\[[^=\\\\[\\\\]]*\\\\]$'))",message="each of spec.metrics.metricAnnotationsAllowlist must be a resource with keys of annotations, written as pods=[example.com/team] or nodes=[*]"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricAnnotationsAllowlist must have at most 32768 bytes in all, because kube-state-metrics gets it in one argument, and takes minutes to read a longer one: write * for all annotations of a resource, as in pods=[*]"
 	// +listType=set
 	// +optional
 	MetricAnnotationsAllowlist []string `json:"metricAnnotationsAllowlist,omitempty"`
@@ -120,6 +125,7 @@ type CustomResourceState struct {
 	// config is the configuration: a CustomResourceStateMetrics in YAML. A change of it is rolled out without a gap.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=262144
+	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 131000",message="spec.metrics.customResourceState.config must have at most 131000 bytes, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: put it into a ConfigMap, and name that in spec.metrics.customResourceState.configMap"
 	// +optional
 	Config string `json:"config,omitempty"`
 	// configMap has the configuration. Changes of its content do not reach pods that run, since kube-state-metrics would

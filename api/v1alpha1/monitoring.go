@@ -33,6 +33,7 @@ type MonitoringConfig struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="spec.monitoring.interval must be from 1s to 10m, such as 30s"
+	// +kubebuilder:validation:XValidation:rule="timestamp(0) + duration(self) == timestamp(duration(self).getSeconds())",message="spec.monitoring.interval must be whole seconds, because Kubernetes counts the time that a pod is ready in seconds: write 1s or 2s instead of 1500ms"
 	// +optional
 	Interval metav1.Duration `json:"interval,omitzero"`
 	// scrapeTimeout is how long a scrape may take; that of Prometheus unless set. It must not be above interval.
@@ -44,8 +45,9 @@ type MonitoringConfig struct {
 	// labels are added to the objects for the Prometheus Operator, such as release: kube-prometheus-stack, for a
 	// Prometheus that selects them by it.
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.monitoring.labels must be the key of a label, such as release"
 	// +optional
-	Labels map[string]string `json:"labels,omitempty"`
+	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// tlsConfig is how Prometheus verifies kube-state-metrics, which serves with TLS if spec.metrics.tls is set. The gate
 	// serves without.
 	// +optional

@@ -12,11 +12,14 @@ type PodTemplate struct {
 	// so are those that spec.metrics sets as well.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=4096
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.startsWith('--') && arg.size() > 2)",message="each of spec.template.extraArgs must be one flag, written as --flag or --flag=value: join a flag and its value with '='"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--shard', '--total-shards']))",message="spec.template.extraArgs must not set --shard or --total-shards: write spec.sharding.enabled and spec.sharding.shardCount instead"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.matches('^--[a-z][-_a-z0-9]*(=|$)') && !arg.matches('^--(resources|namespaces|metric-|custom-resource-state-config)[^=]*$'))",message="each of spec.template.extraArgs must be one flag, written as --flag or --flag=value: join a flag and its value with '='"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.contains('$('))",message="spec.template.extraArgs must not have $(, with which Kubernetes puts an environment variable there, and that could set the shard: write the value itself"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join('')).size() <= 65536",message="spec.template.extraArgs must have at most 65536 bytes in all, because the gate gets their lists in one argument, and Linux takes none of more than 131071: write shorter lists"
+	// +kubebuilder:validation:XValidation:rule="self.filter(arg, arg.startsWith('--metric-labels-allowlist=')).size() <= 1 && self.filter(arg, arg.startsWith('--metric-annotations-allowlist=')).size() <= 1",message="spec.template.extraArgs must not have --metric-labels-allowlist or --metric-annotations-allowlist twice, because kube-state-metrics takes the last one only: join their values with commas"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('^--[^=]*shard'))",message="spec.template.extraArgs must not set --shard, --total-shards or another flag whose name contains shard, which could make kube-state-metrics export another part of the objects: write spec.sharding.enabled and spec.sharding.shardCount instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--pod', '--pod-namespace', '--node', '--track-unscheduled-pods']))",message="spec.template.extraArgs must not set --pod, --pod-namespace, --node or --track-unscheduled-pods, which switch on kube-state-metrics' own sharding: write spec.sharding.enabled and spec.sharding.shardCount instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--config', '--continue-without-config']))",message="spec.template.extraArgs must not set --config, since a file could set the shard: write its options as flags in spec.template.extraArgs instead"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--port', '--host'] || arg.startsWith('--telemetry-')))",message="spec.template.extraArgs must not set --port, --host or --telemetry-*: Services and probes use ports 8080 and 8081 of every address; leave them out, and use a Service of your own for another port"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !(arg.split('=', 2)[0] in ['--port', '--host'] || arg.startsWith('--telemetry-')))",message="spec.template.extraArgs must not set --port, --host or --telemetry-*: Services and probes use ports 8080 and 8081 of every address, IPv4 and IPv6 where nodes have them; leave them out, and use a Service of your own for another port"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--tls-config')",message="spec.template.extraArgs must not set --tls-config, which probes and the gate have to know of: write spec.metrics.tls instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--auth-filter')",message="spec.template.extraArgs must not set --auth-filter, which the gate has to know of: write spec.metrics.authFilter instead"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, arg.split('=', 2)[0] != '--object-limit')",message="spec.template.extraArgs must not set --object-limit, which the gate has to know of: write spec.metrics.objectLimit instead"
@@ -56,6 +59,7 @@ type PodTemplate struct {
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 	// env are environment variables of kube-state-metrics and of the gate, so that both find the same API server.
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(variable, variable.name.size() + (has(variable.value) ? variable.value.size() : 0) <= 32000)",message="each of spec.template.env must have at most 32000 characters, name and value together, because Linux takes no longer ones: put long values into a volume"
 	// +kubebuilder:validation:XValidation:rule="self.all(variable, !(variable.name in ['SHARD_ID', 'POD_NAME']))",message="spec.template.env must not set SHARD_ID or POD_NAME, which say which shard a pod is: use another name"
 	// +listType=map
 	// +listMapKey=name
@@ -76,6 +80,8 @@ type PodTemplate struct {
 	Volumes []corev1.Volume `json:"volumes,omitempty"`
 	// volumeMounts are where kube-state-metrics finds the volumes.
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(mount, mount.mountPath.startsWith('/') && !mount.mountPath.startsWith('//') && !mount.mountPath.startsWith('/.'))",message="each mountPath of spec.template.volumeMounts must be an absolute path, such as /scratch"
+	// +kubebuilder:validation:XValidation:rule="self.all(mount, !(mount.mountPath in ['/', '/etc', '/etc/', '/etc/kube-state-metrics']) && !mount.mountPath.startsWith('/etc/kube-state-metrics/'))",message="no mountPath of spec.template.volumeMounts may be /etc/kube-state-metrics, or contain it or be in it, because the files of spec.metrics are mounted there: use another path"
 	// +listType=map
 	// +listMapKey=mountPath
 	// +optional
@@ -87,15 +93,17 @@ type PodTemplate struct {
 	// Standard restricted asks for, as a whole: on OpenShift, for instance, it must not have runAsUser.
 	// +optional
 	ContainerSecurityContext *corev1.SecurityContext `json:"containerSecurityContext,omitempty"`
-	// nodeSelector is that of the pods.
+	// nodeSelector has labels that nodes must have for the pods to run there. Pods run on Linux nodes only, because
+	// kubernetes.io/os: linux is added, unless you set that key to another value.
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.nodeSelector must be the key of a label, such as node-role.kubernetes.io/worker"
 	// +optional
-	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 	// tolerations are those of the pods.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
-	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	Tolerations []Toleration `json:"tolerations,omitempty"`
 	// affinity is that of the pods. That the pods of a shard avoid each other's nodes is kept beside it.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
@@ -115,4 +123,18 @@ type PodTemplate struct {
 	// dnsConfig is that of the pods.
 	// +optional
 	DNSConfig *corev1.PodDNSConfig `json:"dnsConfig,omitempty"`
+	// gate is about the container gate, which runs next to each kube-state-metrics and answers its readiness probe.
+	// +optional
+	Gate *GateConfig `json:"gate,omitempty"`
+}
+
+// GateConfig is what the container gate may use.
+type GateConfig struct {
+	// resources are the resource requirements of the container gate, for namespaces with a ResourceQuota, a LimitRange or
+	// a policy that needs limits on all containers. They replace the default as a whole, which is requests of 10m CPU and
+	// 64Mi memory and no limits. The gate's memory grows with the number of objects for a moment at its start.
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.template.gate.resources.claims is not supported: set requests and limits only"
+	// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || ['cpu', 'memory', 'ephemeral-storage'].all(name, !(name in self.requests) || !(name in self.limits) || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",message="spec.template.gate.resources.requests must not be above its limits: lower the request, or raise the limit"
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }

@@ -59,6 +59,7 @@ type KSMScaleList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.tls) || !has(self.sharding) || self.sharding.replicationStrategy != 'least-loaded'",message="spec.metrics.tls must not be set with the strategy least-loaded, which reads the load of shards from port 8081 without TLS: set spec.sharding.replicationStrategy to round-robin or zone-aware"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.tls) || (has(self.monitoring) && (has(self.monitoring.tlsConfig) || (has(self.monitoring.type) && self.monitoring.type == 'None')))",message="spec.metrics.tls needs spec.monitoring.tlsConfig, since nothing else says which certificate Prometheus is to trust: set its ca, or set spec.monitoring.type to None and make jobs of your own as docs/options.md says"
 // +kubebuilder:validation:XValidation:rule="!has(self.monitoring) || !has(self.monitoring.tlsConfig) || (has(self.metrics) && has(self.metrics.tls))",message="spec.monitoring.tlsConfig must not be set without spec.metrics.tls, as kube-state-metrics serves without TLS then: set that as well, or remove tlsConfig"
+// +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.hostNetwork) || !self.template.hostNetwork || !has(self.metrics) || !has(self.metrics.authFilter) || !self.metrics.authFilter || has(self.metrics.tls)",message="spec.template.hostNetwork with spec.metrics.authFilter needs spec.metrics.tls, because the gate would send its token without TLS to whoever holds port 8080 of the node: set spec.metrics.tls, or remove hostNetwork or authFilter"
 type KSMScaleSpec struct {
 	// nodesPerMonitor is how many nodes of the cluster one kube-state-metrics pod is wanted for.
 	// +kubebuilder:default=15
@@ -88,6 +89,7 @@ type KSMScaleSpec struct {
 	Nodes NodesConfig `json:"nodes,omitzero"`
 	// resources are the resource requirements of each kube-state-metrics container.
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims is not supported: set requests and limits only"
+	// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || ['cpu', 'memory', 'ephemeral-storage'].all(name, !(name in self.requests) || !(name in self.limits) || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",message="spec.resources.requests must not be above spec.resources.limits: lower the request, or raise the limit"
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 	// sharding divides the objects of the cluster among shards. Without it one set of pods exports them all. When
@@ -235,6 +237,7 @@ type ScalingRules struct {
 	Policies []ScalingPolicy `json:"policies,omitempty"`
 	// tolerance is the ratio of wanted to current replicas, less one, below which nothing is done; 0 unless
 	// set. API servers before Kubernetes 1.35 drop it unless a feature gate is on, and use 0.1.
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('0')) >= 0",message="tolerance must be 0 or more, such as 0.1"
 	// +optional
 	Tolerance *resource.Quantity `json:"tolerance,omitempty"`
 }

@@ -126,7 +126,7 @@ func newMonitored(kind v1alpha1.MonitoringType) *v1alpha1.KSMScale {
 	return newKSMScale(shards(2), func(spec *v1alpha1.KSMScaleSpec) {
 		spec.Resources.Limits = map[resourceName]resource.Quantity{corev1.ResourceCPU: resource.MustParse(monitorCPU)}
 		spec.Monitoring = v1alpha1.MonitoringConfig{
-			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
+			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]v1alpha1.LabelValue{selectedLabel: selected}, Rules: true,
 		}
 	})
 }

@@ -59,7 +59,7 @@ func (o optionObjects) secured(kind v1alpha1.MonitoringType) func(*v1alpha1.KSMS
 			ca = &v1alpha1.SecretOrConfigMap{ConfigMap: authority}
 		}
 		spec.Monitoring = v1alpha1.MonitoringConfig{
-			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]string{selectedLabel: selected}, Rules: true,
+			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]v1alpha1.LabelValue{selectedLabel: selected}, Rules: true,
 			TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: ca},
 			Authorization: &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "kube-state-metrics-reader", Key: "token"}},
 		}

@@ -51,7 +51,7 @@ func TestMonitoring(t *testing.T) {
 
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) {
 		k.Spec.Monitoring.Type, k.Spec.Monitoring.Rules = v1alpha1.MonitoringServiceMonitor, true
-		k.Spec.Monitoring.Labels = map[string]string{"release": "stack"}
+		k.Spec.Monitoring.Labels = map[string]v1alpha1.LabelValue{"release": "stack"}
 	})
 	awaitMonitors(t, ksmScale, "ServiceMonitor", 1)
 	awaitMonitors(t, ksmScale, "PrometheusRule", 1)

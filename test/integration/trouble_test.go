@@ -192,7 +192,7 @@ func TestForeignAPIService(t *testing.T) {
 func TestPodsThatFitNowhere(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
-		k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}
+		k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"}}
 	}))
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
 	assert.Contains(t, condition.Message, "didn't match Pod's node affinity/selector", "the scheduler is quoted")
@@ -229,7 +229,7 @@ func TestImageThatDoesNotExist(t *testing.T) {
 // onKubelet creates a node whose kubelet is the test, and has the pods of a KSMScale run there.
 func onKubelet(t *testing.T) func(*v1alpha1.KSMScale) {
 	t.Helper()
-	labels := map[string]string{"kubelet": "test", corev1.LabelHostname: "test-kubelet"}
+	labels := map[string]string{"kubelet": "test", corev1.LabelOSStable: "linux", corev1.LabelHostname: "test-kubelet"}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "test-kubelet", Labels: labels}}
 	require.NoError(t, shared.client.Create(t.Context(), node))
 	t.Cleanup(func() { remove(t, node) })
@@ -240,8 +240,8 @@ func onKubelet(t *testing.T) func(*v1alpha1.KSMScale) {
 	require.NoError(t, shared.client.Status().Patch(t.Context(), node, client.MergeFrom(created)))
 	return func(k *v1alpha1.KSMScale) {
 		k.Spec.Template = &v1alpha1.PodTemplate{
-			NodeSelector: map[string]string{"kubelet": "test"},
-			Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+			NodeSelector: map[string]v1alpha1.LabelValue{"kubelet": "test"},
+			Tolerations:  []v1alpha1.Toleration{{Operator: corev1.TolerationOpExists}},
 		}
 	}
 }

@@ -154,7 +154,7 @@ func TestTheNamespaceCannotBeChanged(t *testing.T) {
 	changed = ksmScale.DeepCopy()
 	changed.Spec.Sharding.MaxReplicasPerShard = 4
 	changed.Spec.NodesPerMonitor = 20
-	changed.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, TolerationSeconds: new(int64(1)), Effect: corev1.TaintEffectNoExecute}}}
+	changed.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []v1alpha1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, TolerationSeconds: new(int64(1)), Effect: corev1.TaintEffectNoExecute}}}
 	require.NoError(t, shared.client.Patch(t.Context(), changed, client.MergeFrom(ksmScale)), "anything else can be changed")
 }
 

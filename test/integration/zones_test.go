@@ -60,7 +60,7 @@ func TestZonesOfAllKinds(t *testing.T) {
 	on := func(key, value string, least int32) *v1alpha1.KSMScale {
 		return create(t, newKSMScale(zoneAware(least), func(k *v1alpha1.KSMScale) {
 			k.Spec.Sharding.Enabled = false
-			k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]string{key: value}}
+			k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]v1alpha1.LabelValue{key: v1alpha1.LabelValue(value)}}
 		}))
 	}
 	uneven, single, unzoned := on(pool, "uneven", 6), on(corev1.LabelTopologyZone, zoneName(1), 3), on(pool, "unzoned", 2)
