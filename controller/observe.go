@@ -34,6 +34,8 @@ type observed struct {
 	foreign, budgets others
 	// outdated are the shards that wait for their turn to get the current pod template.
 	outdated sets.Set[v1alpha1.Shard]
+	// limitRanges are the names of those in the namespace, if one of them refuses pods.
+	limitRanges []string
 	// apiService is nil if external metrics are not registered.
 	apiService *apiregistrationv1.APIService
 	// said is what the pods' kube-state-metrics say of their versions.
@@ -144,10 +146,11 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !isOurs(&autoscaler, ksmScale)
 		}),
-		pods:       ourPods,
-		apiService: apiService,
-		said:       said,
-		monitoring: r.Monitors.found(),
+		pods:        ourPods,
+		limitRanges: r.limitRanges(ctx, ksmScale.Spec.Namespace, ours),
+		apiService:  apiService,
+		said:        said,
+		monitoring:  r.Monitors.found(),
 	}, nil
 }
 

@@ -30,7 +30,7 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 	if is.Reason, is.Message = pausedDeployment(in.observed.deployments); is.Reason != "" {
 		return is
 	}
-	if is.Reason, is.Message = stuckDeployment(in.observed.deployments, scheduling); is.Reason != "" {
+	if is.Reason, is.Message = stuckDeployment(in.observed, scheduling); is.Reason != "" {
 		return is
 	}
 
@@ -80,11 +80,11 @@ func applyFailure(err error, namespace string) (reason, message string) {
 		return v1alpha1.ReasonNamespaceTerminating,
 			fmt.Sprintf("spec.namespace %q is being deleted: create it again once it is gone, or create a KSMScale for another namespace", namespace)
 	case apierrors.IsForbidden(err):
-		return v1alpha1.ReasonForbidden, err.Error()
+		return v1alpha1.ReasonForbidden, withAdvice(err.Error(), nil)
 	case errors.As(err, &notOwned):
 		return v1alpha1.ReasonNotOwned, err.Error()
 	default:
-		return v1alpha1.ReasonApplyFailed, err.Error()
+		return v1alpha1.ReasonApplyFailed, withAdvice(err.Error(), nil)
 	}
 }
 
@@ -150,12 +150,14 @@ func crashing(container corev1.ContainerStatus, now metav1.Time) bool {
 }
 
 // stuckDeployment leaves out Deployments that are late because a pod has no node, which Schedulable tells better.
-func stuckDeployment(deployments []appsv1.Deployment, scheduling metav1.ConditionStatus) (reason, message string) {
-	for _, deployment := range byName(deployments) {
+func stuckDeployment(observed observed, scheduling metav1.ConditionStatus) (reason, message string) {
+	for _, deployment := range byName(observed.deployments) {
+		if refused := refusedPods(deployment); refused != nil {
+			return refused.Reason, fmt.Sprintf("Deployment %s: %s", deployment.Name, withAdvice(refused.Message, observed.limitRanges))
+		}
 		for _, condition := range deployment.Status.Conditions {
-			failed := condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue
 			late := condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse
-			if failed || late && scheduling == metav1.ConditionTrue {
+			if late && scheduling == metav1.ConditionTrue {
 				return condition.Reason, fmt.Sprintf("Deployment %s: %s", deployment.Name, condition.Message)
 			}
 		}

@@ -18,6 +18,8 @@ package controller
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// Which LimitRange refuses pods; looked up when one does, and not watched.
+// +kubebuilder:rbac:groups="",resources=limitranges,verbs=list
 
 // The rights of kube-state-metrics: the controller can grant just what the three cluster roles of the installation
 // have. It deletes no service account; but where the admission plugin OwnerReferencesPermissionEnforcement is on, who sets the

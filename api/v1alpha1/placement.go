@@ -4,8 +4,8 @@ import corev1 "k8s.io/api/core/v1"
 
 // Toleration is a core/v1 Toleration, with what it holds checked here already.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.key) && self.key != ”) || (has(self.operator) && self.operator == 'Exists')",message="a toleration of spec.template.tolerations must have the key of a taint: write it, or operator Exists to tolerate all taints"
-// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ”",message="a toleration of spec.template.tolerations with operator Exists must not have a value: remove the value, or write operator Equal"
+// +kubebuilder:validation:XValidation:rule="(has(self.key) && self.key.size() > 0) || (has(self.operator) && self.operator == 'Exists')",message="a toleration of spec.template.tolerations must have the key of a taint: write it, or operator Exists to tolerate all taints"
+// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value.size() == 0",message="a toleration of spec.template.tolerations with operator Exists must not have a value: remove the value, or write operator Equal"
 // +kubebuilder:validation:XValidation:rule="!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds of spec.template.tolerations needs effect NoExecute: write that effect, or remove tolerationSeconds"
 type Toleration struct {
 	// key is the key of the taint; any, if it is left out.

@@ -110,7 +110,7 @@ monitors: {enabled: true}
 			assert.Equal(t, map[string]string{"inject": "false"}, made.Spec.Template.Annotations)
 			pod := made.Spec.Template.Spec
 			assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}}, pod.ImagePullSecrets)
-			assert.Equal(t, map[string]string{"disk": "fast"}, pod.NodeSelector)
+			assert.Equal(t, map[string]string{"disk": "fast", "kubernetes.io/os": "linux"}, pod.NodeSelector)
 			assert.Equal(t, corev1.TolerationOpExists, pod.Tolerations[0].Operator)
 			assert.NotNil(t, pod.Affinity.NodeAffinity)
 			assert.Equal(t, component == "adapter", pod.Affinity.PodAntiAffinity != nil, "a default that others do not replace")
@@ -135,7 +135,7 @@ monitors: {enabled: true}
 
 			other := deployment(t, map[string]string{"controller": "adapter", "adapter": "controller"}[component], text)
 			assert.NotContains(t, other.Spec.Template.Labels, "cost")
-			assert.Empty(t, other.Spec.Template.Spec.NodeSelector)
+			assert.Equal(t, map[string]string{"kubernetes.io/os": "linux"}, other.Spec.Template.Spec.NodeSelector)
 			assert.NotContains(t, other.Spec.Template.Spec.Containers[0].Args, "--feature=on")
 		})
 	}
@@ -241,6 +241,48 @@ adapter: {delegate: {address: "keda/keda-operator-metrics-apiserver:443", server
 	pod = deployment(t, "adapter", "adapter: {delegate: {address: 'https://metrics.example.com', ca: {configMapName: company}}}").Spec.Template.Spec
 	assert.Equal(t, "company", pod.Volumes[1].ConfigMap.Name)
 	assert.NotContains(t, pod.Containers[0].Args, "--delegate-server-name=")
+}
+
+// Probes, Service and NetworkPolicy go by the name of the adapter's port, and so follow its number.
+func TestPortOfTheAdapter(t *testing.T) {
+	const text = "{adapter: {port: 10250}, networkPolicy: {enabled: true}}"
+	container := deployment(t, "adapter", text).Spec.Template.Spec.Containers[0]
+	assert.Contains(t, container.Args, "--secure-port=10250")
+	assert.Equal(t, []corev1.ContainerPort{{Name: "https", ContainerPort: 10250}}, container.Ports)
+	assert.Equal(t, "https", container.LivenessProbe.HTTPGet.Port.String())
+	assert.Equal(t, "https", container.ReadinessProbe.HTTPGet.Port.String())
+	assert.Equal(t, "https", object[*corev1.Service](t, text, "Service ksmscale-system/ksmscale-adapter").Spec.Ports[0].TargetPort.String())
+	assert.Equal(t, "https", object[*networkingv1.NetworkPolicy](t, text, "NetworkPolicy ksmscale-system/ksmscale-adapter").Spec.Ingress[0].Ports[0].Port.String())
+}
+
+func TestNetworkOfTheAdapter(t *testing.T) {
+	for _, test := range []struct {
+		values              string
+		hostNetwork         bool
+		dnsPolicy           corev1.DNSPolicy
+		unavailable, surges int
+	}{
+		{"", false, "", 0, 1},
+		{"adapter: {dnsPolicy: Default}", false, corev1.DNSDefault, 0, 1},
+		{"adapter: {hostNetwork: true}", true, corev1.DNSClusterFirstWithHostNet, 1, 0},
+		{"adapter: {hostNetwork: true, dnsPolicy: Default}", true, corev1.DNSDefault, 1, 0},
+	} {
+		t.Run(test.values, func(t *testing.T) {
+			spec := deployment(t, "adapter", test.values).Spec
+			assert.Equal(t, test.hostNetwork, spec.Template.Spec.HostNetwork)
+			assert.Equal(t, test.dnsPolicy, spec.Template.Spec.DNSPolicy)
+			assert.Equal(t, test.unavailable, spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
+			assert.Equal(t, test.surges, spec.Strategy.RollingUpdate.MaxSurge.IntValue())
+			assert.False(t, deployment(t, "controller", test.values).Spec.Template.Spec.HostNetwork)
+		})
+	}
+}
+
+func TestNodeSelectorCanBeRemoved(t *testing.T) {
+	for _, component := range []string{"controller", "adapter"} {
+		pod := deployment(t, component, component+": {nodeSelector: {kubernetes.io/os: null}}").Spec.Template.Spec
+		assert.Empty(t, pod.NodeSelector)
+	}
 }
 
 func TestNetworkPolicies(t *testing.T) {
@@ -349,6 +391,20 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"adapter: {podLabels: {a: 1}}":                               "podLabels",
 		"adapter: {delegate: {address: keda}}":                       "address",
 		"adapter: {delegate: {address: 'keda/metrics:443'}}":         "authorities of its certificate",
+		"controller: {resources: {limits: {cpu: 0.5}}}":              "cpu",
+		"adapter: {resources: {requests: {memory: 1 GB}}}":           "memory",
+		"adapter: {port: 70000}":                                     "port",
+		"adapter: {hostNetwork: true, port: 443}":                    "adapter.port must be 1024 or more",
+		"adapter: {dnsPolicy: None}":                                 "dnsPolicy",
+		"adapter: {nodeSelector: {a b: c}}":                          "nodeSelector",
+		"adapter: {nodeSelector: {a: b c}}":                          "nodeSelector",
+		"controller: {labels: {a: b c}}":                             "labels",
+		"controller: {podAnnotations: {a b: c}}":                     "podAnnotations",
+		"controller: {tolerations: [{operator: Is}]}":                "operator",
+		"controller: {tolerations: [{key: a b}]}":                    "key",
+		"controller: {tolerations: [{tolerationSeconds: -1}]}":       "tolerationSeconds",
+		"controller: {tolerations: [{effect: NoEntry}]}":             "effect",
+		"controller: {env: [{name: GOMEMLIMIT, value: 5}]}":          "value",
 		"rules: {labels: {a: 1}}":                                    "labels",
 		"rules: {deduplicate: ServiceMonitor}":                       "deduplicate",
 		"monitors: {enabled: true, prometheus: {serviceAccount: p}}": "monitors.prometheus.namespace",
