@@ -48,16 +48,11 @@ var defaultResources = []string{
 // tag with another first number than that has a date, or the number of whoever packed it.
 var idleTimeoutSince = version.MustParseGeneric("2.13.0")
 
-// anyAddress has kube-state-metrics, which is written in Go, listen on all addresses: IPv6 ones too where the kernel has them. Its
-// own default, "::", fails where the kernel has none.
-const anyAddress = "0.0.0.0"
-
-// args are kube-state-metrics' flags.
+// args are kube-state-metrics' flags. It listens on "::" by default, which for Go is all addresses, IPv4 and IPv6, and those of
+// IPv4 where the kernel has no IPv6.
 func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	args := []string{
-		"--host=" + anyAddress,
 		fmt.Sprintf("--port=%d", v1alpha1.PortMetrics),
-		"--telemetry-host=" + anyAddress,
 		fmt.Sprintf("--telemetry-port=%d", v1alpha1.PortTelemetry),
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),

@@ -111,7 +111,7 @@ func TestSpreadAcrossZones(t *testing.T) {
 func TestContainer(t *testing.T) {
 	wanted := deployment(ksmScaleWith(), planned(1), testGateImage).Spec.Template.Spec.Containers[0]
 	assert.Equal(t, testImage, *wanted.Image)
-	assert.Equal(t, []string{"--host=0.0.0.0", "--port=8080", "--telemetry-host=0.0.0.0", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:6])
+	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
 	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
 	assert.EqualValues(t, 8080, *wanted.Ports[0].ContainerPort)
 	assert.Equal(t, "telemetry", *wanted.Ports[1].Name)

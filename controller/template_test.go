@@ -106,7 +106,7 @@ func TestMetricsAreFlags(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			containers := podWith(t, measured(test.metrics)).Spec.Containers
-			assert.Equal(t, append([]string{"--host=0.0.0.0", "--port=8080", "--telemetry-host=0.0.0.0", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s"}, test.flags...), containers[0].Args)
+			assert.Equal(t, append([]string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s"}, test.flags...), containers[0].Args)
 			assert.Equal(t, append([]string{"--shard=1", "--total-shards=3"}, test.gate...), containers[1].Args)
 		})
 	}
@@ -324,7 +324,7 @@ func TestPodsWithoutOptions(t *testing.T) {
 	assert.Equal(t, []string{"ksmscale.example.com/shard-assignment"}, keys(pod.Annotations))
 	assert.Len(t, pod.Labels, 7)
 	assert.Equal(t, []string{
-		"--host=0.0.0.0", "--port=8080", "--telemetry-host=0.0.0.0", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s",
+		"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s",
 		"--resources=" + strings.Join(defaultResources, ","), "--namespaces=a", "--v=4",
 	}, pod.Spec.Containers[0].Args)
 	assert.Equal(t, []string{"--shard=1", "--total-shards=3", "--resources=" + strings.Join(defaultResources, ","), "--namespaces=a"}, pod.Spec.Containers[1].Args)

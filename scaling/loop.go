@@ -3,8 +3,6 @@ package scaling
 import (
 	"math"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
@@ -26,10 +24,9 @@ func GrowsWithoutEnd(spec *v1alpha1.KSMScaleSpec, cpu, memory int64, kinds []Nod
 	if _, upper := ReplicaBounds(spec.Sharding); upper < math.MaxInt32 || spec.NodesPerMonitor != 1 {
 		return false
 	}
-	operatingSystem := spec.NodeSelector()[corev1.LabelOSStable]
 	var filled, nodes int
 	for _, kind := range kinds {
-		if kind.OS != operatingSystem {
+		if kind.OS != spec.OperatingSystem() {
 			continue
 		}
 		nodes += kind.Nodes

@@ -42,6 +42,9 @@ func (s *KSMScaleSpec) NodeSelector() map[string]string {
 	return selector
 }
 
+// OperatingSystem is that of the nodes that pods may run on.
+func (s *KSMScaleSpec) OperatingSystem() string { return s.NodeSelector()[corev1.LabelOSStable] }
+
 // Tolerations are those of spec.template in the type that the libraries know.
 func (s *KSMScaleSpec) Tolerations() []corev1.Toleration {
 	if s.Template == nil {
