@@ -61,7 +61,6 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 		WithNodeSelector(ksmScale.Spec.NodeSelector()).
 		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).
-		WithVolumes(gateState()).
 		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds()))
 	addCustomResourceState(&ksmScale.Spec.Metrics, spec, containers[0])
 	addTLS(&ksmScale.Spec.Metrics, spec, containers)
@@ -75,7 +74,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 		}
 		addMemoryLimit(&ksmScale.Spec, containers[0])
 	}
-	return spec.WithContainers(containers...)
+	return spec.WithVolumes(gateState()).WithContainers(containers...)
 }
 
 // spreads keep the replicas of a shard apart on nodes, and as far as possible in zones; or, if they must be spread over

@@ -49,7 +49,7 @@ func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *core
 		WithName(gateContainerName).
 		WithImage(image).
 		WithCommand("/gate").
-		WithArgs(literal(gateArgs(ksmScale, shard))...).
+		WithArgs(literal(append(gateArgs(ksmScale, shard), "--state-file="+gateStateFile))...).
 		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
@@ -81,7 +81,6 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	args := []string{
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
-		"--state-file=" + gateStateFile,
 	}
 	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
 	if exportsCustomResources(ksmScale) {

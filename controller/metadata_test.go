@@ -45,7 +45,7 @@ func TestEveryObjectHasTheCommonMetadata(t *testing.T) {
 		update(t, r, func(k *v1alpha1.KSMScale) {
 			k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"example.com/team": "a", "release": "common"}
 			k.Spec.CommonAnnotations = map[string]v1alpha1.AnnotationValue{"example.com/owner": "b"}
-			k.Spec.Monitoring = v1alpha1.MonitoringConfig{Type: kind, Rules: true, Labels: map[string]string{"release": "prometheus"}}
+			k.Spec.Monitoring = v1alpha1.MonitoringConfig{Type: kind, Rules: true, Labels: map[string]v1alpha1.LabelValue{"release": "prometheus"}}
 			k.Spec.Metrics.AuthFilter = true
 		})
 		r.Monitors = NewMonitors(prometheusOperator{}, r.Client, r.Client, clocktesting.NewFakeClock(testTime))
@@ -74,7 +74,7 @@ func TestCommonMetadataThatChanges(t *testing.T) {
 	r, _ := newReconciler(t, planner{nodes: 60}, nil)
 	monitored := ksmScaleWith(func(k *v1alpha1.KSMScale) {
 		k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"release": "common"}
-		k.Spec.Monitoring.Labels = map[string]string{"release": "prometheus"}
+		k.Spec.Monitoring.Labels = map[string]v1alpha1.LabelValue{"release": "prometheus"}
 	})
 	assert.Equal(t, "prometheus", serviceMonitor(monitored).Labels["release"])
 

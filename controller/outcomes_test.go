@@ -71,7 +71,7 @@ func TestWhatTheServerChangesIsNotAppliedAgainAndAgain(t *testing.T) {
 			pod.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2m")}
 		}},
 		{"an item of a policy's in an atomic list", func(k *v1alpha1.KSMScale) {
-			k.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists}}}
+			k.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []v1alpha1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists}}}
 		}, func(pod *corev1.PodSpec) {
 			pod.Tolerations = append(pod.Tolerations, corev1.Toleration{Key: "policy", Operator: corev1.TolerationOpExists})
 		}},
@@ -97,7 +97,7 @@ func TestDriftIsRepairedWhereTheServerChangesWhatIsApplied(t *testing.T) {
 	r, applied := changing(t, func(pod *corev1.PodSpec) {
 		pod.Tolerations = append(pod.Tolerations, corev1.Toleration{Key: "policy", Operator: corev1.TolerationOpExists})
 	}, func(k *v1alpha1.KSMScale) {
-		k.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists}}}
+		k.Spec.Template = &v1alpha1.PodTemplate{Tolerations: []v1alpha1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists}}}
 	})
 	reconcileTimes(t, r, 2)
 	deployment := &appsv1.Deployment{}

@@ -186,8 +186,7 @@ func TestShardsThatAreStuckGetACorrectionAtOnce(t *testing.T) {
 func TestShardsThatAreDownGetTheCurrentTemplateAtOnce(t *testing.T) {
 	w := newRolloutWorld(t, 3)
 	for id := range int32(3) {
-		killed := pod(id, "a", failing(5))
-		killed.Namespace = "monitoring"
+		killed := pod(id, "a", failing(5), ownedByDeployment)
 		require.NoError(t, w.Client.Create(t.Context(), &killed))
 		w.observe(id, func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 0 })
 	}

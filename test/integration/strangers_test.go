@@ -79,7 +79,7 @@ func TestPodsOfStrangersDoNotCount(t *testing.T) {
 	t.Run("ready ones of another partition", func(t *testing.T) {
 		update(t, ksmScale, func(k *v1alpha1.KSMScale) {
 			k.Spec.Sharding.ShardCount = 2
-			k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]string{"disk": "ssd"}}
+			k.Spec.Template = &v1alpha1.PodTemplate{NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"}}
 		})
 		for id := range int32(2) {
 			awaitPodCondition(t, ksmScale, createStranger(t, shardOf(ksmScale, id), ksmScale.Spec.Namespace), corev1.PodReady, corev1.ConditionTrue)
