@@ -97,6 +97,26 @@ func TestOrphansOfAnotherPartitionAreAdopted(t *testing.T) {
 	assert.Equal(t, []int32{3, 5}, readMain(t, r).Status.ShardingStatus.Partitions)
 }
 
+// A new version of KSMScale may come with the new KSMScale. Its turn to roll out comes later.
+func TestOrphansWhoseRolloutWaitsAreAdopted(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	reconcileTimes(t, r, 1)
+	before := templates(t, r)
+	recreated := orphan(t, r)
+	for _, object := range objectsOf(t, r) {
+		if deployment, ok := object.(*appsv1.Deployment); ok {
+			deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}
+			require.NoError(t, r.Client.Status().Update(t.Context(), deployment))
+		}
+	}
+	r.GateImage, r.Rollouts = "example.com/ksmscale:v2", RolloutLimits{}
+	reconcileTimes(t, r, 1)
+	assert.Equal(t, before, templates(t, r))
+	for _, object := range objectsOf(t, r) {
+		assert.True(t, metav1.IsControlledBy(object, recreated), "%T %s", object, object.GetName())
+	}
+}
+
 // Autoscalers that nobody owns would go on scaling in a mode without them.
 func TestOrphansThatAreNotDesiredArePruned(t *testing.T) {
 	r, _ := newReconciler(t, planner{nodes: 60}, nil)

@@ -101,7 +101,7 @@ type configuration[C any] interface {
 	WithUID(uid types.UID) C
 }
 
-// pointer is a pointer to an object that can be made anew.
+// pointer is the pointer type of an object.
 type pointer[T any] interface {
 	*T
 	client.Object

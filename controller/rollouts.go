@@ -35,7 +35,7 @@ const (
 	reasonRolloutStuck     = "ProgressDeadlineExceeded"
 )
 
-// applyDeployment applies the Deployment of a shard. It returns true, and leaves the whole Deployment as it is, if another pod
+// applyDeployment applies the Deployment of a shard. It returns true, and only adopts the Deployment if it is an orphan, if another pod
 // template would start a rollout whose turn has not come.
 func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, before *observed) (waits bool, err error) {
 	desired, live := deployment(a.owner, planned, a.GateImage), before.deployment(planned.Shard)
@@ -58,7 +58,7 @@ func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, bef
 		return false, fmt.Errorf("list the Deployments of all KSMScales: %w", err)
 	}
 	if live.Spec.Paused || !a.Rollouts.allowAnother(a.owner, all.Items) {
-		return true, nil
+		return true, adopt(ctx, a, live)
 	}
 	return false, send()
 }
