@@ -16,7 +16,7 @@ IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
 TOOL := go tool -modfile=go.tools.mod
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/walk/...
+UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -127,6 +127,30 @@ LINTED := . test/chart test/e2e/kind
 lint: ## Run the linters.
 	@for module in $(LINTED); do echo "Linting $$module"; \
 		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint run) || exit 1; done
+
+# The database of known vulnerabilities as it was on a day, so that a check can be repeated. To raise it, write the version that
+# `go list -m golang.org/x/vulndb@latest` prints.
+VULNDB_VERSION := v0.0.0-20261105234957-e22db6528018
+VULNDB := bin/vulndb-$(VULNDB_VERSION)
+SCANNED := bin/scanned
+
+# A program has its own symbols only, so this also sees that what is vulnerable in a module is not linked. It needs them: without
+# -s -w. Not scanned are the programs of others that tests run (test/cluster/binaries, cert-manager's): they are as released.
+.PHONY: vulncheck
+vulncheck: $(VULNDB)/index/db.json ## Look for known vulnerabilities in our programs, and compare them with vulnerabilities.txt.
+	rm -rf $(SCANNED)
+	go build -o $(SCANNED)/ ./cmd/...
+	cd test/chart && go test -c -o $(CURDIR)/$(SCANNED)/chart.test .
+	cd test/e2e/kind && go test -c -o $(CURDIR)/$(SCANNED)/kind.test .
+	for program in $(SCANNED)/*; do \
+		$(TOOL) govulncheck -mode binary -format json -db file://$(CURDIR)/$(VULNDB) $$program || exit 1; \
+	done | go run ./test/vulncheck vulnerabilities.txt
+
+$(VULNDB)/index/db.json:
+	rm -rf $(VULNDB) $(VULNDB).partial
+	module=$$(go mod download -json golang.org/x/vulndb@$(VULNDB_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && \
+	cd "$$module" && go run ./cmd/indexdb -vulns data/osv -out $(CURDIR)/$(VULNDB).partial
+	mv $(VULNDB).partial $(VULNDB)
 
 .PHONY: generate
 generate: ## Generate deep copies, the CustomResourceDefinition, RBAC, the install manifest, and the chart's copies.

@@ -74,6 +74,7 @@ type PodTemplate struct {
 	// volumes are added to the pods.
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:XValidation:rule="self.all(volume, !(volume.name in ['custom-resource-state', 'kube-state-metrics-tls', 'gate-state']))",message="spec.template.volumes must not have one of the name custom-resource-state, kube-state-metrics-tls or gate-state, which are KSMScale's: use another name"
+	// +kubebuilder:validation:XValidation:rule="self.all(volume, !has(volume.hostPath))",message="spec.template.volumes must not have a hostPath, with which the pods could change their nodes: write a configMap, secret or projected volume instead"
 	// +listType=map
 	// +listMapKey=name
 	// +optional
@@ -91,6 +92,9 @@ type PodTemplate struct {
 	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
 	// containerSecurityContext is that of both containers. It replaces the default, which is what the Pod Security
 	// Standard restricted asks for, as a whole: on OpenShift, for instance, it must not have runAsUser.
+	// +kubebuilder:validation:XValidation:rule="!(has(self.privileged) && self.privileged) && !(has(self.allowPrivilegeEscalation) && self.allowPrivilegeEscalation)",message="spec.template.containerSecurityContext must not set privileged or allowPrivilegeEscalation to true: kube-state-metrics only reads the API; leave them out"
+	// +kubebuilder:validation:XValidation:rule="!has(self.capabilities) || !has(self.capabilities.add) || self.capabilities.add.size() == 0",message="spec.template.containerSecurityContext.capabilities must not add any: kube-state-metrics only reads the API; leave add out"
+	// +kubebuilder:validation:XValidation:rule="!has(self.procMount) || self.procMount == 'Default'",message="spec.template.containerSecurityContext.procMount must not be Unmasked: leave it out"
 	// +optional
 	ContainerSecurityContext *corev1.SecurityContext `json:"containerSecurityContext,omitempty"`
 	// nodeSelector has labels that nodes must have for the pods to run there. Pods run on Linux nodes only, because

@@ -92,6 +92,11 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"a priority class that cannot be", template("priorityClassName", "A"), "spec.template.priorityClassName must be the name of a PriorityClass"},
 		{"a policy of DNS that does not exist", template("dnsPolicy", "Any"), `supported values: "ClusterFirst"`},
 		{"no name servers", template("dnsPolicy", "None"), "set that too, or another policy"},
+		{"a folder of the node", template("volumes", list(fields("name", "a", "hostPath", fields("path", "/")))), "spec.template.volumes must not have a hostPath"},
+		{"privileges", template("containerSecurityContext", fields("privileged", true)), "must not set privileged or allowPrivilegeEscalation to true"},
+		{"more privileges", template("containerSecurityContext", fields("allowPrivilegeEscalation", true)), "must not set privileged or allowPrivilegeEscalation to true"},
+		{"capabilities", template("containerSecurityContext", fields("capabilities", fields("add", list("NET_ADMIN")))), "spec.template.containerSecurityContext.capabilities must not add any"},
+		{"all of /proc", template("containerSecurityContext", fields("procMount", "Unmasked")), "spec.template.containerSecurityContext.procMount must not be Unmasked"},
 		{"a container", template("containers", list()), `unknown field "spec.template.containers"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
