@@ -156,3 +156,32 @@ func TestReplicas(t *testing.T) {
 	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects)
 	assert.Empty(t, prometheus.Scrapes(t, time.Time{}).Failed)
 }
+
+// A scrape that times out is known by how long it took, from one that is refused or cut.
+func TestScrapesThatHang(t *testing.T) {
+	t.Parallel()
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }))
+	t.Cleanup(hanging.Close)
+	cluster := newCluster(t, 0)
+	cluster.address = hanging.Listener.Addr().String()
+	cluster.has(1)
+	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"))
+	prometheus.Await(t, `up{job="kube-state-metrics"}`, 0)
+	scrapes := prometheus.Scrapes(t, time.Time{})
+	timedOut := slices.Concat(scrapes.Failed, scrapes.Stalled)
+	require.NotEmpty(t, timedOut)
+	for _, scrape := range timedOut {
+		assert.GreaterOrEqual(t, scrape.Took, interval)
+	}
+
+	require.NoError(t, hanging.Listener.Close())
+	hanging.CloseClientConnections()
+	refused := time.Now()
+	prometheus.AwaitEvaluation(t, refused)
+	scrapes = prometheus.Scrapes(t, refused)
+	require.NotEmpty(t, scrapes.Failed)
+	for _, scrape := range scrapes.Failed {
+		assert.Less(t, scrape.Took, interval)
+	}
+	assert.Empty(t, scrapes.Stalled)
+}
