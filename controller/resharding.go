@@ -61,7 +61,7 @@ func takeOver(planned plans.Planned, observed observed, now time.Time) reshardin
 	}
 	for _, shard := range planned.Shards {
 		if is.waits == "" {
-			is.waits = shardWaits(shard, observed, needed(shard, observed.pods))
+			is.waits = shardWaits(shard, observed, needed(shard, &observed))
 		}
 	}
 	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
@@ -102,19 +102,22 @@ func (r resharding) retire(observed observed, now time.Time) resharding {
 
 // needed are the ready pods that a shard takes over with: one even if it is set to none. It does not wait for pods that
 // fit nowhere: the partition that it replaces may take their room, and leaves only then.
-func needed(shard scaling.Shard, pods []corev1.Pod) int32 {
-	return max(shard.Replicas-withoutNode(shard.Shard, pods), 1)
+func needed(shard scaling.Shard, observed *observed) int32 {
+	return max(shard.Replicas-withoutNode(shard.Shard, observed), 1)
 }
 
-// withoutNode counts the pods of a shard that the scheduler finds no node for.
-func withoutNode(shard v1alpha1.Shard, pods []corev1.Pod) int32 {
+// withoutNode counts the pods of a shard that the scheduler finds no node for, and no more than its Deployment lacks.
+func withoutNode(shard v1alpha1.Shard, observed *observed) int32 {
 	var count int32
-	for i := range pods {
-		if belongsTo(&pods[i], shard) && isUnschedulable(&pods[i]) {
+	for _, pod := range observed.waiting() {
+		if belongsTo(pod, shard) {
 			count++
 		}
 	}
-	return count
+	if deployment := observed.deployment(shard); deployment != nil {
+		return min(count, deployment.Status.UnavailableReplicas)
+	}
+	return 0
 }
 
 // partitions are the numbers of shards of which there is any Deployment.
@@ -177,7 +180,7 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 		return fmt.Sprintf("the Service of shard %d of %d to lose the label %s", shard.ID, shard.Total, v1alpha1.LabelRetired)
 	case ready < replicas:
 		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
-	case (isUnobserved(*deployment) || isRollingOut(*deployment)) && withoutNode(shard.Shard, observed.pods) == 0:
+	case (isUnobserved(*deployment) || isRollingOut(*deployment)) && withoutNode(shard.Shard, &observed) == 0:
 		return fmt.Sprintf("shard %d of %d to replace its pods", shard.ID, shard.Total)
 	default:
 		return ""
@@ -206,7 +209,7 @@ func readyFor(shards []scaling.Shard, observed *observed, now time.Time) time.Du
 				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
 			}
 		}
-		counted, enough := int(shardReplicas(shard.Shard, observed).Ready), int(needed(shard, observed.pods))
+		counted, enough := int(shardReplicas(shard.Shard, observed).Ready), int(needed(shard, observed))
 		if counted < enough {
 			return 0
 		}
