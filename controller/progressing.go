@@ -27,7 +27,7 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 	if is.Reason, is.Message = stuckContainer(in.observed.pods, in.now); is.Reason != "" {
 		return is
 	}
-	if is.Reason, is.Message = pausedDeployment(in.observed.deployments); is.Reason != "" {
+	if is.Reason, is.Message = pausedDeployment(&in.observed); is.Reason != "" {
 		return is
 	}
 	if is.Reason, is.Message = stuckDeployment(in.observed, scheduling); is.Reason != "" {
@@ -167,9 +167,10 @@ func stuckDeployment(observed observed, scheduling metav1.ConditionStatus) (reas
 
 // pausedDeployment is about a Deployment that someone has paused before its pods have its current template. Nothing else would ever
 // tell why they do not get it.
-func pausedDeployment(deployments []appsv1.Deployment) (reason, message string) {
-	for _, deployment := range byName(deployments) {
-		if deployment.Spec.Paused && isRollingOut(*deployment) {
+func pausedDeployment(observed *observed) (reason, message string) {
+	for _, deployment := range byName(observed.deployments) {
+		shard, _ := shardOf(deployment.Labels)
+		if deployment.Spec.Paused && (isRollingOut(*deployment) || observed.outdated.Has(shard)) {
 			return v1alpha1.ReasonDeploymentPaused, fmt.Sprintf("Deployment %s is paused, so its pods do not get its current template: kubectl -n %s rollout resume deployment %s",
 				deployment.Name, deployment.Namespace, deployment.Name)
 		}

@@ -555,9 +555,12 @@ func crowdOut(there *observed, total int32) {
 	for i := range there.pods {
 		pod := &there.pods[i]
 		shard, _ := shardOf(pod.Labels)
-		if shard.Total == total && seen.Has(shard) {
+		if shard.Total == total && seen.Has(shard) && !isUnschedulable(pod) {
 			pod.Status.Conditions = make([]corev1.PodCondition, 2)
 			unschedulable(pod)
+			status := &there.deployment(shard).Status
+			status.ReadyReplicas--
+			status.UnavailableReplicas++
 		}
 		seen.Insert(shard)
 	}

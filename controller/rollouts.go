@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -180,17 +181,13 @@ func turnEnded() predicate.Predicate {
 
 // rolloutMessage says how many shards have the current template, and what the next one waits for.
 func rolloutMessage(in conditionInput) string {
-	current, rolling, paused := 0, []string{}, ""
+	current, rolling := 0, []string{}
 	for _, shard := range in.planned.Shards {
 		deployment := in.observed.deployment(shard.Shard)
 		switch {
-		case deployment == nil:
-		case in.observed.outdated.Has(shard.Shard):
-			if deployment.Spec.Paused {
-				paused = deployment.Name
-			}
-		case replacesPods(deployment):
-			rolling = append(rolling, fmt.Sprint(shard.ID))
+		case deployment == nil || in.observed.outdated.Has(shard.Shard):
+		case isUnobserved(*deployment) || isRollingOut(*deployment):
+			rolling = append(rolling, strconv.Itoa(int(shard.ID)))
 		default:
 			current++
 		}
@@ -201,15 +198,8 @@ func rolloutMessage(in conditionInput) string {
 		message += fmt.Sprintf("; shard %s replaces its pods", rolling[0])
 	case len(rolling) > 1:
 		message += fmt.Sprintf("; shards %s replace their pods", strings.Join(rolling, ", "))
-	case paused != "":
-		message += fmt.Sprintf("; Deployment %s is paused", paused)
 	case in.observed.outdated.Len() > 0:
 		message += "; the next waits for rollouts of other KSMScales"
 	}
 	return message
-}
-
-// replacesPods tells whether some pods of a Deployment do not have its template, as far as can be told.
-func replacesPods(deployment *appsv1.Deployment) bool {
-	return deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.UpdatedReplicas < deployment.Status.Replicas
 }

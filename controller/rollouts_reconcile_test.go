@@ -268,7 +268,7 @@ func TestAPausedDeploymentKeepsItsTemplate(t *testing.T) {
 	assert.Equal(t, []int32{1}, w.with(correctedImage))
 	w.observe(1)
 	w.reconcile()
-	assert.Equal(t, "RollingOut: 1 of 2 shards have the current template; Deployment ksm-main-shard-0-of-2 is paused", w.progress())
+	assert.Equal(t, "DeploymentPaused: Deployment ksm-main-shard-0-of-2 is paused, so its pods do not get its current template: kubectl -n monitoring rollout resume deployment ksm-main-shard-0-of-2", w.progress())
 	w.observe(0, func(d *appsv1.Deployment) { d.Spec.Paused = false })
 	w.reconcile()
 	assert.Equal(t, []int32{0, 1}, w.with(correctedImage))
