@@ -109,6 +109,9 @@ func everyOptionOfPods(k *v1alpha1.KSMScale) {
 		HostNetwork:              true,
 		DNSPolicy:                corev1.DNSClusterFirstWithHostNet,
 		DNSConfig:                &corev1.PodDNSConfig{Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: new("1")}}},
+		Gate: &v1alpha1.GateConfig{Resources: &corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500u"), corev1.ResourceMemory: resource.MustParse("64Mi")},
+		}},
 	}
 }
 
