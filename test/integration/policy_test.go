@@ -35,23 +35,23 @@ func TestThePolicyBoundsKSMScales(t *testing.T) {
 			{"a namespace of the system", fields("namespace", "kube-system"), "spec.namespace must be one of monitoring, not kube-system"},
 			{"an image of one's own", fields("monitorImage", "example.org/kube-state-metrics:v2.20.0"), "spec.monitorImage must be a tag or digest of one of registry.k8s.io/kube-state-metrics/kube-state-metrics"},
 			{"an image whose name only begins so", fields("monitorImage", "registry.k8s.io/kube-state-metrics/kube-state-metrics-own:v1"), "spec.monitorImage must be a tag or digest"},
-			{"Secrets", metrics("resources", items("pods", "secrets")), "spec.metrics.resources must not name secrets"},
+			{"Secrets", metrics("resources", listOf("pods", "secrets")), "spec.metrics.resources must not name secrets"},
 			{"Secrets by a flag", extraArgs("--resources=secrets"), "spec.template.extraArgs must set only --v"},
 			{"another service account", template("serviceAccountName", "admin"), "spec.template.serviceAccountName must not be set"},
-			{"Secrets of others for images", template("imagePullSecrets", items(fields("name", "a"))), "spec.template.imagePullSecrets must not be set"},
+			{"Secrets of others for images", template("imagePullSecrets", listOf(fields("name", "a"))), "spec.template.imagePullSecrets must not be set"},
 			{"an address of another API server", env(fields("name", "KUBERNETES_SERVICE_HOST", "value", "192.0.2.1")), "spec.template.env must set only GOGC"},
 			{"a variable from a Secret", env(fields("name", "TZ", "valueFrom", fields("secretKeyRef", fields("name", "a", "key", "b")))), "to plain values"},
 			{"a Secret in a volume", volume("secret", fields("secretName", "a")), "spec.template.volumes must be of type configMap"},
-			{"a token in a volume", volume("projected", fields("sources", items(fields("serviceAccountToken", fields("path", "token"))))), "spec.template.volumes must be of type configMap"},
+			{"a token in a volume", volume("projected", fields("sources", listOf(fields("serviceAccountToken", fields("path", "token"))))), "spec.template.volumes must be of type configMap"},
 			{"the network of nodes", template("hostNetwork", true), "spec.template.hostNetwork must not be set"},
 			{"priority over all others", template("priorityClassName", "system-node-critical"), "spec.template.priorityClassName must not be one of the system's"},
 			{"containers without restrictions", container(), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
 			{"containers that may be root", container("runAsNonRoot", false), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
-			{"containers with capabilities", container("capabilities", fields("drop", items("NET_RAW"))), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
+			{"containers with capabilities", container("capabilities", fields("drop", listOf("NET_RAW"))), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
 			{"containers without seccomp", restrictedContainer("seccompProfile", fields("type", "Unconfined")), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
 			{"root in containers", restrictedContainer("runAsUser", int64(0)), "must not name user or group 0"},
-			{"the group of root in pods", template("securityContext", fields("supplementalGroups", items(int64(0)))), "must not name user or group 0"},
-			{"kernel parameters", template("securityContext", fields("sysctls", items(fields("name", "net.ipv4.ip_forward", "value", "1")))), "must not set sysctls"},
+			{"the group of root in pods", template("securityContext", fields("supplementalGroups", listOf(int64(0)))), "must not name user or group 0"},
+			{"kernel parameters", template("securityContext", fields("sysctls", listOf(fields("name", "net.ipv4.ip_forward", "value", "1")))), "must not set sysctls"},
 			{"pods without AppArmor", template("securityContext", fields("appArmorProfile", fields("type", "Unconfined"))), "a profile Unconfined"},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -65,11 +65,11 @@ func TestThePolicyBoundsKSMScales(t *testing.T) {
 		for name, spec := range map[string]map[string]any{
 			"defaults": nil,
 			"a digest": fields("monitorImage", "registry.k8s.io/kube-state-metrics/kube-state-metrics@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
-			"metrics":  metrics("resources", items("pods", "nodes"), "metricLabelsAllowlist", items("pods=[*]")),
+			"metrics":  metrics("resources", listOf("pods", "nodes"), "metricLabelsAllowlist", listOf("pods=[*]")),
 			"template": template(
-				"extraArgs", items("--v=4"), "env", items(fields("name", "GOGC", "value", "50")), "labels", fields("team", "a"),
-				"volumes", items(fields("name", "config", "configMap", fields("name", "a"))),
-				"volumeMounts", items(fields("name", "config", "mountPath", "/etc/config")),
+				"extraArgs", listOf("--v=4"), "env", listOf(fields("name", "GOGC", "value", "50")), "labels", fields("team", "a"),
+				"volumes", listOf(fields("name", "config", "configMap", fields("name", "a"))),
+				"volumeMounts", listOf(fields("name", "config", "mountPath", "/etc/config")),
 				"securityContext", fields("fsGroup", int64(65534)), "priorityClassName", "monitoring", "nodeSelector", fields("pool", "big")),
 			"restricted containers": restrictedContainer(),
 		} {
@@ -149,7 +149,7 @@ func env(variables ...any) map[string]any { return template("env", variables) }
 
 // volume is one of a type.
 func volume(volumeType string, source map[string]any) map[string]any {
-	return template("volumes", items(fields("name", "volume", volumeType, source)))
+	return template("volumes", listOf(fields("name", "volume", volumeType, source)))
 }
 
 func container(namesAndValues ...any) map[string]any {
@@ -159,9 +159,9 @@ func container(namesAndValues ...any) map[string]any {
 // restrictedContainer has what the Pod Security Standard "restricted" requires, with the overrides.
 func restrictedContainer(namesAndValues ...any) map[string]any {
 	securityContext := fields("runAsNonRoot", true, "allowPrivilegeEscalation", false,
-		"capabilities", fields("drop", items("ALL")), "seccompProfile", fields("type", "RuntimeDefault"))
+		"capabilities", fields("drop", listOf("ALL")), "seccompProfile", fields("type", "RuntimeDefault"))
 	maps.Copy(securityContext, fields(namesAndValues...))
 	return template("containerSecurityContext", securityContext)
 }
 
-func items(values ...any) []any { return values }
+func listOf(values ...any) []any { return values }
