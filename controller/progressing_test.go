@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -27,6 +28,9 @@ func TestPausedDeployments(t *testing.T) {
 	condition := progressingOf(newWorld(paused(0)))
 	assert.Equal(t, "False DeploymentPaused", string(condition.Status)+" "+condition.Reason)
 	assert.Contains(t, condition.Message, "kubectl -n monitoring rollout resume deployment ksm-main-shard-1-of-3")
+
+	condition = progressingOf(newWorld(paused(1), func(w *world) { w.observed.outdated = sets.New(shard(1)) }))
+	assert.Equal(t, "False DeploymentPaused", string(condition.Status)+" "+condition.Reason, "it has not got the template itself")
 
 	condition = progressingOf(newWorld(paused(1)))
 	assert.Equal(t, "True Complete", string(condition.Status)+" "+condition.Reason, "nothing is kept from its pods")
