@@ -16,7 +16,7 @@ IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
 TOOL := go tool -modfile=go.tools.mod
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./gate/... ./scaling/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
+UNIT := ./api/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -92,6 +92,10 @@ e2e-full: e2e-images kube-state-metrics node ## Run all events of the end-to-end
 .PHONY: e2e-images
 e2e-images: build kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0 prometheus-operator
 	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
+
+.PHONY: plain-families
+plain-families: e2e-images node ## Read off which families plain objects have, into gate/plain.txt (5 minutes).
+	go test $(ONE_THREAD) -v -count=1 -timeout 20m -run TestFamiliesOfPlainObjects ./test/e2e -update-families
 
 KIND := go tool -modfile=test/e2e/kind/go.mod kind
 KIND_CLUSTER := ksmscale-e2e

@@ -62,10 +62,10 @@ func resourcesOf(values []string) sets.Set[string] {
 	return found
 }
 
-// leave tells whether a resource has a family left, in a version that may have more families than those known or not.
+// leave tells whether a resource has a family left that its objects have, in a version that may have more families than those known or not.
 func (l lists) leave(of resource, mayHaveMore bool) bool {
 	for _, family := range knownFamilies {
-		if of.owns(family.name) && l.export(of, family) {
+		if family.plain && of.owns(family.name) && l.export(of, family) {
 			return true
 		}
 	}

@@ -115,13 +115,23 @@ func exportedWith(t *testing.T, version string, args []string) ([]string, error)
 }
 
 func TestParseFamilies(t *testing.T) {
-	families, newest := parseFamilies("# v2.9.0 v2.10.1\nkube_pod_info\nkube_pod_nodeselectors\nkube_pod_nodeselectors opt-in\n")
+	families, newest := parseFamilies("# v2.9.0 v2.10.1\nkube_pod_info\nkube_pod_nodeselectors\nkube_pod_nodeselectors opt-in\n", "# Plain\nkube_pod_info\n")
 	assert.Equal(t, "2.10.1", newest.String())
-	assert.Equal(t, []family{{"kube_pod_info", false}, {"kube_pod_nodeselectors", false}, {"kube_pod_nodeselectors", true}}, families)
+	assert.Equal(t, []family{{"kube_pod_info", true, false}, {"kube_pod_nodeselectors", false, false}, {"kube_pod_nodeselectors", false, true}}, families)
 }
 
 func TestEveryResourceHasAFamily(t *testing.T) {
 	for _, of := range resources {
 		assert.True(t, lists{}.leave(of, false), of.name)
 	}
+}
+
+// A PodDisruptionBudget has a deletion timestamp only while it is deleted.
+func TestFamiliesThatHardlyAnyObjectHasAreNotWaitedFor(t *testing.T) {
+	options := NewOptions()
+	options.Resources = []string{"nodes", "poddisruptionbudgets"}
+	options.MetricDenylist = []string{"kube_poddisruptionbudget_created", "kube_poddisruptionbudget_status_.*"}
+	exported, err := options.exported()
+	require.NoError(t, err)
+	assert.Equal(t, []resource{resources["nodes"]}, exported("v2.20.0"))
 }
