@@ -111,7 +111,7 @@ func everyOptionOfPods(k *v1alpha1.KSMScale) {
 		DNSConfig:                &corev1.PodDNSConfig{Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: new("1")}}},
 		Gate: &v1alpha1.GateConfig{Resources: &corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500u"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-			Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500u"), corev1.ResourceMemory: resource.MustParse("0.5Gi")},
+			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500u"), corev1.ResourceMemory: resource.MustParse("0.5Gi")},
 		}},
 	}
 }
