@@ -113,9 +113,9 @@ race: ## Run the unit tests under the race detector, which needs a C compiler.
 	CGO_ENABLED=1 go test -race $(UNIT)
 
 .PHONY: bench
-bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes.
+bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, and how long the gate takes to open (10 minutes).
 	@mkdir -p bin
-	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... | tee bin/bench.txt
+	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... ./gate/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
 
 .PHONY: sizing
