@@ -38,6 +38,8 @@ var baselines = []baseline{
 	{"Deployment per shard, 3 to 5 in place, at once", deployments, reshardInPlace(false)},
 	{"Deployment per shard, outdated pods deleted, then created", deployments, recreate},
 	{"Deployment per shard, the only pod of one deleted", deployments, deleteOnlyPod},
+	{"Deployment per shard, probed every second, pod deleted without warning", probedDeployments, loseOnlyPod},
+	{"Deployment per shard, probed every second, container killed in place", probedDeployments, killOnlyContainer},
 }
 
 func (b baseline) audited(t *testing.T, speed string) {
@@ -111,9 +113,26 @@ func deployments(t *testing.T, namespace, speed string) audit.Options {
 	return audit.Options{}
 }
 
-func createShard(t *testing.T, namespace, speed string, shard, total int) {
+// probedDeployments are those with a probe that is as frequent as the gate's, and knows nothing of what is exposed: no
+// kube-state-metrics can be ready sooner.
+func probedDeployments(t *testing.T, namespace, speed string) audit.Options {
+	t.Helper()
+	for shard := range baselineShards {
+		createShard(t, namespace, speed, shard, baselineShards, func(monitor *corev1.Container) {
+			probe := monitor.ReadinessProbe
+			probe.InitialDelaySeconds, probe.PeriodSeconds, probe.TimeoutSeconds = 0, 1, 1
+		})
+	}
+	awaitShards(t, namespace, baselineShards)
+	return audit.Options{}
+}
+
+func createShard(t *testing.T, namespace, speed string, shard, total int, overrides ...func(*corev1.Container)) {
 	t.Helper()
 	deployment, service := monitorDeployment(namespace, deploymentName(shard), baselineVersion, speed, shardArgs(shard, total)...)
+	for _, override := range overrides {
+		override(&deployment.Spec.Template.Spec.Containers[0])
+	}
 	create(t, deployment, service)
 }
 
@@ -178,6 +197,32 @@ func deleteOnlyPod(t *testing.T, namespace, _ string) {
 		return err
 	})
 	awaitShards(t, namespace, baselineShards)
+}
+
+func loseOnlyPod(t *testing.T, namespace, _ string) {
+	t.Helper()
+	lost := onlyPod(t, namespace)
+	require.NoError(t, shared.client.Delete(t.Context(), &lost, client.GracePeriodSeconds(0)))
+	await(t, "another pod to be ready instead", func(context.Context) error {
+		for _, pod := range pods(t, namespace, "app="+deploymentName(0)) {
+			if pod.UID != lost.UID && readiness(pod).Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		return errors.New("there is none")
+	})
+}
+
+func killOnlyContainer(t *testing.T, namespace, _ string) {
+	t.Helper()
+	killContainerOf(t, onlyPod(t, namespace))
+}
+
+func onlyPod(t *testing.T, namespace string) corev1.Pod {
+	t.Helper()
+	found := pods(t, namespace, "app="+deploymentName(0))
+	require.Len(t, found, 1)
+	return found[0]
 }
 
 func awaitRollout(t *testing.T, namespace, what string) {

@@ -246,8 +246,14 @@ func awaitInstead(t *testing.T, ksmScale *v1alpha1.KSMScale, deleted corev1.Pod,
 // killContainer kills kube-state-metrics of one pod with SIGKILL.
 func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
+	killContainerOf(t, shardPods(t, ksmScale)[0])
+	awaitReady(t, ksmScale)
+}
+
+// killContainerOf kills kube-state-metrics of a pod with SIGKILL, and waits until it is ready again.
+func killContainerOf(t *testing.T, pod corev1.Pod) {
+	t.Helper()
 	needsLocal(t)
-	pod := shardPods(t, ksmScale)[0]
 	require.NoError(t, syscall.Kill(processOf(t, pod, "kube-state-metrics"), syscall.SIGKILL))
 	await(t, "the container to start again", func(ctx context.Context) error {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
@@ -260,7 +266,6 @@ func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		}
 		return errors.New("it has not started again, or is not ready")
 	})
-	awaitReady(t, ksmScale)
 }
 
 // withStandby has a second controller stand by during an event, which a user whose controllers die has: a new one
