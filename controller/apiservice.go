@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -192,12 +193,9 @@ func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live
 	if err := r.APIReader.Get(ctx, client.ObjectKey{Name: AdapterClusterRole}, &role); err != nil {
 		return ctrl.Result{}, fmt.Errorf("get ClusterRole %s: %w", AdapterClusterRole, err)
 	}
-	owned := &apiregistrationv1ac.APIServiceApplyConfiguration{}
-	if live != nil {
-		var err error
-		if owned, err = apiregistrationv1ac.ExtractAPIService(live, FieldOwner); err != nil {
-			return ctrl.Result{}, fmt.Errorf("read the managed fields of APIService %s: %w", APIServiceName, err)
-		}
+	owned, err := ownedOf(live)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	bundle, result, err := r.bundle(ctx, authority, owned)
 	if err != nil {
@@ -221,16 +219,32 @@ func (r *APIServiceReconciler) apply(ctx context.Context, authority []byte, live
 		}
 		return ctrl.Result{}, fmt.Errorf("apply APIService %s: %w", APIServiceName, err)
 	}
+	return result, r.remember(ctx, applied, versionOf(wanted))
+}
+
+// remember keeps the outcome of a configuration that was applied, unless someone else has changed the APIService since.
+func (r *APIServiceReconciler) remember(ctx context.Context, applied [sha256.Size]byte, version string) error {
 	after, err := r.live(ctx)
+	if err != nil || after == nil || after.ResourceVersion != version {
+		return err
+	}
+	owned, err := ownedOf(after)
+	if err == nil {
+		r.outcome = outcome{applied: applied, kept: digest(owned)}
+	}
+	return err
+}
+
+// ownedOf has the fields of an APIService that the controller has applied; none, if there is no APIService.
+func ownedOf(live *apiregistrationv1.APIService) (*apiregistrationv1ac.APIServiceApplyConfiguration, error) {
+	if live == nil {
+		return &apiregistrationv1ac.APIServiceApplyConfiguration{}, nil
+	}
+	owned, err := apiregistrationv1ac.ExtractAPIService(live, FieldOwner)
 	if err != nil {
-		return ctrl.Result{}, err
+		return nil, fmt.Errorf("read the managed fields of APIService %s: %w", APIServiceName, err)
 	}
-	if after != nil && after.ResourceVersion == versionOf(wanted) {
-		if owned, err := apiregistrationv1ac.ExtractAPIService(after, FieldOwner); err == nil {
-			r.outcome = outcome{applied: applied, kept: digest(owned)}
-		}
-	}
-	return result, nil
+	return owned, nil
 }
 
 // bundle has the authorities to trust, given what is ours of the APIService: what someone else has put there is not

@@ -89,11 +89,12 @@ func monitored(in conditionInput) metav1.Condition {
 
 // remarks are on what is as asked for, and may not be what is meant.
 func remarks(ksmScale *v1alpha1.KSMScale, made []string, found monitoring) string {
-	var remarks string
-	spec, rules := ksmScale.Spec, found.rules
+	var failed strings.Builder
 	for _, kind := range slices.Sorted(maps.Keys(found.failed)) {
-		remarks += fmt.Sprintf("; a %s from before is not deleted: %s", kind, found.failed[kind])
+		fmt.Fprintf(&failed, "; a %s from before is not deleted: %s", kind, found.failed[kind])
 	}
+	remarks := failed.String()
+	spec, rules := ksmScale.Spec, found.rules
 	if spec.Monitoring.Rules && rules.ksmScale != "" && rules.ksmScale != ksmScale.Name {
 		remarks += "; KSMScale " + rules.ksmScale + " has the rules of all KSMScales"
 	}

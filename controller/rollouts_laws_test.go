@@ -152,32 +152,52 @@ func (s *simulatedShard) expire() {
 	}
 }
 
+// happen lets anything happen that may.
+func (s *simulated) happen(t *rapid.T) {
+	k := rapid.IntRange(0, len(s.ksmScales)-1).Draw(t, "KSMScale")
+	shard := s.shards[rapid.IntRange(0, len(s.shards)-1).Draw(t, "shard")]
+	switch rapid.SampledFrom([]string{"reconcile", "reconcile", "sync", "sync", "available", "expire", "change", "scale", "pause"}).Draw(t, "what") {
+	case "reconcile":
+		s.reconcile(t, k)
+	case "sync":
+		shard.sync()
+	case "available":
+		shard.getAvailable()
+	case "expire":
+		shard.expire()
+	case "change":
+		s.desired[k] = rapid.IntRange(0, 9).Draw(t, "template")
+	case "scale":
+		shard.Spec.Replicas = new(rapid.Int32Range(1, 3).Draw(t, "replicas"))
+		shard.Generation++
+	case "pause":
+		shard.Spec.Paused = !shard.Spec.Paused
+		shard.Generation++
+	}
+}
+
+// proceed has everything get on.
+func (s *simulated) proceed(t *rapid.T) {
+	for k := range s.ksmScales {
+		s.reconcile(t, k)
+	}
+	for _, shard := range s.shards {
+		shard.Spec.Paused = false
+		shard.sync()
+		shard.getAvailable()
+		if shard.template%2 != 0 {
+			shard.expire()
+		}
+	}
+}
+
 // In whatever order things happen: no rollout starts beside too many others, what is rolled out is the newest template, and in the end
 // all shards have it.
 func TestRolloutsStayWithinTheirBoundsAndComeToAnEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSimulated(t)
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
-			k := rapid.IntRange(0, len(s.ksmScales)-1).Draw(t, "KSMScale")
-			shard := s.shards[rapid.IntRange(0, len(s.shards)-1).Draw(t, "shard")]
-			switch rapid.SampledFrom([]string{"reconcile", "reconcile", "sync", "sync", "available", "expire", "change", "scale", "pause"}).Draw(t, "what") {
-			case "reconcile":
-				s.reconcile(t, k)
-			case "sync":
-				shard.sync()
-			case "available":
-				shard.getAvailable()
-			case "expire":
-				shard.expire()
-			case "change":
-				s.desired[k] = rapid.IntRange(0, 9).Draw(t, "template")
-			case "scale":
-				shard.Spec.Replicas = new(rapid.Int32Range(1, 3).Draw(t, "replicas"))
-				shard.Generation++
-			case "pause":
-				shard.Spec.Paused = !shard.Spec.Paused
-				shard.Generation++
-			}
+			s.happen(t)
 		}
 
 		// Some KSMScale may have a template that nobody corrects.
@@ -189,17 +209,7 @@ func TestRolloutsStayWithinTheirBoundsAndComeToAnEnd(t *testing.T) {
 			}
 		}
 		for range 20 * len(s.shards) {
-			for k := range s.ksmScales {
-				s.reconcile(t, k)
-			}
-			for _, shard := range s.shards {
-				shard.Spec.Paused = false
-				shard.sync()
-				shard.getAvailable()
-				if shard.template%2 != 0 {
-					shard.expire()
-				}
-			}
+			s.proceed(t)
 		}
 		for _, shard := range s.shards {
 			require.Equal(t, s.desired[shard.ksmScale], shard.template, shard.Name)

@@ -160,7 +160,8 @@ func podName(i int) string { return fmt.Sprintf("deployment-%d-7d4b8c9f6d-x%04d"
 func podUID(i int) types.UID { return types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)) }
 
 func podMetadata(i int) metav1.PartialObjectMetadata {
-	fields := &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{` + strings.Repeat(`"f:labels":{"f:app.kubernetes.io/name":{}},`, 30) + `"f:x":{}}}`)}
+	fields := &metav1.FieldsV1{}
+	fields.SetRawString(`{"f:metadata":{` + strings.Repeat(`"f:labels":{"f:app.kubernetes.io/name":{}},`, 30) + `"f:x":{}}}`)
 	return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 		Namespace: fmt.Sprintf("namespace-%d", i/1000), Name: podName(i), UID: podUID(i), ResourceVersion: strconv.Itoa(i),
 		Labels:          map[string]string{"app.kubernetes.io/name": "deployment", "pod-template-hash": "7d4b8c9f6d"},

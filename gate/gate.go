@@ -177,14 +177,7 @@ func (g *Gate) follow(ctx context.Context, running process) {
 	for check != nil && ctx.Err() == nil {
 		changed, err := g.look(ctx, check)
 		waited := g.clock.Since(began)
-		switch {
-		case err == nil:
-			log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
-			g.setComplete(ctx, running, waited)
-			return
-		case waited >= g.deadline && check.mayOpen():
-			log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
-			g.metrics.openedByDeadline.Inc()
+		if g.opens(ctx, check, waited, err) {
 			g.setComplete(ctx, running, waited)
 			return
 		}
@@ -200,6 +193,21 @@ func (g *Gate) follow(ctx context.Context, running process) {
 			check = g.begin(ctx, running, exported, began)
 		}
 	}
+}
+
+// opens tells whether the gate opens after a look: if nothing is missing, or because of the deadline.
+func (g *Gate) opens(ctx context.Context, check *check, waited time.Duration, err error) bool {
+	log := klog.FromContext(ctx)
+	switch {
+	case err == nil:
+		log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
+	case waited >= g.deadline && check.mayOpen():
+		log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
+		g.metrics.openedByDeadline.Inc()
+	default:
+		return false
+	}
+	return true
 }
 
 // nextFloor is the least pause after a look. While kube-state-metrics exposes nothing at all, a look costs next to nothing.
