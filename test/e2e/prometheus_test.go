@@ -46,7 +46,7 @@ func TestPrometheus(t *testing.T) {
 	connections := watchConnections(t, services)
 	began := time.Now()
 	for _, event := range []monitoredEvent{
-		{"scale 1 to 3 replicas", all.change(replicas(3)), 6, 2, false},
+		{"scale 1 to 3 replicas", all.changeInTurn(replicas(3)), 6, 2, false},
 		{"death of each replica of a shard", all.replicasDie, 6, 2, true},
 		{"rollout", all.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
 		{"reshard 2 to 3, with 1 replica each, and back", all.reshardAndBack(both(shards(3), replicas(1)), shards(2)), 2, 2, false},
@@ -141,13 +141,23 @@ func (s shardSets) awaitReady(t *testing.T) {
 	}
 }
 
-// change changes one spec after the other, and waits until each KSMScale is Ready again: so half as many pods start at once.
+// change changes all specs and waits until all are Ready again.
 func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		for _, ksmScale := range s {
 			update(t, ksmScale, spec)
-			awaitReady(t, ksmScale)
+		}
+		s.awaitReady(t)
+	}
+}
+
+// changeInTurn changes one spec after the other, so that half as many pods start at once.
+func (s shardSets) changeInTurn(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		for _, ksmScale := range s {
+			shardSets{ksmScale}.change(spec)(t)
 		}
 	}
 }
