@@ -37,13 +37,12 @@ func TestPrometheus(t *testing.T) {
 	create(t, services, everyPod)
 	all := shardSets{services, everyPod}
 	all.awaitReady(t)
-	servers := startServers(t, fmt.Sprintf("{namespace=%q}", objects), services, everyPod)
+	servers, connections := startServers(t, fmt.Sprintf("{namespace=%q}", objects), services, everyPod)
 	for _, prometheus := range servers {
 		prometheus.Await(t, "test:pods", wanted)
 		prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, 2)
 		prometheus.complete = time.Now()
 	}
-	connections := watchConnections(t, services)
 	began := time.Now()
 	for _, event := range []monitoredEvent{
 		{"scale 1 to 3 replicas", all.changeInTurn(replicas(3)), 6, 2, false},
@@ -68,22 +67,25 @@ func TestPrometheus(t *testing.T) {
 }
 
 // startServers starts all Prometheus servers, for a KSMScale whose Services they scrape and for one of which they scrape every pod.
-func startServers(t *testing.T, selector string, services, everyPod *v1alpha1.KSMScale) []*prometheusServer {
+// It connects to these Services as well, where they can be reached from here.
+func startServers(t *testing.T, selector string, services, everyPod *v1alpha1.KSMScale) (servers []*prometheusServer, connections *connectionWatch) {
 	t.Helper()
-	servers := startOperated(t, selector, services, everyPod)
+	servers = startOperated(t, selector, services, everyPod)
 	for _, prometheus := range servers {
 		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
 		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
 	}
 	if shared.cluster != nil {
 		// What Debian has cannot discover Services: this process does, and has to get to them.
-		servers = append(servers, startShipped(t, selector, services)...)
+		targets := watchTargets(t)
+		servers = append(servers, startShipped(t, targets, selector, services)...)
+		connections = watchConnections(t, targets, services)
 	}
 	machine := server.WatchMachine(t.Context())
 	for _, prometheus := range servers {
 		prometheus.Machine = machine
 	}
-	return servers
+	return servers, connections
 }
 
 // monitoredEvent happens to shards that Prometheus servers scrape.
@@ -96,7 +98,7 @@ type monitoredEvent struct {
 }
 
 // pass has it happen, and waits until all servers scrape what there is after it.
-func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connections *connections) {
+func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connections *connectionWatch) {
 	t.Helper()
 	since := time.Now()
 	e.happen(t)
