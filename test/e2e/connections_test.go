@@ -21,8 +21,8 @@ import (
 // connectInterval is shorter than kube-proxy takes to notice that a pod has ended.
 const connectInterval = 200 * time.Millisecond
 
-// connectionWatch connects to the Services that Prometheus scrapes, several times a second, and each asks kube-state-metrics whether it
-// is healthy. That costs next to nothing, where a scrape costs much: Prometheus is seldom in time for a pod that leaves too early.
+// connectionWatch connects to the Services that Prometheus scrapes, several times a second, and asks kube-state-metrics whether it is
+// healthy. That costs next to nothing, where a scrape costs much: Prometheus is seldom in time for a pod that leaves too early.
 type connectionWatch struct {
 	targets  client.Reader
 	services client.MatchingLabelsSelector
