@@ -21,9 +21,10 @@ import (
 // connectInterval is shorter than kube-proxy takes to notice that a pod has ended.
 const connectInterval = 200 * time.Millisecond
 
-// connections go to the Services that Prometheus scrapes, several times a second, and each asks kube-state-metrics whether it
-// is healthy. That costs next to nothing, where a scrape costs much: Prometheus is seldom in time for a pod that leaves too early.
-type connections struct {
+// connectionWatch connects to the Services that Prometheus scrapes, several times a second, and asks kube-state-metrics whether it is
+// healthy. That costs next to nothing, where a scrape costs much: Prometheus is seldom in time for a pod that leaves too early.
+type connectionWatch struct {
+	targets  client.Reader
 	services client.MatchingLabelsSelector
 	through  *http.Client
 
@@ -34,23 +35,22 @@ type connections struct {
 	failed []string
 }
 
-// watchConnections connects to the Services of a KSMScale until the test ends, if they can be reached from here.
-func watchConnections(t *testing.T, ksmScale *v1alpha1.KSMScale) *connections {
+// watchConnections connects to the Services of a KSMScale until the test ends.
+func watchConnections(t *testing.T, targets client.Reader, ksmScale *v1alpha1.KSMScale) *connectionWatch {
 	t.Helper()
 	services, err := labels.Parse(scraped(ksmScale))
 	require.NoError(t, err)
-	c := &connections{
+	c := &connectionWatch{
+		targets:  targets,
 		services: client.MatchingLabelsSelector{Selector: services},
 		through:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: prometheusInterval},
 		answered: sets.New[string](),
 	}
-	if shared.cluster != nil {
-		go c.watch(t.Context())
-	}
+	go c.watch(t.Context())
 	return c
 }
 
-func (c *connections) watch(ctx context.Context) {
+func (c *connectionWatch) watch(ctx context.Context) {
 	ticker := time.NewTicker(connectInterval)
 	defer ticker.Stop()
 	for {
@@ -59,7 +59,7 @@ func (c *connections) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		targets, err := servicesOf(ctx, c.services)
+		targets, err := servicesOf(ctx, c.targets, c.services)
 		if err != nil {
 			continue // The next look at the Services is soon.
 		}
@@ -73,7 +73,7 @@ func (c *connections) watch(ctx context.Context) {
 	}
 }
 
-func (c *connections) connect(ctx context.Context, address string) error {
+func (c *connectionWatch) connect(ctx context.Context, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (c *connections) connect(ctx context.Context, address string) error {
 }
 
 // note leaves out what timed out: a machine that stalls does that too, and Prometheus tells them apart.
-func (c *connections) note(address string, err error) {
+func (c *connectionWatch) note(address string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var timeout net.Error
@@ -103,8 +103,11 @@ func (c *connections) note(address string, err error) {
 	}
 }
 
-// take returns those that failed since it was called last.
-func (c *connections) take() []string {
+// take returns those that failed since it was called last; none where Services cannot be reached.
+func (c *connectionWatch) take() []string {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	failed := c.failed

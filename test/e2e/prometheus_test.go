@@ -37,16 +37,15 @@ func TestPrometheus(t *testing.T) {
 	create(t, services, everyPod)
 	all := shardSets{services, everyPod}
 	all.awaitReady(t)
-	servers := startServers(t, fmt.Sprintf("{namespace=%q}", objects), services, everyPod)
+	servers, connections := startServers(t, fmt.Sprintf("{namespace=%q}", objects), services, everyPod)
 	for _, prometheus := range servers {
 		prometheus.Await(t, "test:pods", wanted)
 		prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, 2)
 		prometheus.complete = time.Now()
 	}
-	connections := watchConnections(t, services)
 	began := time.Now()
 	for _, event := range []monitoredEvent{
-		{"scale 1 to 3 replicas", all.change(replicas(3)), 6, 2, false},
+		{"scale 1 to 3 replicas", all.changeInTurn(replicas(3)), 6, 2, false},
 		{"death of each replica of a shard", all.replicasDie, 6, 2, true},
 		{"rollout", all.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
 		{"reshard 2 to 3, with 1 replica each, and back", all.reshardAndBack(both(shards(3), replicas(1)), shards(2)), 2, 2, false},
@@ -68,22 +67,25 @@ func TestPrometheus(t *testing.T) {
 }
 
 // startServers starts all Prometheus servers, for a KSMScale whose Services they scrape and for one of which they scrape every pod.
-func startServers(t *testing.T, selector string, services, everyPod *v1alpha1.KSMScale) []*prometheusServer {
+// It connects to these Services as well, where they can be reached from here.
+func startServers(t *testing.T, selector string, services, everyPod *v1alpha1.KSMScale) (servers []*prometheusServer, connections *connectionWatch) {
 	t.Helper()
-	servers := startOperated(t, selector, services, everyPod)
+	servers = startOperated(t, selector, services, everyPod)
 	for _, prometheus := range servers {
 		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", controllerJob), 1)
 		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
 	}
 	if shared.cluster != nil {
 		// What Debian has cannot discover Services: this process does, and has to get to them.
-		servers = append(servers, startShipped(t, selector, services)...)
+		targets := watchTargets(t)
+		servers = append(servers, startShipped(t, targets, selector, services)...)
+		connections = watchConnections(t, targets, services)
 	}
 	machine := server.WatchMachine(t.Context())
 	for _, prometheus := range servers {
 		prometheus.Machine = machine
 	}
-	return servers
+	return servers, connections
 }
 
 // monitoredEvent happens to shards that Prometheus servers scrape.
@@ -96,7 +98,7 @@ type monitoredEvent struct {
 }
 
 // pass has it happen, and waits until all servers scrape what there is after it.
-func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connections *connections) {
+func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connections *connectionWatch) {
 	t.Helper()
 	since := time.Now()
 	e.happen(t)
@@ -141,13 +143,23 @@ func (s shardSets) awaitReady(t *testing.T) {
 	}
 }
 
-// change changes one spec after the other, and waits until each KSMScale is Ready again: so half as many pods start at once.
+// change changes all specs and waits until all are Ready again.
 func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		for _, ksmScale := range s {
 			update(t, ksmScale, spec)
-			awaitReady(t, ksmScale)
+		}
+		s.awaitReady(t)
+	}
+}
+
+// changeInTurn changes one spec after the other, so that half as many pods start at once.
+func (s shardSets) changeInTurn(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		for _, ksmScale := range s {
+			shardSets{ksmScale}.change(spec)(t)
 		}
 	}
 }

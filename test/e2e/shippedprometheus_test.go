@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -21,14 +22,14 @@ import (
 
 // startShipped starts Debian's Prometheus twice, for the shards of a KSMScale: with the job for their Services that
 // deploy/prometheus has, and with that for every pod. They end with the test.
-func startShipped(t *testing.T, selector string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
+func startShipped(t *testing.T, targets client.Reader, selector string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
 	start := func(name, file string, ruleFiles ...string) *prometheusServer {
 		job := server.ScrapeConfigs(t, file)[v1alpha1.JobMetrics]
 		require.NotNil(t, job)
 		found := server.DiscoveryOf(t, job)
 		ofKSMScale := strings.Replace(found.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
-		discovery := httptest.NewServer(targetDiscovery{found.Role, ofKSMScale})
+		discovery := httptest.NewServer(targetDiscovery{targets, found.Role, ofKSMScale})
 		t.Cleanup(discovery.Close)
 		api := server.Start(t, server.Options{
 			Jobs: []server.ScrapeConfig{server.Led(job, discovery.URL)}, Interval: prometheusInterval, Selector: selector, ShippedRules: ruleFiles,
@@ -48,7 +49,27 @@ func startShipped(t *testing.T, selector string, ksmScale *v1alpha1.KSMScale) []
 const podRole = "pod"
 
 // targetDiscovery tells Prometheus of what a selector selects, as its own service discovery with that role would.
-type targetDiscovery struct{ role, selector string }
+type targetDiscovery struct {
+	targets        client.Reader
+	role, selector string
+}
+
+// watchTargets watches Services and pods until the test ends, as service discovery does: so what is read of them is there at once,
+// however busy the API server is.
+func watchTargets(t *testing.T) client.Reader {
+	t.Helper()
+	targets, err := cache.New(shared.config, cache.Options{
+		Scheme: shared.client.Scheme(), DefaultNamespaces: map[string]cache.Config{monitoringNamespace: {}},
+	})
+	require.NoError(t, err)
+	for _, kind := range []client.Object{&corev1.Service{}, &corev1.Pod{}} {
+		_, err := targets.GetInformer(t.Context(), kind, cache.BlockUntilSynced(false))
+		require.NoError(t, err)
+	}
+	go func() { _ = targets.Start(t.Context()) }()
+	require.True(t, targets.WaitForCacheSync(t.Context()))
+	return targets
+}
 
 func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	selector, err := labels.Parse(d.selector)
@@ -60,7 +81,7 @@ func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	if d.role == podRole {
 		find = podsOf
 	}
-	targets, err := find(request.Context(), client.MatchingLabelsSelector{Selector: selector})
+	targets, err := find(request.Context(), d.targets, client.MatchingLabelsSelector{Selector: selector})
 	if err != nil {
 		// Prometheus then keeps the targets that it has.
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -70,9 +91,9 @@ func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	_ = json.NewEncoder(w).Encode(targets)
 }
 
-func servicesOf(ctx context.Context, selector client.ListOption) ([]server.Target, error) {
+func servicesOf(ctx context.Context, from client.Reader, selector client.ListOption) ([]server.Target, error) {
 	var services corev1.ServiceList
-	if err := shared.client.List(ctx, &services, selector); err != nil {
+	if err := from.List(ctx, &services, selector); err != nil {
 		return nil, err
 	}
 	targets := []server.Target{}
@@ -87,9 +108,9 @@ func servicesOf(ctx context.Context, selector client.ListOption) ([]server.Targe
 	return targets, nil
 }
 
-func podsOf(ctx context.Context, selector client.ListOption) ([]server.Target, error) {
+func podsOf(ctx context.Context, from client.Reader, selector client.ListOption) ([]server.Target, error) {
 	var pods corev1.PodList
-	if err := shared.client.List(ctx, &pods, selector); err != nil {
+	if err := from.List(ctx, &pods, selector); err != nil {
 		return nil, err
 	}
 	targets := []server.Target{}

@@ -78,7 +78,8 @@ func DiscoveryOf(t *testing.T, job ScrapeConfig) Discovery {
 func Led(job ScrapeConfig, url string) ScrapeConfig {
 	led := maps.Clone(job)
 	delete(led, "kubernetes_sd_configs")
-	led["http_sd_configs"] = []any{map[string]any{"url": url, "refresh_interval": "1s"}}
+	// It is also how long an answer may take.
+	led["http_sd_configs"] = []any{map[string]any{"url": url, "refresh_interval": "2s"}}
 	return led
 }
 
