@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +20,7 @@ import (
 const (
 	boundsFile = "../../deploy/policies/bounded-ksmscales.yaml"
 	boundsName = "ksmscale-bounds"
-	// tenant is a user who may do everything with KSMScales, and nothing else.
+	// tenant is a user who may do everything with KSMScales, and hardly anything else.
 	tenant = "tenant"
 )
 
@@ -116,6 +117,9 @@ func boundTenant(t *testing.T) client.Client {
 		Rules: []rbacv1.PolicyRule{{
 			APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"ksmscales"},
 			Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
+		}, {
+			// Some samples have one.
+			APIGroups: []string{autoscalingv2.GroupName}, Resources: []string{"horizontalpodautoscalers"}, Verbs: []string{"create"},
 		}},
 	}
 	binding := &rbacv1.ClusterRoleBinding{
@@ -127,16 +131,21 @@ func boundTenant(t *testing.T) client.Client {
 		require.NoError(t, shared.client.Create(t.Context(), object))
 		t.Cleanup(func() { remove(t, object) })
 	}
-	_, err := shared.installed.Kubectl(t.Context(), "apply", "--server-side", "-f", boundsFile)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := shared.installed.Kubectl(afterwards(t), "delete", "--ignore-not-found", "-f", boundsFile)
-		require.NoError(t, err)
-	})
 	config := rest.CopyConfig(shared.cluster.Config())
 	config.Impersonate.UserName = tenant
 	asTenant, err := client.New(config, client.Options{Scheme: shared.client.Scheme()})
 	require.NoError(t, err)
+	_, err = shared.installed.Kubectl(t.Context(), "apply", "--server-side", "-f", boundsFile)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx := afterwards(t)
+		_, err := shared.installed.Kubectl(ctx, "delete", "--ignore-not-found", "-f", boundsFile)
+		require.NoError(t, err)
+		// The API server notices a moment later.
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			require.NoError(c, asTenant.Create(ctx, unstructuredKSMScale("bounded", template("hostNetwork", true)), client.DryRunAll))
+		}, eventually, poll)
+	})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		err := asTenant.Create(t.Context(), unstructuredKSMScale("bounded", template("hostNetwork", true)), client.DryRunAll)
 		require.ErrorContains(c, err, "spec.template.hostNetwork must not be set")

@@ -5,8 +5,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/installation"
@@ -22,6 +24,7 @@ func TestAChangeOfTheTemplateIsRolledOutShardByShard(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.ShardCount = 5 }))
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+	awaitCreated(t, ksmScale)
 	watched := watchRollouts(t, nextMonitorImage)
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.MonitorImage = nextMonitorImage })
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonRollingOut)
@@ -43,6 +46,7 @@ func TestAnUpgradeStaysWithinTheBoundsWhoeverLeads(t *testing.T) {
 	}
 	for _, ksmScale := range ksmScales {
 		awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
+		awaitCreated(t, ksmScale)
 	}
 	watched := watchRollouts(t, nextGateImage)
 	shared.controller.Kill()
@@ -59,6 +63,31 @@ func TestAnUpgradeStaysWithinTheBoundsWhoeverLeads(t *testing.T) {
 		assert.Equal(t, 1, most, "of %s at the same time", ksmScale.Name)
 		assert.Equal(t, 3, all, "of all at the same time")
 	}
+}
+
+// awaitCreated waits until the creation of a KSMScale's Deployments is over, which takes a moment longer than their pods take to be
+// ready. A change before that is no rollout.
+func awaitCreated(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		var deployments appsv1.DeploymentList
+		require.NoError(c, shared.client.List(t.Context(), &deployments, client.InNamespace(ksmScale.Spec.Namespace)))
+		require.NotEmpty(c, deployments.Items)
+		for _, deployment := range deployments.Items {
+			condition := deploymentCondition(deployment, appsv1.DeploymentProgressing)
+			require.Equal(c, "NewReplicaSetAvailable", condition.Reason, deployment.Name)
+		}
+	}, eventually, poll)
+}
+
+// deploymentCondition is the zero condition if there is none of that type.
+func deploymentCondition(deployment appsv1.Deployment, conditionType appsv1.DeploymentConditionType) appsv1.DeploymentCondition {
+	for _, condition := range deployment.Status.Conditions {
+		if condition.Type == conditionType {
+			return condition
+		}
+	}
+	return appsv1.DeploymentCondition{}
 }
 
 // startUpgraded starts a controller of the next version of KSMScale and waits until it or another one leads.

@@ -211,6 +211,7 @@ func TestImageThatDoesNotExist(t *testing.T) {
 	ksmScale := create(t, newKSMScale(onKubelet(t)))
 	awaitPulled(t, ksmScale, missing, "0", "1", "2")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionCovered, metav1.ConditionTrue, v1alpha1.ReasonAllShardsReady)
+	awaitCreated(t, ksmScale)
 	before := ksmScale.Spec.MonitorImage
 
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.MonitorImage = missing })
