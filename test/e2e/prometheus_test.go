@@ -47,7 +47,7 @@ func TestPrometheus(t *testing.T) {
 	for _, event := range []monitoredEvent{
 		{"scale 1 to 3 replicas", all.changeInTurn(replicas(3)), 6, 2, false},
 		{"death of each replica of a shard", all.replicasDie, 6, 2, true},
-		{"rollout", all.change(args("--metric-labels-allowlist=pods=[app]")), 6, 2, false},
+		{"rollout, and scale to 2 replicas", all.change(both(args("--metric-labels-allowlist=pods=[app]"), replicas(2))), 4, 2, false},
 		{"reshard 2 to 3, with 1 replica each, and back", all.reshardAndBack(both(shards(3), replicas(1)), shards(2)), 2, 2, false},
 	} {
 		event.pass(t, servers, connections)
