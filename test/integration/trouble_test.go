@@ -270,7 +270,7 @@ func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string, ids 
 				container.State.Running = &corev1.ContainerStateRunning{}
 			}
 			pod.Status.ContainerStatuses = []corev1.ContainerStatus{container}
-			pod.Status.Conditions = append(withoutReady(pod.Status.Conditions), corev1.PodCondition{Type: corev1.PodReady, Status: ready})
+			pod.Status.Conditions = append(withoutReady(pod.Status.Conditions), corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: pod.CreationTimestamp})
 			require.NoError(c, shared.client.Status().Update(t.Context(), pod))
 			shards[pod.Labels[v1alpha1.LabelShardID]+" "+container.Image] = true
 		}
