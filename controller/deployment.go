@@ -74,7 +74,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 		}
 		addMemoryLimit(&ksmScale.Spec, containers[0])
 	}
-	return spec.WithVolumes(gateState()).WithContainers(containers...)
+	return spec.WithContainers(containers...)
 }
 
 // spreads keep the replicas of a shard apart on nodes, and as far as possible in zones; or, if they must be spread over

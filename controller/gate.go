@@ -15,10 +15,9 @@ import (
 
 const (
 	gateContainerName = "gate"
-	// gateStateVolume is where the gate keeps what a restart of its container must not lose.
-	gateStateVolume    = "gate-state"
-	gateStateDirectory = "/run/ksmscale"
-	gateStateFile      = gateStateDirectory + "/gate.json"
+	// gateStateFile is in the shared memory of the pod's containers, which a restart of one of them does not end. A volume of the pod
+	// would do as well, but kubectl drain refuses pods with an emptyDir.
+	gateStateFile = "/dev/shm/ksmscale-gate.json"
 	// controllerContainerName is the name of the container in the controller's own pod.
 	controllerContainerName = "controller"
 )
@@ -53,16 +52,8 @@ func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *core
 		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
-		WithVolumeMounts(corev1ac.VolumeMount().WithName(gateStateVolume).WithMountPath(gateStateDirectory)).
 		WithResources(as[corev1ac.ResourceRequirementsApplyConfiguration](gateResources(ksmScale))).
 		WithSecurityContext(restricted())
-}
-
-// gateState is a volume in memory, because one on disk keeps cluster autoscalers from removing the node.
-func gateState() *corev1ac.VolumeApplyConfiguration {
-	return corev1ac.Volume().WithName(gateStateVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().
-		WithMedium(corev1.StorageMediumMemory).
-		WithSizeLimit(resource.MustParse("1Mi")))
 }
 
 // gateResources are those that the user sets, or else requests only: what the gate holds for a moment grows with the cluster.

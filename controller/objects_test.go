@@ -150,7 +150,7 @@ func TestGate(t *testing.T) {
 	assert.Equal(t, testGateImage, *wanted.Image)
 	assert.Equal(t, []string{"/gate"}, wanted.Command)
 	assert.Equal(t, []string{
-		"--shard=1", "--total-shards=3", "--resources=pods,nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--state-file=/run/ksmscale/gate.json",
+		"--shard=1", "--total-shards=3", "--resources=pods,nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--state-file=/dev/shm/ksmscale-gate.json",
 	}, wanted.Args, "what kube-state-metrics is told to export")
 	assert.EqualValues(t, 8082, *wanted.Ports[0].ContainerPort)
 	assert.EqualValues(t, 15, *wanted.Lifecycle.PreStop.Sleep.Seconds, "as long as kube-state-metrics")

@@ -107,7 +107,7 @@ func TestMetricsAreFlags(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			containers := podWith(t, measured(test.metrics)).Spec.Containers
 			assert.Equal(t, append([]string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s"}, test.flags...), containers[0].Args)
-			assert.Equal(t, append(append([]string{"--shard=1", "--total-shards=3"}, test.gate...), "--state-file=/run/ksmscale/gate.json"), containers[1].Args)
+			assert.Equal(t, append(append([]string{"--shard=1", "--total-shards=3"}, test.gate...), "--state-file=/dev/shm/ksmscale-gate.json"), containers[1].Args)
 		})
 	}
 }
@@ -123,7 +123,7 @@ func TestTheGateKnowsOfExtraArguments(t *testing.T) {
 	} {
 		pod := podWith(t, templated(v1alpha1.PodTemplate{ExtraArgs: []string{"--resources=pods", arg}})).Spec
 		assert.Contains(t, pod.Containers[0].Args, arg)
-		assert.Equal(t, append(append([]string{"--resources=pods"}, gate...), "--state-file=/run/ksmscale/gate.json"), pod.Containers[1].Args[2:], arg)
+		assert.Equal(t, append(append([]string{"--resources=pods"}, gate...), "--state-file=/dev/shm/ksmscale-gate.json"), pod.Containers[1].Args[2:], arg)
 	}
 }
 
@@ -149,9 +149,9 @@ func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 	assert.Equal(t, []corev1.VolumeMount{{
 		Name: "custom-resource-state", MountPath: "/etc/kube-state-metrics/custom-resource-state.yaml", SubPath: "config.yaml", ReadOnly: true,
 	}}, pod.Containers[0].VolumeMounts)
-	require.Len(t, pod.Volumes, 2)
+	require.Len(t, pod.Volumes, 1)
 	assert.Equal(t, "custom", pod.Volumes[0].ConfigMap.Name)
-	assert.Equal(t, []string{"/run/ksmscale"}, mountPaths(pod.Containers[1]))
+	assert.Empty(t, pod.Containers[1].VolumeMounts)
 }
 
 // kube-state-metrics, its liveness probe and the gate speak TLS together, with files of one volume.
@@ -168,9 +168,8 @@ func TestTLS(t *testing.T) {
 	})
 	mounts := []corev1.VolumeMount{{Name: "kube-state-metrics-tls", MountPath: "/etc/kube-state-metrics/tls/", ReadOnly: true}}
 	assert.Equal(t, mounts, monitor.VolumeMounts)
-	assert.Subset(t, gate.VolumeMounts, mounts)
-	assert.Len(t, gate.VolumeMounts, 2)
-	require.Len(t, pod.Spec.Volumes, 2)
+	assert.Equal(t, mounts, gate.VolumeMounts)
+	require.Len(t, pod.Spec.Volumes, 1)
 	sources := pod.Spec.Volumes[0].Projected.Sources
 	require.Len(t, sources, 2)
 	assert.Equal(t, "certificate", sources[0].Secret.Name)
@@ -224,7 +223,7 @@ func TestPodsHaveTheSpecOfTheTemplate(t *testing.T) {
 	})).Spec
 	assert.Equal(t, "users", pod.ServiceAccountName)
 	assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}}, pod.ImagePullSecrets)
-	require.Len(t, pod.Volumes, 2)
+	require.Len(t, pod.Volumes, 1)
 	assert.NotNil(t, pod.Volumes[0].EmptyDir)
 	assert.EqualValues(t, 1000, *pod.SecurityContext.FSGroup)
 	assert.Equal(t, "system-cluster-critical", pod.PriorityClassName)
@@ -248,7 +247,7 @@ func TestContainersHaveWhatIsInTheTemplate(t *testing.T) {
 	}
 	assert.Equal(t, "SHARD_ID", containers[0].Env[0].Name)
 	assert.Len(t, containers[0].VolumeMounts, 1)
-	assert.Equal(t, []string{"/run/ksmscale"}, mountPaths(containers[1]), "the gate needs no others")
+	assert.Empty(t, containers[1].VolumeMounts, "the gate needs none")
 }
 
 func TestPodsRunOnLinux(t *testing.T) {
@@ -328,15 +327,14 @@ func TestPodsWithoutOptions(t *testing.T) {
 		"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3", "--server-idle-timeout=1s",
 		"--resources=" + strings.Join(defaultResources, ","), "--namespaces=a", "--v=4",
 	}, pod.Spec.Containers[0].Args)
-	assert.Equal(t, []string{"--shard=1", "--total-shards=3", "--resources=" + strings.Join(defaultResources, ","), "--namespaces=a", "--state-file=/run/ksmscale/gate.json"}, pod.Spec.Containers[1].Args)
+	assert.Equal(t, []string{"--shard=1", "--total-shards=3", "--resources=" + strings.Join(defaultResources, ","), "--namespaces=a", "--state-file=/dev/shm/ksmscale-gate.json"}, pod.Spec.Containers[1].Args)
 	data, err := json.Marshal(pod.Spec)
 	require.NoError(t, err)
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal(data, &fields))
-	assert.ElementsMatch(t, []string{"serviceAccountName", "nodeSelector", "topologySpreadConstraints", "affinity", "terminationGracePeriodSeconds", "volumes", "containers"}, keys(fields))
-	assert.Empty(t, pod.Spec.Containers[0].VolumeMounts)
-	assert.Equal(t, []string{"/run/ksmscale"}, mountPaths(pod.Spec.Containers[1]))
+	assert.ElementsMatch(t, []string{"serviceAccountName", "nodeSelector", "topologySpreadConstraints", "affinity", "terminationGracePeriodSeconds", "containers"}, keys(fields))
 	for _, container := range pod.Spec.Containers {
+		assert.Empty(t, container.VolumeMounts)
 		assert.Empty(t, container.ImagePullPolicy)
 	}
 }
@@ -347,12 +345,4 @@ func keys[V any](of map[string]V) []string {
 		keys = append(keys, key)
 	}
 	return keys
-}
-
-func mountPaths(container corev1.Container) []string {
-	var paths []string
-	for _, mount := range container.VolumeMounts {
-		paths = append(paths, mount.MountPath)
-	}
-	return paths
 }

@@ -73,7 +73,7 @@ type PodTemplate struct {
 	GoMemoryLimitPercent int32 `json:"goMemoryLimitPercent,omitempty"`
 	// volumes are added to the pods.
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:XValidation:rule="self.all(volume, !(volume.name in ['custom-resource-state', 'kube-state-metrics-tls', 'gate-state']))",message="spec.template.volumes must not have one of the name custom-resource-state, kube-state-metrics-tls or gate-state, which are KSMScale's: use another name"
+	// +kubebuilder:validation:XValidation:rule="self.all(volume, !(volume.name in ['custom-resource-state', 'kube-state-metrics-tls']))",message="spec.template.volumes must not have one of the name custom-resource-state or kube-state-metrics-tls, which are those of spec.metrics: use another name"
 	// +kubebuilder:validation:XValidation:rule="self.all(volume, !has(volume.hostPath))",message="spec.template.volumes must not have a hostPath, with which the pods could change their nodes: write a configMap, secret or projected volume instead"
 	// +listType=map
 	// +listMapKey=name

@@ -215,7 +215,7 @@ func loseOnlyPod(t *testing.T, namespace, _ string) {
 
 func killOnlyContainer(t *testing.T, namespace, _ string) {
 	t.Helper()
-	killContainerOf(t, onlyPod(t, namespace))
+	killContainerOf(t, onlyPod(t, namespace), "kube-state-metrics")
 }
 
 func onlyPod(t *testing.T, namespace string) corev1.Pod {

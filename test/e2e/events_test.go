@@ -246,21 +246,32 @@ func awaitInstead(t *testing.T, ksmScale *v1alpha1.KSMScale, deleted corev1.Pod,
 // killContainer kills kube-state-metrics of one pod with SIGKILL.
 func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
-	killContainerOf(t, shardPods(t, ksmScale)[0])
+	killContainerOf(t, shardPods(t, ksmScale)[0], "kube-state-metrics")
 	awaitReady(t, ksmScale)
 }
 
-// killContainerOf kills kube-state-metrics of a pod with SIGKILL, and waits until it is ready again.
-func killContainerOf(t *testing.T, pod corev1.Pod) {
+// killGate kills the gate of one pod with SIGKILL, which does not make that pod unready.
+func killGate(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	before := shardPods(t, ksmScale)[0]
+	killContainerOf(t, before, "gate")
+	after := &corev1.Pod{}
+	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKeyFromObject(&before), after))
+	assert.Equal(t, readiness(before), readiness(*after))
+	awaitReady(t, ksmScale)
+}
+
+// killContainerOf kills a container of a pod, which runs a program of the same name, with SIGKILL, and waits until it is ready again.
+func killContainerOf(t *testing.T, pod corev1.Pod, container string) {
 	t.Helper()
 	needsLocal(t)
-	require.NoError(t, syscall.Kill(processOf(t, pod, "kube-state-metrics"), syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(processOf(t, pod, container), syscall.SIGKILL))
 	await(t, "the container to start again", func(ctx context.Context) error {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return err
 		}
 		for _, status := range pod.Status.ContainerStatuses {
-			if status.Name == "kube-state-metrics" && status.RestartCount > 0 && status.Ready {
+			if status.Name == container && status.RestartCount > 0 && status.Ready {
 				return nil
 			}
 		}
