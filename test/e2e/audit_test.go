@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
@@ -216,14 +217,21 @@ func noGateOpenedByDeadline(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		if pod.DeletionTimestamp != nil {
 			continue
 		}
-		body, err := shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
-			Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortGate)).SubResource("proxy").Suffix("metrics").Stream(t.Context())
-		require.NoError(t, err)
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(io.Reader(body))
-		require.NoError(t, err)
-		require.NoError(t, body.Close())
+		families := gateMetrics(t, pod)
 		require.NotNil(t, families[metric], pod.Name)
 		require.Zero(t, families[metric].GetMetric()[0].GetCounter().GetValue(), pod.Name)
 	}
+}
+
+// gateMetrics are those of a pod's gate.
+func gateMetrics(t *testing.T, pod corev1.Pod) map[string]*dto.MetricFamily {
+	t.Helper()
+	body, err := shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+		Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortGate)).SubResource("proxy").Suffix("metrics").Stream(t.Context())
+	require.NoError(t, err)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(io.Reader(body))
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	return families
 }

@@ -48,7 +48,7 @@ var events = []event{
 	{name: "rollout of v2.18.0 to v2.20.0", spec: version("v2.18.0"), happen: untilSound(change(version("v2.20.0"))), planned: true},
 	{name: "reshard 3 to 5, controller killed", happen: change(shards(5)), meanwhile: killController, times: 1},
 	{name: "drain of a node, 2 replicas", spec: both(shards(2), replicas(2)), happen: drainNode, planned: true},
-	{name: "gate killed in place, 1 replica", happen: killGate},
+	{name: "gate killed in place, 1 replica", happen: killGate, allowed: atMost(10 * time.Second)},
 	{name: "authFilter off", spec: filtered, happen: stopFiltering},
 	{name: "KSMScale deleted with --cascade=orphan, and created again", happen: orphanAndAdopt},
 	{name: "upgrade of KSMScale, 5 shards", spec: shards(5), happen: upgrade},
