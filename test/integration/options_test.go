@@ -86,7 +86,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"more than the limit", template("goMemoryLimitPercent", int64(101)), "less than or equal to 100"},
 		{"two limits of memory", both(memoryLimit(), template("goMemoryLimitPercent", int64(90), "env", list(fields("name", "GOMEMLIMIT", "value", "1GiB")))), "spec.template.env must not set GOMEMLIMIT"},
 		{"a volume of custom resources", template("volumes", list(fields("name", "custom-resource-state", "emptyDir", fields()))), "spec.template.volumes must not have one of the name custom-resource-state"},
-		{"a volume of certificates", template("volumes", list(fields("name", "kube-state-metrics-tls", "emptyDir", fields()))), "must not have one of the name custom-resource-state, kube-state-metrics-tls"},
+		{"a volume of certificates", template("volumes", list(fields("name", "kube-state-metrics-tls", "emptyDir", fields()))), "must not have one of the name custom-resource-state or kube-state-metrics-tls"},
 		{"a volume without a name", template("volumes", list(fields("emptyDir", fields()))), "Required value"},
 		{"a priority class that cannot be", template("priorityClassName", "A"), "spec.template.priorityClassName must be the name of a PriorityClass"},
 		{"a policy of DNS that does not exist", template("dnsPolicy", "Any"), `supported values: "ClusterFirst"`},
