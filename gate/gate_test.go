@@ -372,8 +372,3 @@ func TestOpensByTheDeadlineUnlessNothingIsExposed(t *testing.T) {
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.missing.WithLabelValues("pods")), 0)
 }
-
-func withTimeout(t *testing.T, timeout time.Duration) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(t.Context(), timeout)
-}

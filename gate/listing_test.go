@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -298,7 +299,7 @@ func TestAProbeThatWaitsLearnsAtOnceThatTheGateOpens(t *testing.T) {
 
 	t.Run("or why not, at the end of its time", func(t *testing.T) {
 		f := newFixture(t, "a")
-		expired, cancel := withTimeout(t, 50*time.Millisecond)
+		expired, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		assert.ErrorIs(t, f.Await(expired), errNotLookedYet)
 	})

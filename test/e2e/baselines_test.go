@@ -220,9 +220,9 @@ func killOnlyContainer(t *testing.T, namespace, _ string) {
 
 func onlyPod(t *testing.T, namespace string) corev1.Pod {
 	t.Helper()
-	found := pods(t, namespace, "app="+deploymentName(0))
-	require.Len(t, found, 1)
-	return found[0]
+	running := pods(t, namespace, "app="+deploymentName(0))
+	require.Len(t, running, 1)
+	return running[0]
 }
 
 func awaitRollout(t *testing.T, namespace, what string) {
