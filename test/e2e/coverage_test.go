@@ -17,6 +17,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/e2e/audit"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 // eventTimeout is how long any event may take, interruptions included.
@@ -130,6 +131,7 @@ func audited(t *testing.T, event event, speed string) {
 	})
 	create(t, ksmScale)
 	awaitReady(t, ksmScale)
+	machine := server.WatchMachine(t.Context())
 	report := auditWhile(t, event.name, speed, audit.Options{
 		Namespace: monitoringNamespace, Selector: scraped(ksmScale), PartitionLabel: v1alpha1.LabelTotalShards,
 	}, func() {
@@ -141,7 +143,7 @@ func audited(t *testing.T, event event, speed string) {
 		event.allowed(t, report)
 	} else {
 		assert.Zero(t, report.MissingObjectSeconds, "object-seconds missing: %v", report.Problems)
-		neverUncovered(t, ksmScale)
+		neverUncovered(t, ksmScale, machine)
 	}
 	assert.Zero(t, report.Twice, "objects exported twice")
 	noGateOpenedByDeadline(t, ksmScale)
@@ -163,15 +165,25 @@ func auditWhile(t *testing.T, name, speed string, options audit.Options, happen 
 	return report
 }
 
-// neverUncovered checks that there was no false alarm.
-func neverUncovered(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+// probesFail is how long the probes of a pod fail until it is unready.
+const probesFail = 15 * time.Second
+
+// neverUncovered checks that there was no false alarm. The probes of all pods fail where the machine gives the pods no CPU time:
+// an alarm is true after a stall of half that time.
+func neverUncovered(t *testing.T, ksmScale *v1alpha1.KSMScale, machine *server.Machine) {
 	t.Helper()
 	list, err := shared.clientset.CoreV1().Events("").List(t.Context(), metav1.ListOptions{
 		FieldSelector: fields.Set{"involvedObject.name": ksmScale.Name, "type": corev1.EventTypeWarning}.String(),
 	})
 	require.NoError(t, err)
 	for _, event := range list.Items {
-		assert.NotEqual(t, v1alpha1.ReasonShardsNotReady, event.Reason, event.Message)
+		if event.Reason != v1alpha1.ReasonShardsNotReady {
+			continue
+		}
+		at := event.EventTime.Time
+		stalled := machine.Stalled(at.Add(-probesFail), at)
+		t.Logf("%s: %s; the machine had stalled for %s of the %s before", at.Format(time.TimeOnly), event.Message, stalled, probesFail)
+		assert.GreaterOrEqual(t, stalled, probesFail/2, event.Message)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/e2e/audit"
+	"github.com/example/ksmscale/test/prometheus/server"
 )
 
 // migration is another way to run kube-state-metrics, which a KSMScale takes the place of, as docs/migration.md says.
@@ -56,6 +57,7 @@ func (m migration) audited(t *testing.T, speed string) {
 	options.Also = &audit.Options{
 		Namespace: monitoringNamespace, Selector: scraped(ksmScale), PartitionLabel: v1alpha1.LabelTotalShards,
 	}
+	machine := server.WatchMachine(t.Context())
 	report := auditWhile(t, m.name(), speed, options, func() {
 		create(t, ksmScale)
 		awaitReady(t, ksmScale)
@@ -65,7 +67,7 @@ func (m migration) audited(t *testing.T, speed string) {
 	})
 	assert.Zero(t, report.MissingObjectSeconds, "object-seconds missing: %v", report.Problems)
 	assert.Zero(t, report.Twice, "objects exported twice by one of both")
-	neverUncovered(t, ksmScale)
+	neverUncovered(t, ksmScale, machine)
 	noGateOpenedByDeadline(t, ksmScale)
 }
 
