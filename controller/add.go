@@ -28,6 +28,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/nodes"
 )
 
@@ -63,7 +65,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		r.Clock = clock.RealClock{}
 	}
 	if r.Versions == nil {
-		r.Versions = NewVersions(r.Clock, changed.notify)
+		r.Versions = observation.NewVersions(r.Clock, changed.notify)
 	}
 	if err := r.addPollers(manager, changed.notify); err != nil {
 		return err
@@ -90,45 +92,22 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 // addPollers fills in the pollers of objects that are not watched, and adds them to the manager.
 func (r *Reconciler) addPollers(manager ctrl.Manager, notify func()) error {
 	if r.Foreign == nil {
-		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+		r.Foreign = observation.NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if r.Budgets == nil {
-		r.Budgets = NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+		r.Budgets = observation.NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if r.Monitors == nil {
 		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
 		if err != nil {
 			return fmt.Errorf("create a discovery client: %w", err)
 		}
-		r.Monitors = NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+		r.Monitors = observation.NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
 		return fmt.Errorf("look for objects that are not watched: %w", err)
 	}
 	return nil
-}
-
-// AddToManager fills in what is not set, and has the manager call Reconcile when the APIService or the
-// certificate changes.
-func (r *APIServiceReconciler) AddToManager(manager ctrl.Manager) error {
-	if r.Client == nil {
-		r.Client = manager.GetClient()
-	}
-	if r.APIReader == nil {
-		r.APIReader = manager.GetAPIReader()
-	}
-	always := func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: APIServiceName}}}
-	}
-	isCertificate := predicate.NewPredicateFuncs(func(object client.Object) bool {
-		return client.ObjectKeyFromObject(object) == r.Certificate
-	})
-	return ctrl.NewControllerManagedBy(manager).
-		Named("apiservice").
-		For(&apiregistrationv1.APIService{}).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(always), builder.WithPredicates(isCertificate)).
-		WithOptions(controllerOptions(1)).
-		Complete(r)
 }
 
 func controllerOptions(concurrent int) controller.Options {
@@ -209,4 +188,21 @@ func podChanged() predicate.Predicate {
 			!equality.Semantic.DeepEqual(before.OwnerReferences, after.OwnerReferences) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
 	}}
+}
+
+// turnEnded passes changes after which a shard of another KSMScale may start a rollout.
+func turnEnded() predicate.Predicate {
+	takes := func(object client.Object) bool {
+		deployment, ok := object.(*appsv1.Deployment)
+		if !ok {
+			panic(fmt.Sprintf("a change of a Deployment has a %T", object))
+		}
+		return partition.TakesTurn(deployment)
+	}
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return takes(e.ObjectOld) && !takes(e.ObjectNew) },
+		DeleteFunc:  func(e event.DeleteEvent) bool { return takes(e.Object) },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
 }
