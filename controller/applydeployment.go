@@ -17,7 +17,7 @@ import (
 // applyDeployment applies the Deployment of a shard. It returns true, and only adopts the Deployment if it is an orphan, if another pod
 // template would start a rollout whose turn has not come.
 func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, before *observation.Snapshot) (waits bool, err error) {
-	desired, live := objects.Deployment(a.owner, planned, a.GateImage), before.Deployment(planned.Shard)
+	desired, live := objects.Deployment(a.owner, planned, objects.GateOptions{Image: a.GateImage, MeasureInterval: a.MeasureInterval}), before.Deployment(planned.Shard)
 	send := func() error { return apply(ctx, a, desired, &appsv1.Deployment{}, appsv1ac.ExtractDeployment) }
 	if live == nil {
 		return false, send()

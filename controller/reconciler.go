@@ -69,6 +69,8 @@ type Reconciler struct {
 	Monitors *observation.Monitors
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
+	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
+	MeasureInterval time.Duration
 
 	histories   histories
 	retirements retirements

@@ -55,9 +55,6 @@ type KSMScaleStatus struct {
 	// recommendation is what KSMScale would choose from the size of the cluster. spec.sharding.auto and spec.autoResources apply it.
 	// +optional
 	Recommendation *Recommendation `json:"recommendation,omitempty"`
-	// resources are the resources that spec.autoResources has chosen.
-	// +optional
-	Resources *AppliedResources `json:"resources,omitempty"`
 	// shardingStatus is about each shard.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`

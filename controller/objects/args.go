@@ -61,7 +61,7 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	metrics := &ksmScale.Spec.Metrics
 	// Those among the extra arguments are added with them.
 	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
-		args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+		args = appendList(args, resourcesFlag, ExportedResources(ksmScale))
 	}
 	args = append(args, metricsArgs(metrics)...)
 	args = append(args, customResourceArgs(metrics.CustomResourceState)...)
@@ -72,21 +72,25 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	return args
 }
 
-// connectionArgs have kube-state-metrics close the connections that Prometheus keeps between scrapes, so that each scrape goes
-// to a pod that stays: kube-state-metrics ends at once when it is told to, in the middle of a scrape over a connection that was
-// kept. They are closed well before the next scrape, if that is due in less than ten seconds. An image whose tag names no version
-// is taken for an old one.
-func connectionArgs(image string, interval time.Duration) []string {
-	tagged, err := reference.ParseNormalizedNamed(image)
+// ImageVersion returns the tag of an image of kube-state-metrics, such as v2.20.0; empty if it has none.
+func ImageVersion(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
-		return nil
+		return ""
 	}
-	var tag string
-	if named, ok := tagged.(reference.Tagged); ok {
-		tag = named.Tag()
+	tagged, ok := named.(reference.Tagged)
+	if !ok {
+		return ""
 	}
-	is, err := version.ParseGeneric(tag)
-	if err != nil || is.LessThan(idleTimeoutSince) || is.Major() != idleTimeoutSince.Major() {
+	return tagged.Tag()
+}
+
+// connectionArgs configure kube-state-metrics to close the connections that Prometheus keeps between scrapes, so each scrape reaches a
+// pod that stays. kube-state-metrics ends at once on a signal, in the middle of a scrape over a kept connection. It closes connections
+// well before the next scrape, if that is due in less than ten seconds. An image whose tag names no version counts as an old one.
+func connectionArgs(image string, interval time.Duration) []string {
+	tag, err := version.ParseGeneric(ImageVersion(image))
+	if err != nil || tag.LessThan(idleTimeoutSince) || tag.Major() != idleTimeoutSince.Major() {
 		return nil
 	}
 	return []string{fmt.Sprintf("--server-idle-timeout=%s", min(time.Second, interval/10))}
@@ -162,8 +166,8 @@ func appendList(args []string, flag string, values []string) []string {
 	return append(args, flag+"="+strings.Join(values, ","))
 }
 
-// exportedResources are what kube-state-metrics is told to export, but for custom resources.
-func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
+// ExportedResources are what kube-state-metrics is told to export, but for custom resources.
+func ExportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	metrics := &ksmScale.Spec.Metrics
 	switch chosen := extraArg(ksmScale, resourcesFlag); {
 	case metrics.CustomResourceState != nil && metrics.CustomResourceState.Only:
@@ -185,7 +189,7 @@ func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
 
 // exportsSecrets tells whether kube-state-metrics needs to read Secrets.
 func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
-	return slices.Contains(exportedResources(ksmScale), secretsResource)
+	return slices.Contains(ExportedResources(ksmScale), secretsResource)
 }
 
 // either is a list of spec.metrics, or of the flag for it among the extra arguments.

@@ -33,7 +33,7 @@ const (
 // Deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: who scales it owns that field,
 // by the scale subresource. To send it once and drop it later would be worse than never to send it, because a field that
 // its only owner drops is removed, and the Deployment falls back to one replica.
-func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage string) *appsv1ac.DeploymentApplyConfiguration {
+func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions GateOptions) *appsv1ac.DeploymentApplyConfiguration {
 	shard := planned.Shard
 	return describe(ksmScale, appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace), ShardLabels(ksmScale, shard)).
 		WithSpec(appsv1ac.DeploymentSpec().
@@ -50,12 +50,12 @@ func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage st
 			WithTemplate(corev1ac.PodTemplateSpec().
 				WithLabels(podLabels(ksmScale, shard)).
 				WithAnnotations(podAnnotations(ksmScale, shard)).
-				WithSpec(podSpec(ksmScale, planned, gateImage))))
+				WithSpec(podSpec(ksmScale, planned, gateOptions))))
 }
 
-func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage string) *corev1ac.PodSpecApplyConfiguration {
+func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions GateOptions) *corev1ac.PodSpecApplyConfiguration {
 	shard := planned.Shard
-	containers := []*corev1ac.ContainerApplyConfiguration{container(ksmScale, shard), gate(ksmScale, shard, gateImage)}
+	containers := []*corev1ac.ContainerApplyConfiguration{container(ksmScale, shard), gate(ksmScale, shard, gateOptions)}
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
 		WithNodeSelector(ksmScale.Spec.NodeSelector()).
@@ -72,7 +72,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateImage strin
 		for _, container := range containers {
 			addToContainer(template, container)
 		}
-		addMemoryLimit(&ksmScale.Spec, containers[0])
+		addMemoryLimit(ksmScale, containers[0])
 	}
 	return spec.WithContainers(containers...)
 }
@@ -135,7 +135,7 @@ func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Cont
 		WithReadinessProbe(probe("/readyz", intstr.FromInt32(v1alpha1.PortGate)).
 			WithPeriodSeconds(1).WithTimeoutSeconds(1).WithFailureThreshold(15)).
 		WithLifecycle(leaveLate()).
-		WithResources(As[corev1ac.ResourceRequirementsApplyConfiguration](ksmScale.Spec.Resources)).
+		WithResources(As[corev1ac.ResourceRequirementsApplyConfiguration](MonitorResources(ksmScale))).
 		WithSecurityContext(restricted())
 }
 

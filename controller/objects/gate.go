@@ -2,6 +2,8 @@ package objects
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -18,14 +20,29 @@ const (
 	gateStateFile = "/dev/shm/ksmscale-gate.json"
 )
 
+// GateOptions are what all gates of an installation have in common.
+type GateOptions struct {
+	// Image is the image of the gate.
+	Image string
+	// MeasureInterval is the time between two measurements; 0 for the default of the gate.
+	MeasureInterval time.Duration
+}
+
+func (o GateOptions) args() []string {
+	if o.MeasureInterval == 0 {
+		return nil
+	}
+	return []string{"--measure-interval=" + o.MeasureInterval.String()}
+}
+
 // gate is the container that answers kube-state-metrics' readiness probe. It is told the flags that say what
 // kube-state-metrics exports. It has no readiness of its own.
-func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *corev1ac.ContainerApplyConfiguration {
+func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, options GateOptions) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(gateContainerName).
-		WithImage(image).
+		WithImage(options.Image).
 		WithCommand("/gate").
-		WithArgs(literal(append(gateArgs(ksmScale, shard), "--state-file="+gateStateFile))...).
+		WithArgs(literal(slices.Concat(gateArgs(ksmScale, shard), []string{"--state-file=" + gateStateFile}, options.args()))...).
 		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
@@ -50,7 +67,7 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
-	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+	args = appendList(args, resourcesFlag, ExportedResources(ksmScale))
 	if exportsCustomResources(ksmScale) {
 		args = append(args, "--custom-resources")
 	}

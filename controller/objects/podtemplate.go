@@ -130,9 +130,10 @@ func addToContainer(template *v1alpha1.PodTemplate, container *corev1ac.Containe
 
 // addMemoryLimit sets the limit of Go's runtime, which every version of kube-state-metrics knows, unlike the flag
 // --auto-gomemlimit.
-func addMemoryLimit(spec *v1alpha1.KSMScaleSpec, container *corev1ac.ContainerApplyConfiguration) {
-	part := int64(spec.Template.GoMemoryLimitPercent)
-	limit := spec.Resources.Limits.Memory()
+func addMemoryLimit(ksmScale *v1alpha1.KSMScale, container *corev1ac.ContainerApplyConfiguration) {
+	part := int64(ksmScale.Spec.Template.GoMemoryLimitPercent)
+	limits := MonitorResources(ksmScale).Limits
+	limit := limits.Memory()
 	if part == 0 || limit.IsZero() {
 		return
 	}

@@ -19,7 +19,7 @@ import (
 func podWith(t *testing.T, override func(*v1alpha1.KSMScaleSpec)) corev1.PodTemplateSpec {
 	t.Helper()
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { override(&k.Spec) })
-	data, err := json.Marshal(Deployment(ksmScale, fixtures.Planned(1), fixtures.GateImage).Spec.Template)
+	data, err := json.Marshal(Deployment(ksmScale, fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template)
 	require.NoError(t, err)
 	var pod corev1.PodTemplateSpec
 	require.NoError(t, json.Unmarshal(data, &pod))

@@ -12,7 +12,7 @@ import (
 func PodRequests(ksmScale *v1alpha1.KSMScale) (cpu, memory int64) {
 	request := func(name corev1.ResourceName) int64 {
 		var total resource.Quantity
-		for _, container := range []corev1.ResourceRequirements{ksmScale.Spec.Resources, gateResources(ksmScale)} {
+		for _, container := range []corev1.ResourceRequirements{MonitorResources(ksmScale), gateResources(ksmScale)} {
 			quantity, set := container.Requests[name]
 			if !set {
 				quantity = container.Limits[name]

@@ -1,12 +1,15 @@
 package observation
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/example/ksmscale/controller/objects"
 )
 
 // Reasons of the kubelet for which a container waits.
@@ -80,4 +83,15 @@ func isCrashing(container corev1.ContainerStatus, now metav1.Time) bool {
 	}
 	running := container.State.Running
 	return running == nil || now.Sub(running.StartedAt.Time) < maxBackOff
+}
+
+// reasonOOMKilled is the reason of the kubelet for a container that the kernel has killed because of its memory limit.
+const reasonOOMKilled = "OOMKilled"
+
+// IsKilledForMemory reports whether the kube-state-metrics container of a pod ended last because it needed more memory than its limit.
+func IsKilledForMemory(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(container corev1.ContainerStatus) bool {
+		ended := cmp.Or(container.State.Terminated, container.LastTerminationState.Terminated)
+		return container.Name == objects.ContainerName && ended != nil && ended.Reason == reasonOOMKilled
+	})
 }

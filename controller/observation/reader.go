@@ -26,6 +26,8 @@ type Reader struct {
 	Autoscalers *ForeignAutoscalers
 	Budgets     *ForeignBudgets
 	Monitors    *Monitors
+	// Measurements has what gates have measured; nil if nobody reads them.
+	Measurements *Measurements
 }
 
 // Read reads all objects of a KSMScale.
@@ -60,8 +62,9 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		Autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !IsOwnedBy(&autoscaler, ksmScale)
 		}),
-		APIService: apiService,
-		Monitoring: r.Monitors.Latest(),
+		APIService:   apiService,
+		Monitoring:   r.Monitors.Latest(),
+		Measurements: r.Measurements.Of(ksmScale.Name),
 	}
 	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())

@@ -64,6 +64,10 @@ type Snapshot struct {
 	APIService *apiregistrationv1.APIService
 	// Versions is what the pods' kube-state-metrics say of their versions.
 	Versions RunningVersions
+	// Measurements are what the gates have measured of the shards.
+	Measurements map[v1alpha1.Shard]Measurement
+	// ObjectCounts has the number of objects of each exported resource, if they were counted for a first recommendation; else nil.
+	ObjectCounts map[string]int64
 	// Monitoring is what there is of the Prometheus Operator.
 	Monitoring Monitoring
 }
