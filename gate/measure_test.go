@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http/httptest"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func TestReadingsThatFailAreCountedAndCloseNoGate(t *testing.T) {
 
 func TestNothingIsMeasuredBeforeTheGateIsOpen(t *testing.T) {
 	f := newFixture(t, "a")
-	f.schedule = schedule{interval: 10 * time.Minute, phase: 0.5}
+	f.schedule = schedule{interval: 2 * time.Minute, phase: 0.5}
 	f.expose()
 	f.start(t)
 	f.becomes(t, "pods: 1")
@@ -121,7 +122,7 @@ func TestNothingIsMeasuredBeforeTheGateIsOpen(t *testing.T) {
 	assert.InDelta(t, f.schedule.interval.Seconds(), f.clock.Since(first).Seconds(), f.schedule.interval.Seconds()/2+2*followInterval.Seconds())
 	second := f.clock.Now()
 	f.awaitPages(t, 3)
-	assert.InDelta(t, f.schedule.interval.Seconds(), f.clock.Since(second).Seconds(), 2*followInterval.Seconds())
+	assert.InDelta(t, f.schedule.interval.Seconds(), f.clock.Since(second).Seconds(), 2*minPause.Seconds())
 
 	t.Run("nor while another process is not complete", func(t *testing.T) {
 		f.expose()
@@ -139,15 +140,19 @@ func TestNothingIsMeasuredBeforeTheGateIsOpen(t *testing.T) {
 	})
 }
 
-// awaitPages lets the gate's time go by until it has read everything so many times.
+// awaitPages lets time go by, while all goroutines of the gate sleep, until the gate has read everything so many times.
 func (f *fixture) awaitPages(t *testing.T, pages int) {
 	t.Helper()
-	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		if f.clock.HasWaiters() {
+	const goroutines = 3 // Run, keepContact and measure
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for f.pagesRead() < pages {
+		require.NoError(t, ctx.Err())
+		if f.clock.Waiters() == goroutines {
 			f.clock.Step(minPause)
 		}
-		assert.GreaterOrEqual(t, f.pagesRead(), pages)
-	}, 20*time.Second, time.Millisecond)
+		goruntime.Gosched()
+	}
 }
 
 func TestNothingIsMeasuredWithoutAnInterval(t *testing.T) {
