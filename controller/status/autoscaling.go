@@ -85,16 +85,6 @@ func manualScaling(in conditionInput) metav1.Condition {
 	return is
 }
 
-// foreignAutoscaler names someone else's autoscaler of a Deployment, and the ways out; empty if there is none.
-func foreignAutoscaler(in conditionInput, meanwhile string) string {
-	deployments := slices.Sorted(maps.Keys(in.Snapshot.ForeignAutoscalers.Names))
-	if len(deployments) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s scales Deployment %s as well: delete it, or set spec.autoscaling.mode to None to leave the replicas to it; %s",
-		strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployments[0]], " and "), deployments[0], meanwhile)
-}
-
 // autoscalersAct is False while external metrics are registered to someone else, the adapter is not available, or a
 // HorizontalPodAutoscaler cannot act.
 func autoscalersAct(in conditionInput) metav1.Condition {
@@ -160,6 +150,16 @@ func foreign(apiService *apiregistrationv1.APIService) string {
 	return fmt.Sprintf("External metrics are served by %s, which does not know those of KSMScale, and a cluster can have only one such server: replicas stay as they are. APIService %s is never taken over. "+
 		"To let replicas follow the nodes, delete it together with what installed it; %sor set spec.autoscaling.mode to Direct, which needs no external metrics",
 		server, v1alpha1.APIServiceName, inFront)
+}
+
+// foreignAutoscaler names someone else's autoscaler of a Deployment, and the ways out; empty if there is none.
+func foreignAutoscaler(in conditionInput, meanwhile string) string {
+	deployments := slices.Sorted(maps.Keys(in.Snapshot.ForeignAutoscalers.Names))
+	if len(deployments) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s scales Deployment %s as well: delete it, or set spec.autoscaling.mode to None to leave the replicas to it; %s",
+		strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployments[0]], " and "), deployments[0], meanwhile)
 }
 
 func stuckAutoscaler(autoscalers []autoscalingv2.HorizontalPodAutoscaler) (reason, message string) {

@@ -15,13 +15,6 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// MonitorResources are the names of the kinds in those of their CustomResourceDefinitions.
-var MonitorResources = map[string]string{
-	monitoringv1alpha1.ScrapeConfigsKind: monitoringv1alpha1.ScrapeConfigName,
-	monitoringv1.ServiceMonitorsKind:     monitoringv1.ServiceMonitorName,
-	monitoringv1.PrometheusRuleKind:      monitoringv1.PrometheusRuleName,
-}
-
 // monitored is False when what spec.monitoring asks for cannot be made. A kind that nobody has asked for by name is not
 // missed.
 func monitored(in conditionInput) metav1.Condition {
@@ -89,4 +82,11 @@ func notInstalled(kinds []string) string {
 		names = append(names, MonitorResources[kind]+".monitoring.coreos.com")
 	}
 	return "CustomResourceDefinition " + strings.Join(names, " and ") + " is not installed"
+}
+
+// MonitorResources are the names of the kinds in those of their CustomResourceDefinitions.
+var MonitorResources = map[string]string{
+	monitoringv1alpha1.ScrapeConfigsKind: monitoringv1alpha1.ScrapeConfigName,
+	monitoringv1.ServiceMonitorsKind:     monitoringv1.ServiceMonitorName,
+	monitoringv1.PrometheusRuleKind:      monitoringv1.PrometheusRuleName,
 }

@@ -13,11 +13,6 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// withoutZones tells whether replicas should be spread over zones, and there are none.
-func withoutZones(in conditionInput) bool {
-	return in.KSMScale.Spec.Strategy() == v1alpha1.ZoneAware && scaling.WithoutZones(in.Planned.Cluster)
-}
-
 // schedulable quotes the scheduler about the first pod, by name, that it finds no node for.
 func schedulable(in conditionInput) metav1.Condition {
 	is := metav1.Condition{
@@ -42,6 +37,11 @@ func schedulable(in conditionInput) metav1.Condition {
 		is.Message += "; beside a cluster autoscaler the cluster would grow without end, as a pod takes more than half of most nodes, and with spec.nodesPerMonitor 1 each node asks for another pod: set spec.sharding.maxReplicasPerShard, or spec.nodesPerMonitor to 2 or more"
 	}
 	return is
+}
+
+// withoutZones tells whether replicas should be spread over zones, and there are none.
+func withoutZones(in conditionInput) bool {
+	return in.KSMScale.Spec.Strategy() == v1alpha1.ZoneAware && scaling.WithoutZones(in.Planned.Cluster)
 }
 
 // heldBack says which shards do not get the replicas that the nodes ask for.

@@ -15,17 +15,6 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// weightsOf are the weights that were planned from, of the partitions that there still are.
-func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeights {
-	sharding := planned.KSMScale.Status.ShardingStatus
-	if sharding == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
-		return !slices.Contains(partitions, weights.TotalShards)
-	})
-}
-
 // Input is all that a status is computed from.
 type Input struct {
 	KSMScale *v1alpha1.KSMScale
@@ -90,6 +79,17 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 	status.Phase = phase(in, targets, status.ShardingStatus)
 	status.Conditions = conditions(conditionInput{Input: in, targets: targets, status: status})
 	return status
+}
+
+// weightsOf are the weights that were planned from, of the partitions that there still are.
+func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeights {
+	sharding := planned.KSMScale.Status.ShardingStatus
+	if sharding == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
+		return !slices.Contains(partitions, weights.TotalShards)
+	})
 }
 
 func phase(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {

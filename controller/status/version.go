@@ -14,31 +14,6 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// shardingBugs are those of kube-state-metrics that make shards export less than they should, or cost more: from a
-// version, if any, until another.
-var shardingBugs = []struct{ from, until, bug string }{
-	{"", "2.20.0", "a shard that lists again forgets all but its share of the first 500 objects (kubernetes/kube-state-metrics#3065)"},
-	{"", "2.20.0", "each shard keeps the objects of all in memory (#3003)"},
-	{"2.19.0", "2.19.1", "a shard that lists by watching loses the bookmark that ends the list (#2973)"},
-}
-
-// bugsOf are the bugs in sharding that a version is known to have.
-func bugsOf(said string) ([]string, error) {
-	// Whatever follows the numbers is left out: a candidate for a release has what the release has.
-	parsed, err := version.ParseGeneric(said)
-	if err != nil {
-		return nil, err
-	}
-	var bugs []string
-	for _, bug := range shardingBugs {
-		since := bug.from == "" || parsed.AtLeast(version.MustParseGeneric(bug.from))
-		if since && parsed.LessThan(version.MustParseGeneric(bug.until)) {
-			bugs = append(bugs, bug.bug)
-		}
-	}
-	return bugs, nil
-}
-
 // versionSupported is False while some shard runs a kube-state-metrics that is known to shard wrongly. It is a warning: Ready
 // is not derived from it.
 func versionSupported(in conditionInput) metav1.Condition {
@@ -85,6 +60,31 @@ func knownBugs(versions []string) (bugs map[string][]string, none string) {
 		}
 	}
 	return bugs, none
+}
+
+// bugsOf are the bugs in sharding that a version is known to have.
+func bugsOf(said string) ([]string, error) {
+	// Whatever follows the numbers is left out: a candidate for a release has what the release has.
+	parsed, err := version.ParseGeneric(said)
+	if err != nil {
+		return nil, err
+	}
+	var bugs []string
+	for _, bug := range shardingBugs {
+		since := bug.from == "" || parsed.AtLeast(version.MustParseGeneric(bug.from))
+		if since && parsed.LessThan(version.MustParseGeneric(bug.until)) {
+			bugs = append(bugs, bug.bug)
+		}
+	}
+	return bugs, nil
+}
+
+// shardingBugs are those of kube-state-metrics that make shards export less than they should, or cost more: from a
+// version, if any, until another.
+var shardingBugs = []struct{ from, until, bug string }{
+	{"", "2.20.0", "a shard that lists again forgets all but its share of the first 500 objects (kubernetes/kube-state-metrics#3065)"},
+	{"", "2.20.0", "each shard keeps the objects of all in memory (#3003)"},
+	{"2.19.0", "2.19.1", "a shard that lists by watching loses the bookmark that ends the list (#2973)"},
 }
 
 // saidOfThis is the condition that there is, if it is about the KSMScale as it is now: it stays while a controller that has

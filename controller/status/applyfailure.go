@@ -1,0 +1,36 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+func applyFailure(err error, namespace string) (reason, message string) {
+	var notOwned NotOwnedError
+	switch {
+	case apierrors.IsNotFound(err):
+		return v1alpha1.ReasonNamespaceNotFound,
+			fmt.Sprintf("spec.namespace %q does not exist: create it, or create a KSMScale for another namespace", namespace)
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return v1alpha1.ReasonNamespaceTerminating,
+			fmt.Sprintf("spec.namespace %q is being deleted: create it again once it is gone, or create a KSMScale for another namespace", namespace)
+	case apierrors.IsForbidden(err):
+		return v1alpha1.ReasonForbidden, withAdvice(err.Error(), nil)
+	case errors.As(err, &notOwned):
+		return v1alpha1.ReasonNotOwned, err.Error()
+	default:
+		return v1alpha1.ReasonApplyFailed, withAdvice(err.Error(), nil)
+	}
+}
+
+// NotOwnedError is returned instead of taking over an object that someone else made.
+type NotOwnedError struct{ Kind, Name string }
+
+func (e NotOwnedError) Error() string {
+	return fmt.Sprintf("%s %s exists and was not made for this KSMScale: delete or rename it, or create the KSMScale under another name", e.Kind, e.Name)
+}
