@@ -124,14 +124,14 @@ func TestMonitorsThatCannotBeListed(t *testing.T) {
 	t.Run("of the kind that is asked for", func(t *testing.T) {
 		w := newPartlyMonitored(t)
 		w.failures["ServiceMonitorList"] = forbidden
-		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "No ServiceMonitor is created")
+		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "The controller creates no ServiceMonitor")
 		assert.True(t, meta.IsStatusConditionFalse(readMain(t, w.Reconciler).Status.Conditions, v1alpha1.ConditionReady))
 		delete(w.failures, "ServiceMonitorList")
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor")
 		w.failures["ServiceMonitorList"] = errors.New("timeout")
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor")
 		w.failures["ServiceMonitorList"] = forbidden
-		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "No ServiceMonitor is created")
+		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "The controller creates no ServiceMonitor")
 	})
 	t.Run("for another reason", func(t *testing.T) {
 		w := newPartlyMonitored(t)
@@ -141,7 +141,7 @@ func TestMonitorsThatCannotBeListed(t *testing.T) {
 	t.Run("of another kind", func(t *testing.T) {
 		w := newPartlyMonitored(t)
 		w.failures["ScrapeConfigList"] = forbidden
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor ksm-main in namespace monitoring; a ScrapeConfig from before is not deleted")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor ksm-main in namespace monitoring; the controller does not delete an earlier ScrapeConfig")
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
+// applyFailure is the reason and the message of a condition after the controller could not apply or delete an object.
 func applyFailure(err error, namespace string) (reason, message string) {
 	var notOwned NotOwnedError
 	switch {
@@ -28,9 +29,10 @@ func applyFailure(err error, namespace string) (reason, message string) {
 	}
 }
 
-// NotOwnedError is returned instead of taking over an object that someone else made.
+// NotOwnedError reports that an object exists which this KSMScale does not own. The controller does not take it over.
 type NotOwnedError struct{ Kind, Name string }
 
+// Error is part of error.
 func (e NotOwnedError) Error() string {
-	return fmt.Sprintf("%s %s exists and was not made for this KSMScale: delete or rename it, or create the KSMScale under another name", e.Kind, e.Name)
+	return fmt.Sprintf("%s %s exists and does not belong to this KSMScale: delete or rename it, or create the KSMScale under another name", e.Kind, e.Name)
 }

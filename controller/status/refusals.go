@@ -6,8 +6,8 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// withAdvice is a message of the API server, followed by what to do if that is known. LimitRanges are the names of those in the
-// namespace, because messages do not say which of them refuses.
+// withAdvice adds the fix to a message of the API server, if the fix is known. The argument limitRanges has the names of the LimitRanges of
+// the namespace, because such a message does not name them.
 func withAdvice(message string, limitRanges []string) string {
 	for _, refusal := range refusals {
 		if !refusal.matches(message) {
@@ -21,9 +21,9 @@ func withAdvice(message string, limitRanges []string) string {
 	return message
 }
 
-// refusal is a kind of answer of the API server that refuses pods, or Deployments.
+// refusal is a kind of error with which the API server refuses pods or Deployments.
 type refusal struct {
-	// phrases are in each of its messages, at least one of them.
+	// phrases has texts, of which each message contains at least one.
 	phrases []string
 	// advice names the fields to change.
 	advice string
@@ -50,7 +50,7 @@ var refusals = []refusal{
 
 const setResources = "set requests and limits in spec.resources for container kube-state-metrics, and in spec.template.gate.resources for container gate"
 
-// limitRangeRefusal is the one whose messages do not name who refuses.
+// limitRangeRefusal is the refusal by a LimitRange, which its messages do not name.
 var limitRangeRefusal = refusal{
 	observation.LimitRangePhrases,
 	setResources,
