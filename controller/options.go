@@ -14,12 +14,6 @@ import (
 	"github.com/example/ksmscale/controller/registration"
 )
 
-// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
-const minRenewBefore = 10 * time.Minute
-
-// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
-const minLoadInterval = time.Second
-
 // Options is how a controller is run. Create it with NewOptions.
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
@@ -153,6 +147,24 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
+func (o *Options) validateCertificate() error {
+	if !o.ManageCertificate {
+		return nil // Others renew it as they like, and metrics tell when that is.
+	}
+	var errs []error
+	if o.CertificateRenewBefore < minRenewBefore {
+		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))
+	}
+	// One that is to be renewed from the start would be renewed without an end.
+	if o.CertificateRenewBefore > o.CertificateValidity/2 {
+		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
+	}
+	if o.AuthorityValidity < o.CertificateValidity {
+		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.AuthorityValidity, o.CertificateValidity))
+	}
+	return errors.Join(errs...)
+}
+
 func (o *Options) validateRollouts() error {
 	var errs []error
 	for _, limit := range []struct {
@@ -177,24 +189,6 @@ func (o *Options) registration() registration.Options {
 	}
 }
 
-func (o *Options) validateCertificate() error {
-	if !o.ManageCertificate {
-		return nil // Others renew it as they like, and metrics tell when that is.
-	}
-	var errs []error
-	if o.CertificateRenewBefore < minRenewBefore {
-		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))
-	}
-	// One that is to be renewed from the start would be renewed without an end.
-	if o.CertificateRenewBefore > o.CertificateValidity/2 {
-		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
-	}
-	if o.AuthorityValidity < o.CertificateValidity {
-		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.AuthorityValidity, o.CertificateValidity))
-	}
-	return errors.Join(errs...)
-}
-
 func (o *Options) certificate() registration.CertificateOptions {
 	return registration.CertificateOptions{
 		Adapter:           o.adapter(),
@@ -205,3 +199,9 @@ func (o *Options) certificate() registration.CertificateOptions {
 		RenewBefore:       o.CertificateRenewBefore,
 	}
 }
+
+// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
+const minRenewBefore = 10 * time.Minute
+
+// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
+const minLoadInterval = time.Second

@@ -3,11 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -25,21 +23,6 @@ import (
 
 // syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
 const syncInterval = time.Second
-
-// Plans has the plan of a KSMScale, or plans.ErrNotSynced.
-type Plans interface {
-	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
-}
-
-// NodeKinds has the kinds of nodes that there are.
-type NodeKinds interface {
-	Kinds() []scaling.NodeKind
-}
-
-// Loads has the weights of shards to record in the status of a KSMScale.
-type Loads interface {
-	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
-}
 
 // Reconciler makes the objects of a KSMScale, and writes its status.
 type Reconciler struct {
@@ -78,6 +61,21 @@ type Reconciler struct {
 	tolerances  tolerances
 	// turns is held while a shard takes its turn to start a rollout.
 	turns sync.Mutex
+}
+
+// Plans has the plan of a KSMScale, or plans.ErrNotSynced.
+type Plans interface {
+	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
+}
+
+// NodeKinds has the kinds of nodes that there are.
+type NodeKinds interface {
+	Kinds() []scaling.NodeKind
+}
+
+// Loads has the weights of shards to record in the status of a KSMScale.
+type Loads interface {
+	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -154,22 +152,6 @@ func (r *Reconciler) weighted(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
 	}
 	weighted.Status.ShardingStatus.Weights = r.Loads.Weights(ksmScale)
 	return weighted
-}
-
-// writeStatus writes a status if it differs from the one there is, and then tells of it.
-func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, status v1alpha1.KSMScaleStatus) error {
-	status.LastUpdated = ksmScale.Status.LastUpdated
-	if equality.Semantic.DeepEqual(ksmScale.Status, status) {
-		return nil
-	}
-	status.LastUpdated = now(r.Clock)
-	updated := ksmScale.DeepCopy()
-	updated.Status = status
-	if err := r.Client.Status().Update(ctx, updated); err != nil {
-		return fmt.Errorf("write the status: %w", err)
-	}
-	r.recordTransition(updated, ksmScale.Status.Conditions)
-	return nil
 }
 
 // now is the time to the second, as the API server keeps it.

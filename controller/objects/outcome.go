@@ -8,11 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ResourceVersionOf is the resource version in the response to an apply configuration.
-func ResourceVersionOf(response any) string {
-	return As[metav1.PartialObjectMetadata](response).ResourceVersion
-}
-
 // Outcome is a configuration that was applied, and what the API server kept of it. The two differ where the API server fills in a
 // default, rounds a quantity, or drops a field, and where an admission policy changes a value. Applying the same configuration again
 // would lead to the same outcome, so nothing is sent until either side changes.
@@ -28,4 +23,9 @@ func Digest(configuration any) [sha256.Size]byte {
 		panic(fmt.Sprintf("%T is not JSON: %v", configuration, err))
 	}
 	return sha256.Sum256(data)
+}
+
+// ResourceVersionOf is the resource version in the response to an apply configuration.
+func ResourceVersionOf(response any) string {
+	return As[metav1.PartialObjectMetadata](response).ResourceVersion
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/example/ksmscale/deploy/prometheus"
 )
 
-var shippedRules, deduplicatingRules = parsedRules(prometheus.Rules), parsedRules(prometheus.DeduplicatingRules)
-
 // PrometheusRule is the PrometheusRule with the rules that we ship, and with those that a ServiceMonitor needs if there
 // is one.
 func PrometheusRule(ksmScale *v1alpha1.KSMScale, deduplicate bool) *monitoringv1ac.PrometheusRuleApplyConfiguration {
@@ -23,6 +21,8 @@ func PrometheusRule(ksmScale *v1alpha1.KSMScale, deduplicate bool) *monitoringv1
 	return describe(ksmScale, monitoringv1ac.PrometheusRule(MonitoringName(ksmScale), ksmScale.Spec.Namespace), monitoringLabels(ksmScale)).
 		WithSpec(&monitoringv1ac.PrometheusRuleSpecApplyConfiguration{Groups: groups})
 }
+
+var shippedRules, deduplicatingRules = parsedRules(prometheus.Rules), parsedRules(prometheus.DeduplicatingRules)
 
 // parsedRules panics if they are none, which only a change of them can bring about.
 func parsedRules(file []byte) []monitoringv1ac.RuleGroupApplyConfiguration {

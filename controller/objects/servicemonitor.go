@@ -48,17 +48,6 @@ func ServiceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorA
 		WithSpec(spec)
 }
 
-// podPort is a port of the pods behind the Services, whether these have it or not.
-func podPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.EndpointApplyConfiguration {
-	is := monitoringv1ac.Endpoint().
-		WithTargetPort(intstr.FromString(port)).
-		WithInterval(prometheusDuration(ksmScale.Spec.ScrapeInterval()))
-	if timeout := ksmScale.Spec.Monitoring.ScrapeTimeout; timeout != nil {
-		is.WithScrapeTimeout(prometheusDuration(timeout.Duration))
-	}
-	return is
-}
-
 // monitorPort is one that kube-state-metrics serves at: with TLS and to those with credentials only, if so set.
 func monitorPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.EndpointApplyConfiguration {
 	is := podPort(ksmScale, port)
@@ -73,7 +62,13 @@ func monitorPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.Endpo
 	return is
 }
 
-// job names a target's job, which would be named like its Service otherwise.
-func job(name string) *monitoringv1ac.RelabelConfigApplyConfiguration {
-	return relabel("replace").WithTargetLabel("job").WithReplacement(name)
+// podPort is a port of the pods behind the Services, whether these have it or not.
+func podPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.EndpointApplyConfiguration {
+	is := monitoringv1ac.Endpoint().
+		WithTargetPort(intstr.FromString(port)).
+		WithInterval(prometheusDuration(ksmScale.Spec.ScrapeInterval()))
+	if timeout := ksmScale.Spec.Monitoring.ScrapeTimeout; timeout != nil {
+		is.WithScrapeTimeout(prometheusDuration(timeout.Duration))
+	}
+	return is
 }

@@ -34,17 +34,6 @@ func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, clock clock.Wit
 	}}
 }
 
-// foreignAutoscalers are those of others that scale some of the Deployments, as people know them, in order.
-func foreignAutoscalers(deployments []appsv1.Deployment, latest result[map[client.ObjectKey][]string]) Foreign {
-	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
-	for i := range deployments {
-		if names := latest.Found[client.ObjectKeyFromObject(&deployments[i])]; len(names) > 0 {
-			foreign.Names[deployments[i].Name] = names
-		}
-	}
-	return foreign
-}
-
 func findForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.Reader) (map[client.ObjectKey][]string, error) {
 	foreign := map[client.ObjectKey][]string{}
 	newList := func() *autoscalingv2.HorizontalPodAutoscalerList { return &autoscalingv2.HorizontalPodAutoscalerList{} }
@@ -85,4 +74,15 @@ func knownAs(autoscaler *autoscalingv2.HorizontalPodAutoscaler) string {
 		return fmt.Sprintf("%s %s (%s)", owner.Kind, owner.Name, name)
 	}
 	return name
+}
+
+// foreignAutoscalers are those of others that scale some of the Deployments, as people know them, in order.
+func foreignAutoscalers(deployments []appsv1.Deployment, latest result[map[client.ObjectKey][]string]) Foreign {
+	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
+	for i := range deployments {
+		if names := latest.Found[client.ObjectKeyFromObject(&deployments[i])]; len(names) > 0 {
+			foreign.Names[deployments[i].Name] = names
+		}
+	}
+	return foreign
 }

@@ -15,17 +15,17 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// foreignBudget is a PodDisruptionBudget that no KSMScale owns.
-type foreignBudget struct {
-	name     string
-	selector labels.Selector
-}
-
 // ForeignBudgets looks for PodDisruptionBudgets of others in the namespaces of shards. Create it with NewForeignBudgets, and
 // start it with a manager.
 type ForeignBudgets struct {
 	// poller finds them by their namespace, in the order of their names.
 	*poller[map[string][]foreignBudget]
+}
+
+// foreignBudget is a PodDisruptionBudget that no KSMScale owns.
+type foreignBudget struct {
+	name     string
+	selector labels.Selector
 }
 
 // NewForeignBudgets returns one that has not looked yet. It reads KSMScales from a cache, and PodDisruptionBudgets from the API
@@ -43,23 +43,6 @@ func NewForeignBudgets(ksmScales, budgets client.Reader, clock clock.WithTicker,
 	}}
 }
 
-// foreignBudgets are those of others that select the pods of some of the Deployments, in order. They are not known in a namespace that
-// got its first KSMScale after the last look.
-func foreignBudgets(deployments []appsv1.Deployment, latest result[map[string][]foreignBudget]) Foreign {
-	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
-	for i := range deployments {
-		deployment := &deployments[i]
-		budgets, listed := latest.Found[deployment.Namespace]
-		foreign.Unknown = foreign.Unknown || !listed
-		for _, budget := range budgets {
-			if budget.selector.Matches(labels.Set(deployment.Spec.Template.Labels)) {
-				foreign.Names[deployment.Name] = append(foreign.Names[deployment.Name], budget.name)
-			}
-		}
-	}
-	return foreign
-}
-
 func findForeignBudgets(ctx context.Context, ksmScales, budgets client.Reader) (map[string][]foreignBudget, error) {
 	foreign := map[string][]foreignBudget{}
 	newList := func() *policyv1.PodDisruptionBudgetList { return &policyv1.PodDisruptionBudgetList{} }
@@ -75,4 +58,21 @@ func findForeignBudgets(ctx context.Context, ksmScales, budgets client.Reader) (
 		}
 	})
 	return foreign, err
+}
+
+// foreignBudgets are those of others that select the pods of some of the Deployments, in order. They are not known in a namespace that
+// got its first KSMScale after the last look.
+func foreignBudgets(deployments []appsv1.Deployment, latest result[map[string][]foreignBudget]) Foreign {
+	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
+	for i := range deployments {
+		deployment := &deployments[i]
+		budgets, listed := latest.Found[deployment.Namespace]
+		foreign.Unknown = foreign.Unknown || !listed
+		for _, budget := range budgets {
+			if budget.selector.Matches(labels.Set(deployment.Spec.Template.Labels)) {
+				foreign.Names[deployment.Name] = append(foreign.Names[deployment.Name], budget.name)
+			}
+		}
+	}
+	return foreign
 }

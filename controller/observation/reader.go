@@ -69,7 +69,7 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
 	snapshot.ForeignBudgets = foreignBudgets(snapshot.Deployments, r.Budgets.Latest())
-	snapshot.LimitRanges = r.LimitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
+	snapshot.LimitRanges = r.limitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
 	if WhyVersionIsUnreadable(&ksmScale.Spec.Metrics) == "" {
 		snapshot.Versions = r.Versions.of(ctx, snapshot.Pods)
 	}
@@ -86,4 +86,24 @@ func (r Reader) apiService(ctx context.Context) (*apiregistrationv1.APIService, 
 		return nil, nil //nolint:nilnil // Its absence is ordinary, and one place handles it.
 	}
 	return &apiService, nil
+}
+
+// limitRanges returns the names of the LimitRanges of a namespace if one of them refuses pods of the Deployments. They are listed
+// only then, and not watched. If they cannot be listed, the message goes without their names.
+func (r Reader) limitRanges(ctx context.Context, namespace string, deployments []appsv1.Deployment) []string {
+	for i := range deployments {
+		if condition := RefusedPods(&deployments[i]); condition == nil || !IsRefusedByLimitRange(condition.Message) {
+			continue
+		}
+		var list corev1.LimitRangeList
+		if err := r.APIReader.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+			return nil
+		}
+		var names []string
+		for _, limitRange := range SortedByName(list.Items) {
+			names = append(names, limitRange.Name)
+		}
+		return names
+	}
+	return nil
 }

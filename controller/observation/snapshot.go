@@ -15,35 +15,6 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// AnyPod tells whether a pod of some kind runs. A pod that is being deleted serves until it ends. Another pod counts only if its Deployment
-// may have such pods: someone who wants to keep a right can create a pod that looks like one of the Deployment's.
-func (o *Snapshot) AnyPod(isKind func(*corev1.PodSpec) bool) bool {
-	return slices.ContainsFunc(o.Pods, func(pod corev1.Pod) bool {
-		if hasEnded(&pod) || !isKind(&pod.Spec) {
-			return false
-		}
-		shard, _ := ShardOf(pod.Labels)
-		deployment := o.Deployment(shard)
-		return pod.DeletionTimestamp != nil || deployment != nil &&
-			(isKind(&deployment.Spec.Template.Spec) || IsRollingOut(*deployment) || IsUnobserved(*deployment))
-	})
-}
-
-// UnschedulablePods are the pods that wait for a node, in the order of their names, of Deployments that lack pods: one that has all of its pods
-// waits for none, whatever pods look like its own.
-func (o *Snapshot) UnschedulablePods() []*corev1.Pod {
-	lacking := sets.New[v1alpha1.Shard]()
-	for i := range o.Deployments {
-		if shard, ok := ShardOf(o.Deployments[i].Labels); ok && o.Deployments[i].Status.UnavailableReplicas > 0 {
-			lacking.Insert(shard)
-		}
-	}
-	return slices.DeleteFunc(SortedByName(o.Pods), func(pod *corev1.Pod) bool {
-		shard, ok := ShardOf(pod.Labels)
-		return !ok || !lacking.Has(shard) || !IsUnschedulable(pod)
-	})
-}
-
 // Snapshot is what there is of a KSMScale.
 type Snapshot struct {
 	Deployments []appsv1.Deployment
@@ -156,4 +127,33 @@ func ShardReplicas(shard v1alpha1.Shard, observed *Snapshot) v1alpha1.ShardRepli
 	slices.Sort(replicas.Pods)
 	replicas.Pods = replicas.Pods[:min(len(replicas.Pods), v1alpha1.MaxPodsInStatus)]
 	return replicas
+}
+
+// UnschedulablePods are the pods that wait for a node, in the order of their names, of Deployments that lack pods: one that has all of its pods
+// waits for none, whatever pods look like its own.
+func (o *Snapshot) UnschedulablePods() []*corev1.Pod {
+	lacking := sets.New[v1alpha1.Shard]()
+	for i := range o.Deployments {
+		if shard, ok := ShardOf(o.Deployments[i].Labels); ok && o.Deployments[i].Status.UnavailableReplicas > 0 {
+			lacking.Insert(shard)
+		}
+	}
+	return slices.DeleteFunc(SortedByName(o.Pods), func(pod *corev1.Pod) bool {
+		shard, ok := ShardOf(pod.Labels)
+		return !ok || !lacking.Has(shard) || !IsUnschedulable(pod)
+	})
+}
+
+// AnyPod tells whether a pod of some kind runs. A pod that is being deleted serves until it ends. Another pod counts only if its Deployment
+// may have such pods: someone who wants to keep a right can create a pod that looks like one of the Deployment's.
+func (o *Snapshot) AnyPod(isKind func(*corev1.PodSpec) bool) bool {
+	return slices.ContainsFunc(o.Pods, func(pod corev1.Pod) bool {
+		if hasEnded(&pod) || !isKind(&pod.Spec) {
+			return false
+		}
+		shard, _ := ShardOf(pod.Labels)
+		deployment := o.Deployment(shard)
+		return pod.DeletionTimestamp != nil || deployment != nil &&
+			(isKind(&deployment.Spec.Template.Spec) || IsRollingOut(*deployment) || IsUnobserved(*deployment))
+	})
 }

@@ -22,16 +22,6 @@ const (
 	versionInterval      = 10 * time.Minute
 )
 
-// RunningVersions is what the kube-state-metrics of pods have said of their versions.
-type RunningVersions struct {
-	// Known are those known, in order.
-	Known []string
-	// Pending tells whether some image is being asked for the first time, and silent whether some image has not answered.
-	Pending, Silent bool
-	// RecheckAfter is after how long to look whether to ask again; 0 if all are known.
-	RecheckAfter time.Duration
-}
-
 // Versions has what each image of kube-state-metrics that runs says of its version. An image's tag may say something
 // else, but all containers of an image are the same, so that one of them is asked. Create it with NewVersions.
 type Versions struct {
@@ -46,6 +36,16 @@ type Versions struct {
 	silent    sets.Set[string]
 	next      map[string]time.Time
 	intervals workqueue.TypedRateLimiter[string]
+}
+
+// RunningVersions is what the kube-state-metrics of pods have said of their versions.
+type RunningVersions struct {
+	// Known are those known, in order.
+	Known []string
+	// Pending tells whether some image is being asked for the first time, and silent whether some image has not answered.
+	Pending, Silent bool
+	// RecheckAfter is after how long to look whether to ask again; 0 if all are known.
+	RecheckAfter time.Duration
 }
 
 // NewVersions returns one that asks pods at the port of kube-state-metrics' own metrics.

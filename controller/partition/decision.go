@@ -99,68 +99,6 @@ func takeOver(planned plans.Planned, observed observation.Snapshot, now time.Tim
 	return decision
 }
 
-// retire keeps the partitions that Prometheus may still scrape, until it has had the time to notice that it should not.
-func (d Decision) retire(observed observation.Snapshot, now time.Time) Decision {
-	d.Retired = sets.New[int32]()
-	for i := range observed.Services {
-		total, ok := observation.PartitionOf(observed.Services[i].Labels)
-		if !ok || d.Keep.Has(total) {
-			continue
-		}
-		left := DiscoveryDelay
-		if since, retired := observed.RetiredSince[observed.Services[i].Name]; retired {
-			left -= now.Sub(since)
-		}
-		if left > 0 {
-			d.Retired.Insert(total)
-			d.RecheckAfter = scaling.Sooner(d.RecheckAfter, left)
-		}
-	}
-	d.Keep = d.Keep.Union(d.Retired)
-	return d
-}
-
-// needed are the ready pods that a shard takes over with: one even if it is set to none. It does not wait for pods that
-// fit nowhere: the partition that it replaces may take their room, and leaves only then.
-func needed(shard scaling.Shard, observed *observation.Snapshot) int32 {
-	return max(shard.Replicas-withoutNode(shard.Shard, observed), 1)
-}
-
-// withoutNode counts the pods of a shard that the scheduler finds no node for, and no more than its Deployment lacks.
-func withoutNode(shard v1alpha1.Shard, observed *observation.Snapshot) int32 {
-	var count int32
-	for _, pod := range observed.UnschedulablePods() {
-		if observation.IsPodOf(pod, shard) {
-			count++
-		}
-	}
-	if deployment := observed.Deployment(shard); deployment != nil {
-		return min(count, deployment.Status.UnavailableReplicas)
-	}
-	return 0
-}
-
-// worthKeeping leaves out partitions that the user changed their mind about before all of their shards were made,
-// if there is one with all shards.
-func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.Set[int32] {
-	whole := sets.New[int32]()
-	for total := range others {
-		shards := 0
-		for i := range deployments {
-			if of, ok := observation.PartitionOf(deployments[i].Labels); ok && of == total {
-				shards++
-			}
-		}
-		if shards >= int(total) {
-			whole.Insert(total)
-		}
-	}
-	if whole.Len() == 0 {
-		return others
-	}
-	return whole
-}
-
 // nextStep returns the step that a shard lacks before it has a number of ready pods with its current template, or nil. Pods with a
 // previous template count too while the scheduler finds no node for their successors.
 func nextStep(shard scaling.Shard, observed observation.Snapshot, replicas int32) *Awaited {
@@ -182,6 +120,26 @@ func nextStep(shard scaling.Shard, observed observation.Snapshot, replicas int32
 		return nil
 	}
 	return awaited
+}
+
+// needed are the ready pods that a shard takes over with: one even if it is set to none. It does not wait for pods that
+// fit nowhere: the partition that it replaces may take their room, and leaves only then.
+func needed(shard scaling.Shard, observed *observation.Snapshot) int32 {
+	return max(shard.Replicas-withoutNode(shard.Shard, observed), 1)
+}
+
+// withoutNode counts the pods of a shard that the scheduler finds no node for, and no more than its Deployment lacks.
+func withoutNode(shard v1alpha1.Shard, observed *observation.Snapshot) int32 {
+	var count int32
+	for _, pod := range observed.UnschedulablePods() {
+		if observation.IsPodOf(pod, shard) {
+			count++
+		}
+	}
+	if deployment := observed.Deployment(shard); deployment != nil {
+		return min(count, deployment.Status.UnavailableReplicas)
+	}
+	return 0
 }
 
 // scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as it takes over with, as far as pods and
@@ -214,6 +172,48 @@ func readyFor(shards []scaling.Shard, observed *observation.Snapshot, now time.T
 		shortest = min(shortest, ages[len(ages)-counted+enough-1])
 	}
 	return shortest
+}
+
+// worthKeeping leaves out partitions that the user changed their mind about before all of their shards were made,
+// if there is one with all shards.
+func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.Set[int32] {
+	whole := sets.New[int32]()
+	for total := range others {
+		shards := 0
+		for i := range deployments {
+			if of, ok := observation.PartitionOf(deployments[i].Labels); ok && of == total {
+				shards++
+			}
+		}
+		if shards >= int(total) {
+			whole.Insert(total)
+		}
+	}
+	if whole.Len() == 0 {
+		return others
+	}
+	return whole
+}
+
+// retire keeps the partitions that Prometheus may still scrape, until it has had the time to notice that it should not.
+func (d Decision) retire(observed observation.Snapshot, now time.Time) Decision {
+	d.Retired = sets.New[int32]()
+	for i := range observed.Services {
+		total, ok := observation.PartitionOf(observed.Services[i].Labels)
+		if !ok || d.Keep.Has(total) {
+			continue
+		}
+		left := DiscoveryDelay
+		if since, retired := observed.RetiredSince[observed.Services[i].Name]; retired {
+			left -= now.Sub(since)
+		}
+		if left > 0 {
+			d.Retired.Insert(total)
+			d.RecheckAfter = scaling.Sooner(d.RecheckAfter, left)
+		}
+	}
+	d.Keep = d.Keep.Union(d.Retired)
+	return d
 }
 
 // CoveredByOthers tells whether a partition other than the wanted one has a ready pod of each of its shards.

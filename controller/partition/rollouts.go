@@ -21,17 +21,46 @@ type RolloutLimits struct {
 	PerKSMScale, Total int
 }
 
-// HasOtherTemplate tells whether the pod template that the controller owns of a Deployment differs from the desired one.
-func HasOtherTemplate(owned, desired *appsv1ac.DeploymentApplyConfiguration) bool {
-	return owned.Spec == nil || !equality.Semantic.DeepEqual(owned.Spec.Template, desired.Spec.Template)
+// AllowAnother tells whether another shard of a KSMScale may start a rollout beside those of all Deployments.
+func (l RolloutLimits) AllowAnother(ksmScale *v1alpha1.KSMScale, deployments []appsv1.Deployment) bool {
+	own, all := 0, 0
+	for i := range deployments {
+		deployment := &deployments[i]
+		if !isOfKSMScale(deployment) || !TakesTurn(deployment) {
+			continue
+		}
+		all++
+		if metav1.IsControlledBy(deployment, ksmScale) {
+			own++
+		}
+	}
+	return own < l.PerKSMScale && all < l.Total
 }
 
-// ChangesTLS tells whether pods would begin or cease to serve with TLS. Prometheus cannot scrape both by one job, so that the gap
-// which that leaves lasts until the last shard has changed.
-func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfiguration) bool {
-	_, before := live.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
-	_, after := desired.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
-	return before != after
+// TakesTurn tells whether a rollout is under way that others have to wait for: not one that is paused or past its progress
+// deadline, nor the creation of a Deployment.
+func TakesTurn(deployment *appsv1.Deployment) bool {
+	status := &deployment.Status
+	switch {
+	case deployment.DeletionTimestamp != nil, deployment.Spec.Paused, status.ObservedGeneration == 0:
+		return false
+	case status.ObservedGeneration < deployment.Generation:
+		return true
+	case deployment.Annotations[observation.AnnotationRevision] == observation.FirstRevision:
+		return false
+	default:
+		return !observation.RolloutCompleted(deployment) && observation.ProgressingReason(deployment) != observation.ReasonRolloutStuck
+	}
+}
+
+// isOfKSMScale tells whether some KSMScale owns a Deployment.
+func isOfKSMScale(deployment *appsv1.Deployment) bool {
+	owner := metav1.GetControllerOf(deployment)
+	if owner == nil || owner.Kind != "KSMScale" {
+		return false
+	}
+	version, err := schema.ParseGroupVersion(owner.APIVersion)
+	return err == nil && version.Group == v1alpha1.GroupVersion.Group
 }
 
 // NeedsTurn tells whether another pod template would start a rollout. It replaces one that is under way or stuck, so that a
@@ -51,20 +80,17 @@ func NeedsTurn(live *appsv1.Deployment, down bool) bool {
 	}
 }
 
-// TakesTurn tells whether a rollout is under way that others have to wait for: not one that is paused or past its progress
-// deadline, nor the creation of a Deployment.
-func TakesTurn(deployment *appsv1.Deployment) bool {
-	status := &deployment.Status
-	switch {
-	case deployment.DeletionTimestamp != nil, deployment.Spec.Paused, status.ObservedGeneration == 0:
-		return false
-	case status.ObservedGeneration < deployment.Generation:
-		return true
-	case deployment.Annotations[observation.AnnotationRevision] == observation.FirstRevision:
-		return false
-	default:
-		return !observation.RolloutCompleted(deployment) && observation.ProgressingReason(deployment) != observation.ReasonRolloutStuck
-	}
+// HasOtherTemplate tells whether the pod template that the controller owns of a Deployment differs from the desired one.
+func HasOtherTemplate(owned, desired *appsv1ac.DeploymentApplyConfiguration) bool {
+	return owned.Spec == nil || !equality.Semantic.DeepEqual(owned.Spec.Template, desired.Spec.Template)
+}
+
+// ChangesTLS tells whether pods would begin or cease to serve with TLS. Prometheus cannot scrape both by one job, so that the gap
+// which that leaves lasts until the last shard has changed.
+func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfiguration) bool {
+	_, before := live.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
+	_, after := desired.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
+	return before != after
 }
 
 // IsDown tells whether a shard has no available pod, and some of its pods cannot start. That no pod is available is not enough:
@@ -74,30 +100,4 @@ func IsDown(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
 		return false
 	}
 	return observation.FindStuckContainer(pods, now) != nil || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsUnschedulable(&pod) })
-}
-
-// AllowAnother tells whether another shard of a KSMScale may start a rollout beside those of all Deployments.
-func (l RolloutLimits) AllowAnother(ksmScale *v1alpha1.KSMScale, deployments []appsv1.Deployment) bool {
-	own, all := 0, 0
-	for i := range deployments {
-		deployment := &deployments[i]
-		if !isOfKSMScale(deployment) || !TakesTurn(deployment) {
-			continue
-		}
-		all++
-		if metav1.IsControlledBy(deployment, ksmScale) {
-			own++
-		}
-	}
-	return own < l.PerKSMScale && all < l.Total
-}
-
-// isOfKSMScale tells whether some KSMScale owns a Deployment.
-func isOfKSMScale(deployment *appsv1.Deployment) bool {
-	owner := metav1.GetControllerOf(deployment)
-	if owner == nil || owner.Kind != "KSMScale" {
-		return false
-	}
-	version, err := schema.ParseGroupVersion(owner.APIVersion)
-	return err == nil && version.Group == v1alpha1.GroupVersion.Group
 }

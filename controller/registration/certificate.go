@@ -13,13 +13,6 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// writeTimeout bounds a write of the Secret, with the wait until its CA is trusted.
-const writeTimeout = time.Minute
-
-// maxCertificateCheck is the longest time between checks of whether the certificate is to be renewed. One also
-// follows every change of its Secret.
-const maxCertificateCheck = 12 * time.Hour
-
 // CertificateOptions is what the adapter's certificate is like.
 type CertificateOptions struct {
 	Adapter   v1alpha1.ServiceReference
@@ -29,6 +22,10 @@ type CertificateOptions struct {
 	// how long before their end both are renewed.
 	Validity, AuthorityValidity, RenewBefore time.Duration
 }
+
+// maxCertificateCheck is the longest time between checks of whether the certificate is to be renewed. One also
+// follows every change of its Secret.
+const maxCertificateCheck = 12 * time.Hour
 
 // CheckEvery leaves ten checks to renew in, should some fail.
 func (o CertificateOptions) CheckEvery() time.Duration {
@@ -90,3 +87,6 @@ func (c trustingClient) Update(ctx context.Context, object client.Object, option
 	defer cancel()
 	return c.trust(ctx, secret, func() error { return c.Client.Update(ctx, secret, options...) })
 }
+
+// writeTimeout bounds a write of the Secret, with the wait until its CA is trusted.
+const writeTimeout = time.Minute

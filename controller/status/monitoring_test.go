@@ -28,13 +28,13 @@ func TestMonitoringCondition(t *testing.T) {
 		reason    string
 		message   string
 	}{
-		{"unset and installed", v1alpha1.MonitoringConfig{}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ScrapeConfig ksm-main in namespace monitoring"},
+		{"unset and installed", v1alpha1.MonitoringConfig{}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ScrapeConfig ksm-main in namespace monitoring"},
 		{"unset and not installed", v1alpha1.MonitoringConfig{}, nil, nil, metav1.ConditionTrue, v1alpha1.ReasonOperatorNotInstalled, "scrapeconfigs.monitoring.coreos.com is not installed"},
 		{"asked for and not installed", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor}, []string{fixtures.ScrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "servicemonitors.monitoring.coreos.com is not installed"},
 		{"rules not installed", v1alpha1.MonitoringConfig{Rules: true}, []string{fixtures.ScrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "prometheusrules.monitoring.coreos.com is not installed"},
 		{"none", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonDisabled, "None"},
-		{"rules only", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a PrometheusRule ksm-main"},
-		{"not ours", v1alpha1.MonitoringConfig{}, all, NotOwnedError{"ScrapeConfig", "ksm-main"}, metav1.ConditionFalse, v1alpha1.ReasonNotOwned, "was not made for this KSMScale"},
+		{"rules only", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created PrometheusRule ksm-main"},
+		{"not ours", v1alpha1.MonitoringConfig{}, all, NotOwnedError{"ScrapeConfig", "ksm-main"}, metav1.ConditionFalse, v1alpha1.ReasonNotOwned, "does not belong to this KSMScale"},
 		{"forbidden", v1alpha1.MonitoringConfig{}, all, apierrors.NewForbidden(schema.GroupResource{}, "ksm-main", errors.New("no")), metav1.ConditionFalse, v1alpha1.ReasonForbidden, "no"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestMonitoringConditionTellsOfAMissingToken(t *testing.T) {
 			ksmScale.Spec.Metrics.AuthFilter = test.filter
 			got := monitored(conditionInput{Input: Input{KSMScale: ksmScale, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{Known: true, Installed: sets.New(fixtures.ScrapeConfigKind)}}}})
 			assert.Equal(t, metav1.ConditionTrue, got.Status)
-			assert.Equal(t, test.told, strings.Contains(got.Message, "; Prometheus is given no token for spec.metrics.authFilter"), got.Message)
+			assert.Equal(t, test.told, strings.Contains(got.Message, "; Prometheus gets no token for spec.metrics.authFilter"), got.Message)
 		})
 	}
 }

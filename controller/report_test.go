@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -8,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/registration"
+	"github.com/example/ksmscale/controller/status"
 )
 
 func TestEventTypes(t *testing.T) {
@@ -26,4 +30,13 @@ func TestEventTypes(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, eventType(&metav1.Condition{Status: test.status, Reason: test.reason}, test.wereCovered), "%+v", test)
 	}
+}
+
+func TestErrorsOfTheRegistrationReachTheStatus(t *testing.T) {
+	refused := errors.New("refused")
+	wrapped := fmt.Errorf("wrapped: %w", registration.ReleaseError{refused})
+	assert.Equal(t, status.ExternalMetrics{Err: wrapped, ReleaseErr: refused}, externalMetrics(wrapped))
+	assert.Equal(t, status.ExternalMetrics{Err: registration.ErrDisabled, Disabled: true}, externalMetrics(registration.ErrDisabled))
+	assert.Equal(t, status.ExternalMetrics{Err: refused}, externalMetrics(refused))
+	assert.Equal(t, status.ExternalMetrics{}, externalMetrics(nil))
 }

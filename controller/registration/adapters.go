@@ -12,65 +12,11 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/client-go/util/cert"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
-
-const (
-	// maxAuthorities bounds what is trusted, should authorities change faster than adapters follow. The oldest go.
-	maxAuthorities = 5
-	// handshakeTimeout is short, as a change of the authority waits for a handshake that hangs.
-	handshakeTimeout = 3 * time.Second
-)
-
-// errNoAdapter is that nothing tells which certificates are served.
-var errNoAdapter = errors.New("the adapter's Service has no endpoints")
-
-// withPrevious is the current authority, and then those trusted so far that are valid still.
-func withPrevious(current *x509.Certificate, trusted []*x509.Certificate, now time.Time) []*x509.Certificate {
-	authorities := []*x509.Certificate{current}
-	for _, previous := range trusted {
-		if len(authorities) < maxAuthorities && now.Before(previous.NotAfter) && !slices.ContainsFunc(authorities, previous.Equal) {
-			authorities = append(authorities, previous)
-		}
-	}
-	return authorities
-}
-
-// parseAuthority returns the first certificate, which is that of the authority that the rotator signs with.
-func parseAuthority(pem []byte) (*x509.Certificate, error) {
-	authorities, err := cert.ParseCertsPEM(pem)
-	if err != nil {
-		return nil, err
-	}
-	return authorities[0], nil
-}
-
-// parseAuthorities returns the certificates of a CA bundle, and none of one that is not well-formed.
-func parseAuthorities(bundle []byte) []*x509.Certificate {
-	authorities, err := cert.ParseCertsPEM(bundle)
-	if err != nil {
-		return nil
-	}
-	return authorities
-}
-
-// A handshake fails unless the server at an address has a certificate that the configuration accepts.
-type handshake func(ctx context.Context, address string, config *tls.Config) error
-
-func shakeHands(ctx context.Context, address string, config *tls.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
-	connection, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	_ = connection.Close() // The certificate has been verified.
-	return nil
-}
 
 // adapters have what it takes to look at the certificates that all of them serve.
 type adapters struct {
@@ -122,4 +68,24 @@ func servingAddresses(endpointSlices []discoveryv1.EndpointSlice) []string {
 	}
 	slices.Sort(addresses)
 	return slices.Compact(addresses)
+}
+
+// errNoAdapter is that nothing tells which certificates are served.
+var errNoAdapter = errors.New("the adapter's Service has no endpoints")
+
+// A handshake fails unless the server at an address has a certificate that the configuration accepts.
+type handshake func(ctx context.Context, address string, config *tls.Config) error
+
+// handshakeTimeout is short, as a change of the authority waits for a handshake that hangs.
+const handshakeTimeout = 3 * time.Second
+
+func shakeHands(ctx context.Context, address string, config *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	connection, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	_ = connection.Close() // The certificate has been verified.
+	return nil
 }

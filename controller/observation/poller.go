@@ -44,16 +44,6 @@ type result[T any] struct {
 	err error
 }
 
-// Latest returns the outcome of the looks so far; a nil poller has not looked.
-func (p *poller[T]) Latest() result[T] {
-	if p == nil {
-		return result[T]{}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.last
-}
-
 // Start looks until the context is done. It is part of manager.Runnable.
 func (p *poller[T]) Start(ctx context.Context) error {
 	ticker := p.clock.NewTicker(p.interval)
@@ -84,6 +74,16 @@ func (p *poller[T]) Poll(ctx context.Context) error {
 		p.notify()
 	}
 	return err
+}
+
+// Latest returns the outcome of the looks so far; a nil poller has not looked.
+func (p *poller[T]) Latest() result[T] {
+	if p == nil {
+		return result[T]{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
 }
 
 func errorText(err error) string {

@@ -1,11 +1,17 @@
 package controller
 
 import (
+	"context"
+	"errors"
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/controller/status"
 )
 
@@ -15,6 +21,32 @@ const (
 	// maxEventNote is the length in bytes that the API server accepts.
 	maxEventNote = 1024
 )
+
+// writeStatus writes a status if it differs from the one there is, and then tells of it.
+func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, status v1alpha1.KSMScaleStatus) error {
+	status.LastUpdated = ksmScale.Status.LastUpdated
+	if equality.Semantic.DeepEqual(ksmScale.Status, status) {
+		return nil
+	}
+	status.LastUpdated = now(r.Clock)
+	updated := ksmScale.DeepCopy()
+	updated.Status = status
+	if err := r.Client.Status().Update(ctx, updated); err != nil {
+		return fmt.Errorf("write the status: %w", err)
+	}
+	r.recordTransition(updated, ksmScale.Status.Conditions)
+	return nil
+}
+
+// externalMetrics is how a status reports an error of the registration.
+func externalMetrics(err error) status.ExternalMetrics {
+	state := status.ExternalMetrics{Err: err, Disabled: errors.Is(err, registration.ErrDisabled)}
+	var failed registration.ReleaseError
+	if errors.As(err, &failed) {
+		state.ReleaseErr = failed.Err
+	}
+	return state
+}
 
 // recordTransition tells of a change of the Ready condition's status or reason, after it has been written.
 func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []metav1.Condition) {

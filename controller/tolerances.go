@@ -24,26 +24,6 @@ const (
 	unknownTolerance = "tolerance: field not declared in schema"
 )
 
-// tolerances remembers whether the API server drops the tolerances of HorizontalPodAutoscalers. One that is sent again
-// and again what it drops would be written to with each look.
-type tolerances struct {
-	mu      sync.Mutex
-	dropped time.Time
-}
-
-// kept tells whether tolerances are kept, as far as is known.
-func (t *tolerances) kept(now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.dropped.IsZero() || now.Sub(t.dropped) >= toleranceRetry
-}
-
-func (t *tolerances) drops(now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.dropped = now
-}
-
 // applyAutoscaler makes the HorizontalPodAutoscaler of a shard as it is wanted, without tolerances if the API server
 // does not keep them.
 func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error {
@@ -72,4 +52,24 @@ func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error
 		a.outcomes.forgetOne(a.owner.Name, outcomeID("HorizontalPodAutoscaler", key))
 	}
 	return nil
+}
+
+// tolerances remembers whether the API server drops the tolerances of HorizontalPodAutoscalers. One that is sent again
+// and again what it drops would be written to with each look.
+type tolerances struct {
+	mu      sync.Mutex
+	dropped time.Time
+}
+
+// kept tells whether tolerances are kept, as far as is known.
+func (t *tolerances) kept(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.dropped.IsZero() || now.Sub(t.dropped) >= toleranceRetry
+}
+
+func (t *tolerances) drops(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dropped = now
 }

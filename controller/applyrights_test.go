@@ -139,12 +139,12 @@ func TestRightsNeedOurServiceAccount(t *testing.T) {
 	}{
 		{name: "someone else's", make: func(t *testing.T, r *Reconciler) {
 			require.NoError(t, r.Client.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}}))
-		}, says: "was not made for this KSMScale"},
+		}, says: "does not belong to this KSMScale"},
 		{name: "someone else's with our label", make: func(t *testing.T, r *Reconciler) {
 			require.NoError(t, r.Client.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
 				Namespace: account.Namespace, Name: account.Name, Labels: objects.IdentityLabels(fixtures.KSMScale()),
 			}}))
-		}, says: "was not made for this KSMScale"},
+		}, says: "does not belong to this KSMScale"},
 		{name: "in a namespace that does not exist", refusal: apierrors.NewNotFound(corev1.Resource("namespaces"), "monitoring"),
 			make: func(*testing.T, *Reconciler) {}, says: "not found"},
 	} {

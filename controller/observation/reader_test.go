@@ -1,4 +1,4 @@
-package controller
+package observation
 
 import (
 	"context"
@@ -13,29 +13,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/controller/fixtures"
-	"github.com/example/ksmscale/controller/observation"
 )
 
 func TestLimitRangesAreNamed(t *testing.T) {
 	limited := func(name, namespace string) *corev1.LimitRange {
 		return &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
 	}
-	r, _ := newReconciler(t, planner{nodes: 45}, nil)
+	c := newClient(t)
 	for _, limitRange := range []*corev1.LimitRange{limited("b", "monitoring"), limited("a", "monitoring"), limited("c", "default")} {
-		require.NoError(t, r.Client.Create(t.Context(), limitRange))
+		require.NoError(t, c.Create(t.Context(), limitRange))
 	}
 	var lists int
-	live, ok := r.Client.(client.WithWatch)
-	require.True(t, ok)
-	r.APIReader = interceptor.NewClient(live, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+	counted := interceptor.NewClient(c, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 		lists++
 		return c.List(ctx, list, options...)
 	}})
 	failing := func(message string) []appsv1.Deployment {
 		return []appsv1.Deployment{{}, {Status: appsv1.DeploymentStatus{Conditions: fixtures.ReplicaFailure(message)}}}
 	}
-	assert.Equal(t, []string{"a", "b"}, observation.Reader{APIReader: r.APIReader}.LimitRanges(t.Context(), "monitoring", failing(fixtures.RefusedByLimitRange)))
+	assert.Equal(t, []string{"a", "b"}, Reader{APIReader: counted}.limitRanges(t.Context(), "monitoring", failing(fixtures.RefusedByLimitRange)))
 	assert.Equal(t, 1, lists)
-	assert.Empty(t, observation.Reader{APIReader: r.APIReader}.LimitRanges(t.Context(), "monitoring", failing("exceeded quota")))
+	assert.Empty(t, Reader{APIReader: counted}.limitRanges(t.Context(), "monitoring", failing("exceeded quota")))
 	assert.Equal(t, 1, lists, "no list unless a LimitRange refuses")
 }

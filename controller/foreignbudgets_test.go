@@ -107,5 +107,5 @@ func TestPodDisruptionBudgetsThatCannotBeListed(t *testing.T) {
 	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "one PodDisruptionBudget")
 	refusal = errors.New("timeout")
 	require.Error(t, r.Budgets.Poll(t.Context()))
-	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "a new one is not noticed: list in namespace monitoring: timeout")
+	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "it does not notice a new one: list in namespace monitoring: timeout")
 }

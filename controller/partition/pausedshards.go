@@ -7,6 +7,17 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
+// WithPausedShards is a KSMScale whose status has the shards that are held now, for plans to be made from. The rest is shared.
+func WithPausedShards(ksmScale *v1alpha1.KSMScale, observed observation.Snapshot) *v1alpha1.KSMScale {
+	held := *ksmScale
+	held.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
+		*held.Status.ShardingStatus = *sharding
+	}
+	held.Status.ShardingStatus.ScaleUpPaused = PausedShards(observed)
+	return &held
+}
+
 // PausedShards are the shards with pods that wait for a node, held at what their Deployments are set to now. Fewer would take
 // away pods that run, and more cannot come of it: who scales reads no more than this.
 func PausedShards(observed observation.Snapshot) []v1alpha1.PausedShard {
@@ -24,15 +35,4 @@ func PausedShards(observed observation.Snapshot) []v1alpha1.PausedShard {
 		}
 	}
 	return held
-}
-
-// WithPausedShards is a KSMScale whose status has the shards that are held now, for plans to be made from. The rest is shared.
-func WithPausedShards(ksmScale *v1alpha1.KSMScale, observed observation.Snapshot) *v1alpha1.KSMScale {
-	held := *ksmScale
-	held.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
-	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
-		*held.Status.ShardingStatus = *sharding
-	}
-	held.Status.ShardingStatus.ScaleUpPaused = PausedShards(observed)
-	return &held
 }

@@ -12,6 +12,17 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 )
 
+// StuckContainer is a container that does not get ready without help.
+type StuckContainer struct {
+	// pod, container and image are its names, and init tells whether it is an init container.
+	Pod, Container, Image string
+	Init                  bool
+	// Reason is a reason of the kubelet, and detail the kubelet's message, if it is the same each time.
+	Reason, Detail string
+	// LastExit is how the container ended last, if its reason is ReasonCrashLoopBackOff.
+	LastExit corev1.ContainerStateTerminated
+}
+
 // Reasons of the kubelet for which a container waits.
 const (
 	ReasonImagePullBackOff = "ImagePullBackOff"
@@ -27,17 +38,6 @@ var startFailures = []string{
 // maxBackOff is an upper bound of the time that the kubelet waits before it restarts a container. It restarts a container that ran
 // for longer at once (k8s.io/kubernetes/pkg/kubelet, MaxContainerBackOff, doubled).
 const maxBackOff = 10 * time.Minute
-
-// StuckContainer is a container that does not get ready without help.
-type StuckContainer struct {
-	// pod, container and image are its names, and init tells whether it is an init container.
-	Pod, Container, Image string
-	Init                  bool
-	// Reason is a reason of the kubelet, and detail the kubelet's message, if it is the same each time.
-	Reason, Detail string
-	// LastExit is how the container ended last, if its reason is ReasonCrashLoopBackOff.
-	LastExit corev1.ContainerStateTerminated
-}
 
 // FindStuckContainer returns the first stuck container, by the names of the pods, or nil.
 func FindStuckContainer(pods []corev1.Pod, now metav1.Time) *StuckContainer {
