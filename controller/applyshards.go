@@ -53,7 +53,7 @@ func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, bef
 	if err != nil {
 		return false, fmt.Errorf("read the managed fields of Deployment %s: %w", live.Name, err)
 	}
-	if a.isApplied(owned, desired) || !partition.HasOtherTemplate(owned, desired) || partition.ChangesTLS(live, desired) || !partition.NeedsTurn(live, partition.IsDown(live, before.PodsOf(planned.Shard), now(a.Clock))) {
+	if a.isApplied(owned, desired) || !partition.HasOtherTemplate(owned, desired) || partition.ChangesTLS(live, desired) || !partition.NeedsTurn(live, partition.IsUrgent(live, before.PodsOf(planned.Shard), now(a.Clock))) {
 		return false, send()
 	}
 	// No two reconciles take the last turn: the list has what the one before has applied, and waits for it in any case.

@@ -12,6 +12,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/controller/registration"
+	"github.com/example/ksmscale/sizing"
 )
 
 // Options is how a controller is run. Create it with NewOptions.
@@ -45,6 +46,11 @@ type Options struct {
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 	// LoadInterval is how often the load of shards is measured.
 	LoadInterval time.Duration
+	// SizeInterval is the time between two readings of what the gates have measured, and MeasureInterval the time between two
+	// measurements of a gate.
+	SizeInterval, MeasureInterval time.Duration
+	// Sizing are the times that figures have to ask for another size.
+	Sizing sizing.Settings
 	// Rollouts bound how many shards replace their pods at the same time.
 	Rollouts partition.RolloutLimits
 	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
@@ -78,6 +84,9 @@ func NewOptions() *Options {
 		RenewDeadline:          10 * time.Second,
 		RetryPeriod:            2 * time.Second,
 		LoadInterval:           30 * time.Second,
+		SizeInterval:           time.Minute,
+		MeasureInterval:        5 * time.Minute,
+		Sizing:                 sizing.DefaultSettings(),
 		Rollouts:               partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
 		HealthAddress:          ":8081",
@@ -104,6 +113,12 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
 	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
 	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
+	flags.DurationVar(&o.SizeInterval, "size-interval", o.SizeInterval, "How often the controller reads from port 8082 of pods what their gates have measured.")
+	flags.DurationVar(&o.MeasureInterval, "gate-measure-interval", o.MeasureInterval, "How often each gate reads the metrics of its kube-state-metrics to measure them. A change restarts all shards, one after the other.")
+	flags.DurationVar(&o.Sizing.RiseAfter, "shards-rise-after", o.Sizing.RiseAfter, "How long a shard is over a target of spec.sharding.auto before the number of shards rises.")
+	flags.DurationVar(&o.Sizing.FallAfter, "shards-fall-after", o.Sizing.FallAfter, "How long a lower number of shards fits before the number falls.")
+	flags.DurationVar(&o.Sizing.CPURiseAfter, "cpu-rise-after", o.Sizing.CPURiseAfter, "How long a CPU request is too small before spec.autoResources raises it.")
+	flags.DurationVar(&o.Sizing.ShrinkAfter, "requests-fall-after", o.Sizing.ShrinkAfter, "How long a memory or CPU request is two steps too large before spec.autoResources lowers it.")
 	flags.IntVar(&o.Rollouts.Total, "max-concurrent-rollouts", o.Rollouts.Total, "How many shards of all KSMScales together replace their pods at the same time, after a change of their template or an upgrade of KSMScale. Each kube-state-metrics that starts lists the whole cluster. Shards that are being created, and rollouts past their progress deadline, do not count.")
 	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale do so.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
@@ -136,7 +151,7 @@ func (o *Options) Validate() error {
 	if o.LoadInterval < minLoadInterval {
 		errs = append(errs, fmt.Errorf("--load-interval is %s, and must be at least %s", o.LoadInterval, minLoadInterval))
 	}
-	errs = append(errs, o.validateRollouts())
+	errs = append(errs, o.validateSizing(), o.validateRollouts())
 	if o.RenewDeadline >= o.LeaseDuration {
 		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
 	}
@@ -161,6 +176,32 @@ func (o *Options) validateCertificate() error {
 	}
 	if o.AuthorityValidity < o.CertificateValidity {
 		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.AuthorityValidity, o.CertificateValidity))
+	}
+	return errors.Join(errs...)
+}
+
+// gateMeasureInterval returns 0 for the default, which is the default of the gate too: an upgrade from a version without the flag changes
+// no more of a pod template than it must.
+func (o *Options) gateMeasureInterval() time.Duration {
+	if o.MeasureInterval == NewOptions().MeasureInterval {
+		return 0
+	}
+	return o.MeasureInterval
+}
+
+func (o *Options) validateSizing() error {
+	var errs []error
+	for _, limit := range []struct {
+		flag         string
+		value, least time.Duration
+	}{
+		{"size-interval", o.SizeInterval, time.Second}, {"gate-measure-interval", o.MeasureInterval, time.Second},
+		{"shards-rise-after", o.Sizing.RiseAfter, 0}, {"shards-fall-after", o.Sizing.FallAfter, 0},
+		{"cpu-rise-after", o.Sizing.CPURiseAfter, 0}, {"requests-fall-after", o.Sizing.ShrinkAfter, 0},
+	} {
+		if limit.value < limit.least {
+			errs = append(errs, fmt.Errorf("--%s is %s, and must be at least %s", limit.flag, limit.value, limit.least))
+		}
 	}
 	return errors.Join(errs...)
 }

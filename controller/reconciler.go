@@ -54,6 +54,8 @@ type Reconciler struct {
 	GateImage string
 	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
 	MeasureInterval time.Duration
+	// Sizing recommends the number of shards and the size of their pods.
+	Sizing Sizing
 
 	histories   histories
 	retirements retirements
@@ -89,6 +91,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.histories.forget(request.Name)
 		r.retirements.forget(request.Name)
 		r.outcomes.forget(request.Name)
+		r.Sizing.states.forget(request.Name)
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
@@ -96,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	planned, err := r.Plans.One(partition.WithPausedShards(r.weighted(ksmScale), before))
+	planned, ksmScale, err := r.plan(ctx, ksmScale, before)
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -104,17 +107,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
+	desired := planned.KSMScale
 	decision := partition.Decide(partition.Targets(planned, before), before, r.Clock.Now())
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
-	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
-	rightsErr := r.applyRights(ctx, ksmScale, before)
-	outdated, applyErr := r.applyAll(ctx, ksmScale, before, decision.Apply)
-	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, decision))}
+	pruneErr := r.pruneAutoscalers(ctx, desired)
+	rightsErr := r.applyRights(ctx, desired, before)
+	outdated, applyErr := r.applyAll(ctx, desired, before, decision.Apply)
+	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, desired, before, decision))}
 	if failed.Apply == nil {
-		failed.Apply = r.pruneShards(ctx, ksmScale, decision.Keep)
+		failed.Apply = r.pruneShards(ctx, desired, decision.Keep)
 	}
-	failed.Monitoring = r.applyMonitors(ctx, ksmScale, before.Monitoring)
+	failed.Monitoring = r.applyMonitors(ctx, desired, before.Monitoring)
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
 		return ctrl.Result{}, errors.Join(failed.Apply, failed.Monitoring, err)
@@ -136,6 +140,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
 	snapshot, err := observation.Reader{
 		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
+		Measurements: r.Sizing.Measurements,
 	}.Read(ctx, ksmScale)
 	if err != nil {
 		return observation.Snapshot{}, err

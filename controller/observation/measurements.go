@@ -58,11 +58,8 @@ func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval tim
 	return m
 }
 
-// Of returns the measurements of a KSMScale's shards. A nil Measurements has none.
+// Of returns the measurements of a KSMScale's shards.
 func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
-	if m == nil {
-		return nil
-	}
 	shards := map[v1alpha1.Shard]Measurement{}
 	for shard, measurement := range m.Latest().Found {
 		if shard.KSMScale == ksmScale {

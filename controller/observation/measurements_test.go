@@ -97,11 +97,6 @@ func TestMeasurementsHaveTheHighestOfEachShard(t *testing.T) {
 	assert.Zero(t, m.Of("main")[fixtures.Shard(0)].CPUCores, "the readings are of two processes")
 }
 
-func TestNobodyMeasures(t *testing.T) {
-	var m *Measurements
-	assert.Empty(t, m.Of("main"))
-}
-
 // countingReader has a number of objects of each kind, and refuses to list Secrets.
 type countingReader struct {
 	client.Reader

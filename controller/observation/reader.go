@@ -27,7 +27,12 @@ type Reader struct {
 	Budgets     *ForeignBudgets
 	Monitors    *Monitors
 	// Measurements has what gates have measured; nil if nobody reads them.
-	Measurements *Measurements
+	Measurements Measured
+}
+
+// Measured has what the gates of a KSMScale have measured, by shard.
+type Measured interface {
+	Of(ksmScale string) map[v1alpha1.Shard]Measurement
 }
 
 // Read reads all objects of a KSMScale.
@@ -62,9 +67,11 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		Autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !IsOwnedBy(&autoscaler, ksmScale)
 		}),
-		APIService:   apiService,
-		Monitoring:   r.Monitors.Latest(),
-		Measurements: r.Measurements.Of(ksmScale.Name),
+		APIService: apiService,
+		Monitoring: r.Monitors.Latest(),
+	}
+	if r.Measurements != nil {
+		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
 	}
 	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())

@@ -93,9 +93,15 @@ func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfig
 	return before != after
 }
 
-// IsDown tells whether a shard has no available pod, and some of its pods cannot start. That no pod is available is not enough:
+// IsUrgent reports whether a shard does not wait for its turn: it is down, or kube-state-metrics of one of its pods was killed for its
+// memory, and a larger size helps it.
+func IsUrgent(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
+	return isDown(live, pods, now) || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) })
+}
+
+// isDown tells whether a shard has no available pod, and some of its pods cannot start. That no pod is available is not enough:
 // while the API server is away, all are not ready.
-func IsDown(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
+func isDown(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
 	if live.Status.AvailableReplicas > 0 {
 		return false
 	}

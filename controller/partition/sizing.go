@@ -208,7 +208,10 @@ func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizin
 	if next.MilliCPURequest > 0 {
 		status.CPURequest = new(next.CPURequest())
 	}
-	recommended.Status.Recommendation = status
+	// Without figures, the number in effect is no recommendation.
+	if next.Basis != "" {
+		recommended.Status.Recommendation = status
+	}
 	if ksmScale.Spec.AutoSharding() != nil {
 		if recommended.Status.ShardingStatus == nil {
 			recommended.Status.ShardingStatus = &v1alpha1.ShardingStatus{}

@@ -144,11 +144,12 @@ func TestTheStatusKeepsARecommendation(t *testing.T) {
 }
 
 func TestARecommendationAppliesTheNumberOnRequestOnly(t *testing.T) {
-	next := sizing.Recommendation{Shards: 7}
+	next := sizing.Recommendation{Shards: 7, Basis: "measured"}
 	applied := WithRecommendation(auto(4), sizing.Input{}, next)
 	assert.EqualValues(t, 7, applied.TotalShards())
 	recommended := WithRecommendation(fixtures.KSMScale(), sizing.Input{}, next)
 	assert.EqualValues(t, 3, recommended.TotalShards())
 	assert.Nil(t, recommended.Status.ShardingStatus)
-	assert.Nil(t, WithRecommendation(fixtures.KSMScale(), sizing.Input{}, sizing.Recommendation{}).Status.Recommendation)
+	assert.Nil(t, WithRecommendation(fixtures.KSMScale(), sizing.Input{}, sizing.Recommendation{Shards: 3}).Status.Recommendation, "there are no figures")
+	assert.NotNil(t, recommended.Status.Recommendation)
 }

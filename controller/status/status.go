@@ -64,6 +64,7 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 			Counted:     saturated(int64(in.Planned.Cluster.Nodes)),
 		},
 		DesiredReplicas: saturated(in.Planned.Desired),
+		Recommendation:  in.Planned.KSMScale.Status.Recommendation,
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       in.Planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(observation.Partitions(in.Snapshot.Deployments).Insert(in.Planned.Total))),
