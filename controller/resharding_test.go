@@ -113,7 +113,7 @@ func scrapedWhole(there observation.Snapshot, now time.Time) bool {
 			shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 			service := there.Service(shard)
 			whole = whole && service != nil && !observation.IsRetired(service) && now.Sub(observation.AppliedAt(service)) >= partition.DiscoveryDelay &&
-				observation.ShardReplicas(shard, &there).Ready > 0
+				there.Replicas(shard).Ready > 0
 		}
 		if whole {
 			return true

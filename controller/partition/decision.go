@@ -104,7 +104,7 @@ func takeOver(planned plans.Planned, observed observation.Snapshot, now time.Tim
 func nextStep(shard scaling.Shard, observed observation.Snapshot, replicas int32) *Awaited {
 	awaited := &Awaited{Shard: shard.Shard}
 	deployment, service := observed.Deployment(shard.Shard), observed.Service(shard.Shard)
-	ready := observation.ShardReplicas(shard.Shard, &observed).Ready
+	ready := observed.Replicas(shard.Shard).Ready
 	switch {
 	case deployment == nil:
 		awaited.Step = AwaitDeployment
@@ -164,7 +164,7 @@ func readyFor(shards []scaling.Shard, observed *observation.Snapshot, now time.T
 				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
 			}
 		}
-		counted, enough := int(observation.ShardReplicas(shard.Shard, observed).Ready), int(needed(shard, observed))
+		counted, enough := int(observed.Replicas(shard.Shard).Ready), int(needed(shard, observed))
 		if counted < enough {
 			return 0
 		}
@@ -222,7 +222,7 @@ func CoveredByOthers(planned plans.Planned, observed observation.Snapshot) bool 
 		covered := true
 		for id := range total {
 			shard := v1alpha1.Shard{KSMScale: planned.KSMScale.Name, ID: id, Total: total}
-			covered = covered && observation.ShardReplicas(shard, &observed).Ready > 0
+			covered = covered && observed.Replicas(shard).Ready > 0
 		}
 		if covered {
 			return true

@@ -73,7 +73,7 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 	}
 	status.ShardingStatus.Weights = weightsOf(in.Planned, status.ShardingStatus.Partitions)
 	for _, shard := range in.Planned.Shards {
-		replicas := observation.ShardReplicas(shard.Shard, &in.Snapshot)
+		replicas := in.Snapshot.Replicas(shard.Shard)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
 		status.CurrentReplicas += replicas.Replicas
 	}
