@@ -11,25 +11,25 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ClusterRoleBindings are the desired bindings of that service account.
+// ClusterRoleBindings returns the desired bindings of the service account of a KSMScale.
 func ClusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBindingApplyConfiguration {
 	var bindings []*rbacv1ac.ClusterRoleBindingApplyConfiguration
-	for _, grant := range grants {
-		if grant.desired(ksmScale) {
-			bindings = append(bindings, clusterRoleBinding(ksmScale, v1alpha1.ServiceAccountName(ksmScale.Name)+grant.suffix, grant.clusterRole))
+	for _, role := range grants {
+		if role.desired(ksmScale) {
+			bindings = append(bindings, clusterRoleBinding(ksmScale, v1alpha1.ServiceAccountName(ksmScale.Name)+role.suffix, role.clusterRole))
 		}
 	}
 	return bindings
 }
 
-// UsedBindings are the names of the bindings that pods under that service account need; anyPod tells whether some pod meets a
-// condition. Such bindings stay if they exist. They are not created for pods: whoever creates pods would get rights by it.
+// UsedBindings returns the names of the bindings that running pods use. The argument anyPod reports whether some pod meets a condition. A used
+// binding stays if it exists. The controller creates no binding because of a pod, because that would give rights to anyone who creates pods.
 func UsedBindings(ksmScale *v1alpha1.KSMScale, anyPod func(uses func(*corev1.PodSpec) bool) bool) sets.Set[string] {
 	account := v1alpha1.ServiceAccountName(ksmScale.Name)
 	names := sets.New[string]()
-	for _, grant := range grants {
-		if anyPod(func(pod *corev1.PodSpec) bool { return pod.ServiceAccountName == account && grant.used(pod) }) {
-			names.Insert(account + grant.suffix)
+	for _, role := range grants {
+		if anyPod(func(pod *corev1.PodSpec) bool { return pod.ServiceAccountName == account && role.used(pod) }) {
+			names.Insert(account + role.suffix)
 		}
 	}
 	return names
@@ -45,43 +45,44 @@ func clusterRoleBinding(ksmScale *v1alpha1.KSMScale, name, clusterRole string) *
 			WithNamespace(ksmScale.Spec.Namespace))
 }
 
-// Cluster roles that the installation has for kube-state-metrics. The controller may bind just these.
+// Cluster roles of the installation for kube-state-metrics. The controller may bind only these.
 const (
-	// MonitorClusterRole lists and watches all that kube-state-metrics can export but Secrets.
+	// MonitorClusterRole lists and watches every resource that kube-state-metrics can export, except Secrets.
 	MonitorClusterRole = "ksmscale-kube-state-metrics"
 	// MonitorSecretsClusterRole lists and watches Secrets.
 	MonitorSecretsClusterRole = "ksmscale-kube-state-metrics-secrets"
-	// MonitorAuthFilterClusterRole asks who a caller is and what it may, and gets metrics.
+	// MonitorAuthFilterClusterRole reviews the token and the rights of a client, and gets metrics.
 	MonitorAuthFilterClusterRole = "ksmscale-kube-state-metrics-auth-filter"
 )
 
-// grant is a cluster role that the service account of a KSMScale can be bound to. Each has a binding of its own, because the role of
-// a binding cannot be changed.
-type grant struct {
-	// suffix ends the name of the binding. No KSMScale's name has a colon, so no other KSMScale has a binding of that name.
+// roleGrant is a cluster role that the service account of a KSMScale can have. Each role has its own binding, because the role of a binding
+// cannot be changed.
+type roleGrant struct {
+	// suffix ends the name of the binding. The name of a KSMScale has no colon, so each binding belongs to one KSMScale.
 	suffix, clusterRole string
-	// desired tells whether the spec of a KSMScale asks for it, and used whether a pod with some spec needs it.
+	// desired reports whether the spec of a KSMScale needs the role, and used reports whether a pod needs it.
 	desired func(*v1alpha1.KSMScale) bool
 	used    func(*corev1.PodSpec) bool
 }
 
-var grants = []grant{
+var grants = []roleGrant{
 	{"", MonitorClusterRole, func(*v1alpha1.KSMScale) bool { return true }, func(*corev1.PodSpec) bool { return true }},
 	{":secrets", MonitorSecretsClusterRole, exportsSecrets, listsSecrets},
 	{":auth-filter", MonitorAuthFilterClusterRole, func(k *v1alpha1.KSMScale) bool { return k.Spec.Metrics.AuthFilter }, filtersRequests},
 }
 
-// listsSecrets tells whether the kube-state-metrics of a pod exports Secrets.
+// listsSecrets reports whether the kube-state-metrics of a pod exports Secrets.
 func listsSecrets(pod *corev1.PodSpec) bool {
-	return slices.Contains(listedIn(monitorArgs(pod), resourcesFlag), secretsResource)
+	return slices.Contains(listedIn(argsOf(pod), resourcesFlag), secretsResource)
 }
 
-// filtersRequests tells whether the kube-state-metrics of a pod asks who reads its metrics.
+// filtersRequests reports whether the kube-state-metrics of a pod reviews the rights of its clients.
 func filtersRequests(pod *corev1.PodSpec) bool {
-	return slices.Contains(monitorArgs(pod), authFilterFlag)
+	return slices.Contains(argsOf(pod), authFilterFlag)
 }
 
-func monitorArgs(pod *corev1.PodSpec) []string {
+// argsOf returns the arguments of kube-state-metrics in a pod.
+func argsOf(pod *corev1.PodSpec) []string {
 	for i := range pod.Containers {
 		if pod.Containers[i].Name == ContainerName {
 			return pod.Containers[i].Args

@@ -12,35 +12,36 @@ import (
 )
 
 const (
+	// ContainerName is the name of the container of kube-state-metrics.
 	ContainerName = "kube-state-metrics"
 	// unprivilegedUser is "nobody", as in kube-state-metrics' own image.
 	unprivilegedUser = 65534
-	// leaveDelay is for how long a pod that is deleted goes on serving: kube-proxies send scrapes to it until they
-	// know, and those that are under way are to end; where Prometheus scrapes every pod, it goes on for up to ten seconds.
-	// kube-state-metrics ends at once when it is told to, and its image has no shell to sleep in.
+	// leaveDelay is how long a deleted pod continues to serve, because kube-state-metrics ends at once on SIGTERM. Until kube-proxies and
+	// Prometheus know of the deletion, they send scrapes to the pod, for up to ten seconds. The image has no shell to sleep in.
 	leaveDelay = 15 * time.Second
-	// leaveGrace is how long it has to end after that.
+	// leaveGrace is how long the containers may take to end after leaveDelay.
 	leaveGrace = 10 * time.Second
 )
 
-func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ContainerApplyConfiguration {
+// monitorContainer returns the container of kube-state-metrics.
+func monitorContainer(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(ContainerName).
 		WithImage(ksmScale.Spec.MonitorImage).
-		WithArgs(literal(args(ksmScale, shard))...).
+		WithArgs(literal(monitorFlags(ksmScale, shard))...).
 		WithEnv(
 			corev1ac.EnvVar().WithName("SHARD_ID").WithValue(strconv.Itoa(int(shard.ID))),
 			corev1ac.EnvVar().WithName("POD_NAME").WithValueFrom(corev1ac.EnvVarSource().
 				WithFieldRef(corev1ac.ObjectFieldSelector().WithAPIVersion("v1").WithFieldPath("metadata.name")))).
 		WithPorts(
-			port(v1alpha1.PortNameMetrics, v1alpha1.PortMetrics),
-			port(v1alpha1.PortNameTelemetry, v1alpha1.PortTelemetry)).
-		// Not /livez, which asks the API server and so restarts kube-state-metrics whenever that is slow. It has two
-		// minutes: one that is throttled while it loads would have to begin again. Readiness is sooner.
+			containerPort(v1alpha1.PortNameMetrics, v1alpha1.PortMetrics),
+			containerPort(v1alpha1.PortNameTelemetry, v1alpha1.PortTelemetry)).
+		// /healthz does not depend on the API server. /livez does, so it would restart kube-state-metrics whenever the API server is slow. The
+		// probe may fail for two minutes, because a restart of a throttled kube-state-metrics would also restart its loading.
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameMetrics)).
 			WithFailureThreshold(12)).
-		// The gate, whose port is another container's and so has no name here. It is asked every second, so that a loaded
-		// pod is ready at once, and a ready one may fail for 15 seconds.
+		// The gate answers this probe. Its port belongs to another container, so the probe cannot use the name of the port. A loaded pod becomes
+		// ready within a second, and a ready pod may fail for 15 seconds.
 		WithReadinessProbe(probe("/readyz", intstr.FromInt32(v1alpha1.PortGate)).
 			WithPeriodSeconds(1).WithTimeoutSeconds(1).WithFailureThreshold(15)).
 		WithLifecycle(leaveLate()).
@@ -48,13 +49,13 @@ func container(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Cont
 		WithSecurityContext(restricted())
 }
 
-// leaveLate has a container that is told to end go on for a while.
+// leaveLate delays the end of a container.
 func leaveLate() *corev1ac.LifecycleApplyConfiguration {
 	return corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().
 		WithSleep(corev1ac.SleepAction().WithSeconds(int64(leaveDelay.Seconds()))))
 }
 
-// restricted is what the Pod Security Standard of that name asks for, and a bit more.
+// restricted returns a security context that meets the Pod Security Standard of that name, with a read-only file system.
 func restricted() *corev1ac.SecurityContextApplyConfiguration {
 	return corev1ac.SecurityContext().
 		WithRunAsNonRoot(true).
@@ -65,7 +66,7 @@ func restricted() *corev1ac.SecurityContextApplyConfiguration {
 		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
 }
 
-func port(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {
+func containerPort(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {
 	return corev1ac.ContainerPort().WithName(name).WithContainerPort(number).WithProtocol(corev1.ProtocolTCP)
 }
 

@@ -12,16 +12,14 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// Deployment is the wanted Deployment of a shard. It leaves out spec.replicas, always: who scales it owns that field,
-// by the scale subresource. To send it once and drop it later would be worse than never to send it, because a field that
-// its only owner drops is removed, and the Deployment falls back to one replica.
+// Deployment returns the desired Deployment of a shard. It never has spec.replicas, because the autoscaler owns that field through the scale
+// subresource. An apply that had the field once and drops it later would remove it. The Deployment would then fall back to one replica.
 func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions GateOptions) *appsv1ac.DeploymentApplyConfiguration {
 	shard := planned.Shard
 	return describe(ksmScale, appsv1ac.Deployment(shard.Name(), ksmScale.Spec.Namespace), ShardLabels(ksmScale, shard)).
 		WithSpec(appsv1ac.DeploymentSpec().
-			WithSelector(selector(shard)).
-			// A pod leaves only when its successor has been ready for as long as Prometheus may take to scrape it,
-			// even if it is the only one.
+			WithSelector(shardSelector(shard)).
+			// An old pod leaves after its successor has been ready for a scrape interval, so Prometheus has scraped the successor.
 			WithMinReadySeconds(int32(ksmScale.Spec.ScrapeInterval().Seconds())).
 			WithProgressDeadlineSeconds(int32(progressDeadline.Seconds())).
 			WithStrategy(appsv1ac.DeploymentStrategy().
@@ -35,6 +33,6 @@ func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions 
 				WithSpec(podSpec(ksmScale, planned, gateOptions))))
 }
 
-// progressDeadline is how long a Deployment may take for a pod to be ready before it counts as stuck: longer
-// than the gate waits.
+// progressDeadline is how long a pod of a Deployment may take to become ready before the rollout counts as stuck. It is longer than the gate
+// waits.
 const progressDeadline = 15 * time.Minute

@@ -14,7 +14,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ScrapingKind is the kind of object that has Prometheus scrape a KSMScale; empty if none is asked for.
+// ScrapingKind returns the kind of object that configures Prometheus to scrape a KSMScale; empty if spec.monitoring.type is None.
 func ScrapingKind(ksmScale *v1alpha1.KSMScale) string {
 	switch ksmScale.Spec.Monitoring.Type {
 	case v1alpha1.MonitoringNone:
@@ -26,10 +26,10 @@ func ScrapingKind(ksmScale *v1alpha1.KSMScale) string {
 	}
 }
 
-// MonitoringName is the name of what is made of a KSMScale for the Prometheus Operator.
+// MonitoringName returns the name of the objects of a KSMScale for the Prometheus Operator.
 func MonitoringName(ksmScale *v1alpha1.KSMScale) string { return "ksm-" + ksmScale.Name }
 
-// monitoringLabels are those that the spec adds, but for ours, by which the objects are found again.
+// monitoringLabels returns the labels of these objects. A label of the spec never replaces a label that identifies the object.
 func monitoringLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	labels := map[string]string{}
 	for key, value := range ksmScale.Spec.Monitoring.Labels {
@@ -39,43 +39,44 @@ func monitoringLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	return labels
 }
 
-// scrapeTLSConfig is how kube-state-metrics' certificate is verified. All shards have the same, so that one name will do,
-// where pods are scraped by their addresses too.
+// scrapeTLSConfig returns how Prometheus verifies the certificate of kube-state-metrics. All shards have the same certificate. So one server
+// name is enough, even where Prometheus scrapes pods by their addresses.
 func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigApplyConfiguration {
-	wanted := ksmScale.Spec.Monitoring.TLSConfig
-	if wanted == nil {
+	desired := ksmScale.Spec.Monitoring.TLSConfig
+	if desired == nil {
 		return nil
 	}
 	ca := monitoringv1ac.SecretOrConfigMap()
-	if wanted.CA != nil && wanted.CA.Secret != nil {
-		ca.WithSecret(secretKey(*wanted.CA.Secret))
+	if desired.CA != nil && desired.CA.Secret != nil {
+		ca.WithSecret(secretKey(*desired.CA.Secret))
 	}
-	if wanted.CA != nil && wanted.CA.ConfigMap != nil {
-		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(*wanted.CA.ConfigMap)))
+	if desired.CA != nil && desired.CA.ConfigMap != nil {
+		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(*desired.CA.ConfigMap)))
 	}
-	// Both are always set: they are read back empty when they are left out, and would differ from what is wanted.
-	is := monitoringv1ac.SafeTLSConfig().WithCA(ca).WithCert(monitoringv1ac.SecretOrConfigMap()).
-		WithServerName(cmp.Or(wanted.ServerName, MonitoringName(ksmScale)+"."+ksmScale.Spec.Namespace+".svc"))
-	if wanted.InsecureSkipVerify {
-		is.WithInsecureSkipVerify(true)
+	// CA and Cert are always set. The client reads them back empty if they are unset, which would differ from the desired object.
+	config := monitoringv1ac.SafeTLSConfig().WithCA(ca).WithCert(monitoringv1ac.SecretOrConfigMap()).
+		WithServerName(cmp.Or(desired.ServerName, MonitoringName(ksmScale)+"."+ksmScale.Spec.Namespace+".svc"))
+	if desired.InsecureSkipVerify {
+		config.WithInsecureSkipVerify(true)
 	}
-	return is
+	return config
 }
 
-// scrapeAuthorization is what is sent to kube-state-metrics; its type is Bearer unless set.
+// scrapeAuthorization returns the credentials that Prometheus sends to kube-state-metrics. The default type is Bearer.
 func scrapeAuthorization(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeAuthorizationApplyConfiguration {
-	wanted := ksmScale.Spec.Monitoring.Authorization
-	if wanted == nil {
+	desired := ksmScale.Spec.Monitoring.Authorization
+	if desired == nil {
 		return nil
 	}
-	return monitoringv1ac.SafeAuthorization().WithCredentials(secretKey(wanted.Credentials))
+	return monitoringv1ac.SafeAuthorization().WithCredentials(secretKey(desired.Credentials))
 }
 
+// secretKey converts a selector of a key.
 func secretKey(key v1alpha1.KeySelector) corev1.SecretKeySelector {
 	return corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: key.Name}, Key: key.Key}
 }
 
-// prometheusDuration is a duration as Prometheus writes it, which has no fractions.
+// prometheusDuration writes a duration in the format of Prometheus, which has no fractions.
 func prometheusDuration(duration time.Duration) monitoringv1.Duration {
 	return monitoringv1.Duration(model.Duration(duration.Truncate(time.Millisecond)).String())
 }

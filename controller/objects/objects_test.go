@@ -194,7 +194,7 @@ func TestSecretsAreReadOnlyIfExported(t *testing.T) {
 			}
 			assert.Equal(t, wanted, roles)
 			var resources []string
-			for _, arg := range args(ksmScale, fixtures.Shard(0)) {
+			for _, arg := range monitorFlags(ksmScale, fixtures.Shard(0)) {
 				if len(arg) > 12 && arg[:12] == "--resources=" {
 					resources = append(resources, arg)
 				}
@@ -254,7 +254,7 @@ func TestConnectionsAreNotKept(t *testing.T) {
 
 // A connection that is kept for a second is never idle for so long if Prometheus scrapes every second.
 func TestConnectionsAreClosedBeforeTheNextScrape(t *testing.T) {
-	wanted := args(fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), fixtures.Shard(1))
+	wanted := monitorFlags(fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), fixtures.Shard(1))
 	assert.Contains(t, wanted, "--server-idle-timeout=200ms")
 }
 

@@ -7,15 +7,15 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// PodRequests returns what the scheduler reserves for a pod: the requests of its containers, or their limits where there are no requests,
-// in thousandths of a core and in bytes.
+// PodRequests returns what the scheduler reserves for a pod, in thousandths of a core and in bytes. A container without a request counts with
+// its limit.
 func PodRequests(ksmScale *v1alpha1.KSMScale) (cpu, memory int64) {
 	request := func(name corev1.ResourceName) int64 {
 		var total resource.Quantity
-		for _, container := range []corev1.ResourceRequirements{MonitorResources(ksmScale), gateResources(ksmScale)} {
-			quantity, set := container.Requests[name]
+		for _, resources := range []corev1.ResourceRequirements{MonitorResources(ksmScale), gateResources(ksmScale)} {
+			quantity, set := resources.Requests[name]
 			if !set {
-				quantity = container.Limits[name]
+				quantity = resources.Limits[name]
 			}
 			total.Add(quantity)
 		}

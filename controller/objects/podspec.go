@@ -8,9 +8,10 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
+// podSpec returns the desired spec of the pods of a shard.
 func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions GateOptions) *corev1ac.PodSpecApplyConfiguration {
 	shard := planned.Shard
-	containers := []*corev1ac.ContainerApplyConfiguration{container(ksmScale, shard), gate(ksmScale, shard, gateOptions)}
+	containers := []*corev1ac.ContainerApplyConfiguration{monitorContainer(ksmScale, shard), gateContainer(ksmScale, shard, gateOptions)}
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
 		WithNodeSelector(ksmScale.Spec.NodeSelector()).
@@ -32,9 +33,9 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions Gat
 	return spec.WithContainers(containers...)
 }
 
-// spreads keep the replicas of a shard apart on nodes, and as far as possible in zones; or, if they must be spread over
-// zones, the other way around: both at once would leave pods without a node where a zone has fewer nodes than the
-// others.
+// spreads returns the constraints that spread the replicas of a shard. By default each replica must have its own node, and zones are a
+// preference. With AcrossZones, zones are required and nodes are a preference. Requiring both would leave pods without a node where a zone
+// has fewer nodes than the others.
 func spreads(planned scaling.Shard) []*corev1ac.TopologySpreadConstraintApplyConfiguration {
 	overNodes, overZones := corev1.DoNotSchedule, corev1.ScheduleAnyway
 	if planned.AcrossZones {
@@ -46,9 +47,8 @@ func spreads(planned scaling.Shard) []*corev1ac.TopologySpreadConstraintApplyCon
 	}
 }
 
-// spread is over nodes or zones that the pods may run on. Nodes with taints that the pods do not tolerate do not count, since
-// they would be empty domains forever and leave the second replica pending; and pods of another version do not
-// count either, so that a rollout can add one more.
+// spread returns a constraint over nodes or zones. Nodes whose taints the pods do not tolerate do not count, because such empty domains would
+// keep the second replica pending. Pods with another template do not count either, so a rollout can add a pod.
 func spread(shard v1alpha1.Shard, topologyKey string, otherwise corev1.UnsatisfiableConstraintAction) *corev1ac.TopologySpreadConstraintApplyConfiguration {
 	return corev1ac.TopologySpreadConstraint().
 		WithTopologyKey(topologyKey).
@@ -57,14 +57,15 @@ func spread(shard v1alpha1.Shard, topologyKey string, otherwise corev1.Unsatisfi
 		WithNodeAffinityPolicy(corev1.NodeInclusionPolicyHonor).
 		WithNodeTaintsPolicy(corev1.NodeInclusionPolicyHonor).
 		WithMatchLabelKeys("pod-template-hash").
-		WithLabelSelector(selector(shard))
+		WithLabelSelector(shardSelector(shard))
 }
 
+// avoidSiblings prefers nodes without another pod of the shard.
 func avoidSiblings(shard v1alpha1.Shard) *corev1ac.AffinityApplyConfiguration {
 	return corev1ac.Affinity().WithPodAntiAffinity(corev1ac.PodAntiAffinity().
 		WithPreferredDuringSchedulingIgnoredDuringExecution(corev1ac.WeightedPodAffinityTerm().
 			WithWeight(100).
 			WithPodAffinityTerm(corev1ac.PodAffinityTerm().
 				WithTopologyKey(corev1.LabelHostname).
-				WithLabelSelector(selector(shard)))))
+				WithLabelSelector(shardSelector(shard)))))
 }

@@ -5,32 +5,33 @@ import (
 	monitoringv1ac "github.com/prometheus-operator/prometheus-operator/pkg/client/applyconfiguration/monitoring/v1"
 )
 
-// relabel has its action always set: the API server fills in what is left out, and would make it differ from what is
-// wanted.
+// relabel always sets the action. The API server would fill in a missing action, which would differ from the desired object.
 func relabel(action string) *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return monitoringv1ac.RelabelConfig().WithAction(action)
 }
 
+// keep drops targets whose source labels do not match.
 func keep(regex string, sources ...monitoringv1.LabelName) *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return relabel("keep").WithSourceLabels(sources...).WithRegex(regex)
 }
 
+// label copies a source label to a target label.
 func label(target string, source monitoringv1.LabelName) *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return relabel("replace").WithSourceLabels(source).WithTargetLabel(target)
 }
 
-// job names a target's job, which would be named like its Service otherwise.
-func job(name string) *monitoringv1ac.RelabelConfigApplyConfiguration {
+// jobLabel sets the label job, which would otherwise be the name of the Service.
+func jobLabel(name string) *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return relabel("replace").WithTargetLabel("job").WithReplacement(name)
 }
 
-// withoutShardInstance keeps a series from naming the shard that it comes from, so that it stays the same series when
-// objects change their shards. A metric that has a label instance of its own keeps it.
+// withoutShardInstance removes the label instance if it names a shard. So a series stays the same when an object moves to another shard. A
+// metric that has its own label instance keeps it.
 func withoutShardInstance() *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return relabel("replace").WithSourceLabels("instance").WithRegex("ksm-.+-shard-[0-9]+-of-[0-9]+").WithTargetLabel("instance").WithReplacement("")
 }
 
-// shardOfPod is the label of a target that is named like its shard's Service.
+// shardOfPod sets the label instance of a target to the name of the Service of its shard.
 func shardOfPod() *monitoringv1ac.RelabelConfigApplyConfiguration {
 	return relabel("replace").
 		WithSourceLabels("__meta_kubernetes_pod_label_ksmscale_example_com", "__meta_kubernetes_pod_label_shard_id", "__meta_kubernetes_pod_label_total_shards").

@@ -8,10 +8,9 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ScrapeConfigs are the wanted ScrapeConfigs of a KSMScale: the same jobs as in deploy/prometheus/prometheus.yaml, for its
-// own shards. The Prometheus Operator names the jobs of its configuration by the objects, and gives the label job the
-// name that is set, so that it is the same for all KSMScales. No KSMScale's name has a dot, so that the names of those for
-// pods are no other one's first.
+// ScrapeConfigs returns the desired ScrapeConfigs of a KSMScale. They have the same jobs as deploy/prometheus/prometheus.yaml, limited to the
+// shards of the KSMScale. The label job is the same for all KSMScales, because each object sets it. The name of a KSMScale has no dot, so
+// the names with a dot belong to one KSMScale.
 func ScrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
 	name := MonitoringName(ksmScale)
 	metrics := scrapeConfig(ksmScale, name, v1alpha1.JobMetrics, monitoringv1alpha1.KubernetesRoleService, ",!"+v1alpha1.LabelRetired)
@@ -20,21 +19,21 @@ func ScrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 		WithRelabelConfigs(keep(v1alpha1.PortNameMetrics, "__meta_kubernetes_service_port_name"), label("instance", "__meta_kubernetes_service_name")).
 		WithMetricRelabelConfigs(withoutShardInstance())
 	telemetry := podScrapeConfig(ksmScale, name+".pods", v1alpha1.PortNameTelemetry)
-	for _, ofMonitor := range []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry} {
-		ofMonitor.Spec.Authorization, ofMonitor.Spec.TLSConfig = scrapeAuthorization(ksmScale), scrapeTLSConfig(ksmScale)
+	for _, scrape := range []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry} {
+		scrape.Spec.Authorization, scrape.Spec.TLSConfig = scrapeAuthorization(ksmScale), scrapeTLSConfig(ksmScale)
 		if ksmScale.Spec.Metrics.TLS != nil {
-			ofMonitor.Spec.WithScheme(monitoringv1.SchemeHTTPS)
+			scrape.Spec.WithScheme(monitoringv1.SchemeHTTPS)
 		}
 	}
-	// The gate's port is not in the same object: it has no TLS, and would be sent the credentials as they are.
-	gate := podScrapeConfig(ksmScale, name+".gates", v1alpha1.PortNameGate)
-	return []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry, gate}
+	// The gate has its own object, because its port has no TLS. Prometheus would send the credentials to it in plain text.
+	gates := podScrapeConfig(ksmScale, name+".gates", v1alpha1.PortNameGate)
+	return []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry, gates}
 }
 
 // podScrapeConfig scrapes a port of each pod.
 func podScrapeConfig(ksmScale *v1alpha1.KSMScale, name, port string) *monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
-	is := scrapeConfig(ksmScale, name, v1alpha1.JobPods, monitoringv1alpha1.KubernetesRolePod, "")
-	is.Spec.WithRelabelConfigs(
+	config := scrapeConfig(ksmScale, name, v1alpha1.JobPods, monitoringv1alpha1.KubernetesRolePod, "")
+	config.Spec.WithRelabelConfigs(
 		keep(port, "__meta_kubernetes_pod_container_port_name"),
 		relabel("drop").WithSourceLabels("__meta_kubernetes_pod_phase").WithRegex("Succeeded|Failed"),
 		label("namespace", "__meta_kubernetes_namespace"),
@@ -43,9 +42,10 @@ func podScrapeConfig(ksmScale *v1alpha1.KSMScale, name, port string) *monitoring
 		label("ksmscale", "__meta_kubernetes_pod_label_ksmscale_example_com"),
 		label("shard", "__meta_kubernetes_pod_label_shard_id"),
 		label("total_shards", "__meta_kubernetes_pod_label_total_shards"))
-	return is
+	return config
 }
 
+// scrapeConfig returns a ScrapeConfig with service discovery for one KSMScale.
 func scrapeConfig(ksmScale *v1alpha1.KSMScale, name, job string, role monitoringv1alpha1.KubernetesRole, furtherSelector string) *monitoringv1alpha1ac.ScrapeConfigApplyConfiguration {
 	monitoring := ksmScale.Spec.Monitoring
 	spec := monitoringv1alpha1ac.ScrapeConfigSpec().

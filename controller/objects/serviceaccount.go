@@ -6,13 +6,13 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ServiceAccount is the wanted service account of a KSMScale's shards.
+// ServiceAccount returns the desired service account of the shards of a KSMScale.
 func ServiceAccount(ksmScale *v1alpha1.KSMScale) *corev1ac.ServiceAccountApplyConfiguration {
 	return describe(ksmScale, corev1ac.ServiceAccount(v1alpha1.ServiceAccountName(ksmScale.Name), ksmScale.Spec.Namespace), IdentityLabels(ksmScale))
 }
 
-// OwnsServiceAccount tells whether the pods of a KSMScale run under the service account that is made for it. The rights
-// of another one are not its business.
+// OwnsServiceAccount reports whether the pods of a KSMScale run under its own service account. The controller does not manage the rights of
+// any other service account.
 func OwnsServiceAccount(ksmScale *v1alpha1.KSMScale) bool {
 	return ksmScale.Spec.Template == nil || ksmScale.Spec.Template.ServiceAccountName == ""
 }

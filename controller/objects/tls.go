@@ -12,14 +12,14 @@ import (
 const (
 	tlsVolume = "kube-state-metrics-tls"
 	tlsFolder = "/etc/kube-state-metrics/tls/"
-	// webConfigFile is for --tls-config of kube-state-metrics, which reads it and the certificate for each connection.
+	// webConfigFile is the value of --tls-config. kube-state-metrics reads it and the certificate for each connection.
 	webConfigFile = "web.yaml"
-	// webConfig names files beside it.
+	// webConfig names the certificate and the key in the same directory.
 	webConfig = "tls_server_config: {cert_file: " + corev1.TLSCertKey + ", key_file: " + corev1.TLSPrivateKeyKey + "}"
 )
 
-// addTLS mounts certificate and key, and beside them the file that names them, which comes from an annotation of the pod.
-// The gate sees the same files, so that both have a new certificate at the same time.
+// addTLS mounts the certificate, the key, and the file that names them, which comes from an annotation of the pod. Both containers mount the
+// same files, so both get a new certificate at the same time.
 func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, containers []*corev1ac.ContainerApplyConfiguration) {
 	if metrics.TLS == nil {
 		return
@@ -37,6 +37,7 @@ func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfigur
 	containers[0].LivenessProbe.HTTPGet.WithScheme(corev1.URISchemeHTTPS)
 }
 
+// tlsArgs returns the arguments of kube-state-metrics for TLS.
 func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	if metrics.TLS == nil {
 		return nil
@@ -44,6 +45,7 @@ func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	return []string{"--tls-config=" + tlsFolder + webConfigFile}
 }
 
+// gateTLSArgs returns the arguments of the gate for TLS.
 func gateTLSArgs(metrics *v1alpha1.MetricsConfig) []string {
 	if metrics.TLS == nil {
 		return nil

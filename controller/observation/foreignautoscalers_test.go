@@ -47,7 +47,7 @@ func TestForeignAutoscalers(t *testing.T) {
 			<-changed
 			require.NoError(t, c.Create(t.Context(), test.autoscaler))
 			require.NoError(t, foreign.Poll(t.Context()))
-			assert.Equal(t, test.want, foreign.Latest().Found[client.ObjectKey{Namespace: "monitoring", Name: ours}])
+			assert.Equal(t, test.want, foreign.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: ours}])
 			assert.Len(t, changed, min(len(test.want), 1))
 		})
 	}
@@ -64,11 +64,11 @@ func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
 	require.NoError(t, c.Create(t.Context(), foreign))
 	go func() { ended <- f.Start(ctx) }()
 	<-changed
-	assert.Len(t, f.Latest().Found[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
+	assert.Len(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
 	require.NoError(t, c.Delete(t.Context(), foreign))
 	clock.Step(ForeignInterval)
 	<-changed
-	assert.Empty(t, f.Latest().Found[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
+	assert.Empty(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
 	cancel()
 	assert.NoError(t, <-ended)
 }

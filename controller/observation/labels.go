@@ -10,20 +10,20 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ShardOf is the shard that an object's labels say it is part of.
+// ShardOf returns the shard that the labels of an object name.
 func ShardOf(labels map[string]string) (v1alpha1.Shard, bool) {
 	id, err := strconv.ParseInt(labels[v1alpha1.LabelShardID], 10, 32)
 	total, ok := PartitionOf(labels)
 	return v1alpha1.Shard{KSMScale: labels[v1alpha1.LabelKSMScale], ID: int32(id), Total: total}, err == nil && ok
 }
 
-// PartitionOf is the number of shards that an object's labels say it is part of.
+// PartitionOf returns the total number of shards that the labels of an object name.
 func PartitionOf(labels map[string]string) (int32, bool) {
 	total, err := strconv.ParseInt(labels[v1alpha1.LabelTotalShards], 10, 32)
 	return int32(total), err == nil
 }
 
-// Partitions are the numbers of shards of which there is any Deployment.
+// Partitions returns the totals of the partitions that have a Deployment.
 func Partitions(deployments []appsv1.Deployment) sets.Set[int32] {
 	totals := sets.New[int32]()
 	for i := range deployments {
@@ -34,6 +34,7 @@ func Partitions(deployments []appsv1.Deployment) sets.Set[int32] {
 	return totals
 }
 
+// IsPodOf reports whether a pod has the labels of a shard.
 func IsPodOf(pod *corev1.Pod, shard v1alpha1.Shard) bool {
 	for key, value := range shard.Selector() {
 		if pod.Labels[key] != value {
@@ -43,4 +44,5 @@ func IsPodOf(pod *corev1.Pod, shard v1alpha1.Shard) bool {
 	return true
 }
 
+// IsRetired reports whether Prometheus no longer scrapes a Service.
 func IsRetired(service *corev1.Service) bool { return service.Labels[v1alpha1.LabelRetired] != "" }

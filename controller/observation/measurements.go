@@ -53,7 +53,7 @@ func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval tim
 	}}
 	m.poller = &poller[map[v1alpha1.Shard]Measurement]{
 		objects: "the measurements of gates", interval: interval, clock: clock, notify: notify,
-		find: m.find, equal: maps.Equal[map[v1alpha1.Shard]Measurement, map[v1alpha1.Shard]Measurement],
+		list: m.list, equal: maps.Equal[map[v1alpha1.Shard]Measurement, map[v1alpha1.Shard]Measurement],
 	}
 	return m
 }
@@ -61,7 +61,7 @@ func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval tim
 // Of returns the measurements of a KSMScale's shards.
 func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
 	shards := map[v1alpha1.Shard]Measurement{}
-	for shard, measurement := range m.Latest().Found {
+	for shard, measurement := range m.Latest().Objects {
 		if shard.KSMScale == ksmScale {
 			shards[shard] = measurement
 		}
@@ -69,7 +69,7 @@ func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
 	return shards
 }
 
-func (m *Measurements) find(ctx context.Context) (map[v1alpha1.Shard]Measurement, error) {
+func (m *Measurements) list(ctx context.Context) (map[v1alpha1.Shard]Measurement, error) {
 	pods, err := m.readyPods(ctx)
 	if err != nil {
 		return nil, err

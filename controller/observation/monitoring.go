@@ -15,27 +15,28 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 )
 
-// Monitoring is what there is of the Prometheus Operator.
+// Monitoring has the kinds of the Prometheus Operator, and the objects that the controller applied of these kinds.
 type Monitoring struct {
-	// Known tells whether anyone has looked.
+	// Known reports whether a poll has succeeded.
 	Known bool
 	// Installed are the kinds that the API server has.
 	Installed sets.Set[string]
-	// Failed has the errors of the kinds of which it is not known whether there are any objects.
+	// Failed has the errors of the kinds whose objects are unknown.
 	Failed map[string]error
-	// Objects are those with the label of a KSMScale.
+	// Objects are the objects with the label of a KSMScale.
 	Objects map[MonitorKey]metav1.PartialObjectMetadata
-	Rules   RuleOwner
+	// Rules names the KSMScale that has the rules.
+	Rules RuleOwner
 }
 
-// MonitorKey names an object of the Prometheus Operator.
+// MonitorKey identifies an object of the Prometheus Operator.
 type MonitorKey struct {
 	// Kind is the kind of the object.
 	Kind string
 	client.ObjectKey
 }
 
-// DesiredKinds are the kinds that a KSMScale should have objects of, in order.
+// DesiredKinds returns the kinds that a KSMScale should have objects of, in order.
 func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 	var kinds []string
 	if kind := objects.ScrapingKind(ksmScale); kind != "" {
@@ -47,17 +48,18 @@ func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 	return kinds
 }
 
-// knows tells whether a look has found out what there is of a kind.
+// knows reports whether the objects of a kind are known.
 func (m Monitoring) knows(kind string) bool { return m.Known && m.Failed[kind] == nil }
 
-func (m Monitoring) add(kind string, objects []metav1.PartialObjectMetadata) {
+// add adds an installed kind and its objects.
+func (m Monitoring) add(kind string, items []metav1.PartialObjectMetadata) {
 	m.Installed.Insert(kind)
-	for _, object := range objects {
+	for _, object := range items {
 		m.Objects[MonitorKey{kind, client.ObjectKeyFromObject(&object)}] = object
 	}
 }
 
-// keep adds what there was of a kind before.
+// keep adds the previous objects of a kind.
 func (m Monitoring) keep(kind string, before Monitoring) {
 	if !before.Installed.Has(kind) {
 		return
@@ -70,14 +72,15 @@ func (m Monitoring) keep(kind string, before Monitoring) {
 	}
 }
 
+// equal reports whether two polls had the same result.
 func (m Monitoring) equal(other Monitoring) bool {
-	same := func(a, b metav1.PartialObjectMetadata) bool { return a.ResourceVersion == b.ResourceVersion }
-	alike := func(a, b error) bool { return a.Error() == b.Error() }
+	sameVersion := func(a, b metav1.PartialObjectMetadata) bool { return a.ResourceVersion == b.ResourceVersion }
+	sameText := func(a, b error) bool { return a.Error() == b.Error() }
 	return m.Known == other.Known && m.Installed.Equal(other.Installed) && m.Rules == other.Rules &&
-		maps.EqualFunc(m.Failed, other.Failed, alike) && maps.EqualFunc(m.Objects, other.Objects, same)
+		maps.EqualFunc(m.Failed, other.Failed, sameText) && maps.EqualFunc(m.Objects, other.Objects, sameVersion)
 }
 
-// IsGone tells whether an error is that a kind, or an object of it, is no longer there; a namespace that is not there is another matter.
+// IsGone reports whether an error means that a kind or an object no longer exists. A missing namespace does not count.
 func IsGone(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {

@@ -15,42 +15,42 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ForeignInterval is the time between looks for objects of others. A watch would notice sooner, but covers all objects of a kind in
-// the cluster, and each of them changes all the time: a watch cannot be limited to some namespaces, or targets.
+// ForeignInterval is the time between two lists of objects of others. A watch would notice a change sooner. But it would receive all
+// changes of a kind in the whole cluster, because a watch cannot be limited to some namespaces or targets.
 const ForeignInterval = 10 * time.Second
 
-// poller looks again and again for objects that the controller does not watch. A manager starts it.
+// poller lists objects that the controller does not watch, at an interval. A manager starts it.
 type poller[T any] struct {
-	// objects names what it looks for in logs.
+	// objects names the listed objects in logs.
 	objects  string
 	interval time.Duration
 	clock    clock.WithTicker
-	find     func(context.Context) (T, error)
+	list     func(context.Context) (T, error)
 	equal    func(a, b T) bool
-	// notify is called after the outcome has changed.
+	// notify is called after the result has changed.
 	notify func()
 
 	mu   sync.Mutex
 	last result[T]
 }
 
-// result is the outcome of the looks so far.
+// result is the result of all polls so far.
 type result[T any] struct {
-	// Found is the result of the last look that succeeded.
-	Found T
-	// known tells whether a look has succeeded.
+	// Objects is the list of the last poll that succeeded.
+	Objects T
+	// known reports whether a poll has succeeded.
 	known bool
-	// err is the error of the last look, nil if that succeeded or nobody has looked.
+	// err is the error of the last poll; nil if that poll succeeded or there was none.
 	err error
 }
 
-// Start looks until the context is done. It is part of manager.Runnable.
+// Start polls until the context is done. It is part of manager.Runnable.
 func (p *poller[T]) Start(ctx context.Context) error {
 	ticker := p.clock.NewTicker(p.interval)
 	defer ticker.Stop()
 	for {
 		if err := p.Poll(ctx); err != nil && ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "Cannot look for "+p.objects)
+			log.FromContext(ctx).Error(err, "Cannot list objects", "objects", p.objects)
 		}
 		select {
 		case <-ctx.Done():
@@ -60,23 +60,23 @@ func (p *poller[T]) Start(ctx context.Context) error {
 	}
 }
 
-// Poll looks once, and announces a change of the outcome.
+// Poll lists the objects once, and notifies if the result has changed.
 func (p *poller[T]) Poll(ctx context.Context) error {
-	found, err := p.find(ctx)
+	objects, err := p.list(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.last
 	p.last.err = err
 	if err == nil {
-		p.last.Found, p.last.known = found, true
+		p.last.Objects, p.last.known = objects, true
 	}
-	if before.known != p.last.known || errorText(before.err) != errorText(err) || !p.equal(before.Found, p.last.Found) {
+	if before.known != p.last.known || errorText(before.err) != errorText(err) || !p.equal(before.Objects, p.last.Objects) {
 		p.notify()
 	}
 	return err
 }
 
-// Latest returns the outcome of the looks so far; a nil poller has not looked.
+// Latest returns the result of the polls so far. A nil poller has never polled.
 func (p *poller[T]) Latest() result[T] {
 	if p == nil {
 		return result[T]{}
@@ -86,6 +86,7 @@ func (p *poller[T]) Latest() result[T] {
 	return p.last
 }
 
+// errorText is the text of an error; empty if it is nil.
 func errorText(err error) string {
 	if err == nil {
 		return ""
@@ -93,7 +94,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// listInNamespaces lists objects in the namespaces of all KSMScales, and passes each list with the KSMScales on.
+// listInNamespaces lists objects in the namespaces of all KSMScales, and passes on each list with all KSMScales.
 func listInNamespaces[List client.ObjectList](ctx context.Context, ksmScales, objects client.Reader, newList func() List, pass func(namespace string, list List, all []v1alpha1.KSMScale)) error {
 	var all v1alpha1.KSMScaleList
 	if err := ksmScales.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
@@ -105,7 +106,7 @@ func listInNamespaces[List client.ObjectList](ctx context.Context, ksmScales, ob
 	}
 	for namespace := range namespaces {
 		list := newList()
-		// What the API server has in memory is new enough, and costs it next to nothing.
+		// Version 0 reads from the memory of the API server, which is recent enough and cheap.
 		fromMemory := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}
 		if err := objects.List(ctx, list, client.InNamespace(namespace), fromMemory); err != nil {
 			return fmt.Errorf("list in namespace %s: %w", namespace, err)

@@ -18,11 +18,11 @@ import (
 
 // Reader reads snapshots.
 type Reader struct {
-	// Client reads from a cache that has what the controller itself has written, and APIReader from the API server.
+	// Client reads from a cache that already has the writes of the controller. APIReader reads from the API server.
 	Client, APIReader client.Reader
-	// Versions has the versions of kube-state-metrics that run; nil if nobody asks.
+	// Versions reads the versions of kube-state-metrics; nil to skip them.
 	Versions *Versions
-	// Autoscalers and Budgets are the ones of others, and Monitors the objects of the Prometheus Operator; nil if nobody looks.
+	// Autoscalers and Budgets list objects of others, and Monitors lists objects of the Prometheus Operator; nil to skip them.
 	Autoscalers *ForeignAutoscalers
 	Budgets     *ForeignBudgets
 	Monitors    *Monitors
@@ -35,7 +35,7 @@ type Measured interface {
 	Of(ksmScale string) map[v1alpha1.Shard]Measurement
 }
 
-// Read reads all objects of a KSMScale.
+// Read reads the objects of a KSMScale.
 func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),
@@ -83,6 +83,7 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 	return snapshot, nil
 }
 
+// apiService returns the APIService of external metrics, or nil.
 func (r Reader) apiService(ctx context.Context) (*apiregistrationv1.APIService, error) {
 	var apiService apiregistrationv1.APIService
 	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, &apiService)
@@ -95,8 +96,8 @@ func (r Reader) apiService(ctx context.Context) (*apiregistrationv1.APIService, 
 	return &apiService, nil
 }
 
-// limitRanges returns the names of the LimitRanges of a namespace if one of them refuses pods of the Deployments. They are listed
-// only then, and not watched. If they cannot be listed, the message goes without their names.
+// limitRanges returns the names of the LimitRanges of a namespace if one of them refuses pods of the Deployments. LimitRanges are listed
+// only in this case, and they are not watched. If the list fails, the message about the pods goes without names.
 func (r Reader) limitRanges(ctx context.Context, namespace string, deployments []appsv1.Deployment) []string {
 	for i := range deployments {
 		if condition := RefusedPods(&deployments[i]); condition == nil || !IsRefusedByLimitRange(condition.Message) {

@@ -6,30 +6,31 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// RuleOwner is whose PrometheusRule there is, as one is enough for all KSMScales.
+// RuleOwner names the KSMScale that has the PrometheusRule. One PrometheusRule is enough for all KSMScales.
 type RuleOwner struct {
-	// KSMScale is the first by name of those that ask for rules and whose namespace can have objects; empty if there is none.
+	// KSMScale is the first KSMScale by name that requests rules and whose namespace can have objects; empty if there is none.
 	KSMScale string
-	// Deduplicate tells whether any KSMScale has every pod scraped.
+	// Deduplicate reports whether Prometheus scrapes every pod of some KSMScale, so series need deduplication.
 	Deduplicate bool
 }
 
+// RuleOwnerOf chooses the rule owner among all KSMScales.
 func RuleOwnerOf(ksmScales []v1alpha1.KSMScale) RuleOwner {
-	var is RuleOwner
+	var owner RuleOwner
 	for _, ksmScale := range SortedByName(ksmScales) {
 		if ksmScale.DeletionTimestamp != nil {
 			continue
 		}
 		monitoring := ksmScale.Spec.Monitoring
-		if monitoring.Rules && is.KSMScale == "" && !lacksNamespace(&ksmScale.Status) {
-			is.KSMScale = ksmScale.Name
+		if monitoring.Rules && owner.KSMScale == "" && !lacksNamespace(&ksmScale.Status) {
+			owner.KSMScale = ksmScale.Name
 		}
-		is.Deduplicate = is.Deduplicate || monitoring.Type == v1alpha1.MonitoringServiceMonitor
+		owner.Deduplicate = owner.Deduplicate || monitoring.Type == v1alpha1.MonitoringServiceMonitor
 	}
-	return is
+	return owner
 }
 
-// lacksNamespace tells whether the namespace of a KSMScale cannot have objects, which depends on nobody's rules.
+// lacksNamespace reports whether the namespace of a KSMScale does not exist or is being deleted.
 func lacksNamespace(status *v1alpha1.KSMScaleStatus) bool {
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
 	return condition != nil && (condition.Reason == v1alpha1.ReasonNamespaceNotFound || condition.Reason == v1alpha1.ReasonNamespaceTerminating)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// SortedByName orders objects, so that messages about the first of them repeat exactly.
+// SortedByName returns pointers to objects in the order of their names, so a message about the first object repeats exactly.
 func SortedByName[T any, P interface {
 	*T
 	GetName() string

@@ -12,14 +12,15 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 )
 
-// StuckContainer is a container that does not get ready without help.
+// StuckContainer is a container that does not become ready without help.
 type StuckContainer struct {
-	// pod, container and image are its names, and init tells whether it is an init container.
+	// Pod and Container are the names of the pod and of the container, and Image is the image of the container.
 	Pod, Container, Image string
-	Init                  bool
-	// Reason is a reason of the kubelet, and detail the kubelet's message, if it is the same each time.
+	// Init reports that it is an init container.
+	Init bool
+	// Reason is a reason of the kubelet. Detail is the message of the kubelet, if it is the same each time.
 	Reason, Detail string
-	// LastExit is how the container ended last, if its reason is ReasonCrashLoopBackOff.
+	// LastExit describes the last end of the container, if the reason is ReasonCrashLoopBackOff.
 	LastExit corev1.ContainerStateTerminated
 }
 
@@ -29,23 +30,23 @@ const (
 	ReasonCrashLoopBackOff = "CrashLoopBackOff"
 )
 
-// startFailures are further reasons of the kubelet. A container that waits for one of them does not start by itself.
+// startFailures are further reasons of the kubelet. A container with such a reason does not start by itself.
 var startFailures = []string{
 	ReasonCrashLoopBackOff, "ErrImageNeverPull", "InvalidImageName",
 	"RunContainerError", "CreateContainerError", "CreateContainerConfigError",
 }
 
-// maxBackOff is an upper bound of the time that the kubelet waits before it restarts a container. It restarts a container that ran
-// for longer at once (k8s.io/kubernetes/pkg/kubelet, MaxContainerBackOff, doubled).
+// maxBackOff is twice the longest time that the kubelet waits before it restarts a container (k8s.io/kubernetes/pkg/kubelet,
+// MaxContainerBackOff). The kubelet restarts a container at once if it ran for longer.
 const maxBackOff = 10 * time.Minute
 
-// FindStuckContainer returns the first stuck container, by the names of the pods, or nil.
+// FindStuckContainer returns the first stuck container in the order of the names of the pods, or nil.
 func FindStuckContainer(pods []corev1.Pod, now metav1.Time) *StuckContainer {
 	for _, pod := range SortedByName(pods) {
 		if !IsActive(pod) {
 			continue
 		}
-		// Admission webhooks inject init containers, which the others wait for.
+		// Admission webhooks can inject init containers, and the other containers wait for these.
 		for i, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if container := asStuck(status, now); container != nil {
 				container.Pod, container.Init = pod.Name, i < len(pod.Status.InitContainerStatuses)
@@ -56,8 +57,8 @@ func FindStuckContainer(pods []corev1.Pod, now metav1.Time) *StuckContainer {
 	return nil
 }
 
-// asStuck returns nil for a container that gets ready. The kubelet alternates between a try and a pause, with another message each
-// time. Both have one reason here, so the status does not alternate too.
+// asStuck returns nil unless a container is stuck. The kubelet alternates between an attempt and a pause, each with its own message. Both
+// have the same reason here, so the status of the KSMScale does not alternate.
 func asStuck(status corev1.ContainerStatus, now metav1.Time) *StuckContainer {
 	container := &StuckContainer{Container: status.Name, Image: status.Image}
 	waiting := ptr.Deref(status.State.Waiting, corev1.ContainerStateWaiting{})
@@ -74,8 +75,8 @@ func asStuck(status corev1.ContainerStatus, now metav1.Time) *StuckContainer {
 	return container
 }
 
-// isCrashing tells whether a container has ended several times, each time soon after its start, and has not run for long since.
-// Restarts of long ago do not count, and the first restart may be the only one.
+// isCrashing reports whether a container has ended at least twice, soon after its start, and has not run for long since. A single restart
+// does not count, because no second one may follow.
 func isCrashing(container corev1.ContainerStatus, now metav1.Time) bool {
 	ended := container.LastTerminationState.Terminated
 	if container.Ready || container.RestartCount < 2 || ended == nil || ended.FinishedAt.Sub(ended.StartedAt.Time) > maxBackOff {

@@ -7,19 +7,19 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// WithPausedShards is a KSMScale whose status has the shards that are held now, for plans to be made from. The rest is shared.
+// WithPausedShards returns a shallow copy of a KSMScale for the planner. Its status has the shards whose scale-up is paused now.
 func WithPausedShards(ksmScale *v1alpha1.KSMScale, observed observation.Snapshot) *v1alpha1.KSMScale {
-	held := *ksmScale
-	held.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	updated := *ksmScale
+	updated.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
 	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
-		*held.Status.ShardingStatus = *sharding
+		*updated.Status.ShardingStatus = *sharding
 	}
-	held.Status.ShardingStatus.ScaleUpPaused = PausedShards(observed)
-	return &held
+	updated.Status.ShardingStatus.ScaleUpPaused = PausedShards(observed)
+	return &updated
 }
 
-// PausedShards are the shards with pods that wait for a node, held at what their Deployments are set to now. Fewer would take
-// away pods that run, and more cannot come of it: who scales reads no more than this.
+// PausedShards returns the shards whose scale-up is paused, because the scheduler finds no node for one of their pods. Each shard keeps the
+// replicas that its Deployment is set to. Fewer replicas would remove pods that run, and more replicas would only add pods without a node.
 func PausedShards(observed observation.Snapshot) []v1alpha1.PausedShard {
 	waiting := sets.New[v1alpha1.Shard]()
 	for _, pod := range observed.UnschedulablePods() {
@@ -27,12 +27,12 @@ func PausedShards(observed observation.Snapshot) []v1alpha1.PausedShard {
 			waiting.Insert(shard)
 		}
 	}
-	var held []v1alpha1.PausedShard
+	var paused []v1alpha1.PausedShard
 	for _, deployment := range observation.SortedByName(observed.Deployments) {
 		shard, ok := observation.ShardOf(deployment.Labels)
 		if ok && waiting.Has(shard) {
-			held = append(held, v1alpha1.PausedShard{Shard: shard.ID, TotalShards: shard.Total, Replicas: observation.ReplicasOf(deployment)})
+			paused = append(paused, v1alpha1.PausedShard{Shard: shard.ID, TotalShards: shard.Total, Replicas: observation.ReplicasOf(deployment)})
 		}
 	}
-	return held
+	return paused
 }

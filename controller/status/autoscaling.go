@@ -20,8 +20,8 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// autoscaling is False while replicas cannot follow the nodes.
-func autoscaling(in conditionInput) metav1.Condition {
+// autoscalingCondition is False while replicas cannot follow the nodes.
+func autoscalingCondition(in conditionInput) metav1.Condition {
 	condition := scaledBy(in)
 	if err := in.Snapshot.ForeignAutoscalers.Err; err != nil && condition.Status == metav1.ConditionTrue {
 		condition.Message += "; the controller cannot list HorizontalPodAutoscalers of others, so it does not notice a new one: " + err.Error()

@@ -25,19 +25,19 @@ type conditionInput struct {
 	status v1alpha1.KSMScaleStatus
 }
 
-// conditions returns all conditions of a KSMScale. Each condition except Ready covers one aspect, and Ready is folded from the conditions
+// allConditions returns all conditions of a KSMScale. Each condition except Ready covers one aspect, and Ready is folded from the conditions
 // that are no warnings. A condition keeps its transition time while its status stays the same.
-func conditions(in conditionInput) []metav1.Condition {
+func allConditions(in conditionInput) []metav1.Condition {
 	// A cause comes before its effect: a pod without a node leaves its shard uncovered.
-	scheduling := schedulable(in)
-	parts := []metav1.Condition{progressing(in, scheduling.Status), scheduling, covered(in), autoscaling(in)}
+	scheduling := schedulableCondition(in)
+	parts := []metav1.Condition{progressingCondition(in, scheduling.Status), scheduling, coveredCondition(in), autoscalingCondition(in)}
 	switch before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionMonitoring); {
 	case in.Snapshot.Monitoring.Known:
-		parts = append(parts, monitored(in))
+		parts = append(parts, monitoringCondition(in))
 	case before != nil:
 		parts = append(parts, *before)
 	}
-	computed := append(parts, ready(in, parts), versionSupported(in), evictable(in))
+	computed := append(parts, readyCondition(in, parts), versionCondition(in), evictableCondition(in))
 	// A condition that is no longer computed is removed from the status.
 	all := slices.DeleteFunc(slices.Clone(in.KSMScale.Status.Conditions), func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(computed, before.Type) == nil

@@ -11,9 +11,9 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// evictable is False while a second PodDisruptionBudget selects pods of a shard. The API server then refuses to evict those pods, and a
+// evictableCondition is False while a second PodDisruptionBudget selects pods of a shard. The API server then refuses to evict those pods, and a
 // drain of their node does not end. This condition is a warning and does not affect Ready.
-func evictable(in conditionInput) metav1.Condition {
+func evictableCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionEvictable, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSinglePodDisruptionBudget}
 	budgets := in.Snapshot.ForeignBudgets
 	deployments := slices.Sorted(maps.Keys(budgets.Names))

@@ -15,9 +15,9 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// monitored is False while the controller cannot create the objects that spec.monitoring requests. A missing kind matters only if
+// monitoringCondition is False while the controller cannot create the objects that spec.monitoring requests. A missing kind matters only if
 // spec.monitoring names it.
-func monitored(in conditionInput) metav1.Condition {
+func monitoringCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionMonitoring, Status: metav1.ConditionFalse}
 	monitoring, spec := in.Snapshot.Monitoring, in.KSMScale.Spec.Monitoring
 	if err := in.Failures.Monitoring; err != nil {

@@ -42,7 +42,7 @@ func TestMonitoringCondition(t *testing.T) {
 			in := conditionInput{Input: Input{KSMScale: ksmScale, Failures: Failures{Monitoring: test.err}, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{
 				Known: true, Installed: sets.New(test.installed...), Rules: observation.RuleOwnerOf([]v1alpha1.KSMScale{*ksmScale}),
 			}}}}
-			got := monitored(in)
+			got := monitoringCondition(in)
 			assert.Equal(t, string(test.status)+" "+test.reason, string(got.Status)+" "+got.Reason)
 			assert.Contains(t, got.Message, test.message)
 		})
@@ -64,7 +64,7 @@ func TestMonitoringConditionTellsOfAMissingToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ksmScale := fixtures.MonitoredBy(test.config)
 			ksmScale.Spec.Metrics.AuthFilter = test.filter
-			got := monitored(conditionInput{Input: Input{KSMScale: ksmScale, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{Known: true, Installed: sets.New(fixtures.ScrapeConfigKind)}}}})
+			got := monitoringCondition(conditionInput{Input: Input{KSMScale: ksmScale, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{Known: true, Installed: sets.New(fixtures.ScrapeConfigKind)}}}})
 			assert.Equal(t, metav1.ConditionTrue, got.Status)
 			assert.Equal(t, test.told, strings.Contains(got.Message, "; Prometheus gets no token for spec.metrics.authFilter"), got.Message)
 		})

@@ -15,9 +15,9 @@ import (
 	"github.com/example/ksmscale/controller/partition"
 )
 
-// progressing is False while a failure keeps the controller from creating the desired objects, or their pods from starting. Otherwise it is
+// progressingCondition is False while a failure keeps the controller from creating the desired objects, or their pods from starting. Otherwise it is
 // True, and the reason is Complete when no work is left. The argument scheduling is the status of the condition Schedulable.
-func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
+func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
 	if in.Failures.Apply != nil {
 		condition.Reason, condition.Message = applyFailure(in.Failures.Apply, in.KSMScale.Spec.Namespace)
@@ -75,8 +75,8 @@ func pausedDeployment(observed *observation.Snapshot) (reason, message string) {
 // scheduler finds no node is left to the condition Schedulable, which has a better message.
 func stuckDeployment(observed observation.Snapshot, scheduling metav1.ConditionStatus) (reason, message string) {
 	for _, deployment := range observation.SortedByName(observed.Deployments) {
-		if refused := observation.RefusedPods(deployment); refused != nil {
-			return refused.Reason, fmt.Sprintf("Deployment %s: %s", deployment.Name, withAdvice(refused.Message, observed.LimitRanges))
+		if failure := observation.RefusedPods(deployment); failure != nil {
+			return failure.Reason, fmt.Sprintf("Deployment %s: %s", deployment.Name, withAdvice(failure.Message, observed.LimitRanges))
 		}
 		for _, condition := range deployment.Status.Conditions {
 			late := condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse

@@ -10,9 +10,9 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// ready folds the other conditions to one. The first condition that is False gives its reason and message. Without such a condition,
+// readyCondition folds the other conditions to one. The first condition that is False gives its reason and message. Without such a condition,
 // unfinished work does, and then the first condition that is Unknown.
-func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
+func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	because := func(status metav1.ConditionStatus, part metav1.Condition) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: part.Reason, Message: part.Message}
 	}

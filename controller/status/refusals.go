@@ -9,14 +9,14 @@ import (
 // withAdvice adds the fix to a message of the API server, if the fix is known. The argument limitRanges has the names of the LimitRanges of
 // the namespace, because such a message does not name them.
 func withAdvice(message string, limitRanges []string) string {
-	for _, refusal := range refusals {
-		if !refusal.matches(message) {
+	for _, kind := range refusals {
+		if !kind.matches(message) {
 			continue
 		}
 		if len(limitRanges) > 0 && observation.IsRefusedByLimitRange(message) {
 			message += " (LimitRange " + strings.Join(limitRanges, ", ") + ")"
 		}
-		return message + ": " + refusal.advice
+		return message + ": " + kind.advice
 	}
 	return message
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// schedulable is False while the scheduler finds no node for a pod. It quotes the scheduler about the first such pod by name.
-func schedulable(in conditionInput) metav1.Condition {
+// schedulableCondition is False while the scheduler finds no node for a pod. It quotes the scheduler about the first such pod by name.
+func schedulableCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionSchedulable, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonAllPodsScheduled, Message: "All pods have a node",

@@ -74,13 +74,13 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 	}
 	status.ShardingStatus.Weights = weightsOf(in.Planned, status.ShardingStatus.Partitions)
 	for _, shard := range in.Planned.Shards {
-		replicas := observation.ShardReplicas(shard.Shard, &in.Snapshot)
+		replicas := in.Snapshot.Replicas(shard.Shard)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
 		status.CurrentReplicas += replicas.Replicas
 	}
 	targets := partition.Targets(in.Planned, in.Snapshot)
-	status.Phase = phase(in, targets, status.ShardingStatus)
-	status.Conditions = conditions(conditionInput{Input: in, targets: targets, status: status})
+	status.Phase = phaseOf(in, targets, status.ShardingStatus)
+	status.Conditions = allConditions(conditionInput{Input: in, targets: targets, status: status})
 	return status
 }
 
@@ -95,8 +95,8 @@ func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeight
 	})
 }
 
-// phase summarizes the shards in one word.
-func phase(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
+// phaseOf summarizes the shards in one word.
+func phaseOf(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
 	switch {
 	case len(uncovered(sharding)) > 0 && !partition.CoveredByOthers(in.Planned, in.Snapshot):
 		return v1alpha1.PhaseIncomplete
@@ -121,11 +121,11 @@ func divided(planned plans.Planned, sharding *v1alpha1.ShardingStatus) bool {
 
 // totalReady counts the ready pods of all shards.
 func totalReady(sharding *v1alpha1.ShardingStatus) int32 {
-	var ready int32
+	var total int32
 	for _, replicas := range sharding.ShardDistribution {
-		ready += replicas.Ready
+		total += replicas.Ready
 	}
-	return ready
+	return total
 }
 
 // saturated limits a count to the 32 bits of the status fields.

@@ -14,9 +14,9 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// versionSupported is False while some shard runs a kube-state-metrics with known bugs in sharding. This condition is a warning and does
+// versionCondition is False while some shard runs a kube-state-metrics with known bugs in sharding. This condition is a warning and does
 // not affect Ready.
-func versionSupported(in conditionInput) metav1.Condition {
+func versionCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
 	if in.Planned.Total == 1 {
 		condition.Message = "There is one shard, so bugs in sharding do not matter"
