@@ -122,6 +122,10 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
 	go run ./test/sizing
 
+.PHONY: sizing-series
+sizing-series: build kube kube-state-metrics ## Count the series of one object of each resource, for package sizing (2 minutes).
+	go run ./test/sizing series
+
 ##@ Check
 
 # Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes.

@@ -135,7 +135,7 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 	if in.Size.Limits {
 		next.MemoryLimitBytes = 2 * next.MemoryRequestBytes
 	}
-	if reshards {
+	if reshards && previous.MilliCPURequest > 0 {
 		state.CPU = Trend{}
 	} else {
 		next.MilliCPURequest, state.CPU = s.cpu(in.Size, figures, sized, previous.MilliCPURequest, state.CPU, now)

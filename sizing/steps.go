@@ -80,17 +80,19 @@ func (s sizer) clamp(request int64) int64 {
 }
 
 // next is the request to have now, given the current one and the use, and the state to pass to the next call. Without a
-// current request (0) it is the needed one; a use of 0 is unknown.
+// current request (0) it is the needed one; a use of 0 is unknown. A request beyond the bounds is brought within them at
+// once.
 func (s sizer) next(trend Trend, current, used int64, now time.Time) (int64, Trend) {
 	switch {
 	case current == 0 && used == 0:
 		return 0, Trend{}
 	case current == 0:
 		return s.needed(used), Trend{}
-	case s.clamp(current) != current:
-		return s.clamp(current), Trend{}
 	case used == 0:
-		return current, Trend{}
+		return s.clamp(current), Trend{}
+	}
+	if within := s.clamp(current); within != current {
+		current, trend = within, Trend{}
 	}
 	needed := s.needed(used)
 	switch {
