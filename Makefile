@@ -113,7 +113,7 @@ race: ## Run the unit tests under the race detector, which needs a C compiler.
 	CGO_ENABLED=1 go test -race $(UNIT)
 
 .PHONY: bench
-bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, and how long the gate takes to open (10 minutes).
+bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, how long the gate takes to open, and what its measurements cost (15 minutes).
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... ./gate/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt

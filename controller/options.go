@@ -112,7 +112,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
 	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
-	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
+	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' gates (port 8082), for KSMScales with the strategy least-loaded.")
 	flags.DurationVar(&o.SizeInterval, "size-interval", o.SizeInterval, "How often the controller reads from port 8082 of pods what their gates have measured.")
 	flags.DurationVar(&o.MeasureInterval, "gate-measure-interval", o.MeasureInterval, "How often each gate reads the metrics of its kube-state-metrics to measure them. A change restarts all shards, one after the other.")
 	flags.DurationVar(&o.Sizing.RiseAfter, "shards-rise-after", o.Sizing.RiseAfter, "How long a shard is over a target of spec.sharding.auto before the number of shards rises.")
