@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/fixtures/snapshots"
 	"github.com/example/ksmscale/nodes"
 )
 
@@ -25,28 +27,28 @@ func TestPodChanged(t *testing.T) {
 	}{
 		{"nothing but the version", func(p *corev1.Pod) { p.ResourceVersion = "2" }, false},
 		{"an annotation", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": "b"} }, false},
-		{"no longer ready", notReady, true},
-		{"being deleted", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: testTime} }, true},
-		{"adopted", ownedByDeployment, true},
+		{"no longer ready", fixtures.NotReady, true},
+		{"being deleted", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: fixtures.Time} }, true},
+		{"adopted", func(p *corev1.Pod) { fixtures.OwnedByDeployment(p, fixtures.Shard(0)) }, true},
 		{"of another shard", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelShardID] = "1" }, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before, after := pod(0, "a"), pod(0, "a", test.change)
+			before, after := fixtures.Pod(0, "a"), fixtures.Pod(0, "a", test.change)
 			assert.Equal(t, test.want, podChanged().Update(event.UpdateEvent{ObjectOld: &before, ObjectNew: &after}))
 		})
 	}
-	one := pod(0, "a")
+	one := fixtures.Pod(0, "a")
 	assert.True(t, podChanged().Create(event.CreateEvent{Object: &one}))
 	assert.True(t, podChanged().Delete(event.DeleteEvent{Object: &one}))
 }
 
 func TestPodsLeadToTheirKSMScale(t *testing.T) {
-	one := pod(0, "a")
+	one := fixtures.Pod(0, "a")
 	assert.Equal(t, []reconcile.Request{{NamespacedName: client.ObjectKey{Name: "main"}}}, ksmScaleOf(t.Context(), &one))
 }
 
 func TestNodeChangesAreGathered(t *testing.T) {
-	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
+	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(fixtures.Time))
 	changes := nodeChanges(counter)
 	node := func(name string) *corev1.Node { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
 	counter.OnUpdate(node("a"), node("a"))
@@ -70,7 +72,7 @@ func TestCacheIsNarrow(t *testing.T) {
 			assert.Len(t, by.Namespaces, 1)
 		default:
 			if by.Field != nil {
-				assert.True(t, by.Field.Matches(labels.Set{"metadata.name": APIServiceName}), "%T", object)
+				assert.True(t, by.Field.Matches(labels.Set{"metadata.name": v1alpha1.APIServiceName}), "%T", object)
 				assert.False(t, by.Field.Matches(labels.Set{"metadata.name": "v1.apps"}), "%T", object)
 				continue
 			}
@@ -79,4 +81,16 @@ func TestCacheIsNarrow(t *testing.T) {
 			assert.False(t, by.Label.Matches(labels.Set{"app": "other"}), "%T", object)
 		}
 	}
+}
+
+func TestTheEndOfARolloutIsTold(t *testing.T) {
+	settled, rolling, stuck := snapshots.OwnedDeployment("main", 0), snapshots.OwnedDeployment("main", 0, snapshots.Surging), snapshots.OwnedDeployment("main", 0, snapshots.PastDeadline)
+	ended := turnEnded()
+	assert.True(t, ended.Update(event.UpdateEvent{ObjectOld: &rolling, ObjectNew: &settled}))
+	assert.True(t, ended.Update(event.UpdateEvent{ObjectOld: &rolling, ObjectNew: &stuck}))
+	assert.True(t, ended.Delete(event.DeleteEvent{Object: &rolling}))
+	assert.False(t, ended.Update(event.UpdateEvent{ObjectOld: &settled, ObjectNew: &rolling}))
+	assert.False(t, ended.Update(event.UpdateEvent{ObjectOld: &rolling, ObjectNew: &rolling}))
+	assert.False(t, ended.Delete(event.DeleteEvent{Object: &settled}))
+	assert.False(t, ended.Create(event.CreateEvent{Object: &rolling}))
 }

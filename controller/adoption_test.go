@@ -16,6 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
 )
 
 // objectsOf lists what there is with the label of the KSMScale.
@@ -47,7 +51,7 @@ func orphan(t *testing.T, r *Reconciler, overrides ...func(*v1alpha1.KSMScale)) 
 	require.NoError(t, r.Client.Delete(t.Context(), readMain(t, r)))
 	_, err := reconcileMain(t, r)
 	require.NoError(t, err)
-	recreated := ksmScaleWith(append(overrides, func(k *v1alpha1.KSMScale) { k.UID = "another" })...)
+	recreated := fixtures.KSMScale(append(overrides, func(k *v1alpha1.KSMScale) { k.UID = "another" })...)
 	require.NoError(t, r.Client.Create(t.Context(), recreated))
 	return recreated
 }
@@ -109,7 +113,7 @@ func TestOrphansWhoseRolloutWaitsAreAdopted(t *testing.T) {
 			require.NoError(t, r.Client.Status().Update(t.Context(), deployment))
 		}
 	}
-	r.GateImage, r.Rollouts = "example.com/ksmscale:v2", RolloutLimits{}
+	r.GateImage, r.Rollouts = "example.com/ksmscale:v2", partition.RolloutLimits{}
 	reconcileTimes(t, r, 1)
 	assert.Equal(t, before, templates(t, r))
 	for _, object := range objectsOf(t, r) {
@@ -127,7 +131,7 @@ func TestOrphansThatAreNotDesiredArePruned(t *testing.T) {
 }
 
 func TestWhatIsNotOursIsNotAdopted(t *testing.T) {
-	applied := metav1.ManagedFieldsEntry{Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply}
+	applied := metav1.ManagedFieldsEntry{Manager: objects.FieldOwner, Operation: metav1.ManagedFieldsOperationApply}
 	for _, test := range []struct {
 		name   string
 		change func(*corev1.Service)
@@ -150,11 +154,11 @@ func TestWhatIsNotOursIsNotAdopted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
-				Namespace: "monitoring", Name: shard(0).Name(), Labels: shardLabels(ksmScaleWith(), shard(0)),
+				Namespace: "monitoring", Name: fixtures.Shard(0).Name(), Labels: objects.ShardLabels(fixtures.KSMScale(), fixtures.Shard(0)),
 				ManagedFields: []metav1.ManagedFieldsEntry{applied},
 			}}
 			test.change(service)
-			assert.Equal(t, test.ours, isOurs(service, ksmScaleWith()))
+			assert.Equal(t, test.ours, observation.IsOwnedBy(service, fixtures.KSMScale()))
 		})
 	}
 }

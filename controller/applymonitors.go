@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // monitorFields is the schema that fields of the Prometheus Operator's kinds are told apart by, as far as ours need one:
@@ -69,41 +71,41 @@ func parsedFields(schema typed.YAMLObject) typed.ParseableType {
 
 // applyMonitors makes the objects for the Prometheus Operator that a KSMScale is to have, of the kinds that there are,
 // and deletes others that were made for it. If a kind goes away meanwhile, the next look tells.
-func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found monitoring) error {
-	if !found.known {
+func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring) error {
+	if !found.Known {
 		return nil
 	}
 	a := applier{Reconciler: r, owner: ksmScale}
-	wanted := sets.New(wantedMonitors(ksmScale, found.rules)...)
+	wanted := sets.New(found.DesiredKinds(ksmScale)...)
 	// Others first, so that nothing is scraped twice for longer than it takes.
 	errs := []error{r.pruneMonitors(ctx, ksmScale, found, wanted)}
-	for kind := range wanted.Intersection(found.installed) {
+	for kind := range wanted.Intersection(found.Installed) {
 		switch kind {
 		case monitoringv1alpha1.ScrapeConfigsKind:
-			for _, scrapeConfig := range scrapeConfigs(ksmScale) {
+			for _, scrapeConfig := range objects.ScrapeConfigs(ksmScale) {
 				errs = append(errs, apply(ctx, a, scrapeConfig, &monitoringv1alpha1.ScrapeConfig{}, extractScrapeConfig))
 			}
 		case monitoringv1.ServiceMonitorsKind:
-			errs = append(errs, apply(ctx, a, serviceMonitor(ksmScale), &monitoringv1.ServiceMonitor{}, extractServiceMonitor))
+			errs = append(errs, apply(ctx, a, objects.ServiceMonitor(ksmScale), &monitoringv1.ServiceMonitor{}, extractServiceMonitor))
 		case monitoringv1.PrometheusRuleKind:
-			errs = append(errs, apply(ctx, a, prometheusRule(ksmScale, found.rules.deduplicate), &monitoringv1.PrometheusRule{}, extractPrometheusRule))
+			errs = append(errs, apply(ctx, a, objects.PrometheusRule(ksmScale, found.Rules.Deduplicate), &monitoringv1.PrometheusRule{}, extractPrometheusRule))
 		}
 	}
 	for i, err := range errs {
-		if gone(err) {
+		if observation.IsGone(err) {
 			errs[i] = nil
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found monitoring, wanted sets.Set[string]) error {
+func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring, wanted sets.Set[string]) error {
 	var errs []error
-	for _, object := range found.objects {
-		if wanted.Has(object.Kind) || !isOurs(&object, ksmScale) || object.DeletionTimestamp != nil {
+	for _, object := range found.Objects {
+		if wanted.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
 			continue
 		}
-		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !gone(err) {
+		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !observation.IsGone(err) {
 			errs = append(errs, fmt.Errorf("delete %s %s: %w", object.Kind, object.Name, err))
 		}
 	}

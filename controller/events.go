@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/status"
 )
 
 const (
@@ -21,7 +22,7 @@ func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []meta
 	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
 		return
 	}
-	r.Recorder.Eventf(ksmScale, nil, eventType(is, meta.IsStatusConditionTrue(before, v1alpha1.ConditionCovered)), is.Reason, eventAction, "%s", shortened(is.Message, maxEventNote))
+	r.Recorder.Eventf(ksmScale, nil, eventType(is, meta.IsStatusConditionTrue(before, v1alpha1.ConditionCovered)), is.Reason, eventAction, "%s", status.Shortened(is.Message, maxEventNote))
 }
 
 // eventType is Warning for what needs someone's attention: not for work under way, nor for shards that have never

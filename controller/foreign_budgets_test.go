@@ -1,20 +1,21 @@
 package controller
 
 import (
-	"context"
 	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // budgetOver is someone else's PodDisruptionBudget in the namespace of the shards.
@@ -45,7 +46,7 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 		refused bool
 	}{
 		{"over every kube-state-metrics", budgetOver(matching(component)), true},
-		{"over one shard", budgetOver(matching(shard(1).Selector())), true},
+		{"over one shard", budgetOver(matching(fixtures.Shard(1).Selector())), true},
 		{"over a label of the user's", budgetOver(matching(map[string]string{"team": "a"})), true},
 		{"over every pod of the namespace", budgetOver(&metav1.LabelSelector{}), true},
 		{"over no pod", budgetOver(nil), false},
@@ -59,10 +60,14 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 			require.NoError(t, r.Client.Update(t.Context(), labelled))
 			_, err := reconcileMain(t, r)
 			require.NoError(t, err)
-			require.NoError(t, r.Budgets.look(t.Context()))
-			assert.Empty(t, r.Budgets.changes, "those of the shards are not of others")
+			changed := newChanges()
+			r.Budgets = observation.NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
+			require.NoError(t, r.Budgets.Poll(t.Context()))
+			<-changed
+			require.NoError(t, r.Budgets.Poll(t.Context()))
+			assert.Empty(t, changed, "those of the shards are not of others")
 			require.NoError(t, r.Client.Create(t.Context(), test.budget))
-			require.NoError(t, r.Budgets.look(t.Context()))
+			require.NoError(t, r.Budgets.Poll(t.Context()))
 			_, err = reconcileMain(t, r)
 			require.NoError(t, err)
 			condition := evictableOf(t, r)
@@ -70,7 +75,7 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 				assert.Equal(t, "True SinglePodDisruptionBudget", string(condition.Status)+" "+condition.Reason)
 				return
 			}
-			assert.Len(t, r.Budgets.changes, 1)
+			assert.Len(t, changed, 1)
 			assert.Equal(t, "False MultiplePodDisruptionBudgets", string(condition.Status)+" "+condition.Reason)
 			assert.Contains(t, condition.Message, "PodDisruptionBudget own selects the pods of Deployment ksm-main-shard-")
 			ready := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionReady)
@@ -81,15 +86,8 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 
 func TestPodDisruptionBudgetsThatCannotBeListed(t *testing.T) {
 	r, _ := newReconciler(t, planner{nodes: 45}, nil)
-	find := r.Budgets.find
 	var refusal error
-	r.Budgets.find = func(ctx context.Context) (map[string][]foreignBudget, error) {
-		if refusal != nil {
-			return nil, refusal
-		}
-		return find(ctx)
-	}
-	r.Budgets.latest = snapshot[map[string][]foreignBudget]{}
+	r.Budgets = observation.NewForeignBudgets(r.Client, refusable{r.Client, &refusal}, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	see := func(status metav1.ConditionStatus, reason, message string) {
 		t.Helper()
 		_, err := reconcileMain(t, r)
@@ -99,23 +97,15 @@ func TestPodDisruptionBudgetsThatCannotBeListed(t *testing.T) {
 	}
 	see(metav1.ConditionUnknown, v1alpha1.ReasonStarting, "")
 	refusal = apierrors.NewForbidden(schema.GroupResource{Resource: "poddisruptionbudgets"}, "", errors.New("no"))
-	require.Error(t, r.Budgets.look(t.Context()))
+	require.Error(t, r.Budgets.Poll(t.Context()))
 	see(metav1.ConditionUnknown, v1alpha1.ReasonForbidden, "poddisruptionbudgets is forbidden")
 	refusal = errors.New("timeout")
-	require.Error(t, r.Budgets.look(t.Context()))
+	require.Error(t, r.Budgets.Poll(t.Context()))
 	see(metav1.ConditionUnknown, v1alpha1.ReasonListFailed, "timeout")
 	refusal = nil
-	require.NoError(t, r.Budgets.look(t.Context()))
+	require.NoError(t, r.Budgets.Poll(t.Context()))
 	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "one PodDisruptionBudget")
 	refusal = errors.New("timeout")
-	require.Error(t, r.Budgets.look(t.Context()))
-	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "a new one is not noticed: timeout")
-}
-
-func TestPodDisruptionBudgetsOfANewNamespace(t *testing.T) {
-	deployments := []appsv1.Deployment{{ObjectMeta: metav1.ObjectMeta{Namespace: "new", Name: shard(0).Name()}}}
-	listed := snapshot[map[string][]foreignBudget]{known: true, found: map[string][]foreignBudget{"monitoring": nil}}
-	assert.True(t, foreignBudgets(deployments, listed).unknown)
-	listed.found["new"] = nil
-	assert.False(t, foreignBudgets(deployments, listed).unknown)
+	require.Error(t, r.Budgets.Poll(t.Context()))
+	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "a new one is not noticed: list in namespace monitoring: timeout")
 }

@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // foreignFor is someone else's autoscaler of a Deployment in the namespace of the shards.
@@ -37,7 +39,7 @@ func TestForeignAutoscalers(t *testing.T) {
 			a.OwnerReferences = []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: name, UID: uid, Controller: new(true)}}
 		}
 	}
-	ours := shard(0).Name()
+	ours := fixtures.Shard(0).Name()
 	for _, test := range []struct {
 		name       string
 		autoscaler *autoscalingv2.HorizontalPodAutoscaler
@@ -45,7 +47,7 @@ func TestForeignAutoscalers(t *testing.T) {
 	}{
 		{"someone else's", foreignFor(ours), []string{"HorizontalPodAutoscaler own"}},
 		{"KEDA's", foreignFor(ours, ownedBy("keda.sh/v1alpha1", "ScaledObject", "shards", "other")), []string{"ScaledObject shards (HorizontalPodAutoscaler own)"}},
-		{"our own", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", ksmScaleWith().UID)), nil},
+		{"our own", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", fixtures.KSMScale().UID)), nil},
 		{"that of a KSMScale whose name begins alike", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main-shard-0", "alike")), nil},
 		{"that of a KSMScale that is gone", foreignFor(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", "other")), []string{"KSMScale main (HorizontalPodAutoscaler own)"}},
 		{"of another kind", foreignFor(ours, func(a *autoscalingv2.HorizontalPodAutoscaler) { a.Spec.ScaleTargetRef.Kind = "StatefulSet" }), nil},
@@ -54,31 +56,36 @@ func TestForeignAutoscalers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, _ := newReconciler(t, planner{}, nil)
-			alike := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "main-shard-0", "alike" })
+			alike := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "main-shard-0", "alike" })
 			require.NoError(t, r.Client.Create(t.Context(), alike))
+			changed := newChanges()
+			r.Foreign = observation.NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
+			require.NoError(t, r.Foreign.Poll(t.Context()))
+			<-changed
 			require.NoError(t, r.Client.Create(t.Context(), test.autoscaler))
-			require.NoError(t, r.Foreign.look(t.Context()))
-			assert.Equal(t, test.want, r.Foreign.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: ours}])
-			assert.Len(t, r.Foreign.changes, min(len(test.want), 1))
+			require.NoError(t, r.Foreign.Poll(t.Context()))
+			assert.Equal(t, test.want, r.Foreign.Latest().Found[client.ObjectKey{Namespace: "monitoring", Name: ours}])
+			assert.Len(t, changed, min(len(test.want), 1))
 		})
 	}
 }
 
 func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
-	clock := clocktesting.NewFakeClock(testTime)
-	f := NewForeignAutoscalers(r.Client, r.Client, clock)
+	clock := clocktesting.NewFakeClock(fixtures.Time)
+	changed := newChanges()
+	f := observation.NewForeignAutoscalers(r.Client, r.Client, clock, changed.notify)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	foreign := foreignFor(shard(0).Name())
+	foreign := foreignFor(fixtures.Shard(0).Name())
 	require.NoError(t, r.Client.Create(t.Context(), foreign))
 	go func() { ended <- f.Start(ctx) }()
-	<-f.changes
-	assert.Len(t, f.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}], 1)
+	<-changed
+	assert.Len(t, f.Latest().Found[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
 	require.NoError(t, r.Client.Delete(t.Context(), foreign))
-	clock.Step(foreignInterval)
-	<-f.changes
-	assert.Empty(t, f.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}])
+	clock.Step(observation.ForeignInterval)
+	<-changed
+	assert.Empty(t, f.Latest().Found[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
 	cancel()
 	assert.NoError(t, <-ended)
 }
@@ -87,8 +94,8 @@ func TestForeignAutoscalersAreReportedAndNotFought(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)
 	reconcileAt(t, r, 0, 45)
-	require.NoError(t, r.Client.Create(t.Context(), foreignFor(shard(0).Name())))
-	require.NoError(t, r.Foreign.look(t.Context()))
+	require.NoError(t, r.Client.Create(t.Context(), foreignFor(fixtures.Shard(0).Name())))
+	require.NoError(t, r.Foreign.Poll(t.Context()))
 	autoscaling := func() *metav1.Condition {
 		return meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionAutoscaling)
 	}
@@ -98,14 +105,8 @@ func TestForeignAutoscalersAreReportedAndNotFought(t *testing.T) {
 	assert.Equal(t, v1alpha1.ReasonForeignAutoscaler, autoscaling().Reason)
 	assert.Contains(t, autoscaling().Message, "HorizontalPodAutoscaler own scales Deployment ksm-main-shard-0-of-3 as well")
 
-	w := newWorld(func(w *world) {
-		w.observed.foreign.names = map[string][]string{shard(0).Name(): {"HorizontalPodAutoscaler own"}}
-	})
-	condition := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionAutoscaling)
-	assert.Equal(t, "False ForeignAutoscaler", string(condition.Status)+" "+condition.Reason)
-
 	setMode(t, r, v1alpha1.ModeNone)
 	reconcileAt(t, r, time.Minute, 90)
-	assert.Equal(t, "True LeftToOthers", string(autoscaling().Status)+" "+autoscaling().Reason)
+	assert.Equal(t, "True ManualScaling", string(autoscaling().Status)+" "+autoscaling().Reason)
 	assert.Contains(t, autoscaling().Message, "HorizontalPodAutoscaler own scales Deployment ksm-main-shard-0-of-3")
 }

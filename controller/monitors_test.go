@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,10 +15,102 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/status"
 )
+
+func TestMonitorsTellOfChangesOnly(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 60}, nil)
+	objects := fake.NewClientBuilder().WithScheme(r.Client.Scheme()).Build()
+	kinds := fixtures.InstalledKinds{}
+	changed := newChanges()
+	monitors := observation.NewMonitors(&kinds, r.Client, objects, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
+	assert.False(t, monitors.Latest().Known)
+	told := func() bool {
+		require.NoError(t, monitors.Poll(t.Context()))
+		select {
+		case <-changed:
+			return true
+		default:
+			return false
+		}
+	}
+	assert.True(t, told())
+	assert.False(t, told())
+	kinds = observation.MonitorKinds
+	assert.True(t, told(), "kinds have come")
+	assert.False(t, told())
+	assert.Len(t, monitors.Latest().Installed, 3)
+
+	made := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "uid", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
+	require.NoError(t, objects.Create(t.Context(), made))
+	assert.True(t, told(), "an object has come")
+	assert.Equal(t, fixtures.ServiceMonitorKind, monitors.Latest().Objects[observation.MonitorKey{fixtures.ServiceMonitorKind, client.ObjectKeyFromObject(made)}].Kind)
+	kinds = nil
+	assert.True(t, told(), "kinds have gone")
+	assert.Empty(t, monitors.Latest().Installed)
+}
+
+// Objects follow the type, are not written again when they are as wanted, and those of others are left alone.
+func TestMonitorsAreAppliedAndPruned(t *testing.T) {
+	var applied int
+	r, _ := newReconciler(t, planner{nodes: 60}, func(kind, _ string) error {
+		if _, ours := status.MonitorResources[kind]; ours {
+			applied++
+		}
+		return nil
+	})
+	kinds := fixtures.InstalledKinds(observation.MonitorKinds)
+	r.Monitors = observation.NewMonitors(&kinds, r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
+	foreign := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "monitoring", Name: "foreign", UID: "foreign", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"},
+	}}
+	require.NoError(t, r.Client.Create(t.Context(), foreign))
+	again := func(change func(*v1alpha1.MonitoringConfig)) {
+		ksmScale := readMain(t, r)
+		change(&ksmScale.Spec.Monitoring)
+		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+		for range 2 {
+			require.NoError(t, r.Monitors.Poll(t.Context()))
+			_, err := reconcileMain(t, r)
+			require.NoError(t, err)
+		}
+	}
+	names := func(list client.ObjectList) int {
+		require.NoError(t, r.Client.List(t.Context(), list))
+		return meta.LenList(list)
+	}
+	again(func(c *v1alpha1.MonitoringConfig) { c.Rules = true })
+	assert.Equal(t, 3, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 1, names(&monitoringv1.PrometheusRuleList{}))
+	assert.Equal(t, 4, applied, "each once")
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]v1alpha1.LabelValue{"release": "stack"} })
+	assert.Equal(t, 8, applied)
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
+	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")
+	again(func(c *v1alpha1.MonitoringConfig) {
+		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "a", Key: "b"}}}
+		c.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
+	})
+	assert.Equal(t, 14, applied, "those of kube-state-metrics, once")
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, nil })
+	assert.Equal(t, 16, applied, "and without")
+
+	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
+	assert.Zero(t, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 2, names(&monitoringv1.ServiceMonitorList{}), "ours, and the foreign one")
+	assert.Equal(t, 18, applied, "with the rules that it needs")
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig = &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true} })
+	assert.Equal(t, 19, applied)
+	again(func(c *v1alpha1.MonitoringConfig) { c.Type, c.Rules = v1alpha1.MonitoringNone, false })
+	assert.Zero(t, names(&monitoringv1.PrometheusRuleList{}))
+	assert.Equal(t, 1, names(&monitoringv1.ServiceMonitorList{}), "the foreign one")
+}
 
 // partlyMonitored is a KSMScale with a ServiceMonitor whose objects are looked for while lists of some kinds fail.
 type partlyMonitored struct {
@@ -40,7 +133,7 @@ func newPartlyMonitored(t *testing.T) partlyMonitored {
 		}
 		return c.List(ctx, list, options...)
 	}})
-	r.Monitors = NewMonitors(installed(monitorKinds), live, failing, clocktesting.NewFakeClock(testTime))
+	r.Monitors = observation.NewMonitors(fixtures.InstalledKinds(observation.MonitorKinds), live, failing, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	users := readMain(t, r)
 	users.Spec.Monitoring.Type = v1alpha1.MonitoringServiceMonitor
 	require.NoError(t, r.Client.Update(t.Context(), users))
@@ -50,7 +143,7 @@ func newPartlyMonitored(t *testing.T) partlyMonitored {
 // see looks and reconciles, and checks the condition Monitoring then.
 func (w partlyMonitored) see(status metav1.ConditionStatus, reason, message string) {
 	w.t.Helper()
-	require.NoError(w.t, w.Monitors.look(w.t.Context()))
+	require.NoError(w.t, w.Monitors.Poll(w.t.Context()))
 	_, err := reconcileMain(w.t, w.Reconciler)
 	require.NoError(w.t, err)
 	condition := meta.FindStatusCondition(readMain(w.t, w.Reconciler).Status.Conditions, v1alpha1.ConditionMonitoring)
@@ -91,7 +184,7 @@ func TestMonitoringStaysUntilTheFirstLook(t *testing.T) {
 	w.failures["ServiceMonitorList"] = errors.New("timeout")
 	w.see(metav1.ConditionFalse, v1alpha1.ReasonListFailed, "timeout")
 	before := readMain(t, w.Reconciler)
-	w.Monitors = NewMonitors(installed(monitorKinds), w.Client, w.Client, clocktesting.NewFakeClock(testTime))
+	w.Monitors = observation.NewMonitors(fixtures.InstalledKinds(observation.MonitorKinds), w.Client, w.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	_, err := reconcileMain(t, w.Reconciler)
 	require.NoError(t, err)
 	assert.Equal(t, before.ResourceVersion, readMain(t, w.Reconciler).ResourceVersion)
@@ -109,29 +202,6 @@ func TestMonitorsWithoutANamespace(t *testing.T) {
 		{errors.New("timeout"), false},
 		{nil, false},
 	} {
-		assert.Equal(t, test.gone, gone(test.err), "%v", test.err)
+		assert.Equal(t, test.gone, observation.IsGone(test.err), "%v", test.err)
 	}
-}
-
-// The rules of all KSMScales are those of the first that can have any.
-func TestRulesOfKSMScalesThatCannotHaveThem(t *testing.T) {
-	asking := func(name, progressing string) v1alpha1.KSMScale {
-		return *ksmScaleWith(func(k *v1alpha1.KSMScale) {
-			k.Name, k.Spec.Monitoring.Rules = name, true
-			if progressing != "" {
-				k.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse, Reason: progressing}}
-			}
-		})
-	}
-	for _, test := range []struct {
-		name, progressing, want string
-	}{
-		{"the first", v1alpha1.ReasonComplete, "a"},
-		{"one that is new", "", "a"},
-		{"one without a namespace", v1alpha1.ReasonNamespaceNotFound, "b"},
-		{"one whose namespace is being deleted", v1alpha1.ReasonNamespaceTerminating, "b"},
-	} {
-		assert.Equal(t, test.want, rulesOf([]v1alpha1.KSMScale{asking("b", ""), asking("a", test.progressing)}).ksmScale, test.name)
-	}
-	assert.Empty(t, rulesOf([]v1alpha1.KSMScale{asking("a", v1alpha1.ReasonNamespaceNotFound)}).ksmScale)
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
@@ -37,7 +38,7 @@ func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KS
 // pruneShards deletes the objects of shards that were made for a KSMScale, but for those of the partitions to keep.
 func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
 	wanted := func(object client.Object) bool {
-		total, ok := partitionOf(object.GetLabels())
+		total, ok := observation.PartitionOf(object.GetLabels())
 		return ok && keep.Has(total)
 	}
 	// HorizontalPodAutoscalers go first, so that none is left without what it scales.
@@ -54,7 +55,7 @@ func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale,
 	}
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		object, ok := item.(client.Object)
-		if !ok || wanted(object) || !isOurs(object, ksmScale) || object.GetDeletionTimestamp() != nil {
+		if !ok || wanted(object) || !observation.IsOwnedBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
 			return nil
 		}
 		precondition := client.Preconditions{UID: new(object.GetUID())}

@@ -8,12 +8,17 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/controller/registration"
+	"github.com/example/ksmscale/controller/status"
 	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
@@ -45,23 +50,23 @@ type Reconciler struct {
 	Plans     Plans
 	NodeKinds NodeKinds
 	// Foreign has the autoscalers of others.
-	Foreign *ForeignAutoscalers
+	Foreign *observation.ForeignAutoscalers
 	// Budgets has the PodDisruptionBudgets of others.
-	Budgets *ForeignBudgets
+	Budgets *observation.ForeignBudgets
 	// Loads are the loads of shards that have been measured.
 	Loads    Loads
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Adapter is where the adapter is served.
-	Adapter ServiceReference
+	Adapter v1alpha1.ServiceReference
 	// Registration is how its registration with the API server goes.
-	Registration *Registration
+	Registration *registration.State
 	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
-	Versions *Versions
+	Versions *observation.Versions
 	// Rollouts bound how many shards replace their pods at the same time.
-	Rollouts RolloutLimits
+	Rollouts partition.RolloutLimits
 	// Monitors has what there is of the Prometheus Operator; nil if no one is to look.
-	Monitors *Monitors
+	Monitors *observation.Monitors
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
 
@@ -71,16 +76,6 @@ type Reconciler struct {
 	tolerances  tolerances
 	// turns is held while a shard takes its turn to start a rollout.
 	turns sync.Mutex
-}
-
-// failures are what went wrong with a KSMScale.
-type failures struct {
-	// apply is about its objects.
-	apply error
-	// scale is about the replicas of its shards.
-	scale error
-	// monitoring is about the objects for the Prometheus Operator.
-	monitoring error
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -101,7 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	planned, err := r.Plans.One(holding(r.weighted(ksmScale), before))
+	planned, err := r.Plans.One(partition.WithPausedShards(r.weighted(ksmScale), before))
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -109,29 +104,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	resharding := reshard(targets(planned, before), before, r.Clock.Now())
+	decision := partition.Decide(partition.Targets(planned, before), before, r.Clock.Now())
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	rightsErr := r.applyRights(ctx, ksmScale, before)
-	outdated, applyErr := r.applyAll(ctx, ksmScale, before, resharding.apply)
-	failed := failures{apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, resharding))}
-	if failed.apply == nil {
-		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
+	outdated, applyErr := r.applyAll(ctx, ksmScale, before, decision.Apply)
+	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, decision))}
+	if failed.Apply == nil {
+		failed.Apply = r.pruneShards(ctx, ksmScale, decision.Keep)
 	}
-	failed.monitoring = r.applyMonitors(ctx, ksmScale, before.monitoring)
+	failed.Monitoring = r.applyMonitors(ctx, ksmScale, before.Monitoring)
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
-		return ctrl.Result{}, errors.Join(failed.apply, failed.monitoring, err)
+		return ctrl.Result{}, errors.Join(failed.Apply, failed.Monitoring, err)
 	}
-	after.outdated = outdated
+	after.Outdated = outdated
 	var again time.Duration
 	if pruneErr == nil {
-		again, failed.scale = r.scaleDirectly(ctx, planned, after)
+		again, failed.Scale = r.scaleDirectly(ctx, planned, after)
 	}
-	status := r.status(ksmScale, planned, after, resharding, failed)
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(resharding.settled, again), after.said.again)},
-		errors.Join(failed.apply, failed.scale, failed.monitoring, r.writeStatus(ctx, ksmScale, status))
+	status := status.Compute(status.Input{
+		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failed,
+		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: now(r.Clock),
+	})
+	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, again), after.Versions.RecheckAfter)},
+		errors.Join(failed.Apply, failed.Scale, failed.Monitoring, r.writeStatus(ctx, ksmScale, status))
+}
+
+// observe takes a snapshot of a KSMScale's objects.
+func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
+	snapshot, err := observation.Reader{
+		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
+	}.Read(ctx, ksmScale)
+	if err != nil {
+		return observation.Snapshot{}, err
+	}
+	snapshot.RetiredSince = r.retirements.of(ksmScale.Name, snapshot.Services, r.Clock.Now())
+	return snapshot, nil
 }
 
 // weighted is a KSMScale as its status is going to be, as far as it is planned from.
@@ -159,3 +169,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScal
 	r.recordTransition(updated, ksmScale.Status.Conditions)
 	return nil
 }
+
+// now is the time to the second, as the API server keeps it.
+func now(clock clock.PassiveClock) metav1.Time { return metav1.NewTime(clock.Now()).Rfc3339Copy() }

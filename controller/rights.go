@@ -13,19 +13,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // applyRights applies the service account of a KSMScale and its bindings. It deletes bindings that are neither desired nor used by a pod.
 // A binding gives rights to whoever owns the account by that name, also to someone who creates it later. So bindings exist only while
 // the account exists and belongs to the KSMScale.
-func (r *Reconciler) applyRights(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observed) error {
+func (r *Reconciler) applyRights(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
 	var desired []*rbacv1ac.ClusterRoleBindingApplyConfiguration
-	keep := usedBindings(ksmScale, observed)
-	if ownsServiceAccount(ksmScale) {
-		errs = append(errs, apply(ctx, a, serviceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount))
-		desired = clusterRoleBindings(ksmScale)
+	keep := objects.UsedBindings(ksmScale, observed.AnyPod)
+	if objects.OwnsServiceAccount(ksmScale) {
+		errs = append(errs, apply(ctx, a, objects.ServiceAccount(ksmScale), &corev1.ServiceAccount{}, corev1ac.ExtractServiceAccount))
+		desired = objects.ClusterRoleBindings(ksmScale)
 	}
 	exists, err := r.hasServiceAccount(ctx, ksmScale)
 	if err != nil {

@@ -14,15 +14,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // shardPod is a pod of shard 0 that runs under the service account of the KSMScale.
 func shardPod(overrides ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "old", Labels: shardLabels(ksmScaleWith(), shard(0))},
-		Spec:       corev1.PodSpec{ServiceAccountName: v1alpha1.ServiceAccountName("main"), Containers: []corev1.Container{{Name: containerName}}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "old", Labels: objects.ShardLabels(fixtures.KSMScale(), fixtures.Shard(0))},
+		Spec:       corev1.PodSpec{ServiceAccountName: v1alpha1.ServiceAccountName("main"), Containers: []corev1.Container{{Name: objects.ContainerName}}},
 	}
-	ownedByDeployment(pod)
+	shard, _ := observation.ShardOf(pod.Labels)
+	fixtures.OwnedByDeployment(pod, shard)
 	for _, override := range overrides {
 		override(pod)
 	}
@@ -37,7 +41,7 @@ func withArgs(args ...string) func(*corev1.Pod) {
 func setStatus(t *testing.T, r *Reconciler, status appsv1.DeploymentStatus) {
 	t.Helper()
 	var deployment appsv1.Deployment
-	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}, &deployment))
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, &deployment))
 	deployment.Status = status
 	require.NoError(t, r.Client.Status().Update(t.Context(), &deployment))
 }
@@ -138,7 +142,7 @@ func TestRightsNeedOurServiceAccount(t *testing.T) {
 		}, says: "was not made for this KSMScale"},
 		{name: "someone else's with our label", make: func(t *testing.T, r *Reconciler) {
 			require.NoError(t, r.Client.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
-				Namespace: account.Namespace, Name: account.Name, Labels: identityLabels(ksmScaleWith()),
+				Namespace: account.Namespace, Name: account.Name, Labels: objects.IdentityLabels(fixtures.KSMScale()),
 			}}))
 		}, says: "was not made for this KSMScale"},
 		{name: "in a namespace that does not exist", refusal: apierrors.NewNotFound(corev1.Resource("namespaces"), "monitoring"),

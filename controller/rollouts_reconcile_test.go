@@ -20,6 +20,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/fixtures/snapshots"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
 )
 
 const correctedImage = "example.com/kube-state-metrics:v2.20.1"
@@ -38,7 +42,7 @@ func newRolloutWorld(t *testing.T, shards int32) rolloutWorld {
 	w.change(func(spec *v1alpha1.KSMScaleSpec) { spec.Sharding.ShardCount = shards })
 	w.reconcile()
 	for id := range shards {
-		w.observe(id, func(d *appsv1.Deployment) { d.Status.Conditions[0].Reason = reasonRolloutCompleted })
+		w.observe(id, func(d *appsv1.Deployment) { d.Status.Conditions[0].Reason = observation.ReasonRolloutCompleted })
 	}
 	return w
 }
@@ -93,8 +97,8 @@ func (w rolloutWorld) observe(id int32, overrides ...func(*appsv1.Deployment)) {
 
 func (w rolloutWorld) observeDeployment(deployment *appsv1.Deployment, overrides ...func(*appsv1.Deployment)) {
 	w.t.Helper()
-	deployment.Annotations = map[string]string{annotationRevision: "2"}
-	deployment.Status = ownedDeployment("main", 0).Status
+	deployment.Annotations = map[string]string{observation.AnnotationRevision: "2"}
+	deployment.Status = snapshots.OwnedDeployment("main", 0).Status
 	deployment.Status.ObservedGeneration = deployment.Generation
 	for _, override := range overrides {
 		override(deployment)
@@ -138,7 +142,7 @@ func TestOneShardAfterTheOtherGetsTheCurrentTemplate(t *testing.T) {
 		assert.Equal(t, upTo, w.with(correctedImage))
 		w.reconcile()
 		assert.Equal(t, upTo, w.with(correctedImage), "its Deployment has not seen it yet")
-		w.observe(id, surging)
+		w.observe(id, snapshots.Surging)
 		w.reconcile()
 		assert.Equal(t, upTo, w.with(correctedImage), "its pods are being replaced")
 		assert.Equal(t, fmt.Sprintf("RollingOut: %d of 5 shards have the current template; shard %d replaces its pods", id, id), w.progress())
@@ -157,7 +161,7 @@ func TestAnUpgradeIsARolloutOfOneShardAfterTheOther(t *testing.T) {
 	for id := range int32(3) {
 		images[w.deployment(id).Spec.Template.Spec.Containers[1].Image]++
 	}
-	assert.Equal(t, map[string]int{testGateImage: 2, "example.com/ksmscale:v2": 1}, images)
+	assert.Equal(t, map[string]int{fixtures.GateImage: 2, "example.com/ksmscale:v2": 1}, images)
 }
 
 // A correction must not wait behind the mistake, and what is stuck must not hold up the others for ever.
@@ -166,11 +170,11 @@ func TestShardsThatAreStuckGetACorrectionAtOnce(t *testing.T) {
 	w.change(image("example.com/mistake:v1"))
 	for id := range int32(2) {
 		w.reconcile()
-		w.observe(id, late)
+		w.observe(id, snapshots.PastDeadline)
 	}
 	w.reconcile()
 	assert.Equal(t, []int32{0, 1, 2}, w.with("example.com/mistake:v1"), "two are past their deadline")
-	w.observe(2, surging)
+	w.observe(2, snapshots.Surging)
 	w.change(image(correctedImage))
 	w.reconcile()
 	assert.Equal(t, []int32{0, 1, 2}, w.with(correctedImage))
@@ -186,7 +190,7 @@ func TestShardsThatAreStuckGetACorrectionAtOnce(t *testing.T) {
 func TestShardsThatAreDownGetTheCurrentTemplateAtOnce(t *testing.T) {
 	w := newRolloutWorld(t, 3)
 	for id := range int32(3) {
-		killed := pod(id, "a", failing(5), ownedByDeployment)
+		killed := fixtures.Pod(id, "a", fixtures.Failing(5), func(p *corev1.Pod) { fixtures.OwnedByDeployment(p, fixtures.Shard(id)) })
 		require.NoError(t, w.Client.Create(t.Context(), &killed))
 		w.observe(id, func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 0 })
 	}
@@ -234,7 +238,7 @@ func TestRolloutsOfOtherKSMScalesCount(t *testing.T) {
 	w := newRolloutWorld(t, 3)
 	var others []appsv1.Deployment
 	for _, name := range []string{"b", "c", "d"} {
-		other := ownedDeployment(name, 0, surging, func(d *appsv1.Deployment) { d.Namespace = name })
+		other := snapshots.OwnedDeployment(name, 0, snapshots.Surging, func(d *appsv1.Deployment) { d.Namespace = name })
 		require.NoError(t, w.Client.Create(t.Context(), &other))
 		others = append(others, other)
 	}
@@ -244,7 +248,7 @@ func TestRolloutsOfOtherKSMScalesCount(t *testing.T) {
 	assert.Equal(t, "RollingOut: 0 of 3 shards have the current template; the next waits for rollouts of other KSMScales", w.progress())
 
 	w.change(func(spec *v1alpha1.KSMScaleSpec) {
-		spec.MonitorImage, spec.Monitoring.Interval.Duration = testImage, time.Minute
+		spec.MonitorImage, spec.Monitoring.Interval.Duration = fixtures.Image, time.Minute
 	})
 	w.reconcile()
 	for id := range int32(3) {
@@ -262,7 +266,7 @@ func TestRolloutsOfOtherKSMScalesCount(t *testing.T) {
 // Who pauses a Deployment has a reason, and others do not wait for it.
 func TestAPausedDeploymentKeepsItsTemplate(t *testing.T) {
 	w := newRolloutWorld(t, 2)
-	w.observe(0, pausesDeployment)
+	w.observe(0, snapshots.Paused)
 	w.change(image(correctedImage))
 	w.reconcile()
 	assert.Equal(t, []int32{1}, w.with(correctedImage))
@@ -280,7 +284,7 @@ func TestAShardThatIsRefusedDoesNotHoldUpTheNext(t *testing.T) {
 	inner := w.Client.(client.WithWatch)
 	w.Client = interceptor.NewClient(inner, interceptor.Funcs{
 		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
-			if applied, ok := object.(*appsv1ac.DeploymentApplyConfiguration); ok && *applied.GetName() == shard(0).Name() {
+			if applied, ok := object.(*appsv1ac.DeploymentApplyConfiguration); ok && *applied.GetName() == fixtures.Shard(0).Name() {
 				return errors.New("refused")
 			}
 			return c.Apply(ctx, object, options...)
@@ -297,7 +301,7 @@ func TestTheLastTurnIsTakenOnce(t *testing.T) {
 	w := newRolloutWorld(t, 2)
 	names := []string{"main", "b", "c"}
 	for _, name := range names[1:] {
-		require.NoError(t, w.Client.Create(t.Context(), ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Name, k.UID = name, uidOf(name) })))
+		require.NoError(t, w.Client.Create(t.Context(), fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.UID = name, snapshots.UIDOf(name) })))
 		_, err := w.Reconcile(t.Context(), requestFor(name))
 		require.NoError(t, err)
 	}
@@ -306,7 +310,7 @@ func TestTheLastTurnIsTakenOnce(t *testing.T) {
 	for i := range all.Items {
 		w.observeDeployment(&all.Items[i])
 	}
-	w.GateImage, w.Rollouts = "example.com/ksmscale:v2", RolloutLimits{PerKSMScale: 1, Total: 1}
+	w.GateImage, w.Rollouts = "example.com/ksmscale:v2", partition.RolloutLimits{PerKSMScale: 1, Total: 1}
 	group, ctx := errgroup.WithContext(t.Context())
 	for _, name := range names {
 		group.Go(func() error {

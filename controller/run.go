@@ -21,6 +21,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/loads"
 	"github.com/example/ksmscale/nodes"
 	"github.com/example/ksmscale/plans"
@@ -48,26 +49,26 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 
-	registration, err := addExternalMetrics(manager, options)
+	changed := newChanges()
+	state, err := registration.AddToManager(manager, options.registration(), changed.notify)
 	if err != nil {
 		return err
 	}
-	loadChanges := newChanges()
-	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, loadChanges.tell)
+	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, changed.notify)
 	// Only the leader measures, which has all to itself what it has decided and not yet recorded.
 	if err := manager.Add(meter); err != nil {
 		return fmt.Errorf("measure loads: %w", err)
 	}
 	if err := (&Reconciler{
-		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
+		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
 		Rollouts: options.Rollouts,
-	}).AddToManager(manager, counter, loadChanges); err != nil {
+	}).AddToManager(manager, counter, changed); err != nil {
 		return err
 	}
 	if err := errors.Join(
 		metrics.Registry.Register(plans.Collector{Source: source}),
 		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced}),
-		metrics.Registry.Register(certificateCollector{secrets: manager.GetCache(), certificate: options.certificate(), synced: source.Synced}),
+		metrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.certificate(), Synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
 			if !source.Synced() {
@@ -79,29 +80,6 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("set up metrics and probes: %w", err)
 	}
 	return manager.Start(ctx)
-}
-
-// errExternalMetricsOff is what KSMScales that need external metrics say where there are none.
-var errExternalMetricsOff = errors.New("this installation has no adapter (--external-metrics=false)")
-
-// addExternalMetrics has the adapter registered, and its certificate made, as far as the options want that. It
-// returns how the registration goes.
-func addExternalMetrics(manager ctrl.Manager, options *Options) (*Registration, error) {
-	registration := NewRegistration()
-	if !options.ExternalMetrics {
-		registration.set(errExternalMetricsOff)
-		return registration, nil
-	}
-	apiService := &APIServiceReconciler{
-		Clock: clock.RealClock{}, Adapter: options.adapter(), Registration: registration, Certificate: options.certificate().secret, handshake: shakeHands,
-	}
-	if err := apiService.AddToManager(manager); err != nil {
-		return nil, err
-	}
-	if !options.ManageCertificate {
-		return registration, nil
-	}
-	return registration, addCertificate(manager, options.certificate(), apiService.trustBefore)
 }
 
 func newManager(options *Options) (ctrl.Manager, error) {

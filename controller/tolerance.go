@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 const (
@@ -49,7 +50,7 @@ func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error
 	now := a.Clock.Now()
 	sent := a.tolerances.kept(now)
 	live := &autoscalingv2.HorizontalPodAutoscaler{}
-	err := apply(ctx, a, autoscaler(a.owner, shard, sent), live, autoscalingv2ac.ExtractHorizontalPodAutoscaler)
+	err := apply(ctx, a, objects.Autoscaler(a.owner, shard, sent), live, autoscalingv2ac.ExtractHorizontalPodAutoscaler)
 	if !sent {
 		return err
 	}
@@ -58,28 +59,17 @@ func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error
 			return err
 		}
 		a.tolerances.drops(now)
-		return apply(ctx, a, autoscaler(a.owner, shard, false), live, autoscalingv2ac.ExtractHorizontalPodAutoscaler)
+		return apply(ctx, a, objects.Autoscaler(a.owner, shard, false), live, autoscalingv2ac.ExtractHorizontalPodAutoscaler)
 	}
 	// What came of it, from the cache, which has our own writes.
 	key := client.ObjectKey{Namespace: a.owner.Spec.Namespace, Name: shard.Name()}
 	switch err := a.Client.Get(ctx, key, live); {
 	case client.IgnoreNotFound(err) != nil:
 		return fmt.Errorf("get HorizontalPodAutoscaler %s: %w", key, err)
-	case err == nil && lacksTolerance(*live):
+	case err == nil && observation.LacksTolerance(*live):
 		a.tolerances.drops(now)
 		// The retry is not the same apply again if the API server has been upgraded.
 		a.outcomes.forgetOne(a.owner.Name, outcomeID("HorizontalPodAutoscaler", key))
 	}
 	return nil
-}
-
-// toleranceIgnored tells whether some HorizontalPodAutoscaler lacks a tolerance, which ours only do if it was dropped.
-func toleranceIgnored(autoscalers []autoscalingv2.HorizontalPodAutoscaler) bool {
-	return slices.ContainsFunc(autoscalers, lacksTolerance)
-}
-
-func lacksTolerance(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
-	behavior := autoscaler.Spec.Behavior
-	return behavior == nil || behavior.ScaleUp == nil || behavior.ScaleUp.Tolerance == nil ||
-		behavior.ScaleDown == nil || behavior.ScaleDown.Tolerance == nil
 }
