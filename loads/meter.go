@@ -101,7 +101,7 @@ func (m *Meter) Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights {
 
 // totals are the numbers of shards of the partitions that run, or are to.
 func totals(ksmScale *v1alpha1.KSMScale) []int32 {
-	totals := []int32{ksmScale.Spec.TotalShards()}
+	totals := []int32{ksmScale.TotalShards()}
 	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
 		totals = append(totals, sharding.Partitions...)
 	}

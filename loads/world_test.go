@@ -79,7 +79,7 @@ func (w *world) List(_ context.Context, list client.ObjectList, _ ...client.List
 	case *v1alpha1.KSMScaleList:
 		list.Items = []v1alpha1.KSMScale{*w.ksmScale.DeepCopy()}
 	case *appsv1.DeploymentList:
-		for _, total := range append(w.ksmScale.Status.ShardingStatus.Partitions, w.ksmScale.Spec.TotalShards()) {
+		for _, total := range append(w.ksmScale.Status.ShardingStatus.Partitions, w.ksmScale.TotalShards()) {
 			for id := range total {
 				shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 				list.Items = append(list.Items, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
@@ -169,7 +169,7 @@ func (w *world) round(t *testing.T) {
 	t.Helper()
 	require.NoError(t, w.meter.measure(t.Context()))
 	w.ksmScale.Status.ShardingStatus.Weights = w.meter.Weights(w.ksmScale)
-	weights := w.ksmScale.Status.WeightsOf(w.ksmScale.Spec.TotalShards())
+	weights := w.ksmScale.Status.WeightsOf(w.ksmScale.TotalShards())
 	if last := len(w.recorded) - 1; weights != nil && (last < 0 || !slices.Equal(weights, w.recorded[last])) {
 		w.recorded = append(w.recorded, slices.Clone(weights))
 	}
