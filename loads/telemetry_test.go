@@ -38,7 +38,7 @@ func TestRead(t *testing.T) {
 		{name: "as kube-state-metrics answers", metrics: example, want: reading{cpu: 12.25, scraped: 3, started: 1.7e9}},
 		{name: "before the first scrape", metrics: example[strings.Index(example, "# TYPE process_cpu"):], want: reading{cpu: 12.25, started: 1.7e9}},
 		{name: "another program", metrics: "up 1\n", err: "there is no metric process_cpu_seconds_total"},
-		{name: "no start", metrics: example[:strings.Index(example, "# TYPE process_start")], err: "there is no metric process_start_time_seconds"},
+		{name: "no start", metrics: example[:strings.Index(example, "# TYPE process_start")], err: "the answer has no metric process_start_time_seconds"},
 		{name: "no metrics", metrics: "<html>", err: "parse metrics"},
 		{name: "an error", code: http.StatusForbidden, err: "403 Forbidden"},
 	} {
