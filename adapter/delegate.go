@@ -31,20 +31,20 @@ import (
 )
 
 const (
-	// delegateTimeout ends a request to the delegate. The HPA controller, which has few workers and asks again every
-	// 15 s, would otherwise be held up for the minute after which the API server gives up.
+	// delegateTimeout ends a request to the delegate. The HPA controller has few workers and repeats its request every 15
+	// s. Without this timeout, it would wait for the minute after which the API server gives up.
 	delegateTimeout = 10 * time.Second
-	// delegateRunning is how many requests the delegate gets at a time, and delegateWaiting how many may wait for their
-	// turn, far fewer than the 400 at which this server begins to refuse any. Answers under way bound the memory.
+	// delegateRunning is how many requests the delegate receives at a time, and delegateWaiting how many may wait. This
+	// server refuses requests from 400 on, which is far more. The running answers limit the memory.
 	delegateRunning, delegateWaiting = 10, 100
-	// discoveryInterval is the time between looks at which metrics the delegate has. The API server itself looks once
-	// a minute.
+	// discoveryInterval is the time between two requests for the list of the delegate's metrics. The API server itself
+	// requests the list once a minute.
 	discoveryInterval = 30 * time.Second
 )
 
-// Delegate answers requests for external metrics by asking another server of them.
+// Delegate answers requests for external metrics by sending them to another server of external metrics.
 type Delegate struct {
-	// name is how the user named it, and errors name it.
+	// name is the address in the form that the user wrote. Errors contain it.
 	name     string
 	client   *delegateClient
 	clock    clock.PassiveClock
@@ -52,18 +52,18 @@ type Delegate struct {
 	admitted *semaphore.Weighted
 	running  *semaphore.Weighted
 	requests *prometheus.HistogramVec
-	// discovered are the metrics that it had when it was last asked successfully.
+	// discovered are the metrics in its last successful answer.
 	discovered atomic.Pointer[[]provider.ExternalMetricInfo]
-	// undiscovered is why that was not the last time, as it was logged.
+	// undiscovered is the logged cause of the last failed discovery; empty after a successful one.
 	undiscovered string
 }
 
 var _ provider.ExternalMetricsProvider = (*Delegate)(nil)
 
-// NewDelegate returns a Delegate that is asked with the credentials that the adapter has at its API server. Run must
-// be called for its metrics to be discovered.
-func NewDelegate(own *rest.Config, options *DelegateOptions, clock clock.PassiveClock) (*Delegate, error) {
-	client, err := newDelegateClient(own, options)
+// NewDelegate returns a Delegate. It uses the credentials of the adapter at its API server. Call Run to discover its
+// metrics.
+func NewDelegate(adapterConfig *rest.Config, options *DelegateOptions, clock clock.PassiveClock) (*Delegate, error) {
+	client, err := newDelegateClient(adapterConfig, options)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +72,14 @@ func NewDelegate(own *rest.Config, options *DelegateOptions, clock clock.Passive
 		admitted: semaphore.NewWeighted(delegateRunning + delegateWaiting), running: semaphore.NewWeighted(delegateRunning),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ksmscale_delegated_request_duration_seconds",
-			Help: "Time that requests to the server of --delegate took, by what was asked for and the code that was answered.",
+			Help: "Time that requests to the server of --delegate took, by kind of request and code of the answer.",
 		}, []string{"request", "code"}),
 	}
 	d.discovered.Store(new([]provider.ExternalMetricInfo))
 	return d, nil
 }
 
-// Run discovers the delegate's metrics, and follows the file of its authorities, until the context is done.
+// Run discovers the delegate's metrics, and follows the file of its CAs, until the context is done.
 func (d *Delegate) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -87,11 +87,11 @@ func (d *Delegate) Run(ctx context.Context) {
 	wait.JitterUntilWithContext(ctx, d.discover, discoveryInterval, 0.1, false)
 }
 
-// GetExternalMetric returns what the delegate answers, an error included. If it does not answer, or not with metrics,
-// the error is an API status error that names it.
+// GetExternalMetric returns the delegate's answer, including its errors. If the delegate does not answer, or its answer
+// has no metrics, the error is an API status error that names the delegate.
 func (d *Delegate) GetExternalMetric(ctx context.Context, namespace string, selector labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {
 	if !d.admitted.TryAcquire(1) {
-		return nil, d.unavailable("has too many requests to answer already")
+		return nil, d.unavailable("has too many requests in progress")
 	}
 	defer d.admitted.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
@@ -101,25 +101,25 @@ func (d *Delegate) GetExternalMetric(ctx context.Context, namespace string, sele
 	}
 	defer d.running.Release(1)
 
-	answer, err := ask[*v1beta1.ExternalMetricValueList](ctx, d, "values", d.client.get().
+	values, err := ask[*v1beta1.ExternalMetricValueList](ctx, d, "values", d.client.get().
 		Namespace(namespace).Resource(info.Metric).
 		VersionedParams(&metav1.ListOptions{LabelSelector: selector.String()}, metav1.ParameterCodec))
 	if err != nil {
 		return nil, err
 	}
 	list := &external_metrics.ExternalMetricValueList{}
-	if err := apiserver.Scheme.Convert(answer, list, nil); err != nil {
-		return nil, d.wrong("answered with values that cannot be used: " + err.Error())
+	if err := apiserver.Scheme.Convert(values, list, nil); err != nil {
+		return nil, d.wrong("sent invalid values: " + err.Error())
 	}
 	return list, nil
 }
 
-// ListAllExternalMetrics returns the metrics that the delegate had when it was last asked, at once.
+// ListAllExternalMetrics returns the metrics of the delegate's last answer, without a request.
 func (d *Delegate) ListAllExternalMetrics() []provider.ExternalMetricInfo {
 	return *d.discovered.Load()
 }
 
-// discover asks the delegate for the names of its metrics, and keeps those known so far if it does not answer.
+// discover requests the names of the delegate's metrics. It keeps the last list if the delegate does not answer.
 func (d *Delegate) discover(ctx context.Context) {
 	asking, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -128,7 +128,7 @@ func (d *Delegate) discover(ctx context.Context) {
 	if err != nil {
 		if d.undiscovered != err.Error() && ctx.Err() == nil {
 			d.undiscovered = err.Error()
-			logger.Info("Cannot discover the metrics of the delegate; those known so far stay listed", "reason", d.undiscovered)
+			logger.Info("Cannot discover the metrics of the delegate; the last known metrics stay listed", "reason", d.undiscovered)
 		}
 		return
 	}
@@ -139,7 +139,7 @@ func (d *Delegate) discover(ctx context.Context) {
 	d.undiscovered = ""
 }
 
-// othersMetrics are the metrics that an API has, but for those that would be taken for ours.
+// othersMetrics are the metrics of an API, except metrics with the prefix of KSMScale's own metrics.
 func othersMetrics(resources []metav1.APIResource) []provider.ExternalMetricInfo {
 	metrics := []provider.ExternalMetricInfo{}
 	seen := sets.New[string]()
@@ -153,7 +153,7 @@ func othersMetrics(resources []metav1.APIResource) []provider.ExternalMetricInfo
 	return metrics
 }
 
-// ask sends a request and returns the object that is answered, which must be of type T.
+// ask sends a request and returns the object of the answer, which must be of type T.
 func ask[T runtime.Object](ctx context.Context, d *Delegate, kind string, request *rest.Request) (T, error) {
 	started := d.clock.Now()
 	object, err := answered[T](ctx, d, request)
@@ -174,14 +174,14 @@ func answered[T runtime.Object](ctx context.Context, d *Delegate, request *rest.
 	if err != nil {
 		return none, d.failed(ctx, err, int32(code))
 	}
-	wanted, ok := object.(T)
+	typed, ok := object.(T)
 	if !ok {
-		return none, d.wrong(fmt.Sprintf("answered with a %T", object))
+		return none, d.wrong(fmt.Sprintf("sent a %T", object))
 	}
-	return wanted, nil
+	return typed, nil
 }
 
-// delegating asks own for the metrics of KSMScale, and others for the rest.
+// delegating requests the metrics of KSMScale from own, and all other metrics from others.
 type delegating struct {
 	own, others provider.ExternalMetricsProvider
 }

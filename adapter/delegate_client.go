@@ -13,21 +13,21 @@ import (
 	"sigs.k8s.io/custom-metrics-apiserver/pkg/apiserver"
 )
 
-// maxAnswer is the size in bytes of the largest answer that is read: thousands of series or names.
+// maxAnswer is the size in bytes of the largest accepted answer. It has room for thousands of series or names.
 const maxAnswer = 2 << 20
 
-// delegateClient has a client of the delegate, which trusts the authorities that are in their file at the time.
+// delegateClient has a client of the delegate, which trusts the current content of the CA file.
 type delegateClient struct {
 	config *rest.Config
 	ca     *dynamiccertificates.DynamicFileCAContent
-	// current is replaced when the authorities change.
+	// current is replaced when the CAs change.
 	current atomic.Pointer[rest.RESTClient]
 }
 
 var _ dynamiccertificates.Listener = (*delegateClient)(nil)
 
-// newDelegateClient returns a client with the credentials that the adapter has at its API server.
-func newDelegateClient(own *rest.Config, options *DelegateOptions) (*delegateClient, error) {
+// newDelegateClient returns a client with the credentials of the adapter at its API server.
+func newDelegateClient(adapterConfig *rest.Config, options *DelegateOptions) (*delegateClient, error) {
 	url, err := options.url()
 	if err != nil {
 		return nil, err
@@ -36,14 +36,14 @@ func newDelegateClient(own *rest.Config, options *DelegateOptions) (*delegateCli
 	if err != nil {
 		return nil, fmt.Errorf("read --delegate-ca-file: %w", err)
 	}
-	client := &delegateClient{config: delegateConfig(own, url.String(), options.ServerName), ca: ca}
+	client := &delegateClient{config: delegateConfig(adapterConfig, url.String(), options.ServerName), ca: ca}
 	ca.AddListener(client)
 	return client, client.renew()
 }
 
-// delegateConfig is the client configuration of the delegate, but for the authorities.
-func delegateConfig(own *rest.Config, host, serverName string) *rest.Config {
-	config := rest.CopyConfig(own)
+// delegateConfig is the client configuration of the delegate, without its CAs.
+func delegateConfig(adapterConfig *rest.Config, host, serverName string) *rest.Config {
+	config := rest.CopyConfig(adapterConfig)
 	config.Host, config.APIPath = host, "/apis"
 	config.GroupVersion = &v1beta1.SchemeGroupVersion
 	config.NegotiatedSerializer = apiserver.Codecs.WithoutConversion()
@@ -52,22 +52,22 @@ func delegateConfig(own *rest.Config, host, serverName string) *rest.Config {
 	config.CAFile = ""
 	config.ServerName = serverName
 	config.Impersonate = rest.ImpersonationConfig{}
-	// What is compressed could be larger than maxAnswer.
+	// A compressed answer could be larger than maxAnswer.
 	config.DisableCompression = true
-	// Delegate limits requests, and how long each takes.
+	// Delegate limits the number of requests and their duration.
 	config.RateLimiter, config.QPS, config.Timeout = nil, -1, 0
 	config.WarningHandler, config.WarningHandlerWithContext = rest.NoWarnings{}, nil
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return limited{next} })
 	return config
 }
 
-// Run reads the authorities again when their file changes, until the context is done.
+// Run reads the CAs again when their file changes, until the context is done.
 func (c *delegateClient) Run(ctx context.Context) { c.ca.Run(ctx, 1) }
 
-// Enqueue is called when the authorities have changed.
+// Enqueue is called when the CAs have changed.
 func (c *delegateClient) Enqueue() {
 	if err := c.renew(); err != nil {
-		klog.Background().Error(err, "Cannot use the certificate authorities of the delegate; the previous ones stay in use")
+		klog.Background().Error(err, "Cannot use the CAs of the delegate; the client keeps the previous CAs")
 	}
 }
 
@@ -78,7 +78,7 @@ func (c *delegateClient) renew() error {
 	if err != nil {
 		return fmt.Errorf("create a client of the delegate: %w", err)
 	}
-	// The adapter's token would go where it is redirected to.
+	// The client would send the adapter's token to the target of a redirect.
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client, err := rest.RESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
@@ -88,10 +88,10 @@ func (c *delegateClient) renew() error {
 	return nil
 }
 
-// get asks the delegate once, never again by itself.
+// get is a request to the delegate without retries.
 func (c *delegateClient) get() *rest.Request { return c.current.Load().Get().MaxRetries(0) }
 
-// limited fails to read more than maxAnswer of an answer.
+// limited returns an error after maxAnswer bytes of an answer.
 type limited struct{ next http.RoundTripper }
 
 // RoundTrip is part of http.RoundTripper.

@@ -31,8 +31,8 @@ func TestDelegatesCertificateIsVerified(t *testing.T) {
 		{name: "another authority", override: func(_ *rest.Config, o *DelegateOptions) {
 			require.NoError(t, os.WriteFile(o.CAFile, other, 0o600))
 		}, message: "unknown authority"},
-		{name: "whatever is trusted at the API server", override: func(own *rest.Config, o *DelegateOptions) {
-			own.TLSClientConfig = rest.TLSClientConfig{Insecure: true, ServerName: "example.com"}
+		{name: "whatever is trusted at the API server", override: func(adapterConfig *rest.Config, o *DelegateOptions) {
+			adapterConfig.TLSClientConfig = rest.TLSClientConfig{Insecure: true, ServerName: "example.com"}
 			require.NoError(t, os.WriteFile(o.CAFile, other, 0o600))
 		}, message: "unknown authority"},
 	} {
@@ -49,12 +49,12 @@ func TestDelegatesCertificateIsVerified(t *testing.T) {
 			status := statusOf(t, err)
 			assert.EqualValues(t, http.StatusServiceUnavailable, status.Code)
 			assert.Contains(t, status.Message, test.message)
-			assert.Zero(t, d.asked.Load(), "no token gets there")
+			assert.Zero(t, d.requestCount.Load(), "no token gets there")
 		})
 	}
 }
 
-// The server gets a certificate of another authority, and the file follows.
+// The server gets a certificate of another CA, and the CA file changes later.
 func TestAuthoritiesAreReadAgain(t *testing.T) {
 	server := httptest.NewUnstartedServer(answer(http.StatusOK, "application/json", values))
 	var current tls.Certificate
@@ -64,7 +64,7 @@ func TestAuthoritiesAreReadAgain(t *testing.T) {
 		require.NoError(t, err)
 		current, err = tls.X509KeyPair(authority, key)
 		require.NoError(t, err)
-		// Connections go on with the certificate that they began with.
+		// Connections keep the certificate of their handshake.
 		server.CloseClientConnections()
 		return authority
 	}
@@ -86,7 +86,7 @@ func TestAuthoritiesAreReadAgain(t *testing.T) {
 	require.NoError(t, os.WriteFile(options.CAFile, []byte("garbage"), 0o600))
 	require.Error(t, d.client.ca.RunOnce(t.Context()))
 	_, err = d.ask(t.Context(), t, "")
-	assert.ErrorContains(t, err, "unknown authority", "the previous ones stay in use")
+	assert.ErrorContains(t, err, "unknown authority", "the client keeps the previous CAs")
 
 	require.NoError(t, os.WriteFile(options.CAFile, second, 0o600))
 	require.NoError(t, d.client.ca.RunOnce(t.Context()))

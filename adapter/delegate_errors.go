@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// failed is the error to answer with when a request to the delegate failed, given the HTTP code that it answered, or
-// 0. An API status of the delegate's is passed on as it is.
+// failed is the error of a failed request to the delegate. code is the HTTP code of the delegate's answer, or 0. It
+// returns an API status of the delegate unchanged.
 func (d *Delegate) failed(ctx context.Context, err error, code int32) error {
 	var tooLarge *http.MaxBytesError
 	var status *apierrors.StatusError
@@ -19,27 +19,27 @@ func (d *Delegate) failed(ctx context.Context, err error, code int32) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return d.status(http.StatusGatewayTimeout, metav1.StatusReasonTimeout, fmt.Sprintf("did not answer within %s", d.timeout))
 	case errors.As(err, &tooLarge):
-		return d.wrong(fmt.Sprintf("answered with more than %d bytes", tooLarge.Limit))
+		return d.wrong(fmt.Sprintf("sent more than %d bytes", tooLarge.Limit))
 	case errors.As(err, &status):
 		return d.passedOn(status.ErrStatus, code)
 	case code != 0:
-		return d.wrong("answered with something else than metrics: " + err.Error())
+		return d.wrong("sent no metrics: " + err.Error())
 	}
 	return d.unavailable("cannot be reached: " + err.Error())
 }
 
-// passedOn is the delegate's own error, if it is one about the request. It knows only the adapter's account, so that
-// an error about that is none of the caller's.
+// passedOn is the delegate's own error, if it concerns the request. The delegate knows only the adapter's account, so an
+// error about that account does not concern the caller.
 func (d *Delegate) passedOn(status metav1.Status, code int32) error {
 	err := &apierrors.StatusError{ErrStatus: status}
 	if err.ErrStatus.Code == 0 {
 		err.ErrStatus.Code = code
 	}
-	switch is := err.ErrStatus.Code; {
-	case is == http.StatusUnauthorized, is == http.StatusForbidden:
+	switch statusCode := err.ErrStatus.Code; {
+	case statusCode == http.StatusUnauthorized, statusCode == http.StatusForbidden:
 		return d.unavailable("refuses the adapter's own account, which needs the rights in config/delegate: " + status.Message)
-	case code == 0, apierrors.IsUnexpectedServerError(err), is < http.StatusBadRequest, is >= 600:
-		return d.wrong("answered with no API status: " + status.Message)
+	case code == 0, apierrors.IsUnexpectedServerError(err), statusCode < http.StatusBadRequest, statusCode >= 600:
+		return d.wrong("sent no API status: " + status.Message)
 	}
 	return err
 }

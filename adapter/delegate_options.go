@@ -12,42 +12,42 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// DelegateOptions is which other server of external metrics answers for those that are not KSMScale's.
+// DelegateOptions configures another server of external metrics, which serves all metrics except KSMScale's.
 type DelegateOptions struct {
-	// Address is <namespace>/<service>:<port> or https://<host>:<port>; empty if there is no such server.
+	// Address is <namespace>/<service>:<port> or https://<host>:<port>; empty without such a server.
 	Address string
-	// CAFile has the authorities of that server's certificate. It is read again when it changes.
+	// CAFile has the CAs of that server's certificate. The adapter reads it again when it changes.
 	CAFile string
-	// ServerName is the name in that certificate; empty for the one that the server is reached by.
+	// ServerName is the name in that certificate; empty for the host of Address.
 	ServerName string
 }
 
 // AddFlags adds a flag for each option.
 func (o *DelegateOptions) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Address, "delegate", o.Address,
-		"Another server of external metrics, which answers for all that do not begin with ksmscale_: <namespace>/<service>:<port>, or https://<host>:<port>. It is asked in the name of the adapter's own account, after the rights of the caller have been checked here.")
+		"Another server of external metrics, for all metrics that do not start with ksmscale_, as <namespace>/<service>:<port> or https://<host>:<port>. The adapter checks the rights of the caller, and then sends the request with its own account.")
 	flags.StringVar(&o.CAFile, "delegate-ca-file", o.CAFile,
-		"File with the certificate authorities that the certificate of --delegate is verified with. It is read again when it changes.")
+		"File with the CAs that verify the certificate of --delegate. The adapter reads it again when it changes.")
 	flags.StringVar(&o.ServerName, "delegate-server-name", o.ServerName,
-		"Name that the certificate of --delegate is for; by default <service>.<namespace>.svc, or the host of its URL.")
+		"Name in the certificate of --delegate; by default <service>.<namespace>.svc, or the host of its URL.")
 }
 
-// Validate returns what is wrong with the options, naming the flags.
+// Validate returns the errors in the options, with the names of the flags.
 func (o *DelegateOptions) Validate() error {
 	if o.Address == "" {
 		if o.CAFile != "" || o.ServerName != "" {
-			return errors.New("--delegate-ca-file and --delegate-server-name are for the server that --delegate names: set it too, or leave them out")
+			return errors.New("--delegate-ca-file and --delegate-server-name need --delegate: set it too, or leave them out")
 		}
 		return nil
 	}
 	_, err := o.url()
 	if o.CAFile == "" {
-		err = errors.Join(err, errors.New("--delegate needs --delegate-ca-file, a file with the certificate authorities of that server: it is not trusted without"))
+		err = errors.Join(err, errors.New("--delegate needs --delegate-ca-file, a file with the CAs of that server: without it, the adapter does not trust the server"))
 	}
 	return err
 }
 
-// url is where the server is reached.
+// url is the URL of the server.
 func (o *DelegateOptions) url() (*url.URL, error) {
 	if strings.Contains(o.Address, "://") {
 		return o.parseURL()
@@ -61,20 +61,20 @@ func (o *DelegateOptions) url() (*url.URL, error) {
 }
 
 func (o *DelegateOptions) parseURL() (*url.URL, error) {
-	parsed, err := url.Parse(o.Address)
+	address, err := url.Parse(o.Address)
 	if err != nil {
 		return nil, o.invalid(err.Error())
 	}
-	if parsed.Scheme != "https" {
-		return nil, o.invalid("the adapter's token is sent there, so that only https will do")
+	if address.Scheme != "https" {
+		return nil, o.invalid("it must be https, because the adapter sends its token there")
 	}
-	if parsed.Hostname() == "" || parsed.Port() != "" && !validPort(parsed.Port()) {
-		return nil, o.invalid("it has no host, or no such port exists")
+	if address.Hostname() == "" || address.Port() != "" && !validPort(address.Port()) {
+		return nil, o.invalid("it has no host, or its port is invalid")
 	}
-	if *parsed != (url.URL{Scheme: parsed.Scheme, Host: parsed.Host}) {
+	if *address != (url.URL{Scheme: address.Scheme, Host: address.Host}) {
 		return nil, o.invalid("it has more than a host and a port")
 	}
-	return parsed, nil
+	return address, nil
 }
 
 func (o *DelegateOptions) invalid(why string) error {

@@ -36,12 +36,12 @@ const (
 	discovery = `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"external.metrics.k8s.io/v1beta1","resources":[%s]}`
 )
 
-// testDelegate is a Delegate of a server that a test has.
+// testDelegate is a Delegate of a test's server.
 type testDelegate struct {
 	*Delegate
 	server *httptest.Server
-	// asked is how many requests the server got.
-	asked atomic.Int32
+	// requestCount is how many requests the server has received.
+	requestCount atomic.Int32
 }
 
 // newTestDelegate starts a server with a handler, until the test ends.
@@ -49,7 +49,7 @@ func newTestDelegate(t *testing.T, handler http.HandlerFunc, overrides ...func(*
 	t.Helper()
 	d := &testDelegate{}
 	d.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.asked.Add(1)
+		d.requestCount.Add(1)
 		handler(w, r)
 	}))
 	t.Cleanup(d.server.Close)
@@ -57,23 +57,23 @@ func newTestDelegate(t *testing.T, handler http.HandlerFunc, overrides ...func(*
 	require.NoError(t, err)
 	options := &DelegateOptions{Address: d.server.URL, CAFile: filepath.Join(t.TempDir(), "ca.crt")}
 	require.NoError(t, os.WriteFile(options.CAFile, authority, 0o600))
-	own := &rest.Config{Host: "https://api.example.com", BearerToken: "token", Impersonate: rest.ImpersonationConfig{UserName: "someone"}}
+	adapterConfig := &rest.Config{Host: "https://api.example.com", BearerToken: "token", Impersonate: rest.ImpersonationConfig{UserName: "someone"}}
 	for _, override := range overrides {
-		override(own, options)
+		override(adapterConfig, options)
 	}
 	require.NoError(t, options.Validate())
-	d.Delegate, err = NewDelegate(own, options, clocktesting.NewFakePassiveClock(time.Time{}))
+	d.Delegate, err = NewDelegate(adapterConfig, options, clocktesting.NewFakePassiveClock(time.Time{}))
 	require.NoError(t, err)
 	return d
 }
 
 func (d *testDelegate) ask(ctx context.Context, t require.TestingT, selector string) (*external_metrics.ExternalMetricValueList, error) {
-	parsed, err := labels.Parse(selector)
+	labelSelector, err := labels.Parse(selector)
 	require.NoError(t, err)
-	return d.GetExternalMetric(ctx, "default", parsed, provider.ExternalMetricInfo{Metric: "queue"})
+	return d.GetExternalMetric(ctx, "default", labelSelector, provider.ExternalMetricInfo{Metric: "queue"})
 }
 
-// answer is a handler that answers the same every time.
+// answer is a handler that sends the same answer to every request.
 func answer(code int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -114,7 +114,7 @@ func TestDelegatedValues(t *testing.T) {
 	assert.Equal(t, "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue", got.URL.Path)
 	assert.Equal(t, "a!=b,foo in (bar,baz)", got.URL.Query().Get("labelSelector"))
 	assert.Equal(t, "Bearer token", got.Header.Get("Authorization"))
-	assert.Empty(t, got.Header.Get("Impersonate-User"), "as the adapter's own account")
+	assert.Empty(t, got.Header.Get("Impersonate-User"), "the adapter uses its own account")
 	assert.Empty(t, got.Header.Get("Accept-Encoding"))
 	assert.Equal(t, 1, testutil.CollectAndCount(d.requests))
 }
@@ -126,14 +126,14 @@ func TestEmptyListIsPassedOn(t *testing.T) {
 	assert.Empty(t, list.Items)
 }
 
-// What the delegate has to say about a request gets to the caller as it is.
+// The caller receives the delegate's errors unchanged.
 func TestDelegatesErrorsArePassedOn(t *testing.T) {
 	for _, status := range []metav1.Status{
 		{Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound, Message: "no matching metrics found for queue"},
 		{Code: http.StatusBadRequest, Reason: metav1.StatusReasonBadRequest, Message: "no such label"},
 		{Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError, Message: "the queue is broken"},
 		{Code: http.StatusTooManyRequests, Reason: metav1.StatusReasonTooManyRequests, Message: "slow down", Details: &metav1.StatusDetails{RetryAfterSeconds: 7}},
-		{Code: http.StatusServiceUnavailable, Reason: "QueueGone", Message: "a reason of its own"},
+		{Code: http.StatusServiceUnavailable, Reason: "QueueGone", Message: "an unknown reason"},
 	} {
 		t.Run(string(status.Reason), func(t *testing.T) {
 			status.Status = metav1.StatusFailure
@@ -146,7 +146,7 @@ func TestDelegatesErrorsArePassedOn(t *testing.T) {
 			got := statusOf(t, err)
 			got.TypeMeta = metav1.TypeMeta{}
 			assert.Equal(t, status, got)
-			assert.EqualValues(t, 1, d.asked.Load(), "whether to ask again is up to the caller")
+			assert.EqualValues(t, 1, d.requestCount.Load(), "whether to ask again is up to the caller")
 		})
 	}
 }
@@ -157,7 +157,7 @@ func TestStatusWithoutCode(t *testing.T) {
 	assert.EqualValues(t, http.StatusNotFound, statusOf(t, err).Code)
 }
 
-// Whatever else the delegate does, the caller gets an API status that names it.
+// After any other failure of the delegate, the caller receives an API status that names the delegate.
 func TestWrongAnswers(t *testing.T) {
 	large := `{"kind":"ExternalMetricValueList","apiVersion":"external.metrics.k8s.io/v1beta1","items":[` + strings.Repeat(`{},`, 10<<20/3) + `{}]}`
 	failure := metav1.Status{Status: metav1.StatusFailure, Message: "User ksmscale-adapter cannot list"}
@@ -173,20 +173,20 @@ func TestWrongAnswers(t *testing.T) {
 	}{
 		{"text with a code of 500", answer(http.StatusInternalServerError, "text/plain", "broken"), http.StatusBadGateway, "broken"},
 		{"a page with a code of 404", answer(http.StatusNotFound, "text/html", "<html>"), http.StatusBadGateway, "no API status"},
-		{"garbage", answer(http.StatusOK, "application/json", "{garbage"), http.StatusBadGateway, "something else than metrics"},
-		{"nothing", answer(http.StatusOK, "application/json", ""), http.StatusBadGateway, "something else than metrics"},
+		{"garbage", answer(http.StatusOK, "application/json", "{garbage"), http.StatusBadGateway, "sent no metrics"},
+		{"an empty answer", answer(http.StatusOK, "application/json", ""), http.StatusBadGateway, "sent no metrics"},
 		{"a page", answer(http.StatusOK, "text/html", "<html>"), http.StatusBadGateway, "text/html"},
 		{"metrics as text", answer(http.StatusOK, "text/plain", values), http.StatusBadGateway, "text/plain"},
 		{"a malformed content type", answer(http.StatusOK, "a/b/c", values), http.StatusBadGateway, "mime"},
 		{"another kind", answer(http.StatusOK, "application/json", fmt.Sprintf(discovery, "")), http.StatusBadGateway, "APIResourceList"},
 		{"an unknown kind", answer(http.StatusOK, "application/json", `{"kind":"Pod","apiVersion":"v1"}`), http.StatusBadGateway, "Pod"},
 		{"success of something", answerStatus(t, http.StatusOK, metav1.Status{Status: metav1.StatusSuccess}), http.StatusBadGateway, "Status"},
-		{"a failure that is none", answerStatus(t, http.StatusOK, metav1.Status{Status: metav1.StatusFailure, Code: 200}), http.StatusBadGateway, "no API status"},
+		{"a failure with a code of success", answerStatus(t, http.StatusOK, metav1.Status{Status: metav1.StatusFailure, Code: 200}), http.StatusBadGateway, "no API status"},
 		{"10 MB", answer(http.StatusOK, "application/json", large), http.StatusBadGateway, "more than 2097152 bytes"},
 		{"an error of 10 MB", answer(http.StatusInternalServerError, "application/json", large), http.StatusBadGateway, "more than 2097152 bytes"},
 		{"a redirect", http.RedirectHandler(redirected.URL, http.StatusFound).ServeHTTP, http.StatusBadGateway, "no API status"},
 		{"not the adapter", answerStatus(t, http.StatusForbidden, forbidden), http.StatusServiceUnavailable, "the adapter's own account, which needs the rights in config/delegate: User ksmscale-adapter cannot list"},
-		{"no token of ours", answerStatus(t, http.StatusUnauthorized, unauthorized), http.StatusServiceUnavailable, "the adapter's own account"},
+		{"a token of another account", answerStatus(t, http.StatusUnauthorized, unauthorized), http.StatusServiceUnavailable, "the adapter's own account"},
 		{"an answer that breaks off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, values[:20])
@@ -214,7 +214,7 @@ func TestDelegateThatIsDown(t *testing.T) {
 	assert.Contains(t, status.Message, "connection refused")
 }
 
-// hanging is a handler that tells of each request, and answers none.
+// hanging is a handler that reports each request, and never answers.
 func hanging() (handler http.HandlerFunc, arrived <-chan struct{}) {
 	arrivals := make(chan struct{}, 2*delegateRunning)
 	return func(_ http.ResponseWriter, r *http.Request) {
@@ -245,8 +245,8 @@ func TestDelegateThatHangsHalfway(t *testing.T) {
 	assert.EqualValues(t, http.StatusGatewayTimeout, statusOf(t, err).Code, err)
 }
 
-// While as many requests hang as the delegate may have, and as many wait as may, the next one is refused at once, and
-// our own metrics and discovery are answered at once.
+// While the allowed numbers of requests run and wait at the delegate, the adapter refuses the next one immediately. It
+// still serves KSMScale's own metrics and discovery.
 func TestOwnMetricsDoNotWait(t *testing.T) {
 	handler, arrived := hanging()
 	d := newTestDelegate(t, handler)
@@ -279,15 +279,15 @@ func TestOwnMetricsDoNotWait(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, list.Items, 1)
 	assert.Equal(t, []provider.ExternalMetricInfo{{Metric: v1alpha1.MetricNodes}}, all.ListAllExternalMetrics())
-	assert.EqualValues(t, delegateRunning, d.asked.Load())
+	assert.EqualValues(t, delegateRunning, d.requestCount.Load())
 
 	cancel()
 	waiting.Wait()
-	assert.True(t, d.admitted.TryAcquire(delegateRunning+delegateWaiting), "all have given back what they took")
+	assert.True(t, d.admitted.TryAcquire(delegateRunning+delegateWaiting), "each request has released its place")
 	assert.True(t, d.running.TryAcquire(delegateRunning))
 }
 
-// own has one metric, and fails for those that are not ours.
+// own has one metric, and fails for the metrics of others.
 type own struct{}
 
 func (own) GetExternalMetric(_ context.Context, _ string, _ labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {
@@ -306,10 +306,10 @@ func TestOwnNamesAreNeverDelegated(t *testing.T) {
 	all := delegating{own: own{}, others: d}
 	_, err := all.GetExternalMetric(t.Context(), "default", labels.Everything(), provider.ExternalMetricInfo{Metric: "ksmscale_other"})
 	assert.EqualError(t, err, "there is no external metric ksmscale_other")
-	assert.Zero(t, d.asked.Load())
+	assert.Zero(t, d.requestCount.Load())
 	_, err = all.GetExternalMetric(t.Context(), "default", labels.Everything(), provider.ExternalMetricInfo{Metric: "ksmscale"})
 	require.NoError(t, err)
-	assert.EqualValues(t, 1, d.asked.Load())
+	assert.EqualValues(t, 1, d.requestCount.Load())
 }
 
 func TestDelegatesDiscovery(t *testing.T) {
@@ -322,9 +322,9 @@ func TestDelegatesDiscovery(t *testing.T) {
 	}
 	d := newTestDelegate(t, func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "/apis/external.metrics.k8s.io/v1beta1", r.URL.Path)
-		serve, ok := handler.Load().(http.HandlerFunc)
+		currentHandler, ok := handler.Load().(http.HandlerFunc)
 		require.True(t, ok)
-		serve(w, r)
+		currentHandler(w, r)
 	})
 	d.timeout = time.Minute
 	all := delegating{own: own{}, others: d}

@@ -8,15 +8,15 @@ import (
 	basecmd "sigs.k8s.io/custom-metrics-apiserver/pkg/cmd"
 )
 
-// Options is how an adapter is run. Create it with NewOptions.
+// Options configures an adapter. Create it with NewOptions.
 type Options struct {
-	// Kubeconfig is the path of the kubeconfig used for everything that has none of its own; empty to use the
-	// service account of the pod.
+	// Kubeconfig is the path of the kubeconfig for clients without another one; empty to use the service account of the
+	// pod.
 	Kubeconfig string
-	// ShutdownDelay is for how long an adapter that is told to stop goes on serving, no longer ready, until no
-	// more requests are sent to it.
+	// ShutdownDelay is how long a stopping adapter continues to serve. It is unready during that time, so clients stop
+	// sending requests to it.
 	ShutdownDelay time.Duration
-	// Delegate is which other server answers for the metrics of others.
+	// Delegate configures the server of all other external metrics.
 	Delegate DelegateOptions
 
 	base basecmd.AdapterBase
@@ -27,24 +27,24 @@ func NewOptions() *Options {
 	return &Options{ShutdownDelay: 5 * time.Second, base: basecmd.AdapterBase{Name: "ksmscale-adapter"}}
 }
 
-// AddFlags adds a flag for each option, those of an API server among them.
+// AddFlags adds a flag for each option, including the options of an API server.
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig,
-		"Path of a kubeconfig for reading objects, and for authentication and authorization of requests unless these have one of their own; empty in a pod.")
+		"Path of a kubeconfig for reading objects. Authentication and authorization of requests use it too, unless they have another kubeconfig. Empty in a pod.")
 	flags.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay,
-		"For how long to go on serving after SIGTERM, no longer ready, until no more requests are sent here.")
+		"How long to continue to serve after SIGTERM. The adapter is unready during that time, so clients stop sending requests.")
 	o.Delegate.AddFlags(flags)
 
 	o.base.FlagSet = flags
 	o.base.InstallFlags()
-	// What the adapter asks for are watches, and the API server has priority and fairness for them.
+	// The adapter only opens watches, and the API server has priority and fairness for them.
 	for _, unused := range []string{"lister-kubeconfig", "discovery-interval", "client-qps", "client-burst"} {
-		// The flag was just added, so that it cannot be missing.
+		// The flag exists, because it was just added.
 		_ = flags.MarkHidden(unused)
 	}
 }
 
-// Complete fills in options that follow from others.
+// Complete sets options that depend on other options.
 func (o *Options) Complete() {
 	for _, kubeconfig := range []*string{
 		&o.base.RemoteKubeConfigFile,
@@ -57,7 +57,7 @@ func (o *Options) Complete() {
 	}
 }
 
-// Validate returns what is wrong with the options, naming the flags.
+// Validate returns the errors in the options, with the names of the flags.
 func (o *Options) Validate() error {
 	errs := o.base.Validate()
 	if o.ShutdownDelay < 0 {

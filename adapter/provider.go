@@ -22,18 +22,18 @@ type Plans interface {
 	All(ctx context.Context) ([]plans.Planned, error)
 }
 
-// Provider answers requests for external metrics from plans. A KSMScale's metrics are visible in its own
-// spec.namespace only.
+// Provider answers requests for external metrics from plans. The metrics of a KSMScale are visible only in its
+// spec.namespace.
 type Provider struct {
 	plans Plans
 }
 
 var _ provider.ExternalMetricsProvider = (*Provider)(nil)
 
-// NewProvider returns a Provider of metrics of the given plans.
+// NewProvider returns a Provider that serves the given plans.
 func NewProvider(plans Plans) *Provider { return &Provider{plans: plans} }
 
-// seriesOf has, under the name of each metric, the series that a plan makes of it.
+// seriesOf has, for the name of each metric, the function that returns its series of a plan.
 var seriesOf = map[string]func(plans.Planned) []series{
 	v1alpha1.MetricDesiredReplicas: desiredReplicas,
 	v1alpha1.MetricNodes:           countedNodes,
@@ -60,14 +60,14 @@ func countedNodes(planned plans.Planned) []series {
 	}}
 }
 
-// GetExternalMetric returns the series of a metric in a namespace whose labels match. It never returns an empty
-// list, and a zero only for ksmscale_nodes: a HorizontalPodAutoscaler that gets an error holds still, one that
-// reads zero scales down. Errors are API status errors: 404 for an unknown metric and for a selector that
-// matches nothing, 503 until every node has been counted.
+// GetExternalMetric returns the series of a metric in a namespace whose labels match. It never returns an empty list, and
+// returns zero only for ksmscale_nodes. A HorizontalPodAutoscaler that receives an error does not scale; one that reads
+// zero scales down. Errors are API status errors: 404 for an unknown metric and for a selector without a match, 503 until
+// every node has been counted.
 func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, selector labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {
-	seriesOf, known := seriesOf[info.Metric]
+	toSeries, known := seriesOf[info.Metric]
 	if !known {
-		return nil, notFound("there is no external metric %s: ask for %s or %s",
+		return nil, notFound("the external metric %s does not exist: use %s or %s",
 			info.Metric, v1alpha1.MetricDesiredReplicas, v1alpha1.MetricNodes)
 	}
 	all, err := p.plans.All(ctx)
@@ -83,7 +83,7 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 		if planned.KSMScale.Spec.Namespace != namespace {
 			continue
 		}
-		for _, one := range seriesOf(planned) {
+		for _, one := range toSeries(planned) {
 			if selector.Matches(labels.Set(one.labels)) {
 				list.Items = append(list.Items, external_metrics.ExternalMetricValue{
 					MetricName:   info.Metric,
@@ -101,7 +101,7 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 	return list, nil
 }
 
-// ListAllExternalMetrics returns the names of the metrics, whatever KSMScales there are, so that discovery does
+// ListAllExternalMetrics returns the names of the metrics. They do not depend on the existing KSMScales, so discovery does
 // not change with them.
 func (p *Provider) ListAllExternalMetrics() []provider.ExternalMetricInfo {
 	return []provider.ExternalMetricInfo{{Metric: v1alpha1.MetricDesiredReplicas}, {Metric: v1alpha1.MetricNodes}}

@@ -108,7 +108,7 @@ func TestDiscoveryListsBothMetrics(t *testing.T) {
 		adapter.NewProvider(stub{}).ListAllExternalMetrics())
 }
 
-// reader has KSMScales as a cache has them.
+// reader returns KSMScales like a cache.
 type reader struct {
 	client.Reader
 	ksmScales []v1alpha1.KSMScale
@@ -138,8 +138,8 @@ func source(count int) (*plans.Source, *nodes.Counter) {
 }
 
 func TestConcurrentRequestsWhileNodesComeAndGo(t *testing.T) {
-	source, counter := source(45)
-	p := adapter.NewProvider(source)
+	planSource, counter := source(45)
+	p := adapter.NewProvider(planSource)
 	var running sync.WaitGroup
 	for worker := range 4 {
 		running.Go(func() {
@@ -163,8 +163,8 @@ func TestConcurrentRequestsWhileNodesComeAndGo(t *testing.T) {
 func BenchmarkGetExternalMetric(b *testing.B) {
 	for _, nodes := range []int{100, 1000, 5000, 15000} {
 		b.Run("nodes="+strconv.Itoa(nodes), func(b *testing.B) {
-			source, _ := source(nodes)
-			p := adapter.NewProvider(source)
+			planSource, _ := source(nodes)
+			p := adapter.NewProvider(planSource)
 			selector, err := labels.Parse("ksmscale=one,shard=0,total_shards=3")
 			require.NoError(b, err)
 			b.ReportAllocs()

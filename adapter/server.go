@@ -22,8 +22,8 @@ import (
 	"github.com/example/ksmscale/plans"
 )
 
-// Run serves external metrics until the context is done, and then until requests under way have been answered.
-// It returns an error if the server or its watches cannot be set up, or end before that.
+// Run serves external metrics until the context is done, and then until it has answered all running requests. It returns
+// an error if it cannot set up the server or its watches, or if one of them ends before that.
 func Run(ctx context.Context, options *Options) error {
 	config, err := options.base.ClientConfig()
 	if err != nil {
@@ -54,7 +54,7 @@ func Run(ctx context.Context, options *Options) error {
 	return serve(ctx, options, objects, source, delegate)
 }
 
-// newCache returns a cache of just what plans are made from.
+// newCache returns a cache of only the objects from which plans are computed.
 func newCache(config *rest.Config) (cache.Cache, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -70,8 +70,8 @@ func newCache(config *rest.Config) (cache.Cache, error) {
 	return objects, nil
 }
 
-// serve runs the watches, the delegate, if there is one, and the server, and stops all when the watches or the server
-// end.
+// serve runs the watches, the server, and the delegate if there is one. It stops all of them when the watches or the
+// server end.
 func serve(ctx context.Context, options *Options, objects cache.Cache, source *plans.Source, delegate *Delegate) error {
 	var metrics provider.ExternalMetricsProvider = NewProvider(source)
 	if delegate != nil {
@@ -91,7 +91,7 @@ func serve(ctx context.Context, options *Options, objects cache.Cache, source *p
 		return fmt.Errorf("add the readiness check: %w", err)
 	}
 
-	// The watches outlive ctx by the time that the server takes to stop, so that it answers rightly to the end.
+	// The watches outlive ctx until the server has stopped, so its last answers are correct.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
 	running, ctx := errgroup.WithContext(ctx)

@@ -1,3 +1,3 @@
-// Package ksmflags reads values of kube-state-metrics' flags as kube-state-metrics does (pkg/options/types.go), so that
-// the controller, which passes them on, and the gate, which follows them, cannot disagree about what they mean.
+// Package ksmflags parses values of kube-state-metrics' flags like kube-state-metrics does (pkg/options/types.go). The
+// controller writes these values, and the gate reads them. With this package, both give them the same meaning.
 package ksmflags

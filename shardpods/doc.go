@@ -1,3 +1,3 @@
-// Package shardpods tells the pods of a KSMScale's shards from other pods with the same labels. Its input are the Deployments
-// of the shards and the pods that have their labels. Packages loads and controller take its output for the pods of the shards.
+// Package shardpods finds the pods of a KSMScale's shards among pods with the same labels. Its input is the Deployments of
+// the shards and the pods with their labels. Packages loads and controller read its output.
 package shardpods

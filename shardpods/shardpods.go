@@ -11,15 +11,15 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// shardLabels are the labels that pods of a shard have in common with its Deployment.
+// shardLabels are the labels of both the pods and the Deployment of a shard.
 var shardLabels = []string{v1alpha1.LabelKSMScale, v1alpha1.LabelShardID, v1alpha1.LabelTotalShards}
 
-// Of returns the pods that belong to one of the Deployments. A ReplicaSet controls each of them, and its name is the name that
-// the Deployment gives it: this needs no watch of ReplicaSets.
+// Of returns the pods that belong to one of the Deployments. A ReplicaSet controls each of them, and has the name that the
+// Deployment gives it. So the function needs no watch of ReplicaSets.
 //
-// Who creates pods can also forge this owner. The garbage collector deletes such a pod if the ReplicaSet does not exist under the
-// forged UID; otherwise the ReplicaSet counts the pod as its own. Only someone who also creates ReplicaSets can keep a pod here
-// that the Deployment does not count, so compare with the Deployment's status where a single pod decides something.
+// A user who creates pods can forge this owner. If no ReplicaSet has the forged UID, the garbage collector deletes the
+// pod. Otherwise the ReplicaSet counts the pod. A user who also creates ReplicaSets can add a pod that the Deployment does
+// not count. Where a single pod matters, also compare with the Deployment's status.
 func Of(deployments []appsv1.Deployment, pods []corev1.Pod) []corev1.Pod {
 	byName := make(map[string]*appsv1.Deployment, len(deployments))
 	for i := range deployments {
@@ -35,7 +35,7 @@ func Of(deployments []appsv1.Deployment, pods []corev1.Pod) []corev1.Pod {
 	return owned
 }
 
-// deploymentName is the name of the Deployment that a pod's owner is named after; empty if there is none.
+// deploymentName is the name of the Deployment in the name of a pod's owner; empty if there is no such owner.
 func deploymentName(pod *corev1.Pod) string {
 	owner, hash := metav1.GetControllerOf(pod), pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
 	if owner == nil || owner.Kind != "ReplicaSet" || owner.APIVersion != appsv1.SchemeGroupVersion.String() || hash == "" {

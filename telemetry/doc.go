@@ -1,4 +1,4 @@
-// Package telemetry reads what a kube-state-metrics tells of itself: the controller learns versions from it, and the gate
-// tells processes apart and measures them. Package measurements reads the metrics of gates with it. It depends on no types of Kubernetes, which would be more than the
-// rest of the gate, of which there is one in each pod.
+// Package telemetry reads the metrics that a kube-state-metrics exports about itself. The controller reads
+// versions from them, and the gate identifies processes and measures them. Package measurements reads the metrics of gates with it. The package imports no types of Kubernetes.
+// These would be larger than the rest of the gate, and each pod has a gate.
 package telemetry

@@ -16,7 +16,7 @@ import (
 
 const (
 	timeout = 5 * time.Second
-	// maxSize, in bytes, is far above what kube-state-metrics tells of itself.
+	// maxSize, in bytes, is far above the size of kube-state-metrics' own metrics.
 	maxSize = 8 << 20
 
 	startTimeMetric  = "process_start_time_seconds"
@@ -24,10 +24,10 @@ const (
 	buildInfoVersion = "version"
 )
 
-// anew makes a connection each time: pods come and go.
-var anew = &http.Transport{DisableKeepAlives: true}
+// unpooled opens a connection for each request, because pods come and go.
+var unpooled = &http.Transport{DisableKeepAlives: true}
 
-// URL is where a host serves its telemetry, without TLS.
+// URL is the URL of a host's telemetry, without TLS.
 func URL(host string, port int32) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))) + "/metrics"
 }
@@ -35,17 +35,17 @@ func URL(host string, port int32) string {
 // Families are families of metrics by their names.
 type Families map[string]*dto.MetricFamily
 
-// Started is when the process started, in seconds, which is above 0: another value is another process.
+// Started is the start time of the process in seconds, which is above 0. Another value means another process.
 func (f Families) Started() (float64, error) {
 	for _, metric := range f[startTimeMetric].GetMetric() {
 		if started := metric.GetGauge().GetValue(); started > 0 {
 			return started, nil
 		}
 	}
-	return 0, fmt.Errorf("there is no metric %s with a time", startTimeMetric)
+	return 0, fmt.Errorf("the answer has no metric %s with a time", startTimeMetric)
 }
 
-// Version is that of kube-state-metrics as it names itself.
+// Version is the version that kube-state-metrics reports.
 func (f Families) Version() (string, error) {
 	for _, metric := range f[buildInfoMetric].GetMetric() {
 		for _, label := range metric.GetLabel() {
@@ -54,17 +54,17 @@ func (f Families) Version() (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("there is no metric %s with a version", buildInfoMetric)
+	return "", fmt.Errorf("the answer has no metric %s with a version", buildInfoMetric)
 }
 
-// Client reads telemetry. It goes where it is told, and nowhere else, such as where that redirects to.
+// Client reads telemetry. It follows no redirects.
 type Client struct {
-	// Transport is how it connects; nil for a connection of its own each time.
+	// Transport opens the connections; nil to open one for each request.
 	Transport http.RoundTripper
 }
 
-// Read returns what the kube-state-metrics behind a URL exports of itself. It returns an error if that does not answer
-// within five seconds, or not with metrics.
+// Read returns the metrics that the kube-state-metrics at a URL exports about itself. It returns an error if the answer
+// takes longer than five seconds, or has no metrics.
 func (c Client) Read(ctx context.Context, url string) (Families, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c Client) Read(ctx context.Context, url string) (Families, error) {
 	request.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
 	client := http.Client{Timeout: timeout, CheckRedirect: stay, Transport: c.Transport}
 	if client.Transport == nil {
-		client.Transport = anew
+		client.Transport = unpooled
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c Client) Read(ctx context.Context, url string) (Families, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("kube-state-metrics answers %s", response.Status)
+		return nil, fmt.Errorf("kube-state-metrics answered %s", response.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(io.LimitReader(response.Body, maxSize))

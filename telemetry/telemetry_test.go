@@ -10,21 +10,21 @@ import (
 )
 
 func TestReadIsNotRedirected(t *testing.T) {
-	asked := 0
+	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
+		requests++
 		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	}))
 	defer server.Close()
 	_, err := Client{}.Read(t.Context(), server.URL)
 	assert.ErrorContains(t, err, "302 Found")
-	assert.Equal(t, 1, asked)
+	assert.Equal(t, 1, requests)
 }
 
 func TestFamilies(t *testing.T) {
-	said := "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.5\n" +
+	body := "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.5\n" +
 		`kube_state_metrics_build_info{revision="unknown",version="v2.10.1"} 1` + "\n"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(said)) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
 	defer server.Close()
 	families, err := Client{}.Read(t.Context(), server.URL)
 	require.NoError(t, err)
@@ -35,13 +35,13 @@ func TestFamilies(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "v2.10.1", version)
 
-	for _, said = range []string{"up 1\n", "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 0\nkube_state_metrics_build_info 1\n"} {
+	for _, body = range []string{"up 1\n", "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 0\nkube_state_metrics_build_info 1\n"} {
 		families, err := Client{}.Read(t.Context(), server.URL)
 		require.NoError(t, err)
 		_, err = families.Started()
-		require.ErrorContains(t, err, "there is no metric process_start_time_seconds")
+		require.ErrorContains(t, err, "the answer has no metric process_start_time_seconds")
 		_, err = families.Version()
-		require.ErrorContains(t, err, "there is no metric kube_state_metrics_build_info")
+		require.ErrorContains(t, err, "the answer has no metric kube_state_metrics_build_info")
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package version names the version that was built.
+// Package version has the version of the build.
 package version
 
-// Version is set by the linker (-X), as the Makefile does.
+// The Makefile sets Version with the linker flag -X.
 var Version = "devel"

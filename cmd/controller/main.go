@@ -1,4 +1,4 @@
-// Command controller makes and keeps the objects of each KSMScale's shards, and reports on them.
+// Command controller creates and updates the objects of each KSMScale's shards, and reports their status.
 package main
 
 import (

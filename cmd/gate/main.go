@@ -1,5 +1,5 @@
-// Command gate answers the readiness probe of the kube-state-metrics beside it: ready once that exposes its whole
-// share of the cluster's objects.
+// Command gate answers the readiness probe of the kube-state-metrics in its pod. The pod is ready once kube-state-metrics
+// exposes all objects of its shard.
 package main
 
 import (
@@ -8,6 +8,6 @@ import (
 )
 
 func main() {
-	command.Main("gate", "Tells whether the kube-state-metrics beside it exposes its whole share of the cluster's objects",
+	command.Main("gate", "Reports whether the kube-state-metrics in its pod exposes all objects of its shard",
 		gate.NewOptions(), gate.Run)
 }

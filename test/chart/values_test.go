@@ -390,7 +390,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"controller: {extraArgs: {v: 4}}":                            "extraArgs",
 		"adapter: {podLabels: {a: 1}}":                               "podLabels",
 		"adapter: {delegate: {address: keda}}":                       "address",
-		"adapter: {delegate: {address: 'keda/metrics:443'}}":         "authorities of its certificate",
+		"adapter: {delegate: {address: 'keda/metrics:443'}}":         "without the CAs of its certificate",
 		"controller: {resources: {limits: {cpu: 0.5}}}":              "cpu",
 		"adapter: {resources: {requests: {memory: 1 GB}}}":           "memory",
 		"adapter: {port: 70000}":                                     "port",

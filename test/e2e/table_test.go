@@ -50,16 +50,21 @@ func writeTable(t *testing.T) {
 	require.NoError(t, err)
 	text := fmt.Sprintf(`# What Prometheus would miss
 
-Measured by `+"`make e2e-full`"+` (command auditor, test/e2e/auditor) on Kubernetes %s with kube-state-metrics %s unless said
-otherwise: once a second it scrapes each shard's Service (with autosharding, each ready pod), and compares the pods and
-ConfigMaps in there with those that the API server has. Object-seconds are summed over all objects. Scrapes missed are
-those that lack an object, at intervals of 15 and 30 seconds with the unluckiest offset. Exported twice is by the Services
-of one partition. Slow answers took longer than the 10 seconds that Prometheus waits by default: a KSM with little CPU does
-so when it collects its garbage, also when nothing happens to it.
+This table has the events of `+"`make e2e-full`"+`, and how many object-seconds of metrics Prometheus would have lost. The command
+auditor (test/e2e/auditor) scrapes each shard's Service once a second. With autosharding it scrapes each ready pod. It compares the pods and
+ConfigMaps in the scrapes with the objects of the API server. Kubernetes was %s and kube-state-metrics %s, unless the event has
+other versions.
 
-Each row was measured once, on two nodes that share a machine of 2 cores with the control plane. There are three shards of one
-replica unless the event says otherwise, and `+"`spec.monitoring.interval`"+` is %s, so that events are short: pods wait for it, and
-shards for twice that. Rollouts go one shard after the other; rows measured before 2026-11-26 had all shards at once.
+- **Object-seconds** are the sum over all objects.
+- **Scrapes missed** are scrapes that lack an object, at intervals of 15 and 30 seconds with the worst offset.
+- **Exported twice** is the largest number of objects that two Services of the same partition exported at one time.
+- **Slow answers** took longer than 10 seconds, after which Prometheus gives up by default. A KSM with little CPU answers slowly while it
+  collects garbage, even without an event.
+
+Each row was measured once, on two nodes. They and the control plane ran on one machine of 2 cores. Each test has three shards of one
+replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s, which keeps the events short: pods wait for
+one interval, and shards for two. Rollouts replace the pods of one shard after the other. In rows from before 2026-11-26, all
+shards rolled out together.
 
 | event | CPU limit of each KSM | on | took | objects | object-seconds missing | most at once | longest gap | scrapes missed | exported twice | slow answers |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -45,7 +45,7 @@ func TestThePolicyBoundsKSMScales(t *testing.T) {
 			{"a Secret in a volume", volume("secret", fields("secretName", "a")), "spec.template.volumes must be of type configMap"},
 			{"a token in a volume", volume("projected", fields("sources", listOf(fields("serviceAccountToken", fields("path", "token"))))), "spec.template.volumes must be of type configMap"},
 			{"the network of nodes", template("hostNetwork", true), "spec.template.hostNetwork must not be set"},
-			{"priority over all others", template("priorityClassName", "system-node-critical"), "spec.template.priorityClassName must not be one of the system's"},
+			{"priority over all others", template("priorityClassName", "system-node-critical"), "spec.template.priorityClassName must not start with system-"},
 			{"containers without restrictions", container(), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
 			{"containers that may be root", container("runAsNonRoot", false), "spec.template.containerSecurityContext must have runAsNonRoot: true"},
 			{"containers with capabilities", container("capabilities", fields("drop", listOf("NET_RAW"))), "spec.template.containerSecurityContext must have runAsNonRoot: true"},

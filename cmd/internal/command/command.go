@@ -1,5 +1,5 @@
-// Package command makes the commands of this project alike: flags with help, --version, JSON logs, and a context
-// that SIGINT and SIGTERM end.
+// Package command gives the commands of this project the same behavior. Each has flags with help, --version, JSON logs,
+// and a context that ends with SIGINT and SIGTERM.
 package command
 
 import (
@@ -20,24 +20,24 @@ import (
 	"github.com/example/ksmscale/version"
 )
 
-// Options is how a command is run.
+// Options configures a command.
 type Options interface {
 	// AddFlags adds a flag for each option.
 	AddFlags(flags *pflag.FlagSet)
-	// Complete fills in options that follow from others.
+	// Complete sets options that depend on other options.
 	Complete()
-	// Validate returns what is wrong with the options, naming the flags.
+	// Validate returns the errors in the options, with the names of the flags.
 	Validate() error
 }
 
-// Main runs a command and ends the process: with code 1, and the error on standard error, if anything is wrong
-// with the options or run returns an error.
-func Main[O Options](use, short string, options O, run func(context.Context, O) error) {
-	os.Exit(cli.Run(New(use, short, options, run)))
+// Main runs a command and ends the process. If the options are invalid or run returns an error, it prints the error to
+// standard error and ends with code 1.
+func Main[O Options](use, short string, o O, run func(context.Context, O) error) {
+	os.Exit(cli.Run(New(use, short, o, run)))
 }
 
 // New returns a command that runs run with the options that its flags set, until SIGINT or SIGTERM.
-func New[O Options](use, short string, options O, run func(context.Context, O) error) *cobra.Command {
+func New[O Options](use, short string, o O, run func(context.Context, O) error) *cobra.Command {
 	logging := logsapi.NewLoggingConfiguration()
 	logging.Format = logsapi.JSONLogFormat
 	command := &cobra.Command{
@@ -51,17 +51,17 @@ func New[O Options](use, short string, options O, run func(context.Context, O) e
 				return err
 			}
 			ctrllog.SetLogger(klog.Background())
-			options.Complete()
-			if err := options.Validate(); err != nil {
+			o.Complete()
+			if err := o.Validate(); err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			klog.FromContext(ctx).Info("Starting", "command", use, "version", version.Version)
-			return run(ctx, options)
+			return run(ctx, o)
 		},
 	}
-	options.AddFlags(command.Flags())
+	o.AddFlags(command.Flags())
 	logsapi.AddFlags(logging, command.Flags())
 	return command
 }

@@ -1,6 +1,6 @@
-{{/* Names are fixed: external metrics, and so the installation, exist once in a cluster. */}}
+{{/* Names are fixed, because a cluster has one API of external metrics, and so one installation. */}}
 
-{{/* Labels by which pods are selected. They are those of config, so that an installation with kubectl can be taken over. */}}
+{{/* Labels that select pods. They are the labels of config, so a release can take over an installation with kubectl. */}}
 {{- define "ksmscale.selector" -}}
 app.kubernetes.io/name: ksmscale
 app.kubernetes.io/component: {{ . }}
@@ -12,7 +12,7 @@ app.kubernetes.io/part-of: ksmscale
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Labels of what others select. Takes a list of the root, the component and labels of users. */}}
+{{/* Labels of objects that others select. Takes a list of the root, the component and labels of users. */}}
 {{- define "ksmscale.componentLabels" -}}
 {{- $ours := merge (include "ksmscale.selector" (index . 1) | fromYaml) (include "ksmscale.labels" (index . 0) | fromYaml) }}
 {{- toYaml (merge $ours (index . 2)) }}
@@ -24,7 +24,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{/* The Secret of the adapter's certificate. cert-manager has one of its own, whose type it chooses. */}}
+{{/* The Secret of the adapter's certificate. cert-manager uses a separate Secret, and chooses its type. */}}
 {{- define "ksmscale.certificateSecret" -}}
 {{- if eq .Values.certificate.source "cert-manager" }}ksmscale-adapter-cert-manager{{ else }}ksmscale-adapter-certificate{{ end }}
 {{- end }}
@@ -40,7 +40,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What pods have beside containers and volumes. Takes a list of the root, the component and its values. */}}
+{{/* Fields of pods other than containers and volumes. Takes a list of the root, the component and its values. */}}
 {{- define "ksmscale.podSpec" -}}
 {{- $root := index . 0 }}{{ $values := index . 2 -}}
 serviceAccountName: ksmscale-{{ index . 1 }}
@@ -73,7 +73,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* How a component's container begins, and how it ends. They take a list of the root, the component and its values. */}}
+{{/* The first and the last fields of a component's container. They take a list of the root, the component and its values. */}}
 {{- define "ksmscale.container" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 1 }}
@@ -96,7 +96,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* Arguments of the controller that bound rollouts, as far as they are not its defaults. Takes its values. */}}
+{{/* Arguments of the controller that limit rollouts, without its defaults. Takes its values. */}}
 {{- define "ksmscale.rolloutArgs" -}}
 {{- if ne (int .maxConcurrent) 3 }}
 - --max-concurrent-rollouts={{ .maxConcurrent }}
@@ -106,7 +106,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* Arguments that both components know. Takes a list as those before. */}}
+{{/* Arguments of both components. Takes a list like the templates above. */}}
 {{- define "ksmscale.commonArgs" -}}
 {{- $root := index . 0 }}
 {{- with $root.Values.logging.level }}
