@@ -149,7 +149,7 @@ func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "\nKSMScale runs until you press Ctrl-C; its logs are in %s. In another terminal:\n\n", c.Logs())
 	printUse(out, c)
-	fmt.Fprintf(out, "kubectl apply -f config/samples/medium-sharded.yaml\n"+
+	fmt.Fprintf(out, "kubectl apply -f config/samples/seed/medium-sharded.yaml\n"+
 		"kubectl get ksmscales,horizontalpodautoscalers -A\n"+
 		"go run ./test/cluster/local nodes 90   # another number of nodes\n")
 	var ended error
