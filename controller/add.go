@@ -47,9 +47,9 @@ const (
 	retryMin, retryMax = 200 * time.Millisecond, time.Minute
 )
 
-// AddToManager fills in what is not set, and has the manager call Reconcile when a KSMScale, anything made for
-// it, the number of nodes, the loads of shards, or the registration of external metrics changes.
-func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, loadChanges changes) error {
+// AddToManager fills in the fields that are not set, and configures the manager to call Reconcile when a KSMScale, an object of
+// it, the number of nodes, or anything that changed reports changes.
+func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, changed changes) error {
 	if r.Client == nil {
 		r.Client = manager.GetClient()
 	}
@@ -63,9 +63,9 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		r.Clock = clock.RealClock{}
 	}
 	if r.Versions == nil {
-		r.Versions = NewVersions(r.Clock)
+		r.Versions = NewVersions(r.Clock, changed.notify)
 	}
-	if err := r.addPollers(manager); err != nil {
+	if err := r.addPollers(manager, changed.notify); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(manager).
@@ -82,30 +82,25 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ksmScaleOf), builder.WithPredicates(podChanged())).
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
-		WatchesRawSource(source.Channel(loadChanges, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
-		WatchesRawSource(source.Channel(r.Registration.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
-		WatchesRawSource(source.Channel(r.Foreign.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
-		WatchesRawSource(source.Channel(r.Budgets.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
-		WatchesRawSource(source.Channel(r.Monitors.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
-		WatchesRawSource(source.Channel(r.Versions.changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(changed, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }
 
-// addPollers fills in what looks for objects that are not watched, and has the manager start it.
-func (r *Reconciler) addPollers(manager ctrl.Manager) error {
+// addPollers fills in the pollers of objects that are not watched, and adds them to the manager.
+func (r *Reconciler) addPollers(manager ctrl.Manager, notify func()) error {
 	if r.Foreign == nil {
-		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{})
+		r.Foreign = NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if r.Budgets == nil {
-		r.Budgets = NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{})
+		r.Budgets = NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if r.Monitors == nil {
 		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
 		if err != nil {
 			return fmt.Errorf("create a discovery client: %w", err)
 		}
-		r.Monitors = NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{})
+		r.Monitors = NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
 		return fmt.Errorf("look for objects that are not watched: %w", err)
@@ -144,21 +139,22 @@ func controllerOptions(concurrent int) controller.Options {
 	}
 }
 
-// changes has an event when something that all KSMScales depend on has changed since the last was taken out.
+// changes has an event if something that all KSMScales depend on has changed since the last event was received.
 type changes chan event.GenericEvent
 
 func newChanges() changes { return make(changes, 1) }
 
-func (c changes) tell() {
+// notify never blocks.
+func (c changes) notify() {
 	select {
 	case c <- event.GenericEvent{Object: &v1alpha1.KSMScale{}}:
-	default: // One that has not been taken out stands for this change as well.
+	default: // An event that has not been received stands for this change too.
 	}
 }
 
 func nodeChanges(counter *nodes.Counter) changes {
 	changes := newChanges()
-	counter.OnChange(changes.tell)
+	counter.OnChange(changes.notify)
 	return changes
 }
 

@@ -50,7 +50,7 @@ func newRegistering(t *testing.T, objects ...client.Object) *registering {
 	r := &registering{}
 	r.APIServiceReconciler = &APIServiceReconciler{
 		Client: c, APIReader: c, Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
-		Registration: NewRegistration(), Certificate: key,
+		Registration: NewRegistration(func() {}), Certificate: key,
 		handshake: func(_ context.Context, address string, config *tls.Config) error {
 			assert.Equal(t, "10.0.0.1:6443", address)
 			assert.Equal(t, "ksmscale-adapter.ksmscale-system.svc", config.ServerName)

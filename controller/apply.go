@@ -61,18 +61,18 @@ func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) er
 // applyOthers makes what shards need that run and are not applied as a whole: until those that are wanted have taken over they may
 // lose it, or have been retired before, or the mode may change. Their Deployments stay as they are. Of those that are retired,
 // there only remains to be said so.
-func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observed, is resharding) error {
+func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observed, decision Decision) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	applied := sets.New[v1alpha1.Shard]()
-	for _, shard := range is.apply {
+	for _, shard := range decision.Apply {
 		applied.Insert(shard.Shard)
 	}
 	var errs []error
 	for _, shard := range observed.shards() {
-		if applied.Has(shard) || !is.keep.Has(shard.Total) {
+		if applied.Has(shard) || !decision.Keep.Has(shard.Total) {
 			continue
 		}
-		if is.retired.Has(shard.Total) {
+		if decision.Retired.Has(shard.Total) {
 			if observed.service(shard) != nil {
 				errs = append(errs, apply(ctx, a, retiredService(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
 			}

@@ -44,7 +44,7 @@ func scaledBy(in conditionInput) metav1.Condition {
 	case v1alpha1.ModeDirect:
 		return directScaling(in)
 	case v1alpha1.ModeNone:
-		return leftToOthers(in)
+		return manualScaling(in)
 	default:
 		return autoscalersAct(in)
 	}
@@ -72,9 +72,9 @@ func directScaling(in conditionInput) metav1.Condition {
 	return is
 }
 
-func leftToOthers(in conditionInput) metav1.Condition {
+func manualScaling(in conditionInput) metav1.Condition {
 	is := metav1.Condition{
-		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonLeftToOthers,
+		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonManualScaling,
 		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " says how many are wanted of each shard",
 	}
 	for _, deployment := range slices.Sorted(maps.Keys(in.observed.foreign.names)) {
@@ -130,13 +130,13 @@ func unregistered(apiService *apiregistrationv1.APIService, adapter ServiceRefer
 	case apiService == nil && err != nil:
 		return v1alpha1.ReasonRegistrationFailed, "External metrics cannot be registered: " + err.Error()
 	case apiService == nil:
-		return v1alpha1.ReasonStarting, fmt.Sprintf("APIService %s does not exist yet", APIServiceName)
+		return v1alpha1.ReasonRegistrationPending, fmt.Sprintf("APIService %s does not exist yet", APIServiceName)
 	case !adapter.serves(apiService):
 		return v1alpha1.ReasonForeignAPIService, foreign(apiService)
 	}
 	for _, condition := range apiService.Status.Conditions {
 		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-			return cmp.Or(condition.Reason, v1alpha1.ReasonStarting), fmt.Sprintf("APIService %s is not available, so that replicas stay as they are: %s", APIServiceName, errors.Join(errors.New(condition.Message), err))
+			return cmp.Or(condition.Reason, v1alpha1.ReasonRegistrationPending), fmt.Sprintf("APIService %s is not available, so that replicas stay as they are: %s", APIServiceName, errors.Join(errors.New(condition.Message), err))
 		}
 	}
 	return "", ""

@@ -25,7 +25,7 @@ type conditionInput struct {
 	planned, targets plans.Planned
 	observed         observed
 	// resharding is what was decided about the partitions.
-	resharding resharding
+	resharding Decision
 	// status is complete but for its conditions.
 	status v1alpha1.KSMScaleStatus
 	failed failures
@@ -51,7 +51,7 @@ func conditions(in conditionInput) []metav1.Condition {
 		parts = append(parts, *before)
 	}
 	all := slices.Clone(in.ksmScale.Status.Conditions)
-	for _, condition := range append(parts, ready(in, parts), soundVersion(in), evictable(in)) {
+	for _, condition := range append(parts, ready(in, parts), versionSupported(in), evictable(in)) {
 		condition.ObservedGeneration = in.ksmScale.Generation
 		condition.LastTransitionTime = in.now
 		condition.Message = shortened(condition.Message, maxConditionMessage)
@@ -117,7 +117,7 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 		is.Reason = v1alpha1.ReasonWithinTolerance
 		is.Message = fmt.Sprintf("%s; %d run, which is within the tolerance of %d", calculated, in.targets.Desired, in.planned.Desired)
 	case in.targets.Desired != in.planned.Desired:
-		is.Reason = v1alpha1.ReasonLeftToOthers
+		is.Reason = v1alpha1.ReasonManualScaling
 		is.Message = fmt.Sprintf("%s, of which %d are recommended; %d run, as spec.autoscaling.mode is None", calculated, in.planned.Desired, in.targets.Desired)
 	case in.planned.Bound == scaling.AtMinimum:
 		is.Reason, is.Message = v1alpha1.ReasonAtMinimum, fmt.Sprintf("%s; the minimum of %d runs", calculated, in.planned.Desired)

@@ -68,10 +68,10 @@ func (w world) status() v1alpha1.KSMScaleStatus {
 	w.observed.count()
 	cluster := scaling.Cluster{Nodes: w.nodes, Placeable: w.unzoned}
 	planned := plans.New(holding(w.ksmScale, w.observed), cluster, testTime)
-	r := &Reconciler{NodeKinds: w.kinds, Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration()}
+	r := &Reconciler{NodeKinds: w.kinds, Adapter: testAdapter, Clock: clocktesting.NewFakePassiveClock(testTime), Registration: NewRegistration(func() {})}
 	r.Registration.set(w.registrationErr)
-	resharding := reshard(targets(planned, w.observed), w.observed, testTime)
-	return r.status(w.ksmScale, planned, w.observed, resharding, failures{apply: w.applyErr, scale: w.scaleErr})
+	decision := Decide(targets(planned, w.observed), w.observed, testTime)
+	return r.status(w.ksmScale, planned, w.observed, decision, failures{apply: w.applyErr, scale: w.scaleErr})
 }
 
 func newWorld(overrides ...func(*world)) world {
@@ -268,7 +268,7 @@ func TestConditions(t *testing.T) {
 		{name: "refused for another reason", override: func(w *world) { w.applyErr = refused(apierrors.NewBadRequest("nonsense")) },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ApplyFailed", message: "nonsense", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are not registered", override: func(w *world) { w.observed.apiService = nil },
-			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Starting", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationPending", phase: v1alpha1.PhaseReady},
 		{name: "external metrics may not be registered", override: func(w *world) {
 			w.observed.apiService, w.registrationErr = nil, refused(apierrors.NewForbidden(services, "a", errors.New("no")))
 		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Forbidden", message: "cannot be registered", phase: v1alpha1.PhaseReady},

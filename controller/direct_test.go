@@ -118,7 +118,8 @@ func TestDirectRemovesNothingForAWindowAfterOthersScaled(t *testing.T) {
 func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)
-	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	changed := newChanges()
+	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime), changed.notify)
 	var refusal error
 	find := r.Foreign.find
 	r.Foreign.find = func(ctx context.Context) (map[client.ObjectKey][]string, error) {
@@ -140,23 +141,23 @@ func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "horizontalpodautoscalers"}, "", errors.New("no"))
 	refusal = fmt.Errorf("list in namespace monitoring: %w", forbidden)
 	require.Error(t, r.Foreign.look(t.Context()))
-	<-r.Foreign.changes
+	<-changed
 	replicas, _ = reconcileAt(t, r, 0, 60)
 	assert.Equal(t, []int32{1, 1, 1}, replicas)
 	see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "horizontalpodautoscalers is forbidden")
 	require.Error(t, r.Foreign.look(t.Context()))
-	assert.Empty(t, r.Foreign.changes, "the same failure is no news")
+	assert.Empty(t, changed, "the same failure is no news")
 
 	refusal = nil
 	require.NoError(t, r.Foreign.look(t.Context()))
-	<-r.Foreign.changes
+	<-changed
 	replicas, _ = reconcileAt(t, r, time.Second, 60)
 	assert.Equal(t, []int32{2, 1, 1}, replicas)
 	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards")
 
 	refusal = forbidden
 	require.Error(t, r.Foreign.look(t.Context()))
-	<-r.Foreign.changes
+	<-changed
 	replicas, _ = reconcileAt(t, r, time.Minute, 90)
 	assert.Equal(t, []int32{2, 2, 2}, replicas, "what was found before is acted on")
 	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed")
@@ -169,8 +170,8 @@ func TestConditionsStayUntilTheFirstLookOfALeader(t *testing.T) {
 	reconcileAt(t, r, 0, 60)
 	before := readMain(t, r)
 	require.Len(t, recorder.Events, 1)
-	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
-	r.Budgets = NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
+	r.Budgets = NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
 	reconcileAt(t, r, time.Second, 60)
 	assert.Equal(t, before.ResourceVersion, readMain(t, r).ResourceVersion)
 	assert.Len(t, recorder.Events, 1)
@@ -312,7 +313,7 @@ func TestAutoscalersOfBothPartitionsAreMadeWhenTheModeChanges(t *testing.T) {
 }
 
 // A reshard waits for the replicas that others have set the new Deployments to, as no one makes those that are planned.
-func TestReshardingThatIsLeftToOthers(t *testing.T) {
+func TestReshardingThatIsManualScaling(t *testing.T) {
 	long := testTime.Add(-time.Hour)
 	var there observed
 	partition(&there, 3, 3, 2, long)
@@ -320,9 +321,9 @@ func TestReshardingThatIsLeftToOthers(t *testing.T) {
 	ksmScale := sharded(2)
 	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeNone}
 	planned := plans.New(ksmScale, scaling.Cluster{Nodes: 90}, testTime)
-	assert.Empty(t, reshard(targets(planned, there), there, testTime).waits)
+	assert.Empty(t, nextStepOf(Decide(targets(planned, there), there, testTime)))
 	there.deployments[3].Spec.Replicas = new(int32(2))
-	assert.Equal(t, "shard 0 of 2 to have 2 ready pods, and it has 1", reshard(targets(planned, there), there, testTime).waits)
+	assert.Equal(t, "ReadyPods of shard 0 of 2: 1 of 2", nextStepOf(Decide(targets(planned, there), there, testTime)))
 }
 
 func TestHistoriesEndWithTheirShards(t *testing.T) {
@@ -382,7 +383,7 @@ func TestAutoscalingWithoutAutoscalers(t *testing.T) {
 		{name: "a Deployment that cannot be scaled", mode: v1alpha1.ModeDirect, override: func(w *world) { w.scaleErr = errors.New("quota") },
 			autoscaling: "False ScaleFailed", ready: "False ScaleFailed", says: "quota"},
 		{name: "left to others", mode: v1alpha1.ModeNone, override: func(w *world) { w.observed.apiService = nil },
-			autoscaling: "True LeftToOthers", ready: "True AsPlanned", says: "ksmscale_desired_replicas"},
+			autoscaling: "True ManualScaling", ready: "True AsPlanned", says: "ksmscale_desired_replicas"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			conditions := newWorld(inMode(test.mode), test.override).status().Conditions
@@ -396,13 +397,13 @@ func TestAutoscalingWithoutAutoscalers(t *testing.T) {
 }
 
 // In mode None, others decide how many replicas there are, and nothing waits for those that are planned.
-func TestLeftToOthers(t *testing.T) {
+func TestManualScaling(t *testing.T) {
 	w := newWorld(inMode(v1alpha1.ModeNone), func(w *world) { w.nodes = 90 })
 	status := w.status()
 	assert.EqualValues(t, 6, status.DesiredReplicas, "as a recommendation")
 	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	assert.Equal(t, "True LeftToOthers", string(ready.Status)+" "+ready.Reason)
+	assert.Equal(t, "True ManualScaling", string(ready.Status)+" "+ready.Reason)
 	assert.Contains(t, ready.Message, "6 are recommended; 3 run")
 
 	w.observed.deployments = slices.Clone(w.observed.deployments)

@@ -24,9 +24,9 @@ type ForeignAutoscalers struct {
 }
 
 // NewForeignAutoscalers returns one that has not looked yet. It reads KSMScales from a cache, and autoscalers from the API server.
-func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, clock clock.WithTicker) *ForeignAutoscalers {
+func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, clock clock.WithTicker, notify func()) *ForeignAutoscalers {
 	return &ForeignAutoscalers{&poller[map[client.ObjectKey][]string]{
-		objects: "HorizontalPodAutoscalers of others", interval: foreignInterval, clock: clock, changes: newChanges(),
+		objects: "HorizontalPodAutoscalers of others", interval: foreignInterval, clock: clock, notify: notify,
 		find: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
 			return findForeignAutoscalers(ctx, ksmScales, autoscalers)
 		},

@@ -30,12 +30,12 @@ type ForeignBudgets struct {
 
 // NewForeignBudgets returns one that has not looked yet. It reads KSMScales from a cache, and PodDisruptionBudgets from the API
 // server.
-func NewForeignBudgets(ksmScales, budgets client.Reader, clock clock.WithTicker) *ForeignBudgets {
+func NewForeignBudgets(ksmScales, budgets client.Reader, clock clock.WithTicker, notify func()) *ForeignBudgets {
 	sameBudgets := func(a, b []foreignBudget) bool {
 		return slices.EqualFunc(a, b, func(a, b foreignBudget) bool { return a.name == b.name && a.selector.String() == b.selector.String() })
 	}
 	return &ForeignBudgets{&poller[map[string][]foreignBudget]{
-		objects: "PodDisruptionBudgets of others", interval: foreignInterval, clock: clock, changes: newChanges(),
+		objects: "PodDisruptionBudgets of others", interval: foreignInterval, clock: clock, notify: notify,
 		find: func(ctx context.Context) (map[string][]foreignBudget, error) {
 			return findForeignBudgets(ctx, ksmScales, budgets)
 		},

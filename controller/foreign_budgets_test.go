@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -59,8 +60,12 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 			require.NoError(t, r.Client.Update(t.Context(), labelled))
 			_, err := reconcileMain(t, r)
 			require.NoError(t, err)
+			changed := newChanges()
+			r.Budgets = NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(testTime), changed.notify)
 			require.NoError(t, r.Budgets.look(t.Context()))
-			assert.Empty(t, r.Budgets.changes, "those of the shards are not of others")
+			<-changed
+			require.NoError(t, r.Budgets.look(t.Context()))
+			assert.Empty(t, changed, "those of the shards are not of others")
 			require.NoError(t, r.Client.Create(t.Context(), test.budget))
 			require.NoError(t, r.Budgets.look(t.Context()))
 			_, err = reconcileMain(t, r)
@@ -70,7 +75,7 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 				assert.Equal(t, "True SinglePodDisruptionBudget", string(condition.Status)+" "+condition.Reason)
 				return
 			}
-			assert.Len(t, r.Budgets.changes, 1)
+			assert.Len(t, changed, 1)
 			assert.Equal(t, "False MultiplePodDisruptionBudgets", string(condition.Status)+" "+condition.Reason)
 			assert.Contains(t, condition.Message, "PodDisruptionBudget own selects the pods of Deployment ksm-main-shard-")
 			ready := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionReady)

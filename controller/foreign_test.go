@@ -56,10 +56,14 @@ func TestForeignAutoscalers(t *testing.T) {
 			r, _ := newReconciler(t, planner{}, nil)
 			alike := ksmScaleWith(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "main-shard-0", "alike" })
 			require.NoError(t, r.Client.Create(t.Context(), alike))
+			changed := newChanges()
+			r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime), changed.notify)
+			require.NoError(t, r.Foreign.look(t.Context()))
+			<-changed
 			require.NoError(t, r.Client.Create(t.Context(), test.autoscaler))
 			require.NoError(t, r.Foreign.look(t.Context()))
 			assert.Equal(t, test.want, r.Foreign.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: ours}])
-			assert.Len(t, r.Foreign.changes, min(len(test.want), 1))
+			assert.Len(t, changed, min(len(test.want), 1))
 		})
 	}
 }
@@ -67,17 +71,18 @@ func TestForeignAutoscalers(t *testing.T) {
 func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	clock := clocktesting.NewFakeClock(testTime)
-	f := NewForeignAutoscalers(r.Client, r.Client, clock)
+	changed := newChanges()
+	f := NewForeignAutoscalers(r.Client, r.Client, clock, changed.notify)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	foreign := foreignFor(shard(0).Name())
 	require.NoError(t, r.Client.Create(t.Context(), foreign))
 	go func() { ended <- f.Start(ctx) }()
-	<-f.changes
+	<-changed
 	assert.Len(t, f.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}], 1)
 	require.NoError(t, r.Client.Delete(t.Context(), foreign))
 	clock.Step(foreignInterval)
-	<-f.changes
+	<-changed
 	assert.Empty(t, f.snapshot().found[client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}])
 	cancel()
 	assert.NoError(t, <-ended)
@@ -106,6 +111,6 @@ func TestForeignAutoscalersAreReportedAndNotFought(t *testing.T) {
 
 	setMode(t, r, v1alpha1.ModeNone)
 	reconcileAt(t, r, time.Minute, 90)
-	assert.Equal(t, "True LeftToOthers", string(autoscaling().Status)+" "+autoscaling().Reason)
+	assert.Equal(t, "True ManualScaling", string(autoscaling().Status)+" "+autoscaling().Reason)
 	assert.Contains(t, autoscaling().Message, "HorizontalPodAutoscaler own scales Deployment ksm-main-shard-0-of-3")
 }

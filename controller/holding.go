@@ -37,18 +37,18 @@ func (o *observed) waiting() []*corev1.Pod {
 
 // holds are the shards with pods that wait for a node, held at what their Deployments are set to now. Fewer would take
 // away pods that run, and more cannot come of it: who scales reads no more than this.
-func holds(observed observed) []v1alpha1.ShardHold {
+func holds(observed observed) []v1alpha1.PausedShard {
 	waiting := sets.New[v1alpha1.Shard]()
 	for _, pod := range observed.waiting() {
 		if shard, ok := shardOf(pod.Labels); ok {
 			waiting.Insert(shard)
 		}
 	}
-	var held []v1alpha1.ShardHold
+	var held []v1alpha1.PausedShard
 	for _, deployment := range byName(observed.deployments) {
 		shard, ok := shardOf(deployment.Labels)
 		if ok && waiting.Has(shard) {
-			held = append(held, v1alpha1.ShardHold{Shard: shard.ID, TotalShards: shard.Total, Replicas: replicasOf(deployment)})
+			held = append(held, v1alpha1.PausedShard{Shard: shard.ID, TotalShards: shard.Total, Replicas: replicasOf(deployment)})
 		}
 	}
 	return held
@@ -61,7 +61,7 @@ func holding(ksmScale *v1alpha1.KSMScale, observed observed) *v1alpha1.KSMScale 
 	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
 		*held.Status.ShardingStatus = *sharding
 	}
-	held.Status.ShardingStatus.Held = holds(observed)
+	held.Status.ShardingStatus.ScaleUpPaused = holds(observed)
 	return &held
 }
 
@@ -95,8 +95,8 @@ func schedulable(in conditionInput) metav1.Condition {
 func heldBack(in conditionInput) string {
 	var held []string
 	for _, shard := range in.planned.Shards {
-		if shard.HeldBack > 0 {
-			held = append(held, fmt.Sprintf("shard %d is held at %d of %d replicas until then", shard.ID, shard.Replicas, shard.Replicas+shard.HeldBack))
+		if shard.PausedReplicas > 0 {
+			held = append(held, fmt.Sprintf("shard %d is held at %d of %d replicas until then", shard.ID, shard.Replicas, shard.Replicas+shard.PausedReplicas))
 		}
 	}
 	if len(held) == 0 {

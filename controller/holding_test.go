@@ -33,7 +33,7 @@ func TestHolds(t *testing.T) {
 			pod(2, "b", unschedulable, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: testTime} }))
 	})
 	status := w.status()
-	assert.Equal(t, []v1alpha1.ShardHold{{TotalShards: 3, Shard: 1, Replicas: 4}}, status.ShardingStatus.Held)
+	assert.Equal(t, []v1alpha1.PausedShard{{TotalShards: 3, Shard: 1, Replicas: 4}}, status.ShardingStatus.ScaleUpPaused)
 	assert.EqualValues(t, 30, status.DesiredReplicas, "what the nodes ask for")
 	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase)
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSchedulable)
@@ -45,7 +45,7 @@ func TestHolds(t *testing.T) {
 	w.observed.deployments[1].Status.UnavailableReplicas = 0
 	assert.Empty(t, holds(w.observed), "its Deployment has all of its pods, so these are not among them")
 	w.observed.pods = w.observed.pods[:3]
-	assert.Empty(t, w.status().ShardingStatus.Held, "once the pods are gone, or fit")
+	assert.Empty(t, w.status().ShardingStatus.ScaleUpPaused, "once the pods are gone, or fit")
 }
 
 func wanted(planned plans.Planned) []int32 {
@@ -199,7 +199,7 @@ func TestBesideAClusterAutoscaler(t *testing.T) {
 			assert.Equal(t, before, c.nodes)
 			assert.Equal(t, test.nodes, c.nodes)
 			assert.Equal(t, c.specified, c.scheduled, "no pod waits")
-			assert.Empty(t, c.ksmScale.Status.ShardingStatus.Held)
+			assert.Empty(t, c.ksmScale.Status.ShardingStatus.ScaleUpPaused)
 		})
 	}
 }

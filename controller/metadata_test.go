@@ -48,7 +48,7 @@ func TestEveryObjectHasTheCommonMetadata(t *testing.T) {
 			k.Spec.Monitoring = v1alpha1.MonitoringConfig{Type: kind, Rules: true, Labels: map[string]v1alpha1.LabelValue{"release": "prometheus"}}
 			k.Spec.Metrics.AuthFilter = true
 		})
-		r.Monitors = NewMonitors(prometheusOperator{}, r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+		r.Monitors = NewMonitors(prometheusOperator{}, r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
 		require.NoError(t, r.Monitors.look(t.Context()))
 		reconcileTimes(t, r, 1)
 	}

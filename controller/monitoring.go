@@ -74,7 +74,7 @@ func monitored(in conditionInput) metav1.Condition {
 		is.Message = notInstalled(asked) + ": install the Prometheus Operator, or change spec.monitoring"
 		return is
 	case len(missing) > 0:
-		is.Reason = v1alpha1.ReasonCRDNotInstalled
+		is.Reason = v1alpha1.ReasonOperatorNotInstalled
 		is.Message = notInstalled(missing) + ", so that no such object is made"
 	case len(made) > 0:
 		is.Reason = v1alpha1.ReasonCreated

@@ -277,7 +277,7 @@ func TestMonitoringCondition(t *testing.T) {
 		message   string
 	}{
 		{"unset and installed", v1alpha1.MonitoringConfig{}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ScrapeConfig ksm-main in namespace monitoring"},
-		{"unset and not installed", v1alpha1.MonitoringConfig{}, nil, nil, metav1.ConditionTrue, v1alpha1.ReasonCRDNotInstalled, "scrapeconfigs.monitoring.coreos.com is not installed"},
+		{"unset and not installed", v1alpha1.MonitoringConfig{}, nil, nil, metav1.ConditionTrue, v1alpha1.ReasonOperatorNotInstalled, "scrapeconfigs.monitoring.coreos.com is not installed"},
 		{"asked for and not installed", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor}, []string{scrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "servicemonitors.monitoring.coreos.com is not installed"},
 		{"rules not installed", v1alpha1.MonitoringConfig{Rules: true}, []string{scrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "prometheusrules.monitoring.coreos.com is not installed"},
 		{"none", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonDisabled, "None"},
@@ -350,12 +350,13 @@ func TestMonitorsTellOfChangesOnly(t *testing.T) {
 	r, _ := newReconciler(t, planner{nodes: 60}, nil)
 	objects := fake.NewClientBuilder().WithScheme(r.Client.Scheme()).Build()
 	kinds := installed{}
-	monitors := NewMonitors(&kinds, r.Client, objects, clocktesting.NewFakeClock(testTime))
+	changed := newChanges()
+	monitors := NewMonitors(&kinds, r.Client, objects, clocktesting.NewFakeClock(testTime), changed.notify)
 	assert.False(t, monitors.found().known)
 	told := func() bool {
 		require.NoError(t, monitors.look(t.Context()))
 		select {
-		case <-monitors.changes:
+		case <-changed:
 			return true
 		default:
 			return false
@@ -387,7 +388,7 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 		return nil
 	})
 	kinds := installed(monitorKinds)
-	r.Monitors = NewMonitors(&kinds, r.Client, r.Client, clocktesting.NewFakeClock(testTime))
+	r.Monitors = NewMonitors(&kinds, r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
 	foreign := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "monitoring", Name: "foreign", UID: "foreign", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"},
 	}}

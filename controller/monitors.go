@@ -67,10 +67,10 @@ type monitorKey struct {
 }
 
 // NewMonitors returns one that has not looked yet.
-func NewMonitors(kinds Kinds, ksmScales, objects client.Reader, clock clock.WithTicker) *Monitors {
+func NewMonitors(kinds Kinds, ksmScales, objects client.Reader, clock clock.WithTicker, notify func()) *Monitors {
 	m := &Monitors{kinds: kinds, ksmScales: ksmScales, objects: objects}
 	m.poller = &poller[monitoring]{
-		objects: "the objects of the Prometheus Operator", interval: monitorsInterval, clock: clock, changes: newChanges(),
+		objects: "the objects of the Prometheus Operator", interval: monitorsInterval, clock: clock, notify: notify,
 		find: m.find, equal: monitoring.equal,
 	}
 	return m

@@ -40,7 +40,7 @@ func newPartlyMonitored(t *testing.T) partlyMonitored {
 		}
 		return c.List(ctx, list, options...)
 	}})
-	r.Monitors = NewMonitors(installed(monitorKinds), live, failing, clocktesting.NewFakeClock(testTime))
+	r.Monitors = NewMonitors(installed(monitorKinds), live, failing, clocktesting.NewFakeClock(testTime), func() {})
 	users := readMain(t, r)
 	users.Spec.Monitoring.Type = v1alpha1.MonitoringServiceMonitor
 	require.NoError(t, r.Client.Update(t.Context(), users))
@@ -91,7 +91,7 @@ func TestMonitoringStaysUntilTheFirstLook(t *testing.T) {
 	w.failures["ServiceMonitorList"] = errors.New("timeout")
 	w.see(metav1.ConditionFalse, v1alpha1.ReasonListFailed, "timeout")
 	before := readMain(t, w.Reconciler)
-	w.Monitors = NewMonitors(installed(monitorKinds), w.Client, w.Client, clocktesting.NewFakeClock(testTime))
+	w.Monitors = NewMonitors(installed(monitorKinds), w.Client, w.Client, clocktesting.NewFakeClock(testTime), func() {})
 	_, err := reconcileMain(t, w.Reconciler)
 	require.NoError(t, err)
 	assert.Equal(t, before.ResourceVersion, readMain(t, w.Reconciler).ResourceVersion)

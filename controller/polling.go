@@ -27,7 +27,8 @@ type poller[T any] struct {
 	clock    clock.WithTicker
 	find     func(context.Context) (T, error)
 	equal    func(a, b T) bool
-	changes  changes
+	// notify is called after the outcome has changed.
+	notify func()
 
 	mu     sync.Mutex
 	latest snapshot[T]
@@ -80,7 +81,7 @@ func (p *poller[T]) look(ctx context.Context) error {
 		p.latest.found, p.latest.known = found, true
 	}
 	if before.known != p.latest.known || errorText(before.err) != errorText(err) || !p.equal(before.found, p.latest.found) {
-		p.changes.tell()
+		p.notify()
 	}
 	return err
 }

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -24,7 +22,8 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 		is.Reason, is.Message = applyFailure(in.failed.apply, in.ksmScale.Spec.Namespace)
 		return is
 	}
-	if is.Reason, is.Message = stuckContainer(in.observed.pods, in.now); is.Reason != "" {
+	if container := findStuckContainer(in.observed.pods, in.now); container != nil {
+		is.Reason, is.Message = container.reason, stuckContainerMessage(container)
 		return is
 	}
 	if is.Reason, is.Message = pausedDeployment(&in.observed); is.Reason != "" {
@@ -61,13 +60,31 @@ func progressing(in conditionInput, scheduling metav1.ConditionStatus) metav1.Co
 func reshardingMessage(in conditionInput) string {
 	others := slices.DeleteFunc(slices.Clone(in.status.ShardingStatus.Partitions), func(total int32) bool { return total == in.planned.Total })
 	message := fmt.Sprintf("Shards of %s run beside those of %d", strings.Trim(fmt.Sprint(others), "[]"), in.planned.Total)
-	switch is := in.resharding; {
-	case is.waits != "":
-		message += ", which wait for " + is.waits
-	case is.retired.Len() > 0:
-		message += fmt.Sprintf(" for up to %s, until Prometheus has noticed that they are not to be scraped any more", discoveryDelay)
+	switch decision := in.resharding; {
+	case decision.Awaited != nil:
+		message += ", which wait for " + awaitedMessage(decision.Awaited)
+	case decision.Retired.Len() > 0:
+		message += fmt.Sprintf(" for up to %s, until Prometheus has noticed that they are not to be scraped any more", DiscoveryDelay)
 	}
 	return message
+}
+
+func awaitedMessage(awaited *Awaited) string {
+	shard := fmt.Sprintf("shard %d of %d", awaited.Shard.ID, awaited.Shard.Total)
+	switch awaited.Step {
+	case AwaitDeployment:
+		return shard + " to be created"
+	case AwaitService:
+		return shard + " to have a Service"
+	case AwaitUnretiredService:
+		return fmt.Sprintf("the Service of %s to lose the label %s", shard, v1alpha1.LabelRetired)
+	case AwaitReadyPods:
+		return fmt.Sprintf("%s to have %s, and it has %d", shard, plural(int(awaited.NeededReplicas), "ready pod", "ready pods"), awaited.ReadyReplicas)
+	case AwaitRollout:
+		return shard + " to replace its pods"
+	default:
+		return fmt.Sprintf("every shard of %d to have been ready and scraped for two scrape intervals, %s", awaited.Shard.Total, awaited.ScrapedFor)
+	}
 }
 
 func applyFailure(err error, namespace string) (reason, message string) {
@@ -88,65 +105,20 @@ func applyFailure(err error, namespace string) (reason, message string) {
 	}
 }
 
-const (
-	reasonImagePullBackOff = "ImagePullBackOff"
-	reasonCrashLoopBackOff = "CrashLoopBackOff"
-)
-
-// startFailures are further reasons for which a container waits in vain.
-var startFailures = []string{
-	reasonCrashLoopBackOff, "ErrImageNeverPull", "InvalidImageName",
-	"RunContainerError", "CreateContainerError", "CreateContainerConfigError",
-}
-
-// maxBackOff bounds from above how long the kubelet waits before it starts a container again, and a container that
-// has run for longer is started again at once (k8s.io/kubernetes/pkg/kubelet, MaxContainerBackOff, doubled).
-const maxBackOff = 10 * time.Minute
-
-func stuckContainer(pods []corev1.Pod, now metav1.Time) (reason, message string) {
-	for _, pod := range byName(pods) {
-		if !isActive(pod) {
-			continue
-		}
-		// Admission webhooks inject init containers, which the others wait for.
-		for i, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-			if reason, why := stuck(container, now); reason != "" {
-				kind := "Container"
-				if i < len(pod.Status.InitContainerStatuses) {
-					kind = "Init container"
-				}
-				return reason, fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, container.Name, pod.Name, container.Image, why)
-			}
+func stuckContainerMessage(stuck *stuckContainer) string {
+	kind, cause := "Container", stuck.detail
+	if stuck.init {
+		kind = "Init container"
+	}
+	switch stuck.reason {
+	case ReasonImagePullBackOff:
+		cause = "it cannot be pulled; kubectl describe pod says why"
+	case ReasonCrashLoopBackOff:
+		if stuck.detail == "" {
+			cause = fmt.Sprintf("it ends again and again, last with exit code %d (%s)", stuck.lastExit.ExitCode, stuck.lastExit.Reason)
 		}
 	}
-	return "", ""
-}
-
-// stuck tells why a container does not get ready. The kubelet alternates between trying and backing off, with
-// another message each time; that is one reason and message here, so that the status does not alternate with it.
-func stuck(container corev1.ContainerStatus, now metav1.Time) (reason, message string) {
-	waiting := ptr.Deref(container.State.Waiting, corev1.ContainerStateWaiting{})
-	switch {
-	case waiting.Reason == "ErrImagePull" || waiting.Reason == reasonImagePullBackOff:
-		return reasonImagePullBackOff, "it cannot be pulled; kubectl describe pod says why"
-	case crashing(container, now):
-		ended := container.LastTerminationState.Terminated
-		return reasonCrashLoopBackOff, fmt.Sprintf("it ends again and again, last with exit code %d (%s)", ended.ExitCode, ended.Reason)
-	case slices.Contains(startFailures, waiting.Reason):
-		return waiting.Reason, waiting.Message
-	}
-	return "", ""
-}
-
-// crashing tells whether a container has ended several times, each time soon after its start, and has not run for
-// long since. Restarts long ago do not matter, and the first one may be the only one.
-func crashing(container corev1.ContainerStatus, now metav1.Time) bool {
-	ended := container.LastTerminationState.Terminated
-	if container.Ready || container.RestartCount < 2 || ended == nil || ended.FinishedAt.Sub(ended.StartedAt.Time) > maxBackOff {
-		return false
-	}
-	running := container.State.Running
-	return running == nil || now.Sub(running.StartedAt.Time) < maxBackOff
+	return fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, stuck.container, stuck.pod, stuck.image, cause)
 }
 
 // stuckDeployment leaves out Deployments that are late because a pod has no node, which Schedulable tells better.

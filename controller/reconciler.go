@@ -109,15 +109,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	resharding := reshard(targets(planned, before), before, r.Clock.Now())
+	decision := Decide(targets(planned, before), before, r.Clock.Now())
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	rightsErr := r.applyRights(ctx, ksmScale, before)
-	outdated, applyErr := r.applyAll(ctx, ksmScale, before, resharding.apply)
-	failed := failures{apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, resharding))}
+	outdated, applyErr := r.applyAll(ctx, ksmScale, before, decision.Apply)
+	failed := failures{apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, decision))}
 	if failed.apply == nil {
-		failed.apply = r.pruneShards(ctx, ksmScale, resharding.keep)
+		failed.apply = r.pruneShards(ctx, ksmScale, decision.Keep)
 	}
 	failed.monitoring = r.applyMonitors(ctx, ksmScale, before.monitoring)
 	after, err := r.observe(ctx, ksmScale)
@@ -129,8 +129,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if pruneErr == nil {
 		again, failed.scale = r.scaleDirectly(ctx, planned, after)
 	}
-	status := r.status(ksmScale, planned, after, resharding, failed)
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(resharding.settled, again), after.said.again)},
+	status := r.status(ksmScale, planned, after, decision, failed)
+	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, again), after.said.again)},
 		errors.Join(failed.apply, failed.scale, failed.monitoring, r.writeStatus(ctx, ksmScale, status))
 }
 

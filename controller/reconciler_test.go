@@ -87,15 +87,13 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 			return err
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
-	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime))
-	budgets := NewForeignBudgets(c, c, clocktesting.NewFakeClock(testTime))
+	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime), func() {})
+	budgets := NewForeignBudgets(c, c, clocktesting.NewFakeClock(testTime), func() {})
 	require.NoError(t, errors.Join(foreign.look(t.Context()), budgets.look(t.Context())))
-	<-foreign.changes
-	<-budgets.changes
 	return &Reconciler{
 		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
-		Registration: NewRegistration(), GateImage: testGateImage, Rollouts: RolloutLimits{PerKSMScale: 1, Total: 3},
+		Registration: NewRegistration(func() {}), GateImage: testGateImage, Rollouts: RolloutLimits{PerKSMScale: 1, Total: 3},
 	}, recorder
 }
 

@@ -5,13 +5,14 @@ import "sync"
 // Registration is how the registration of external metrics with the API server goes. The reconciler of the
 // APIService tells it, and all KSMScales have it in their status. Create it with NewRegistration.
 type Registration struct {
-	mu      sync.Mutex
-	err     error
-	changes changes
+	notify func()
+
+	mu  sync.Mutex
+	err error
 }
 
-// NewRegistration returns one that nothing has been told yet.
-func NewRegistration() *Registration { return &Registration{changes: newChanges()} }
+// NewRegistration returns one without an error. It calls notify after the error has changed.
+func NewRegistration(notify func()) *Registration { return &Registration{notify: notify} }
 
 // Err is why external metrics cannot be registered, and nil if they are, or need not be.
 func (r *Registration) Err() error {
@@ -27,7 +28,7 @@ func (r *Registration) set(err error) {
 		return
 	}
 	r.err = err
-	r.changes.tell()
+	r.notify()
 }
 
 func text(err error) string {

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -17,87 +16,108 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// resharding is what is to be done about the partitions of the objects: normally there is one, and when the number
-// of shards changes, the new one is made beside the old, which stays until the new one has taken over.
-type resharding struct {
-	// apply are the shards to make, of the wanted partition. While another one runs, the next shard is made once
-	// those before it are ready: each kube-state-metrics that starts lists the whole cluster.
-	apply []scaling.Shard
-	// keep are the partitions to keep, by their numbers of shards.
-	keep sets.Set[int32]
-	// retired are those of them that have been taken over from, whose Services are not to be scraped any more.
-	retired sets.Set[int32]
-	// waits is what the wanted partition still lacks to take over; empty if there is no other, or nothing.
-	waits string
-	// settled is how long it takes until it has been scraped for long enough, if that is all it lacks, or until Prometheus has
-	// noticed whom it has taken over from.
-	settled time.Duration
+// Decision says what to do with the partitions of a KSMScale. Normally there is one. After a change of the number of shards, the
+// desired partition is created next to the previous one, which stays until the desired partition has taken over.
+type Decision struct {
+	// Apply are the shards of the desired partition to apply. While another partition runs, the next shard is created once the shards
+	// before it are ready: each kube-state-metrics that starts lists the whole cluster.
+	Apply []scaling.Shard
+	// Keep are the partitions to keep, by their numbers of shards.
+	Keep sets.Set[int32]
+	// Retired are the kept partitions that the desired partition has taken over from. Prometheus no longer scrapes their Services.
+	Retired sets.Set[int32]
+	// Awaited is the next step of the desired partition before it takes over; nil if there is no other partition, or no such step.
+	Awaited *Awaited
+	// RecheckAfter is the time until the decision changes by time alone; 0 if it does not.
+	RecheckAfter time.Duration
 }
 
-// discoveryDelay is how long Prometheus may take to notice which Services are to be scraped, five seconds to collect changes of
-// service discovery and five to act on them, and to end the scrape that is under way. A scrape that found its Service gone would
-// fail, and end the series that other shards have as well.
-const discoveryDelay = 15 * time.Second
+// Awaited is a step that the desired partition waits for.
+type Awaited struct {
+	Step AwaitedStep
+	// Shard is the shard that lacks the step; with AwaitScrapes only its Total is set.
+	Shard v1alpha1.Shard
+	// ReadyReplicas and NeededReplicas are set with AwaitReadyPods.
+	ReadyReplicas, NeededReplicas int32
+	// ScrapedFor is how long all shards must have been ready and scraped; set with AwaitScrapes.
+	ScrapedFor time.Duration
+}
 
-// reshard decides from what there is alone, so that it does not matter who decided before, nor how often they were
-// interrupted, nor how often the user has changed their mind.
-func reshard(planned plans.Planned, observed observed, now time.Time) resharding {
+// AwaitedStep names a step, in the order in which they happen.
+type AwaitedStep string
+
+// The steps of a shard before its partition takes over, and the last step of all shards together.
+const (
+	AwaitDeployment       AwaitedStep = "Deployment"
+	AwaitService          AwaitedStep = "Service"
+	AwaitUnretiredService AwaitedStep = "UnretiredService"
+	AwaitReadyPods        AwaitedStep = "ReadyPods"
+	AwaitRollout          AwaitedStep = "Rollout"
+	AwaitScrapes          AwaitedStep = "Scrapes"
+)
+
+// DiscoveryDelay is the longest time that Prometheus takes to notice a change of which Services to scrape. It collects changes of
+// service discovery for five seconds, takes five to apply them, and ends the scrape that is under way. A scrape that finds its
+// Service gone fails, and ends the series that other shards have too.
+const DiscoveryDelay = 15 * time.Second
+
+// Decide decides from a plan and a snapshot alone. Earlier decisions do not matter: whoever made them, however often they were
+// interrupted, and however often the user changed the number of shards.
+func Decide(planned plans.Planned, observed observed, now time.Time) Decision {
 	return takeOver(planned, observed, now).retire(observed, now)
 }
 
-// takeOver decides which partitions are to be scraped.
-func takeOver(planned plans.Planned, observed observed, now time.Time) resharding {
-	is := resharding{apply: planned.Shards, keep: sets.New(planned.Total)}
+// takeOver decides which partitions Prometheus scrapes.
+func takeOver(planned plans.Planned, observed observed, now time.Time) Decision {
+	decision := Decision{Apply: planned.Shards, Keep: sets.New(planned.Total)}
 	others := partitions(observed.deployments).Delete(planned.Total)
 	if others.Len() == 0 {
-		return is
+		return decision
 	}
-	is.apply = nil
+	decision.Apply = nil
 	for _, shard := range planned.Shards {
-		is.apply = append(is.apply, shard)
-		if is.waits = shardWaits(shard, observed, 1); is.waits != "" {
+		decision.Apply = append(decision.Apply, shard)
+		if decision.Awaited = nextStep(shard, observed, 1); decision.Awaited != nil {
 			break
 		}
 	}
 	for _, shard := range planned.Shards {
-		if is.waits == "" {
-			is.waits = shardWaits(shard, observed, needed(shard, &observed))
+		if decision.Awaited == nil {
+			decision.Awaited = nextStep(shard, observed, needed(shard, &observed))
 		}
 	}
-	enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
-	if is.waits == "" {
-		is.settled = enough - scrapedFor(planned.Shards, observed, now)
+	if decision.Awaited == nil {
+		enough := 2 * planned.KSMScale.Spec.ScrapeInterval()
+		left := enough - scrapedFor(planned.Shards, observed, now)
+		if left <= 0 {
+			return decision
+		}
+		decision.RecheckAfter = left
+		decision.Awaited = &Awaited{Step: AwaitScrapes, Shard: v1alpha1.Shard{KSMScale: planned.KSMScale.Name, Total: planned.Total}, ScrapedFor: enough}
 	}
-	switch {
-	case is.waits == "" && is.settled <= 0:
-		is.settled = 0
-		return is
-	case is.waits == "":
-		is.waits = fmt.Sprintf("every shard of %d to have been ready and scraped for two scrape intervals, %s", planned.Total, enough)
-	}
-	is.keep = is.keep.Union(worthKeeping(others, observed.deployments))
-	return is
+	decision.Keep = decision.Keep.Union(worthKeeping(others, observed.deployments))
+	return decision
 }
 
-// retire keeps the partitions that are not to be scraped until Prometheus has had the time to notice.
-func (r resharding) retire(observed observed, now time.Time) resharding {
-	r.retired = sets.New[int32]()
+// retire keeps the partitions that Prometheus may still scrape, until it has had the time to notice that it should not.
+func (d Decision) retire(observed observed, now time.Time) Decision {
+	d.Retired = sets.New[int32]()
 	for i := range observed.services {
 		total, ok := partitionOf(observed.services[i].Labels)
-		if !ok || r.keep.Has(total) {
+		if !ok || d.Keep.Has(total) {
 			continue
 		}
-		left := discoveryDelay
+		left := DiscoveryDelay
 		if since, retired := observed.retired[observed.services[i].Name]; retired {
 			left -= now.Sub(since)
 		}
 		if left > 0 {
-			r.retired.Insert(total)
-			r.settled = scaling.Sooner(r.settled, left)
+			d.Retired.Insert(total)
+			d.RecheckAfter = scaling.Sooner(d.RecheckAfter, left)
 		}
 	}
-	r.keep = r.keep.Union(r.retired)
-	return r
+	d.Keep = d.Keep.Union(d.Retired)
+	return d
 }
 
 // needed are the ready pods that a shard takes over with: one even if it is set to none. It does not wait for pods that
@@ -165,26 +185,27 @@ func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.
 	return whole
 }
 
-// shardWaits says what a shard lacks of having that many ready pods of its present template; empty if nothing. Pods of a former
-// template do as well while their successors find no node.
-func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
-	deployment := observed.deployment(shard.Shard)
-	if deployment == nil {
-		return fmt.Sprintf("shard %d of %d to be created", shard.ID, shard.Total)
-	}
+// nextStep returns the step that a shard lacks before it has a number of ready pods with its current template, or nil. Pods with a
+// previous template count too while the scheduler finds no node for their successors.
+func nextStep(shard scaling.Shard, observed observed, replicas int32) *Awaited {
+	awaited := &Awaited{Shard: shard.Shard}
+	deployment, service := observed.deployment(shard.Shard), observed.service(shard.Shard)
 	ready := shardReplicas(shard.Shard, &observed).Ready
 	switch {
-	case observed.service(shard.Shard) == nil:
-		return fmt.Sprintf("shard %d of %d to have a Service", shard.ID, shard.Total)
-	case isRetired(observed.service(shard.Shard)):
-		return fmt.Sprintf("the Service of shard %d of %d to lose the label %s", shard.ID, shard.Total, v1alpha1.LabelRetired)
+	case deployment == nil:
+		awaited.Step = AwaitDeployment
+	case service == nil:
+		awaited.Step = AwaitService
+	case isRetired(service):
+		awaited.Step = AwaitUnretiredService
 	case ready < replicas:
-		return fmt.Sprintf("shard %d of %d to have %s, and it has %d", shard.ID, shard.Total, plural(int(replicas), "ready pod", "ready pods"), ready)
+		awaited.Step, awaited.ReadyReplicas, awaited.NeededReplicas = AwaitReadyPods, ready, replicas
 	case (isUnobserved(*deployment) || isRollingOut(*deployment)) && withoutNode(shard.Shard, &observed) == 0:
-		return fmt.Sprintf("shard %d of %d to replace its pods", shard.ID, shard.Total)
+		awaited.Step = AwaitRollout
 	default:
-		return ""
+		return nil
 	}
+	return awaited
 }
 
 // scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as it takes over with, as far as pods and
@@ -192,7 +213,7 @@ func shardWaits(shard scaling.Shard, observed observed, replicas int32) string {
 func scrapedFor(shards []scaling.Shard, observed observed, now time.Time) time.Duration {
 	shortest := readyFor(shards, &observed, now)
 	for _, shard := range shards {
-		shortest = min(shortest, now.Sub(appliedAt(observed.service(shard.Shard)))-discoveryDelay)
+		shortest = min(shortest, now.Sub(appliedAt(observed.service(shard.Shard)))-DiscoveryDelay)
 	}
 	return shortest
 }

@@ -106,7 +106,22 @@ func sharded(total int32) *v1alpha1.KSMScale {
 	})
 }
 
-func TestReshard(t *testing.T) {
+// nextStepOf describes what a decision awaits; empty if nothing.
+func nextStepOf(decision Decision) string {
+	awaited := decision.Awaited
+	switch {
+	case awaited == nil:
+		return ""
+	case awaited.Step == AwaitScrapes:
+		return fmt.Sprintf("%s of all shards of %d for %s", awaited.Step, awaited.Shard.Total, awaited.ScrapedFor)
+	case awaited.Step == AwaitReadyPods:
+		return fmt.Sprintf("%s of shard %d of %d: %d of %d", awaited.Step, awaited.Shard.ID, awaited.Shard.Total, awaited.ReadyReplicas, awaited.NeededReplicas)
+	default:
+		return fmt.Sprintf("%s of shard %d of %d", awaited.Step, awaited.Shard.ID, awaited.Shard.Total)
+	}
+}
+
+func TestDecide(t *testing.T) {
 	long, short := testTime.Add(-time.Hour), testTime.Add(-20*time.Second)
 	// strangers are ready pods that look like those of shard 4 of 5, whose Deployment has a number of its own.
 	strangers := func(o *observed, count int, since time.Time) {
@@ -129,19 +144,19 @@ func TestReshard(t *testing.T) {
 		{name: "nothing changes", wanted: 3, there: func(o *observed) { partition(o, 3, 3, 1, long) }, applied: 3, kept: []int32{3}},
 		{
 			name: "the first new shard", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long) },
-			applied: 1, kept: []int32{3, 5}, waits: "shard 0 of 5 to be created",
+			applied: 1, kept: []int32{3, 5}, waits: "Deployment of shard 0 of 5",
 		},
 		{
 			name: "the next one once it is ready", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 1, 1, short) },
-			applied: 2, kept: []int32{3, 5}, waits: "shard 1 of 5 to be created",
+			applied: 2, kept: []int32{3, 5}, waits: "Deployment of shard 1 of 5",
 		},
 		{
 			name: "and not before", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 1, 0, short) },
-			applied: 1, kept: []int32{3, 5}, waits: "shard 0 of 5 to have 1 ready pod, and it has 0",
+			applied: 1, kept: []int32{3, 5}, waits: "ReadyPods of shard 0 of 5: 0 of 1",
 		},
 		{
 			name: "all are ready, but not for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, short) },
-			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 40 * time.Second,
+			applied: 5, kept: []int32{3, 5}, waits: "Scrapes of all shards of 5 for 1m0s", settled: 40 * time.Second,
 		},
 		{
 			name: "for long enough", wanted: 5, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 5, 1, long) },
@@ -156,7 +171,7 @@ func TestReshard(t *testing.T) {
 				o.services = slices.Delete(o.services, 7, 11)
 				strangers(o, 1, long)
 			},
-			applied: 5, kept: []int32{3, 5}, waits: "shard 4 of 5 to have 1 ready pod, and it has 0",
+			applied: 5, kept: []int32{3, 5}, waits: "ReadyPods of shard 4 of 5: 0 of 1",
 		},
 		{
 			name: "pods that are ready for longer are not of the Deployment", wanted: 5, there: func(o *observed) {
@@ -165,7 +180,7 @@ func TestReshard(t *testing.T) {
 				o.pods[7] = readyPod(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, 0, short)
 				strangers(o, 2, long)
 			},
-			applied: 5, kept: []int32{3, 5}, waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 40 * time.Second,
+			applied: 5, kept: []int32{3, 5}, waits: "Scrapes of all shards of 5 for 1m0s", settled: 40 * time.Second,
 		},
 		{
 			name: "Prometheus is about to notice", wanted: 5, there: func(o *observed) {
@@ -200,7 +215,7 @@ func TestReshard(t *testing.T) {
 				o.services[7] = serviceOf(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, testTime.Add(5*time.Second), false)
 			},
 			applied: 5, kept: []int32{3, 5},
-			waits: "every shard of 5 to have been ready and scraped for two scrape intervals, 1m0s", settled: 80 * time.Second,
+			waits: "Scrapes of all shards of 5 for 1m0s", settled: 80 * time.Second,
 		},
 		{
 			name: "back, and Prometheus has been told to leave them out", wanted: 3, there: func(o *observed) {
@@ -208,7 +223,7 @@ func TestReshard(t *testing.T) {
 				partition(o, 5, 5, 1, long)
 				retire(o, testTime.Add(-time.Second))
 			},
-			applied: 1, kept: []int32{3, 5}, waits: "the Service of shard 0 of 3 to lose the label ksmscale.example.com/retired",
+			applied: 1, kept: []int32{3, 5}, waits: "UnretiredService of shard 0 of 3",
 		},
 		{
 			name: "back, and Prometheus may not have noticed", wanted: 3, there: func(o *observed) {
@@ -217,7 +232,7 @@ func TestReshard(t *testing.T) {
 				rescrape(o, testTime.Add(-74*time.Second))
 			},
 			applied: 3, kept: []int32{3, 5},
-			waits: "every shard of 3 to have been ready and scraped for two scrape intervals, 1m0s", settled: time.Second,
+			waits: "Scrapes of all shards of 3 for 1m0s", settled: time.Second,
 		},
 		{
 			name: "back, and they are scraped again", wanted: 3, there: func(o *observed) {
@@ -234,15 +249,15 @@ func TestReshard(t *testing.T) {
 				o.pods = o.pods[:7]
 				retire(o, testTime.Add(-14*time.Second))
 			},
-			applied: 5, kept: []int32{3, 5}, waits: "shard 4 of 5 to have 1 ready pod, and it has 0",
+			applied: 5, kept: []int32{3, 5}, waits: "ReadyPods of shard 4 of 5: 0 of 1",
 		},
 		{
 			name: "fewer replicas than are planned", wanted: 2, nodes: 60, there: func(o *observed) { partition(o, 3, 3, 2, long); partition(o, 2, 2, 1, long) },
-			applied: 2, kept: []int32{2, 3}, waits: "shard 0 of 2 to have 2 ready pods, and it has 1",
+			applied: 2, kept: []int32{2, 3}, waits: "ReadyPods of shard 0 of 2: 1 of 2",
 		},
 		{
 			name: "sharding off", wanted: 1, there: func(o *observed) { partition(o, 3, 3, 1, long) },
-			applied: 1, kept: []int32{1, 3}, waits: "shard 0 of 1 to be created",
+			applied: 1, kept: []int32{1, 3}, waits: "Deployment of shard 0 of 1",
 		},
 		{
 			name: "back, before it was done", wanted: 3, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 2, 1, short) },
@@ -250,7 +265,7 @@ func TestReshard(t *testing.T) {
 		},
 		{
 			name: "to yet another number", wanted: 4, there: func(o *observed) { partition(o, 3, 3, 1, long); partition(o, 5, 2, 1, short) },
-			applied: 1, kept: []int32{3, 4, 5}, retired: []int32{5}, waits: "shard 0 of 4 to be created", settled: 15 * time.Second,
+			applied: 1, kept: []int32{3, 4, 5}, retired: []int32{5}, waits: "Deployment of shard 0 of 4", settled: 15 * time.Second,
 		},
 		{
 			name: "a rollout of the new shards", wanted: 5, there: func(o *observed) {
@@ -258,19 +273,19 @@ func TestReshard(t *testing.T) {
 				partition(o, 5, 5, 1, long)
 				o.deployments[7].Status.UpdatedReplicas = 0
 			},
-			applied: 5, kept: []int32{3, 5}, waits: "shard 4 of 5 to replace its pods",
+			applied: 5, kept: []int32{3, 5}, waits: "Rollout of shard 4 of 5",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var there observed
 			test.there(&there)
 			planned := plans.New(sharded(test.wanted), scaling.Cluster{Nodes: max(test.nodes, 15)}, testTime)
-			is := reshard(planned, there, testTime)
-			assert.Len(t, is.apply, test.applied)
-			assert.ElementsMatch(t, test.kept, is.keep.UnsortedList())
-			assert.ElementsMatch(t, test.retired, is.retired.UnsortedList())
-			assert.Equal(t, test.waits, is.waits)
-			assert.Equal(t, test.settled, is.settled)
+			decision := Decide(planned, there, testTime)
+			assert.Len(t, decision.Apply, test.applied)
+			assert.ElementsMatch(t, test.kept, decision.Keep.UnsortedList())
+			assert.ElementsMatch(t, test.retired, decision.Retired.UnsortedList())
+			assert.Equal(t, test.waits, nextStepOf(decision))
+			assert.Equal(t, test.settled, decision.RecheckAfter)
 		})
 	}
 }
@@ -288,11 +303,11 @@ func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
 		pods        int
 		waits       string
 	}{
-		{name: "nothing", pods: 10, waits: "shard 0 of 2 to have 11 ready pods, and it has 10"},
+		{name: "nothing", pods: 10, waits: "ReadyPods of shard 0 of 2: 10 of 11"},
 		{name: "a tenth", autoscaling: tolerance("0.1"), pods: 10},
-		{name: "a tenth, and a fifth is missing", autoscaling: tolerance("0.1"), pods: 9, waits: "shard 0 of 2 to have 11 ready pods, and it has 9"},
+		{name: "a tenth, and a fifth is missing", autoscaling: tolerance("0.1"), pods: 9, waits: "ReadyPods of shard 0 of 2: 9 of 11"},
 		{name: "the default of an API server that drops ours", autoscalers: dropped, pods: 10},
-		{name: "no more than that default", autoscaling: tolerance("0.5"), autoscalers: dropped, pods: 8, waits: "shard 0 of 2 to have 11 ready pods, and it has 8"},
+		{name: "no more than that default", autoscaling: tolerance("0.5"), autoscalers: dropped, pods: 8, waits: "ReadyPods of shard 0 of 2: 8 of 11"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			there := observed{autoscalers: test.autoscalers}
@@ -302,7 +317,7 @@ func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
 			wanted.Spec.Autoscaling = test.autoscaling
 			planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, testTime)
 			require.EqualValues(t, 11, planned.Shards[0].Replicas)
-			assert.Equal(t, test.waits, reshard(targets(planned, there), there, testTime).waits)
+			assert.Equal(t, test.waits, nextStepOf(Decide(targets(planned, there), there, testTime)))
 		})
 	}
 }
@@ -334,8 +349,8 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 	}{
 		{name: "one of three fits nowhere", there: func(o *observed) { desired(o, 2, 1) }, retired: []int32{3}},
 		{name: "two of three", there: func(o *observed) { desired(o, 1, 2) }, retired: []int32{3}},
-		{name: "none fits", there: func(o *observed) { desired(o, 0, 3) }, waits: "shard 0 of 1 to have 1 ready pod, and it has 0"},
-		{name: "one fits nowhere, and one starts", there: func(o *observed) { desired(o, 1, 1) }, waits: "shard 0 of 1 to have 2 ready pods, and it has 1"},
+		{name: "none fits", there: func(o *observed) { desired(o, 0, 3) }, waits: "ReadyPods of shard 0 of 1: 0 of 1"},
+		{name: "one fits nowhere, and one starts", there: func(o *observed) { desired(o, 1, 1) }, waits: "ReadyPods of shard 0 of 1: 1 of 2"},
 		{
 			name: "the first of a new template", there: func(o *observed) {
 				desired(o, 3, 1)
@@ -348,7 +363,7 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 				desired(o, 3, 0)
 				o.deployments[3].Status.UpdatedReplicas = 1
 			},
-			waits: "shard 0 of 1 to replace its pods",
+			waits: "Rollout of shard 0 of 1",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -356,9 +371,9 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 			partition(&there, 3, 3, 2, long)
 			test.there(&there)
 			planned := plans.New(holding(sharded(1), there), scaling.Cluster{Nodes: 45}, testTime)
-			decided := reshard(targets(planned, there), there, testTime)
-			assert.Equal(t, test.waits, decided.waits)
-			assert.ElementsMatch(t, test.retired, decided.retired.UnsortedList())
+			decided := Decide(targets(planned, there), there, testTime)
+			assert.Equal(t, test.waits, nextStepOf(decided))
+			assert.ElementsMatch(t, test.retired, decided.Retired.UnsortedList())
 		})
 	}
 }
@@ -370,7 +385,7 @@ func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
 	partition(&there, 2, 2, 1, testTime.Add(-time.Second))
 	planned := plans.New(sharded(2), scaling.Cluster{Nodes: 15}, testTime)
 	planned.Shards[0].Replicas = 0
-	assert.ElementsMatch(t, []int32{2, 3}, reshard(planned, there, testTime).keep.UnsortedList())
+	assert.ElementsMatch(t, []int32{2, 3}, Decide(planned, there, testTime).Keep.UnsortedList())
 }
 
 // Whatever the user wants in which order, in whichever mode, however pods and Services come and go, and whatever cannot be made:
@@ -398,11 +413,11 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 					seen = retirements{}
 				}
 				there.retired = seen.of("main", there.services, now)
-				is := reshard(targets(planned, there), there, now)
-				requireUnscraped(t, there, is, now)
+				decision := Decide(targets(planned, there), there, now)
+				requireUnscraped(t, there, decision, now)
 				fails := rapid.Float64Range(0, 1).Draw(t, "share of what cannot be made")
-				obey(&there, is, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
-				require.True(t, !scraped || scrapedWhole(there, now), "%d is wanted, %v is kept", planned.Total, is.keep)
+				obey(&there, decision, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
+				require.True(t, !scraped || scrapedWhole(there, now), "%d is wanted, %v is kept", planned.Total, decision.Keep)
 				comeAndGo(t, &there, now)
 			}
 		}
@@ -425,7 +440,7 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 			// However often the leader changes.
 			seen = retirements{}
 			there.retired = seen.of("main", there.services, now)
-			obey(&there, reshard(targets(planned, there), there, now), now, func() bool { return false })
+			obey(&there, Decide(targets(planned, there), there, now), now, func() bool { return false })
 		}
 		require.Equal(t, []int32{planned.Total}, partitions(there.deployments).UnsortedList())
 		require.Len(t, there.services, int(planned.Total))
@@ -434,12 +449,12 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 }
 
 // requireUnscraped requires that no Service is to be deleted that Prometheus may scrape still.
-func requireUnscraped(t *rapid.T, there observed, is resharding, now time.Time) {
+func requireUnscraped(t *rapid.T, there observed, decision Decision, now time.Time) {
 	for i := range there.services {
 		service := &there.services[i]
-		if total, _ := partitionOf(service.Labels); !is.keep.Has(total) {
+		if total, _ := partitionOf(service.Labels); !decision.Keep.Has(total) {
 			require.True(t, isRetired(service), "%s is scraped", service.Name)
-			require.GreaterOrEqual(t, now.Sub(appliedAt(service)), discoveryDelay, service.Name)
+			require.GreaterOrEqual(t, now.Sub(appliedAt(service)), DiscoveryDelay, service.Name)
 		}
 	}
 }
@@ -451,7 +466,7 @@ func scrapedWhole(there observed, now time.Time) bool {
 		for id := range total {
 			shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 			service := there.service(shard)
-			whole = whole && service != nil && !isRetired(service) && now.Sub(appliedAt(service)) >= discoveryDelay &&
+			whole = whole && service != nil && !isRetired(service) && now.Sub(appliedAt(service)) >= DiscoveryDelay &&
 				shardReplicas(shard, &there).Ready > 0
 		}
 		if whole {
@@ -463,7 +478,7 @@ func scrapedWhole(there observed, now time.Time) bool {
 
 // obey makes what was decided, but for what fails, and then removes what is not to be kept, if nothing failed. New Deployments
 // have no ready pod yet.
-func obey(there *observed, is resharding, now time.Time, fails func() bool) {
+func obey(there *observed, decision Decision, now time.Time, fails func() bool) {
 	failed := false
 	luckily := func(do func()) {
 		if fails() {
@@ -480,7 +495,7 @@ func obey(there *observed, is resharding, now time.Time, fails func() bool) {
 			luckily(func() { *service = serviceOf(shard, now, retired) })
 		}
 	}
-	for _, shard := range is.apply {
+	for _, shard := range decision.Apply {
 		if there.deployment(shard.Shard) == nil {
 			luckily(func() {
 				there.deployments = append(there.deployments, appsv1.Deployment{
@@ -492,9 +507,9 @@ func obey(there *observed, is resharding, now time.Time, fails func() bool) {
 		applyService(shard.Shard, false)
 	}
 	for _, shard := range there.shards() {
-		if is.retired.Has(shard.Total) && there.service(shard) != nil {
+		if decision.Retired.Has(shard.Total) && there.service(shard) != nil {
 			applyService(shard, true)
-		} else if is.keep.Has(shard.Total) && !is.retired.Has(shard.Total) {
+		} else if decision.Keep.Has(shard.Total) && !decision.Retired.Has(shard.Total) {
 			applyService(shard, false)
 		}
 	}
@@ -503,7 +518,7 @@ func obey(there *observed, is resharding, now time.Time, fails func() bool) {
 	}
 	goes := func(labels map[string]string) bool {
 		total, _ := partitionOf(labels)
-		return !is.keep.Has(total)
+		return !decision.Keep.Has(total)
 	}
 	there.deployments = slices.DeleteFunc(there.deployments, func(d appsv1.Deployment) bool { return goes(d.Labels) })
 	there.services = slices.DeleteFunc(there.services, func(s corev1.Service) bool { return goes(s.Labels) })
@@ -693,7 +708,7 @@ func (w reshardingWorld) reconciled() (deployments, scraped []string, again time
 
 // Prometheus has to take a Service out of its targets before the Service is gone, and to have found one again before others leave.
 func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
-	const enough = discoveryDelay + time.Minute
+	const enough = DiscoveryDelay + time.Minute
 	w := newReshardingWorld(t, nil)
 	w.reshardTo(2)
 	deployments, scraped, _ := w.reconciled()
@@ -709,9 +724,9 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 	deployments, scraped, again = w.reconciled()
 	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, deployments)
 	assert.Equal(t, []string{"2", "2"}, scraped)
-	assert.Equal(t, discoveryDelay, again)
+	assert.Equal(t, DiscoveryDelay, again)
 
-	w.pass(discoveryDelay - time.Second)
+	w.pass(DiscoveryDelay - time.Second)
 	deployments, scraped, again = w.reconciled()
 	assert.Len(t, deployments, 5, "Prometheus may not have noticed that the old ones are to go")
 	assert.Len(t, scraped, 2)
@@ -738,7 +753,7 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 		assert.Equal(t, []string{"2", "2"}, scraped)
 	})
 
-	w.pass(discoveryDelay)
+	w.pass(DiscoveryDelay)
 	deployments, scraped, again = w.reconciled()
 	assert.Equal(t, []string{"2", "2"}, deployments)
 	assert.Equal(t, []string{"2", "2"}, scraped)

@@ -132,8 +132,7 @@ func isDown(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
 	if live.Status.AvailableReplicas > 0 {
 		return false
 	}
-	reason, _ := stuckContainer(pods, now)
-	return reason != "" || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return isUnschedulable(&pod) })
+	return findStuckContainer(pods, now) != nil || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return isUnschedulable(&pod) })
 }
 
 // allowAnother tells whether another shard of a KSMScale may start a rollout beside those of all Deployments.

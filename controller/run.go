@@ -48,12 +48,12 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 
-	registration, err := addExternalMetrics(manager, options)
+	changed := newChanges()
+	registration, err := addExternalMetrics(manager, options, changed.notify)
 	if err != nil {
 		return err
 	}
-	loadChanges := newChanges()
-	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, loadChanges.tell)
+	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, changed.notify)
 	// Only the leader measures, which has all to itself what it has decided and not yet recorded.
 	if err := manager.Add(meter); err != nil {
 		return fmt.Errorf("measure loads: %w", err)
@@ -61,7 +61,7 @@ func Run(ctx context.Context, options *Options) error {
 	if err := (&Reconciler{
 		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
 		Rollouts: options.Rollouts,
-	}).AddToManager(manager, counter, loadChanges); err != nil {
+	}).AddToManager(manager, counter, changed); err != nil {
 		return err
 	}
 	if err := errors.Join(
@@ -86,8 +86,8 @@ var errExternalMetricsOff = errors.New("this installation has no adapter (--exte
 
 // addExternalMetrics has the adapter registered, and its certificate made, as far as the options want that. It
 // returns how the registration goes.
-func addExternalMetrics(manager ctrl.Manager, options *Options) (*Registration, error) {
-	registration := NewRegistration()
+func addExternalMetrics(manager ctrl.Manager, options *Options, notify func()) (*Registration, error) {
+	registration := NewRegistration(notify)
 	if !options.ExternalMetrics {
 		registration.set(errExternalMetricsOff)
 		return registration, nil

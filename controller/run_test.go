@@ -65,7 +65,7 @@ func TestExternalMetricsAndCertificateAreOptional(t *testing.T) {
 			options := NewOptions()
 			options.ExternalMetrics, options.ManageCertificate = test.externalMetrics, test.certified
 			manager := newRecordingManager(t)
-			registration, err := addExternalMetrics(manager, options)
+			registration, err := addExternalMetrics(manager, options, func() {})
 			require.NoError(t, err)
 			assert.Equal(t, test.controllers, manager.controllers, "the one of the APIService, and that of the rotator")
 			assert.Equal(t, test.rotators, manager.rotators)

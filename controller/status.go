@@ -16,7 +16,7 @@ import (
 )
 
 // status is what a KSMScale's status should be, but for lastUpdated.
-func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, resharding resharding, failed failures) v1alpha1.KSMScaleStatus {
+func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, observed observed, resharding Decision, failed failures) v1alpha1.KSMScaleStatus {
 	status := v1alpha1.KSMScaleStatus{
 		ObservedGeneration: ksmScale.Generation,
 		NodeCount:          saturated(int64(planned.Cluster.Nodes)),
@@ -29,7 +29,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(partitions(observed.deployments).Insert(planned.Total))),
-			Held:              planned.KSMScale.Status.ShardingStatus.Held,
+			ScaleUpPaused:     planned.KSMScale.Status.ShardingStatus.ScaleUpPaused,
 			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(planned.Shards)),
 		},
 	}
@@ -45,7 +45,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 		status.Phase = v1alpha1.PhaseIncomplete
 	case len(status.ShardingStatus.Partitions) > 1:
 		status.Phase = v1alpha1.PhaseResharding
-	case !divided(targets, status.ShardingStatus) || targets.HeldBack() > 0:
+	case !divided(targets, status.ShardingStatus) || targets.PausedReplicas() > 0:
 		status.Phase = v1alpha1.PhaseScaling
 	default:
 		status.Phase = v1alpha1.PhaseReady
@@ -60,7 +60,7 @@ func (r *Reconciler) status(ksmScale *v1alpha1.KSMScale, planned plans.Planned, 
 // targets is a plan with the replicas that shards are to have for now: those planned or, in mode None and where the
 // difference is within a tolerance, those that their Deployments are set to.
 func targets(planned plans.Planned, observed observed) plans.Planned {
-	leftToOthers := planned.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone
+	manualScaling := planned.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone
 	pace := scaling.NewPace(&planned.KSMScale.Spec)
 	if toleranceIgnored(observed.autoscalers) {
 		pace = pace.WithDefaultTolerance()
@@ -70,14 +70,14 @@ func targets(planned plans.Planned, observed observed) plans.Planned {
 		shard := &planned.Shards[i]
 		deployment := observed.deployment(shard.Shard)
 		switch {
-		case leftToOthers && deployment == nil:
-			shard.Replicas, shard.HeldBack = 1, 0
-		case leftToOthers:
-			shard.Replicas, shard.HeldBack = replicasOf(deployment), 0
+		case manualScaling && deployment == nil:
+			shard.Replicas, shard.PausedReplicas = 1, 0
+		case manualScaling:
+			shard.Replicas, shard.PausedReplicas = replicasOf(deployment), 0
 		case deployment != nil && pace.Tolerates(replicasOf(deployment), shard.Replicas):
 			shard.Replicas = replicasOf(deployment)
 		}
-		planned.Desired += int64(shard.Replicas) + int64(shard.HeldBack)
+		planned.Desired += int64(shard.Replicas) + int64(shard.PausedReplicas)
 	}
 	return planned
 }

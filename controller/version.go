@@ -50,9 +50,9 @@ type said struct {
 // Versions has what each image of kube-state-metrics that runs says of its version. An image's tag may say something
 // else, but all containers of an image are the same, so that one of them is asked. Create it with NewVersions.
 type Versions struct {
-	clock   clock.PassiveClock
-	read    func(ctx context.Context, pod *corev1.Pod) (string, error)
-	changes changes
+	clock  clock.PassiveClock
+	read   func(ctx context.Context, pod *corev1.Pod) (string, error)
+	notify func()
 
 	mu sync.Mutex
 	// known has the versions by image, silent those that have not answered, and next when to ask one again, for which
@@ -64,9 +64,9 @@ type Versions struct {
 }
 
 // NewVersions returns one that asks pods at the port of kube-state-metrics' own metrics.
-func NewVersions(clock clock.PassiveClock) *Versions {
+func NewVersions(clock clock.PassiveClock, notify func()) *Versions {
 	return &Versions{
-		clock: clock, changes: newChanges(),
+		clock: clock, notify: notify,
 		read: func(ctx context.Context, pod *corev1.Pod) (string, error) {
 			return readVersion(ctx, telemetry.Client{}, pod)
 		},
@@ -118,7 +118,7 @@ func (v *Versions) ask(ctx context.Context, image string, pod *corev1.Pod) {
 	}
 	v.mu.Unlock()
 	if err == nil || !again {
-		v.changes.tell()
+		v.notify()
 	}
 }
 
@@ -161,10 +161,10 @@ func bugsOf(said string) ([]string, error) {
 	return bugs, nil
 }
 
-// soundVersion is False while some shard runs a kube-state-metrics that is known to shard wrongly. It is a warning: Ready
+// versionSupported is False while some shard runs a kube-state-metrics that is known to shard wrongly. It is a warning: Ready
 // is not derived from it.
-func soundVersion(in conditionInput) metav1.Condition {
-	is := metav1.Condition{Type: v1alpha1.ConditionSoundVersion, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
+func versionSupported(in conditionInput) metav1.Condition {
+	is := metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
 	if in.planned.Total == 1 {
 		is.Message = "There is one shard, which bugs in sharding do not matter to"
 		return is
@@ -180,7 +180,7 @@ func soundVersion(in conditionInput) metav1.Condition {
 			keepsToItself(&in.ksmScale.Spec.Metrics)))
 	case len(bugs) > 0:
 		version := slices.Min(slices.Collect(maps.Keys(bugs)))
-		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonShardingBugs
+		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonKnownBugs
 		is.Message = fmt.Sprintf("kube-state-metrics %s runs, in which %s: set spec.monitorImage to v2.20.0 or newer", version, strings.Join(bugs[version], "; "))
 	case none != "":
 		return unknown(fmt.Sprintf("A kube-state-metrics says that its version is %q, which is none", shortened(none, 64)))
@@ -212,7 +212,7 @@ func knownBugs(versions []string) (bugs map[string][]string, none string) {
 // saidOfThis is the condition that there is, if it is about the KSMScale as it is now: it stays while a controller that has
 // become the leader, or a rollout, has the versions asked anew.
 func saidOfThis(ksmScale *v1alpha1.KSMScale) *metav1.Condition {
-	is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionSoundVersion)
+	is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
 	if is == nil || is.ObservedGeneration != ksmScale.Generation {
 		return nil
 	}

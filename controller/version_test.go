@@ -35,7 +35,8 @@ func running(image string) func(*corev1.Pod) {
 
 func TestVersionsAreAskedOncePerImage(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(testTime)
-	versions := NewVersions(clock)
+	changed := newChanges()
+	versions := NewVersions(clock, changed.notify)
 	asked := make(chan string)
 	refuses := errors.New("refused")
 	var answers atomic.Bool
@@ -56,33 +57,34 @@ func TestVersionsAreAskedOncePerImage(t *testing.T) {
 
 	assert.Equal(t, said{versions: []string{}, asking: true, again: firstVersionInterval}, of())
 	assert.Equal(t, "1", <-asked)
-	<-versions.changes
+	<-changed
 	assert.Equal(t, said{versions: []string{"v1"}}, of(), "a pod that is not ready counts for nothing")
 
 	notReady := &pods[3].Status.Conditions[1]
 	notReady.Status = corev1.ConditionTrue
 	assert.True(t, of().asking)
 	assert.Equal(t, "2", <-asked)
-	<-versions.changes
+	<-changed
 	assert.Equal(t, said{versions: []string{"v1", "v2"}}, of())
 
 	pods = append(pods, pod(0, "c", running("silent")))
 	assert.Equal(t, said{versions: []string{"v1", "v2"}, asking: true, again: firstVersionInterval}, of())
 	assert.Equal(t, "silent", <-asked)
-	<-versions.changes
+	<-changed
 	assert.Equal(t, said{versions: []string{"v1", "v2"}, silent: true, again: firstVersionInterval}, of())
 	answers.Store(true)
 	clock.SetTime(testTime.Add(firstVersionInterval))
 	assert.True(t, of().silent)
 	assert.Equal(t, "silent", <-asked)
-	<-versions.changes
+	<-changed
 	assert.Equal(t, said{versions: []string{"v1", "v2", "vsilent"}}, of())
 }
 
 // One that never answers is asked less and less often, and nothing is told of that.
 func TestVersionsAreAskedLessAndLess(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(testTime)
-	versions := NewVersions(clock)
+	changed := newChanges()
+	versions := NewVersions(clock, changed.notify)
 	asked := make(chan struct{})
 	versions.read = func(context.Context, *corev1.Pod) (string, error) {
 		asked <- struct{}{}
@@ -94,7 +96,7 @@ func TestVersionsAreAskedLessAndLess(t *testing.T) {
 		waited = append(waited, versions.of(t.Context(), pods).again)
 		<-asked
 		if len(waited) == 1 {
-			<-versions.changes
+			<-changed
 		}
 		wait := waited[len(waited)-1]
 		clock.SetTime(clock.Now().Add(wait - time.Second))
@@ -102,7 +104,7 @@ func TestVersionsAreAskedLessAndLess(t *testing.T) {
 		clock.SetTime(clock.Now().Add(time.Second))
 	}
 	assert.Equal(t, []time.Duration{10, 20, 40, 80, 160, 320, 600, 600, 600}, inSeconds(waited))
-	assert.Empty(t, versions.changes)
+	assert.Empty(t, changed)
 }
 
 func inSeconds(durations []time.Duration) []time.Duration {
@@ -176,7 +178,7 @@ func TestBugsOf(t *testing.T) {
 	}
 }
 
-func TestSoundVersion(t *testing.T) {
+func TestVersionSupported(t *testing.T) {
 	run := func(all bool, versions ...string) func(*world) {
 		return func(w *world) { w.observed.said = said{versions: versions, silent: !all} }
 	}
@@ -188,19 +190,19 @@ func TestSoundVersion(t *testing.T) {
 		reason, message string
 	}{
 		{"of all", []func(*world){run(true, "v2.20.0")}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "v2.20.0 runs"},
-		{"with bugs", []func(*world){run(true, "v2.10.1", "v2.20.0")}, metav1.ConditionFalse, v1alpha1.ReasonShardingBugs, "kube-state-metrics v2.10.1 runs, in which a shard that lists again"},
-		{"with bugs, and the remedy", []func(*world){run(false, "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonShardingBugs, "set spec.monitorImage to v2.20.0 or newer"},
+		{"with bugs", []func(*world){run(true, "v2.10.1", "v2.20.0")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "kube-state-metrics v2.10.1 runs, in which a shard that lists again"},
+		{"with bugs, and the remedy", []func(*world){run(false, "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "set spec.monitorImage to v2.20.0 or newer"},
 		{"not of all", []func(*world){run(false, "v2.20.0")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
 		{"of none", []func(*world){run(true)}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
 		{"no version", []func(*world){run(true, "main", "v2.20.0")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, `"main"`},
-		{"no version, and bugs", []func(*world){run(true, "main", "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonShardingBugs, "v2.10.1"},
+		{"no version, and bugs", []func(*world){run(true, "main", "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "v2.10.1"},
 		{"behind a filter", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.AuthFilter = true }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "spec.metrics.authFilter is true"},
 		{"with TLS", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.TLS = &v1alpha1.TLSConfig{SecretName: "a"} }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "spec.metrics.tls is set"},
 		{"without sharding", []func(*world){run(true, "v2.10.1"), unsharded}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "one shard"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status := newWorld(test.overrides...).status()
-			is := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSoundVersion)
+			is := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionVersionSupported)
 			require.NotNil(t, is)
 			assert.Equal(t, test.status, is.Status)
 			assert.Equal(t, test.reason, is.Reason)
@@ -213,9 +215,9 @@ func TestSoundVersion(t *testing.T) {
 }
 
 // While it is asked for the first time, as by a controller that has become the leader, what was said before stays.
-func TestSoundVersionStaysUntilAskedAnew(t *testing.T) {
+func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
 	before := metav1.Condition{
-		Type: v1alpha1.ConditionSoundVersion, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonShardingBugs, Message: "v2.10.1",
+		Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKnownBugs, Message: "v2.10.1",
 		ObservedGeneration: 2, LastTransitionTime: metav1.NewTime(testTime.Add(-time.Hour)),
 	}
 	asking := said{asking: true}
@@ -239,7 +241,7 @@ func TestSoundVersionStaysUntilAskedAnew(t *testing.T) {
 			if !test.none {
 				w.ksmScale.Status.Conditions = []metav1.Condition{before}
 			}
-			is := *meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionSoundVersion)
+			is := *meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionVersionSupported)
 			if test.stays {
 				assert.Equal(t, before, is)
 			} else {

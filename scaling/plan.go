@@ -37,8 +37,8 @@ type Shard struct {
 	v1alpha1.Shard
 	// Replicas is at least 1.
 	Replicas int32
-	// HeldBack is how many more the nodes ask for, but are not wanted while a pod of the shard waits for a node.
-	HeldBack int32
+	// PausedReplicas is how many more the nodes ask for, but are not wanted while a pod of the shard waits for a node.
+	PausedReplicas int32
 	// AcrossZones is whether the replicas must be spread evenly over zones.
 	AcrossZones bool
 }

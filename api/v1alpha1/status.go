@@ -56,7 +56,7 @@ type KSMScaleStatus struct {
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
 	// conditions are Ready, which is derived from Progressing, Covered, Schedulable, Autoscaling and Monitoring, and the
-	// warnings SoundVersion and Evictable. All are True when all is well.
+	// warnings VersionSupported and Evictable. All are True when all is well.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -82,13 +82,13 @@ type ShardingStatus struct {
 	// +listType=set
 	// +optional
 	Partitions []int32 `json:"partitions,omitempty"`
-	// held are the shards whose wanted replicas do not rise, because the scheduler finds no node for some pod of
-	// theirs. External metrics follow it.
+	// scaleUpPaused are the shards whose desired replicas do not rise, because the scheduler finds no node for one of
+	// their pods. External metrics follow it.
 	// +listType=map
 	// +listMapKey=totalShards
 	// +listMapKey=shard
 	// +optional
-	Held []ShardHold `json:"held,omitempty"`
+	ScaleUpPaused []PausedShard `json:"scaleUpPaused,omitempty"`
 	// shardDistribution has what there is of a wanted shard under its number, from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
@@ -128,13 +128,13 @@ func (s *KSMScaleStatus) WeightsOf(totalShards int32) []int32 {
 	return nil
 }
 
-// ShardHold is a shard whose wanted replicas do not rise for now.
-type ShardHold struct {
+// PausedShard is a shard whose desired replicas do not rise for now.
+type PausedShard struct {
 	// totalShards is the number of shards of its partition.
 	TotalShards int32 `json:"totalShards"`
 	// shard is its number, from 0.
 	Shard int32 `json:"shard"`
-	// replicas are how many are wanted at the most, unless the minimum is more.
+	// replicas is the most that is desired, unless the minimum is more.
 	Replicas int32 `json:"replicas"`
 }
 
@@ -152,7 +152,7 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the others except the warnings SoundVersion and Evictable: True when all of them are and nothing is under way.
+	// ConditionReady is derived from the others except the warnings VersionSupported and Evictable: True when all of them are and nothing is under way.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the wanted objects or pods cannot be made. As that of a Deployment,
 	// it is True both while work is under way and when there is none left; the reason tells.
@@ -165,9 +165,9 @@ const (
 	ConditionAutoscaling = "Autoscaling"
 	// ConditionMonitoring is False while what spec.monitoring asks for cannot be made.
 	ConditionMonitoring = "Monitoring"
-	// ConditionSoundVersion is False while some shard runs a kube-state-metrics that is known for bugs in sharding,
+	// ConditionVersionSupported is False while some shard runs a kube-state-metrics that is known for bugs in sharding,
 	// and Unknown until all have said their version.
-	ConditionSoundVersion = "SoundVersion"
+	ConditionVersionSupported = "VersionSupported"
 	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, so that evicting them always
 	// fails, and Unknown until PodDisruptionBudgets of others have been listed.
 	ConditionEvictable = "Evictable"
@@ -181,9 +181,9 @@ const (
 	// ReasonWithinTolerance is for Ready: the replicas that run differ from those wanted by no more than a tolerance of
 	// spec.autoscaling.behavior.
 	ReasonWithinTolerance = "WithinTolerance"
-	// ReasonLeftToOthers is for Autoscaling: spec.autoscaling.mode None leaves the replicas to others. It is for Ready
+	// ReasonManualScaling is for Autoscaling: spec.autoscaling.mode None leaves the replicas to others. It is for Ready
 	// if they have chosen another number than was calculated.
-	ReasonLeftToOthers = "LeftToOthers"
+	ReasonManualScaling = "ManualScaling"
 	// ReasonAtMinimum is for Ready: fewer replicas were calculated than the minimum, which is running.
 	ReasonAtMinimum = "AtMinimum"
 	// ReasonAtMaximum is for Ready: more replicas were calculated than the maximum, which is running.
@@ -246,6 +246,8 @@ const (
 	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet, or the controller has not
 	// listed those of others yet. It is for Evictable, Unknown, until PodDisruptionBudgets of others have been listed.
 	ReasonStarting = "Starting"
+	// ReasonRegistrationPending is for Autoscaling: the APIService of external metrics does not exist yet.
+	ReasonRegistrationPending = "RegistrationPending"
 	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
 	ReasonRegistrationFailed = "RegistrationFailed"
 	// ReasonForeignAPIService is for Autoscaling: external metrics are served by another adapter.
@@ -260,16 +262,17 @@ const (
 	ReasonCreated = "Created"
 	// ReasonDisabled is for Monitoring: none are asked for.
 	ReasonDisabled = "Disabled"
-	// ReasonCRDNotInstalled is for Monitoring: the cluster has no objects of a kind. It is True unless spec.monitoring
-	// asks for that kind by name.
+	// ReasonCRDNotInstalled is for Monitoring: spec.monitoring names a kind that the cluster does not have.
 	ReasonCRDNotInstalled = "CRDNotInstalled"
+	// ReasonOperatorNotInstalled is for Monitoring: the cluster does not have the default kind, so no object is created.
+	ReasonOperatorNotInstalled = "OperatorNotInstalled"
 
-	// ReasonNoKnownBugs is for SoundVersion: no bug in sharding is known of the versions that run.
+	// ReasonNoKnownBugs is for VersionSupported: no bug in sharding is known of the versions that run.
 	ReasonNoKnownBugs = "NoKnownBugs"
-	// ReasonShardingBugs is for SoundVersion: a version runs that can lose objects of its shard, or needs too much
-	// memory for it.
-	ReasonShardingBugs = "ShardingBugs"
-	// ReasonVersionUnknown is for SoundVersion, Unknown: some kube-state-metrics has not said its version.
+	// ReasonKnownBugs is for VersionSupported: a version runs that can lose objects of its shard, or needs too much
+	// memory.
+	ReasonKnownBugs = "KnownBugs"
+	// ReasonVersionUnknown is for VersionSupported, Unknown: some kube-state-metrics has not said its version.
 	ReasonVersionUnknown = "VersionUnknown"
 
 	// ReasonSinglePodDisruptionBudget is for Evictable: each pod has one PodDisruptionBudget.

@@ -71,13 +71,13 @@ func change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T, *v1alpha1.KSMSca
 func untilSound(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v1alpha1.KSMScale) {
 	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		t.Helper()
-		awaitCondition(t, ksmScale, v1alpha1.ConditionSoundVersion, v1alpha1.ReasonShardingBugs)
-		is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionSoundVersion)
+		awaitCondition(t, ksmScale, v1alpha1.ConditionVersionSupported, v1alpha1.ReasonKnownBugs)
+		is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
 		assert.Equal(t, metav1.ConditionFalse, is.Status)
 		assert.Contains(t, is.Message, "kube-state-metrics v2.18.0 runs")
 		assert.Contains(t, is.Message, "kubernetes/kube-state-metrics#3065")
 		happen(t, ksmScale)
-		awaitCondition(t, ksmScale, v1alpha1.ConditionSoundVersion, v1alpha1.ReasonNoKnownBugs)
+		awaitCondition(t, ksmScale, v1alpha1.ConditionVersionSupported, v1alpha1.ReasonNoKnownBugs)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestForeignAutoscaler(t *testing.T) {
 	}
 
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode = v1alpha1.ModeNone })
-	condition = awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonLeftToOthers)
+	condition = awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonManualScaling)
 	assert.Contains(t, condition.Message, "HorizontalPodAutoscaler foreign scales")
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode = v1alpha1.ModeHorizontalPodAutoscaler })
 	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForeignAutoscaler)

@@ -46,13 +46,13 @@ func TestSwitchingModes(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, shared.installed.AwaitMetrics(t.Context()))
 	})
-	switchMode(t, ksmScale, v1alpha1.ModeNone, v1alpha1.ReasonLeftToOthers)
+	switchMode(t, ksmScale, v1alpha1.ModeNone, v1alpha1.ReasonManualScaling)
 	setNodes(t, 120)
-	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonLeftToOthers)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonManualScaling)
 	awaitDeployed(t, ksmScale, 3, 2, 2)
 	switchMode(t, ksmScale, v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ReasonFollowingNodes)
 	awaitReplicas(t, ksmScale, 3, 3, 2)
-	switchMode(t, ksmScale, v1alpha1.ModeNone, v1alpha1.ReasonLeftToOthers)
+	switchMode(t, ksmScale, v1alpha1.ModeNone, v1alpha1.ReasonManualScaling)
 	setNodes(t, 135)
 	switchMode(t, ksmScale, v1alpha1.ModeDirect, v1alpha1.ReasonFollowingNodes)
 	awaitDeployed(t, ksmScale, 3, 3, 3)
@@ -135,7 +135,7 @@ func TestCommandsOfModes(t *testing.T) {
 	var autoscalers autoscalingv2.HorizontalPodAutoscalerList
 	require.NoError(t, shared.client.List(t.Context(), &autoscalers, client.InNamespace("monitoring"), client.MatchingLabels{"autoscalers-of": "main"}))
 	assert.Len(t, autoscalers.Items, 5, "those of the old shards are gone")
-	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonLeftToOthers)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonManualScaling)
 }
 
 // The sample of an autoscaler of one's own scales as ours do.
@@ -154,5 +154,5 @@ func TestOwnAutoscaler(t *testing.T) {
 	setNodes(t, 60)
 	awaitDeployed(t, ksmScale, 4)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
-	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonLeftToOthers)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonManualScaling)
 }

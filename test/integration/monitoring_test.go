@@ -29,7 +29,7 @@ var monitorVersions = map[string]string{"ScrapeConfig": "v1alpha1", "ServiceMoni
 func TestMonitoring(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
-	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCRDNotInstalled)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonOperatorNotInstalled)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Type = v1alpha1.MonitoringScrapeConfig })
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)

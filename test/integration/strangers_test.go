@@ -60,7 +60,7 @@ func TestPodsOfStrangersDoNotCount(t *testing.T) {
 		pod := createStranger(t, shardOf(ksmScale, 0), ksmScale.Spec.Namespace, nowhere)
 		awaitPodCondition(t, ksmScale, pod, corev1.PodScheduled, corev1.ConditionFalse)
 		awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionTrue, v1alpha1.ReasonAllPodsScheduled)
-		assert.Empty(t, ksmScale.Status.ShardingStatus.Held)
+		assert.Empty(t, ksmScale.Status.ShardingStatus.ScaleUpPaused)
 		assert.EqualValues(t, 1, ksmScale.Status.ShardingStatus.ShardDistribution["0"].Replicas)
 		remove(t, pod)
 	})

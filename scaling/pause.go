@@ -8,23 +8,23 @@ func (p *Plan) hold(sharding *v1alpha1.ShardingStatus, lower int32) {
 	if sharding == nil {
 		return
 	}
-	for _, held := range sharding.Held {
+	for _, held := range sharding.ScaleUpPaused {
 		if held.TotalShards != p.Total || held.Shard < 0 || held.Shard >= p.Total {
 			continue
 		}
 		shard := &p.Shards[held.Shard]
 		if most := max(held.Replicas, lower); shard.Replicas > most {
-			shard.HeldBack = shard.Replicas - most
+			shard.PausedReplicas = shard.Replicas - most
 			shard.Replicas = most
 		}
 	}
 }
 
-// HeldBack is how many replicas the nodes ask for that are not wanted yet, as there is no room for them.
-func (p *Plan) HeldBack() int64 {
-	var heldBack int64
+// PausedReplicas is how many replicas the nodes ask for that are not wanted yet, as there is no room for them.
+func (p *Plan) PausedReplicas() int64 {
+	var paused int64
 	for _, shard := range p.Shards {
-		heldBack += int64(shard.HeldBack)
+		paused += int64(shard.PausedReplicas)
 	}
-	return heldBack
+	return paused
 }
