@@ -157,12 +157,13 @@ $(VULNDB)/index/db.json:
 	mv $(VULNDB).partial $(VULNDB)
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, RBAC, the install manifest, and the chart's copies.
+generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
 	mkdir -p deploy
 	$(TOOL) kustomize build config/default > deploy/install.yaml
+	$(TOOL) crd-ref-docs --source-path=./api --config=.crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	@$(MAKE) --no-print-directory generate-rules
 
 # The families of metrics are those of the newest kube-state-metrics that is tested, as its documentation lists them.
