@@ -17,7 +17,89 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
 )
+
+// applyMonitors makes the objects for the Prometheus Operator that a KSMScale is to have, of the kinds that there are,
+// and deletes others that were made for it. If a kind goes away meanwhile, the next look tells.
+func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring) error {
+	if !found.Known {
+		return nil
+	}
+	a := applier{Reconciler: r, owner: ksmScale}
+	wanted := sets.New(found.DesiredKinds(ksmScale)...)
+	// Others first, so that nothing is scraped twice for longer than it takes.
+	errs := []error{r.pruneMonitors(ctx, ksmScale, found, wanted)}
+	for kind := range wanted.Intersection(found.Installed) {
+		switch kind {
+		case monitoringv1alpha1.ScrapeConfigsKind:
+			for _, scrapeConfig := range objects.ScrapeConfigs(ksmScale) {
+				errs = append(errs, apply(ctx, a, scrapeConfig, &monitoringv1alpha1.ScrapeConfig{}, extractScrapeConfig))
+			}
+		case monitoringv1.ServiceMonitorsKind:
+			errs = append(errs, apply(ctx, a, objects.ServiceMonitor(ksmScale), &monitoringv1.ServiceMonitor{}, extractServiceMonitor))
+		case monitoringv1.PrometheusRuleKind:
+			errs = append(errs, apply(ctx, a, objects.PrometheusRule(ksmScale, found.Rules.Deduplicate), &monitoringv1.PrometheusRule{}, extractPrometheusRule))
+		}
+	}
+	for i, err := range errs {
+		if observation.IsGone(err) {
+			errs[i] = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring, wanted sets.Set[string]) error {
+	var errs []error
+	for _, object := range found.Objects {
+		if wanted.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
+			continue
+		}
+		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !observation.IsGone(err) {
+			errs = append(errs, fmt.Errorf("delete %s %s: %w", object.Kind, object.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func extractScrapeConfig(live *monitoringv1alpha1.ScrapeConfig, owner string) (*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration, error) {
+	is := monitoringv1alpha1ac.ScrapeConfig(live.Name, live.Namespace)
+	return extractMonitor(live, owner, is)
+}
+
+func extractServiceMonitor(live *monitoringv1.ServiceMonitor, owner string) (*monitoringv1ac.ServiceMonitorApplyConfiguration, error) {
+	is := monitoringv1ac.ServiceMonitor(live.Name, live.Namespace)
+	return extractMonitor(live, owner, is)
+}
+
+func extractPrometheusRule(live *monitoringv1.PrometheusRule, owner string) (*monitoringv1ac.PrometheusRuleApplyConfiguration, error) {
+	is := monitoringv1ac.PrometheusRule(live.Name, live.Namespace)
+	return extractMonitor(live, owner, is)
+}
+
+// extractMonitor fills in what an owner has applied. Nobody owns what identifies an object, which is kept.
+func extractMonitor[C identified[C]](live runtime.Object, owner string, into C) (C, error) {
+	kind, version, name, namespace := *into.GetKind(), *into.GetAPIVersion(), *into.GetName(), *into.GetNamespace()
+	// Read from the structs themselves, fields that are embedded three deep are lost, as an endpoint's authorization.
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return into, err
+	}
+	err = managedfields.ExtractInto(&unstructured.Unstructured{Object: content}, monitorFields, owner, into, "")
+	return into.WithKind(kind).WithAPIVersion(version).WithName(name).WithNamespace(namespace), err
+}
+
+// identified is an apply configuration whose identity can be set.
+type identified[C any] interface {
+	configuration[C]
+	GetAPIVersion() *string
+	WithKind(kind string) C
+	WithAPIVersion(version string) C
+	WithName(name string) C
+	WithNamespace(namespace string) C
+}
 
 // monitorFields is the schema that fields of the Prometheus Operator's kinds are told apart by, as far as ours need one:
 // its client has none.
@@ -65,84 +147,4 @@ func parsedFields(schema typed.YAMLObject) typed.ParseableType {
 		panic(fmt.Sprintf("the schema of monitors cannot be read: %v", err))
 	}
 	return parser.Type("object")
-}
-
-// applyMonitors makes the objects for the Prometheus Operator that a KSMScale is to have, of the kinds that there are,
-// and deletes others that were made for it. If a kind goes away meanwhile, the next look tells.
-func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found monitoring) error {
-	if !found.known {
-		return nil
-	}
-	a := applier{Reconciler: r, owner: ksmScale}
-	wanted := sets.New(wantedMonitors(ksmScale, found.rules)...)
-	// Others first, so that nothing is scraped twice for longer than it takes.
-	errs := []error{r.pruneMonitors(ctx, ksmScale, found, wanted)}
-	for kind := range wanted.Intersection(found.installed) {
-		switch kind {
-		case monitoringv1alpha1.ScrapeConfigsKind:
-			for _, scrapeConfig := range scrapeConfigs(ksmScale) {
-				errs = append(errs, apply(ctx, a, scrapeConfig, &monitoringv1alpha1.ScrapeConfig{}, extractScrapeConfig))
-			}
-		case monitoringv1.ServiceMonitorsKind:
-			errs = append(errs, apply(ctx, a, serviceMonitor(ksmScale), &monitoringv1.ServiceMonitor{}, extractServiceMonitor))
-		case monitoringv1.PrometheusRuleKind:
-			errs = append(errs, apply(ctx, a, prometheusRule(ksmScale, found.rules.deduplicate), &monitoringv1.PrometheusRule{}, extractPrometheusRule))
-		}
-	}
-	for i, err := range errs {
-		if gone(err) {
-			errs[i] = nil
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found monitoring, wanted sets.Set[string]) error {
-	var errs []error
-	for _, object := range found.objects {
-		if wanted.Has(object.Kind) || !isOurs(&object, ksmScale) || object.DeletionTimestamp != nil {
-			continue
-		}
-		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !gone(err) {
-			errs = append(errs, fmt.Errorf("delete %s %s: %w", object.Kind, object.Name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func extractScrapeConfig(live *monitoringv1alpha1.ScrapeConfig, owner string) (*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration, error) {
-	is := monitoringv1alpha1ac.ScrapeConfig(live.Name, live.Namespace)
-	return extractMonitor(live, owner, is)
-}
-
-func extractServiceMonitor(live *monitoringv1.ServiceMonitor, owner string) (*monitoringv1ac.ServiceMonitorApplyConfiguration, error) {
-	is := monitoringv1ac.ServiceMonitor(live.Name, live.Namespace)
-	return extractMonitor(live, owner, is)
-}
-
-func extractPrometheusRule(live *monitoringv1.PrometheusRule, owner string) (*monitoringv1ac.PrometheusRuleApplyConfiguration, error) {
-	is := monitoringv1ac.PrometheusRule(live.Name, live.Namespace)
-	return extractMonitor(live, owner, is)
-}
-
-// identified is an apply configuration whose identity can be set.
-type identified[C any] interface {
-	configuration[C]
-	GetAPIVersion() *string
-	WithKind(kind string) C
-	WithAPIVersion(version string) C
-	WithName(name string) C
-	WithNamespace(namespace string) C
-}
-
-// extractMonitor fills in what an owner has applied. Nobody owns what identifies an object, which is kept.
-func extractMonitor[C identified[C]](live runtime.Object, owner string, into C) (C, error) {
-	kind, version, name, namespace := *into.GetKind(), *into.GetAPIVersion(), *into.GetName(), *into.GetNamespace()
-	// Read from the structs themselves, fields that are embedded three deep are lost, as an endpoint's authorization.
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
-	if err != nil {
-		return into, err
-	}
-	err = managedfields.ExtractInto(&unstructured.Unstructured{Object: content}, monitorFields, owner, into, "")
-	return into.WithKind(kind).WithAPIVersion(version).WithName(name).WithNamespace(namespace), err
 }

@@ -32,7 +32,7 @@ func cacheOptions(namespace string) cache.Options {
 		&policyv1.PodDisruptionBudget{}:          {Label: ofAnyKSMScale()},
 		&rbacv1.ClusterRoleBinding{}:             {Label: ofAnyKSMScale()},
 		&corev1.Secret{}:                         {Namespaces: map[string]cache.Config{namespace: {}}},
-		&apiregistrationv1.APIService{}:          {Field: fields.OneTermEqualSelector("metadata.name", APIServiceName)},
+		&apiregistrationv1.APIService{}:          {Field: fields.OneTermEqualSelector("metadata.name", v1alpha1.APIServiceName)},
 	}}
 }
 

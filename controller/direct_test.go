@@ -3,8 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -23,8 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/plans"
-	"github.com/example/ksmscale/scaling"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 func setMode(t *testing.T, r *Reconciler, mode v1alpha1.AutoscalingMode) {
@@ -37,7 +34,7 @@ func setMode(t *testing.T, r *Reconciler, mode v1alpha1.AutoscalingMode) {
 // reconcileAt reconciles some time after the start, with that many nodes, and returns the replicas of each shard.
 func reconcileAt(t *testing.T, r *Reconciler, after time.Duration, nodes int) (replicas []int32, again time.Duration) {
 	t.Helper()
-	r.Clock, r.Plans = clocktesting.NewFakePassiveClock(testTime.Add(after)), planner{nodes: nodes}
+	r.Clock, r.Plans = clocktesting.NewFakePassiveClock(fixtures.Time.Add(after)), planner{nodes: nodes}
 	result, err := reconcileMain(t, r)
 	require.NoError(t, err)
 	return deployedReplicas(t, r), result.RequeueAfter
@@ -48,8 +45,8 @@ func deployedReplicas(t *testing.T, r *Reconciler) []int32 {
 	var replicas []int32
 	for id := range int32(3) {
 		var deployment appsv1.Deployment
-		require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(id).Name()}, &deployment))
-		replicas = append(replicas, replicasOf(&deployment))
+		require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(id).Name()}, &deployment))
+		replicas = append(replicas, observation.ReplicasOf(&deployment))
 	}
 	return replicas
 }
@@ -104,7 +101,7 @@ func TestDirectRemovesNothingForAWindowAfterOthersScaled(t *testing.T) {
 	setMode(t, r, v1alpha1.ModeNone)
 	reconcileAt(t, r, time.Hour, 45)
 	var deployment appsv1.Deployment
-	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}, &deployment))
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, &deployment))
 	deployment.Spec.Replicas = new(int32(2))
 	require.NoError(t, r.Client.Update(t.Context(), &deployment))
 
@@ -119,15 +116,8 @@ func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)
 	changed := newChanges()
-	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime), changed.notify)
 	var refusal error
-	find := r.Foreign.find
-	r.Foreign.find = func(ctx context.Context) (map[client.ObjectKey][]string, error) {
-		if refusal != nil {
-			return nil, refusal
-		}
-		return find(ctx)
-	}
+	r.Foreign = observation.NewForeignAutoscalers(r.Client, refusable{r.Client, &refusal}, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
 	see := func(status metav1.ConditionStatus, reason, message string) {
 		t.Helper()
 		condition := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionAutoscaling)
@@ -139,28 +129,28 @@ func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	see(metav1.ConditionUnknown, v1alpha1.ReasonStarting, "does not scale the shards until it has listed HorizontalPodAutoscalers of others")
 
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "horizontalpodautoscalers"}, "", errors.New("no"))
-	refusal = fmt.Errorf("list in namespace monitoring: %w", forbidden)
-	require.Error(t, r.Foreign.look(t.Context()))
+	refusal = forbidden
+	require.Error(t, r.Foreign.Poll(t.Context()))
 	<-changed
 	replicas, _ = reconcileAt(t, r, 0, 60)
 	assert.Equal(t, []int32{1, 1, 1}, replicas)
 	see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "horizontalpodautoscalers is forbidden")
-	require.Error(t, r.Foreign.look(t.Context()))
+	require.Error(t, r.Foreign.Poll(t.Context()))
 	assert.Empty(t, changed, "the same failure is no news")
 
 	refusal = nil
-	require.NoError(t, r.Foreign.look(t.Context()))
+	require.NoError(t, r.Foreign.Poll(t.Context()))
 	<-changed
 	replicas, _ = reconcileAt(t, r, time.Second, 60)
 	assert.Equal(t, []int32{2, 1, 1}, replicas)
 	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "The controller scales the shards")
 
 	refusal = forbidden
-	require.Error(t, r.Foreign.look(t.Context()))
+	require.Error(t, r.Foreign.Poll(t.Context()))
 	<-changed
 	replicas, _ = reconcileAt(t, r, time.Minute, 90)
 	assert.Equal(t, []int32{2, 2, 2}, replicas, "what was found before is acted on")
-	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed")
+	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "; the controller cannot list HorizontalPodAutoscalers of others, so it does not notice a new one")
 }
 
 // A new leader has not looked either, and its first status must not differ from the last one of its predecessor.
@@ -170,8 +160,8 @@ func TestConditionsStayUntilTheFirstLookOfALeader(t *testing.T) {
 	reconcileAt(t, r, 0, 60)
 	before := readMain(t, r)
 	require.Len(t, recorder.Events, 1)
-	r.Foreign = NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
-	r.Budgets = NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
+	r.Foreign = observation.NewForeignAutoscalers(r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
+	r.Budgets = observation.NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	reconcileAt(t, r, time.Second, 60)
 	assert.Equal(t, before.ResourceVersion, readMain(t, r).ResourceVersion)
 	assert.Len(t, recorder.Events, 1)
@@ -183,7 +173,7 @@ func TestDirectOwnsNoReplicasByApply(t *testing.T) {
 	reconcileAt(t, r, 0, 60)
 	reconcileAt(t, r, 0, 60)
 	var deployment appsv1.Deployment
-	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}, &deployment))
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, &deployment))
 	for _, entry := range deployment.ManagedFields {
 		if entry.Operation == metav1.ManagedFieldsOperationApply {
 			assert.NotContains(t, string(entry.FieldsV1.GetRawBytes()), "f:replicas")
@@ -295,7 +285,7 @@ func TestDirectScalesBothPartitions(t *testing.T) {
 	assert.Equal(t, []int32{2, 2, 2}, replicas)
 	var first appsv1.Deployment
 	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: "ksm-main-shard-0-of-5"}, &first))
-	assert.EqualValues(t, 2, replicasOf(&first))
+	assert.EqualValues(t, 2, observation.ReplicasOf(&first))
 }
 
 // Shards that are to be replaced get the HorizontalPodAutoscalers that they had none of.
@@ -312,20 +302,6 @@ func TestAutoscalersOfBothPartitionsAreMadeWhenTheModeChanges(t *testing.T) {
 	assert.Equal(t, 4, autoscalerCount(t, r), "three of the old partition and the first of the new one")
 }
 
-// A reshard waits for the replicas that others have set the new Deployments to, as no one makes those that are planned.
-func TestReshardingThatIsManualScaling(t *testing.T) {
-	long := testTime.Add(-time.Hour)
-	var there observed
-	partition(&there, 3, 3, 2, long)
-	partition(&there, 2, 2, 1, long)
-	ksmScale := sharded(2)
-	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeNone}
-	planned := plans.New(ksmScale, scaling.Cluster{Nodes: 90}, testTime)
-	assert.Empty(t, nextStepOf(Decide(targets(planned, there), there, testTime)))
-	there.deployments[3].Spec.Replicas = new(int32(2))
-	assert.Equal(t, "ReadyPods of shard 0 of 2: 1 of 2", nextStepOf(Decide(targets(planned, there), there, testTime)))
-}
-
 func TestHistoriesEndWithTheirShards(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)
@@ -335,81 +311,4 @@ func TestHistoriesEndWithTheirShards(t *testing.T) {
 	_, err := reconcileMain(t, r)
 	require.NoError(t, err)
 	assert.Empty(t, r.histories.all)
-}
-
-// What a tolerance keeps from being made is not waited for.
-func TestWithinTheTolerance(t *testing.T) {
-	w := newWorld(func(w *world) {
-		w.nodes = 91
-		w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("1"))},
-		}}
-	})
-	status := w.status()
-	assert.EqualValues(t, 7, status.DesiredReplicas)
-	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase, "one shard should have three, and has one")
-
-	w.nodes = 90
-	status = w.status()
-	assert.EqualValues(t, 6, status.DesiredReplicas, "as planned")
-	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
-	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	assert.Equal(t, "True WithinTolerance", string(ready.Status)+" "+ready.Reason)
-	assert.Contains(t, ready.Message, "3 run, which is within the tolerance of 6")
-}
-
-// inMode has no HorizontalPodAutoscalers.
-func inMode(mode v1alpha1.AutoscalingMode) func(*world) {
-	return func(w *world) {
-		w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: mode}
-		w.observed.autoscalers = nil
-	}
-}
-
-func TestAutoscalingWithoutAutoscalers(t *testing.T) {
-	for _, test := range []struct {
-		name                     string
-		mode                     v1alpha1.AutoscalingMode
-		override                 func(*world)
-		autoscaling, ready, says string
-	}{
-		{name: "external metrics are another's", mode: v1alpha1.ModeDirect, override: func(w *world) { w.observed.apiService.Spec.Service.Namespace = "keda" },
-			autoscaling: "True FollowingNodes", ready: "True AsPlanned", says: "The controller scales"},
-		{name: "external metrics are no one's", mode: v1alpha1.ModeDirect, override: func(w *world) { w.observed.apiService = nil },
-			autoscaling: "True FollowingNodes", ready: "True AsPlanned"},
-		{name: "no right to scale", mode: v1alpha1.ModeDirect, override: func(w *world) {
-			w.scaleErr = refused(apierrors.NewForbidden(appsv1.Resource("deployments/scale"), "a", errors.New("no")))
-		}, autoscaling: "False Forbidden", ready: "False Forbidden", says: "deployments/scale"},
-		{name: "a Deployment that cannot be scaled", mode: v1alpha1.ModeDirect, override: func(w *world) { w.scaleErr = errors.New("quota") },
-			autoscaling: "False ScaleFailed", ready: "False ScaleFailed", says: "quota"},
-		{name: "left to others", mode: v1alpha1.ModeNone, override: func(w *world) { w.observed.apiService = nil },
-			autoscaling: "True ManualScaling", ready: "True AsPlanned", says: "ksmscale_desired_replicas"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			conditions := newWorld(inMode(test.mode), test.override).status().Conditions
-			is := meta.FindStatusCondition(conditions, v1alpha1.ConditionAutoscaling)
-			assert.Equal(t, test.autoscaling, string(is.Status)+" "+is.Reason)
-			assert.Contains(t, is.Message, test.says)
-			ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-			assert.Equal(t, test.ready, string(ready.Status)+" "+ready.Reason)
-		})
-	}
-}
-
-// In mode None, others decide how many replicas there are, and nothing waits for those that are planned.
-func TestManualScaling(t *testing.T) {
-	w := newWorld(inMode(v1alpha1.ModeNone), func(w *world) { w.nodes = 90 })
-	status := w.status()
-	assert.EqualValues(t, 6, status.DesiredReplicas, "as a recommendation")
-	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
-	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	assert.Equal(t, "True ManualScaling", string(ready.Status)+" "+ready.Reason)
-	assert.Contains(t, ready.Message, "6 are recommended; 3 run")
-
-	w.observed.deployments = slices.Clone(w.observed.deployments)
-	w.observed.deployments[1].Spec.Replicas = new(int32(2))
-	status = w.status()
-	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase)
-	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
-	assert.Equal(t, "3 pods of the 4 wanted", progressing.Message)
 }

@@ -1,10 +1,12 @@
-// Package controller makes and keeps the objects of each KSMScale's shards, and reports on them in its status.
+// Package controller runs the reconcile loop of KSMScales, and has all of its effects: watches, server-side apply, deletion, direct
+// scaling, and events. What it does follows the data through the packages below it:
 //
-// Reconciler reads along the data: the plan of package plans; the wanted objects, each kind built by a pure
-// function in a file of its own (deployment.go, service.go, autoscaler.go, disruptionbudget.go, access.go);
-// apply.go sends just what differs; observe.go looks at what there is, and status.go and conditions.go turn that
-// into the status, pure as well. The number of replicas is never sent: the HorizontalPodAutoscalers own it.
+//   - objects: a KSMScale and a planned shard to the desired objects
+//   - observation: what exists, as one Snapshot
+//   - partition: a plan and a Snapshot to a Decision
+//   - status: plan, Snapshot, Decision and errors to the status
+//   - registration: the APIService of external metrics and its certificate
 //
-// apiservice.go registers the adapter with the API server, and certificate.go makes the certificate that it
-// serves. Start at run.go for how they are put together.
+// Only this package imports all of them. Start at Reconcile in reconciler.go, which reads as their table of contents; run.go wires
+// everything together.
 package controller

@@ -1,6 +1,8 @@
 package controller
 
-import "sync"
+import (
+	"sync"
+)
 
 // memories are what is remembered of each KSMScale, by its name. They are lost with the process, or when another one becomes the
 // leader.

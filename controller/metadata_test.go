@@ -15,6 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // prometheusOperator is an API server that has the kinds of the Prometheus Operator.
@@ -22,7 +25,7 @@ type prometheusOperator struct{}
 
 func (prometheusOperator) ServerResourcesForGroupVersion(string) (*metav1.APIResourceList, error) {
 	var resources metav1.APIResourceList
-	for _, kind := range monitorKinds {
+	for _, kind := range observation.MonitorKinds {
 		resources.APIResources = append(resources.APIResources, metav1.APIResource{Kind: kind.Kind})
 	}
 	return &resources, nil
@@ -34,7 +37,7 @@ func TestEveryObjectHasTheCommonMetadata(t *testing.T) {
 	require.True(t, ok)
 	kinds := sets.New[string]()
 	r.Client = interceptor.NewClient(live, interceptor.Funcs{Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
-		meta := as[metav1.PartialObjectMetadata](object)
+		meta := objects.As[metav1.PartialObjectMetadata](object)
 		kinds.Insert(meta.Kind)
 		assert.Equal(t, "a", meta.Labels["example.com/team"], meta.Kind)
 		assert.Equal(t, "main", meta.Labels[v1alpha1.LabelKSMScale], "%s is still found", meta.Kind)
@@ -48,8 +51,8 @@ func TestEveryObjectHasTheCommonMetadata(t *testing.T) {
 			k.Spec.Monitoring = v1alpha1.MonitoringConfig{Type: kind, Rules: true, Labels: map[string]v1alpha1.LabelValue{"release": "prometheus"}}
 			k.Spec.Metrics.AuthFilter = true
 		})
-		r.Monitors = NewMonitors(prometheusOperator{}, r.Client, r.Client, clocktesting.NewFakeClock(testTime), func() {})
-		require.NoError(t, r.Monitors.look(t.Context()))
+		r.Monitors = observation.NewMonitors(prometheusOperator{}, r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
+		require.NoError(t, r.Monitors.Poll(t.Context()))
 		reconcileTimes(t, r, 1)
 	}
 	assert.ElementsMatch(t, []string{
@@ -59,24 +62,24 @@ func TestEveryObjectHasTheCommonMetadata(t *testing.T) {
 }
 
 func TestCommonMetadataRestartsNoPod(t *testing.T) {
-	common := ksmScaleWith(func(k *v1alpha1.KSMScale) {
+	common := fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"example.com/team": "a"}
 		k.Spec.CommonAnnotations = map[string]v1alpha1.AnnotationValue{"example.com/owner": "b"}
 	})
-	assert.Equal(t, deployment(ksmScaleWith(), planned(0), testGateImage).Spec, deployment(common, planned(0), testGateImage).Spec)
-	assert.Equal(t, service(ksmScaleWith(), shard(0)).Spec, service(common, shard(0)).Spec)
-	assert.Equal(t, disruptionBudget(ksmScaleWith(), shard(0)).Spec, disruptionBudget(common, shard(0)).Spec)
-	assert.Equal(t, autoscaler(ksmScaleWith(), shard(0), true).Spec, autoscaler(common, shard(0), true).Spec)
+	assert.Equal(t, objects.Deployment(fixtures.KSMScale(), fixtures.Planned(0), objects.GateOptions{Image: fixtures.GateImage}).Spec, objects.Deployment(common, fixtures.Planned(0), objects.GateOptions{Image: fixtures.GateImage}).Spec)
+	assert.Equal(t, objects.Service(fixtures.KSMScale(), fixtures.Shard(0)).Spec, objects.Service(common, fixtures.Shard(0)).Spec)
+	assert.Equal(t, objects.DisruptionBudget(fixtures.KSMScale(), fixtures.Shard(0)).Spec, objects.DisruptionBudget(common, fixtures.Shard(0)).Spec)
+	assert.Equal(t, objects.Autoscaler(fixtures.KSMScale(), fixtures.Shard(0), true).Spec, objects.Autoscaler(common, fixtures.Shard(0), true).Spec)
 }
 
 // More specific labels win, and labels that are no longer desired go.
 func TestCommonMetadataThatChanges(t *testing.T) {
 	r, _ := newReconciler(t, planner{nodes: 60}, nil)
-	monitored := ksmScaleWith(func(k *v1alpha1.KSMScale) {
+	monitored := fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"release": "common"}
 		k.Spec.Monitoring.Labels = map[string]v1alpha1.LabelValue{"release": "prometheus"}
 	})
-	assert.Equal(t, "prometheus", serviceMonitor(monitored).Labels["release"])
+	assert.Equal(t, "prometheus", objects.ServiceMonitor(monitored).Labels["release"])
 
 	update(t, r, func(k *v1alpha1.KSMScale) {
 		k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"a": "1", "b": "1"}
@@ -85,7 +88,7 @@ func TestCommonMetadataThatChanges(t *testing.T) {
 	update(t, r, func(k *v1alpha1.KSMScale) { k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"b": "2"} })
 	reconcileTimes(t, r, 1)
 	deployment := &appsv1.Deployment{}
-	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(0).Name()}, deployment))
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, deployment))
 	assert.NotContains(t, deployment.Labels, "a")
 	assert.Equal(t, "2", deployment.Labels["b"])
 }

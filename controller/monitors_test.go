@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,7 +18,66 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/status"
 )
+
+// Objects follow the type, are not written again when they are as wanted, and those of others are left alone.
+func TestMonitorsAreAppliedAndPruned(t *testing.T) {
+	var applied int
+	r, _ := newReconciler(t, planner{nodes: 60}, func(kind, _ string) error {
+		if _, ours := status.MonitorResources[kind]; ours {
+			applied++
+		}
+		return nil
+	})
+	kinds := fixtures.InstalledKinds(observation.MonitorKinds)
+	r.Monitors = observation.NewMonitors(&kinds, r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
+	foreign := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "monitoring", Name: "foreign", UID: "foreign", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"},
+	}}
+	require.NoError(t, r.Client.Create(t.Context(), foreign))
+	again := func(change func(*v1alpha1.MonitoringConfig)) {
+		ksmScale := readMain(t, r)
+		change(&ksmScale.Spec.Monitoring)
+		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+		for range 2 {
+			require.NoError(t, r.Monitors.Poll(t.Context()))
+			_, err := reconcileMain(t, r)
+			require.NoError(t, err)
+		}
+	}
+	names := func(list client.ObjectList) int {
+		require.NoError(t, r.Client.List(t.Context(), list))
+		return meta.LenList(list)
+	}
+	again(func(c *v1alpha1.MonitoringConfig) { c.Rules = true })
+	assert.Equal(t, 3, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 1, names(&monitoringv1.PrometheusRuleList{}))
+	assert.Equal(t, 4, applied, "each once")
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]v1alpha1.LabelValue{"release": "stack"} })
+	assert.Equal(t, 8, applied)
+	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
+	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")
+	again(func(c *v1alpha1.MonitoringConfig) {
+		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "a", Key: "b"}}}
+		c.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
+	})
+	assert.Equal(t, 14, applied, "those of kube-state-metrics, once")
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, nil })
+	assert.Equal(t, 16, applied, "and without")
+
+	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
+	assert.Zero(t, names(&monitoringv1alpha1.ScrapeConfigList{}))
+	assert.Equal(t, 2, names(&monitoringv1.ServiceMonitorList{}), "ours, and the foreign one")
+	assert.Equal(t, 18, applied, "with the rules that it needs")
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig = &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true} })
+	assert.Equal(t, 19, applied)
+	again(func(c *v1alpha1.MonitoringConfig) { c.Type, c.Rules = v1alpha1.MonitoringNone, false })
+	assert.Zero(t, names(&monitoringv1.PrometheusRuleList{}))
+	assert.Equal(t, 1, names(&monitoringv1.ServiceMonitorList{}), "the foreign one")
+}
 
 // partlyMonitored is a KSMScale with a ServiceMonitor whose objects are looked for while lists of some kinds fail.
 type partlyMonitored struct {
@@ -40,7 +100,7 @@ func newPartlyMonitored(t *testing.T) partlyMonitored {
 		}
 		return c.List(ctx, list, options...)
 	}})
-	r.Monitors = NewMonitors(installed(monitorKinds), live, failing, clocktesting.NewFakeClock(testTime), func() {})
+	r.Monitors = observation.NewMonitors(fixtures.InstalledKinds(observation.MonitorKinds), live, failing, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	users := readMain(t, r)
 	users.Spec.Monitoring.Type = v1alpha1.MonitoringServiceMonitor
 	require.NoError(t, r.Client.Update(t.Context(), users))
@@ -50,7 +110,7 @@ func newPartlyMonitored(t *testing.T) partlyMonitored {
 // see looks and reconciles, and checks the condition Monitoring then.
 func (w partlyMonitored) see(status metav1.ConditionStatus, reason, message string) {
 	w.t.Helper()
-	require.NoError(w.t, w.Monitors.look(w.t.Context()))
+	require.NoError(w.t, w.Monitors.Poll(w.t.Context()))
 	_, err := reconcileMain(w.t, w.Reconciler)
 	require.NoError(w.t, err)
 	condition := meta.FindStatusCondition(readMain(w.t, w.Reconciler).Status.Conditions, v1alpha1.ConditionMonitoring)
@@ -64,14 +124,14 @@ func TestMonitorsThatCannotBeListed(t *testing.T) {
 	t.Run("of the kind that is asked for", func(t *testing.T) {
 		w := newPartlyMonitored(t)
 		w.failures["ServiceMonitorList"] = forbidden
-		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "No ServiceMonitor is created")
+		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "The controller creates no ServiceMonitor")
 		assert.True(t, meta.IsStatusConditionFalse(readMain(t, w.Reconciler).Status.Conditions, v1alpha1.ConditionReady))
 		delete(w.failures, "ServiceMonitorList")
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor")
 		w.failures["ServiceMonitorList"] = errors.New("timeout")
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor")
 		w.failures["ServiceMonitorList"] = forbidden
-		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "No ServiceMonitor is created")
+		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "The controller creates no ServiceMonitor")
 	})
 	t.Run("for another reason", func(t *testing.T) {
 		w := newPartlyMonitored(t)
@@ -81,7 +141,7 @@ func TestMonitorsThatCannotBeListed(t *testing.T) {
 	t.Run("of another kind", func(t *testing.T) {
 		w := newPartlyMonitored(t)
 		w.failures["ScrapeConfigList"] = forbidden
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor ksm-main in namespace monitoring; a ScrapeConfig from before is not deleted")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor ksm-main in namespace monitoring; the controller does not delete an earlier ScrapeConfig")
 	})
 }
 
@@ -91,47 +151,8 @@ func TestMonitoringStaysUntilTheFirstLook(t *testing.T) {
 	w.failures["ServiceMonitorList"] = errors.New("timeout")
 	w.see(metav1.ConditionFalse, v1alpha1.ReasonListFailed, "timeout")
 	before := readMain(t, w.Reconciler)
-	w.Monitors = NewMonitors(installed(monitorKinds), w.Client, w.Client, clocktesting.NewFakeClock(testTime), func() {})
+	w.Monitors = observation.NewMonitors(fixtures.InstalledKinds(observation.MonitorKinds), w.Client, w.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	_, err := reconcileMain(t, w.Reconciler)
 	require.NoError(t, err)
 	assert.Equal(t, before.ResourceVersion, readMain(t, w.Reconciler).ResourceVersion)
-}
-
-// A namespace that does not exist is no kind that has gone.
-func TestMonitorsWithoutANamespace(t *testing.T) {
-	for _, test := range []struct {
-		err  error
-		gone bool
-	}{
-		{apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "typo"), false},
-		{apierrors.NewNotFound(schema.GroupResource{Group: monitoringv1.SchemeGroupVersion.Group, Resource: "scrapeconfigs"}, "ksm-main"), true},
-		{&meta.NoKindMatchError{}, true},
-		{errors.New("timeout"), false},
-		{nil, false},
-	} {
-		assert.Equal(t, test.gone, gone(test.err), "%v", test.err)
-	}
-}
-
-// The rules of all KSMScales are those of the first that can have any.
-func TestRulesOfKSMScalesThatCannotHaveThem(t *testing.T) {
-	asking := func(name, progressing string) v1alpha1.KSMScale {
-		return *ksmScaleWith(func(k *v1alpha1.KSMScale) {
-			k.Name, k.Spec.Monitoring.Rules = name, true
-			if progressing != "" {
-				k.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse, Reason: progressing}}
-			}
-		})
-	}
-	for _, test := range []struct {
-		name, progressing, want string
-	}{
-		{"the first", v1alpha1.ReasonComplete, "a"},
-		{"one that is new", "", "a"},
-		{"one without a namespace", v1alpha1.ReasonNamespaceNotFound, "b"},
-		{"one whose namespace is being deleted", v1alpha1.ReasonNamespaceTerminating, "b"},
-	} {
-		assert.Equal(t, test.want, rulesOf([]v1alpha1.KSMScale{asking("b", ""), asking("a", test.progressing)}).ksmScale, test.name)
-	}
-	assert.Empty(t, rulesOf([]v1alpha1.KSMScale{asking("a", v1alpha1.ReasonNamespaceNotFound)}).ksmScale)
 }

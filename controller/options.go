@@ -8,13 +8,11 @@ import (
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/controller/registration"
 )
-
-// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
-const minRenewBefore = 10 * time.Minute
-
-// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
-const minLoadInterval = time.Second
 
 // Options is how a controller is run. Create it with NewOptions.
 type Options struct {
@@ -48,7 +46,7 @@ type Options struct {
 	// LoadInterval is how often the load of shards is measured.
 	LoadInterval time.Duration
 	// Rollouts bound how many shards replace their pods at the same time.
-	Rollouts RolloutLimits
+	Rollouts partition.RolloutLimits
 	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
 	// "0" not to serve metrics.
 	MetricsAddress string
@@ -80,7 +78,7 @@ func NewOptions() *Options {
 		RenewDeadline:          10 * time.Second,
 		RetryPeriod:            2 * time.Second,
 		LoadInterval:           30 * time.Second,
-		Rollouts:               RolloutLimits{PerKSMScale: 1, Total: 3},
+		Rollouts:               partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
 		HealthAddress:          ":8081",
 	}
@@ -149,23 +147,6 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (o *Options) validateRollouts() error {
-	var errs []error
-	for _, limit := range []struct {
-		flag  string
-		value int
-	}{{"max-concurrent-rollouts", o.Rollouts.Total}, {"max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale}} {
-		if limit.value < 1 {
-			errs = append(errs, fmt.Errorf("--%s is %d, and must be at least 1", limit.flag, limit.value))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (o *Options) adapter() ServiceReference {
-	return ServiceReference{Namespace: o.Namespace, Name: o.AdapterService, Port: o.AdapterServicePort}
-}
-
 func (o *Options) validateCertificate() error {
 	if !o.ManageCertificate {
 		return nil // Others renew it as they like, and metrics tell when that is.
@@ -184,13 +165,43 @@ func (o *Options) validateCertificate() error {
 	return errors.Join(errs...)
 }
 
-func (o *Options) certificate() certificateOptions {
-	return certificateOptions{
-		adapter:           o.adapter(),
-		secret:            client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
-		directory:         o.CertificateDirectory,
-		validity:          o.CertificateValidity,
-		authorityValidity: o.AuthorityValidity,
-		renewBefore:       o.CertificateRenewBefore,
+func (o *Options) validateRollouts() error {
+	var errs []error
+	for _, limit := range []struct {
+		flag  string
+		value int
+	}{{"max-concurrent-rollouts", o.Rollouts.Total}, {"max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale}} {
+		if limit.value < 1 {
+			errs = append(errs, fmt.Errorf("--%s is %d, and must be at least 1", limit.flag, limit.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) adapter() v1alpha1.ServiceReference {
+	return v1alpha1.ServiceReference{Namespace: o.Namespace, Name: o.AdapterService, Port: o.AdapterServicePort}
+}
+
+func (o *Options) registration() registration.Options {
+	return registration.Options{
+		ExternalMetrics: o.ExternalMetrics, ManageCertificate: o.ManageCertificate,
+		Adapter: o.adapter(), Certificate: o.certificate(), Controller: controllerOptions(1),
 	}
 }
+
+func (o *Options) certificate() registration.CertificateOptions {
+	return registration.CertificateOptions{
+		Adapter:           o.adapter(),
+		Secret:            client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
+		Directory:         o.CertificateDirectory,
+		Validity:          o.CertificateValidity,
+		AuthorityValidity: o.AuthorityValidity,
+		RenewBefore:       o.CertificateRenewBefore,
+	}
+}
+
+// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
+const minRenewBefore = 10 * time.Minute
+
+// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
+const minLoadInterval = time.Second

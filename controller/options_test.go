@@ -64,6 +64,6 @@ func TestCertificateIsCheckedInTime(t *testing.T) {
 	} {
 		options := NewOptions()
 		options.CertificateRenewBefore = renewBefore
-		assert.Equal(t, want, options.certificate().checkEvery())
+		assert.Equal(t, want, options.certificate().CheckEvery())
 	}
 }

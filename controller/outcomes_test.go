@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
 )
 
 // changing is a reconciler whose API server changes the pods' specification of Deployments that are applied, and the number of
@@ -75,7 +76,7 @@ func TestWhatTheServerChangesIsNotAppliedAgainAndAgain(t *testing.T) {
 		}, func(pod *corev1.PodSpec) {
 			pod.Tolerations = append(pod.Tolerations, corev1.Toleration{Key: "policy", Operator: corev1.TolerationOpExists})
 		}},
-		{"a value that a policy replaces", func(*v1alpha1.KSMScale) {}, func(pod *corev1.PodSpec) { pod.Containers[0].Image = "mirror.example.com/" + testImage }},
+		{"a value that a policy replaces", func(*v1alpha1.KSMScale) {}, func(pod *corev1.PodSpec) { pod.Containers[0].Image = "mirror.example.com/" + fixtures.Image }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, applied := changing(t, test.change, test.override)
@@ -101,7 +102,7 @@ func TestDriftIsRepairedWhereTheServerChangesWhatIsApplied(t *testing.T) {
 	})
 	reconcileTimes(t, r, 2)
 	deployment := &appsv1.Deployment{}
-	key := client.ObjectKey{Namespace: "monitoring", Name: shard(1).Name()}
+	key := client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(1).Name()}
 	for name, drift := range map[string]func(*corev1.PodSpec){
 		"a field":           func(pod *corev1.PodSpec) { pod.Containers[0].Image = "drift" },
 		"the changed field": func(pod *corev1.PodSpec) { pod.Tolerations = nil },
@@ -114,7 +115,7 @@ func TestDriftIsRepairedWhereTheServerChangesWhatIsApplied(t *testing.T) {
 			reconcileTimes(t, r, 5)
 			assert.Equal(t, before+1, *applied, "it is repaired once")
 			require.NoError(t, r.Client.Get(t.Context(), key, deployment))
-			assert.Equal(t, testImage, deployment.Spec.Template.Spec.Containers[0].Image)
+			assert.Equal(t, fixtures.Image, deployment.Spec.Template.Spec.Containers[0].Image)
 			assert.Equal(t, "a", deployment.Spec.Template.Spec.Tolerations[0].Key)
 		})
 	}
@@ -129,7 +130,7 @@ func TestAnotherOnesWriteIsNoOutcome(t *testing.T) {
 	meddles := true
 	r.Client = interceptor.NewClient(live, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 		err := c.Get(ctx, key, object, options...)
-		if deployment, ok := object.(*appsv1.Deployment); ok && meddles && deployment.Spec.Template.Spec.Containers[0].Image != testImage {
+		if deployment, ok := object.(*appsv1.Deployment); ok && meddles && deployment.Spec.Template.Spec.Containers[0].Image != fixtures.Image {
 			meddles = false
 			deployment.Spec.Template.Spec.Containers[0].Image = "meddled"
 			return c.Update(ctx, deployment, client.FieldOwner("someone"))
@@ -142,7 +143,7 @@ func TestAnotherOnesWriteIsNoOutcome(t *testing.T) {
 	assert.Equal(t, 3+3+1, *applied)
 	for id := range int32(3) {
 		deployment := &appsv1.Deployment{}
-		require.NoError(t, live.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(id).Name()}, deployment))
+		require.NoError(t, live.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(id).Name()}, deployment))
 		assert.Equal(t, "example.com/other:v2.20.0", deployment.Spec.Template.Spec.Containers[0].Image)
 	}
 }

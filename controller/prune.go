@@ -17,27 +17,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
 )
-
-// pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
-func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[string]) error {
-	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
-		return keep.Has(binding.GetName())
-	})
-}
-
-// pruneAutoscalers deletes the HorizontalPodAutoscalers that were made for a KSMScale if its mode has none.
-func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
-	if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
-		return nil
-	}
-	return r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, func(client.Object) bool { return false })
-}
 
 // pruneShards deletes the objects of shards that were made for a KSMScale, but for those of the partitions to keep.
 func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
 	wanted := func(object client.Object) bool {
-		total, ok := partitionOf(object.GetLabels())
+		total, ok := observation.PartitionOf(object.GetLabels())
 		return ok && keep.Has(total)
 	}
 	// HorizontalPodAutoscalers go first, so that none is left without what it scales.
@@ -48,13 +34,28 @@ func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScal
 		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, wanted))
 }
 
+// pruneAutoscalers deletes the HorizontalPodAutoscalers that were made for a KSMScale if its mode has none.
+func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
+	if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
+		return nil
+	}
+	return r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, func(client.Object) bool { return false })
+}
+
+// pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
+func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[string]) error {
+	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
+		return keep.Has(binding.GetName())
+	})
+}
+
 func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted func(client.Object) bool) error {
 	if err := r.Client.List(ctx, list, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
 		return fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
 	}
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		object, ok := item.(client.Object)
-		if !ok || wanted(object) || !isOurs(object, ksmScale) || object.GetDeletionTimestamp() != nil {
+		if !ok || wanted(object) || !observation.IsOwnedBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
 			return nil
 		}
 		precondition := client.Preconditions{UID: new(object.GetUID())}

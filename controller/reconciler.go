@@ -3,23 +3,65 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/controller/registration"
+	"github.com/example/ksmscale/controller/status"
 	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
 
 // syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
 const syncInterval = time.Second
+
+// Reconciler makes the objects of a KSMScale, and writes its status.
+type Reconciler struct {
+	// Client reads from a cache that has what the controller itself has written.
+	Client client.Client
+	// APIReader reads from the API server.
+	APIReader client.Reader
+	Plans     Plans
+	NodeKinds NodeKinds
+	// Foreign has the autoscalers of others.
+	Foreign *observation.ForeignAutoscalers
+	// Budgets has the PodDisruptionBudgets of others.
+	Budgets *observation.ForeignBudgets
+	// Loads are the loads of shards that have been measured.
+	Loads    Loads
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+	// Adapter is where the adapter is served.
+	Adapter v1alpha1.ServiceReference
+	// Registration is how its registration with the API server goes.
+	Registration *registration.State
+	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
+	Versions *observation.Versions
+	// Rollouts bound how many shards replace their pods at the same time.
+	Rollouts partition.RolloutLimits
+	// Monitors has what there is of the Prometheus Operator; nil if no one is to look.
+	Monitors *observation.Monitors
+	// GateImage is the image of the gate in each shard's pods: the controller's own.
+	GateImage string
+	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
+	MeasureInterval time.Duration
+
+	histories   histories
+	retirements retirements
+	outcomes    outcomes
+	tolerances  tolerances
+	// turns is held while a shard takes its turn to start a rollout.
+	turns sync.Mutex
+}
 
 // Plans has the plan of a KSMScale, or plans.ErrNotSynced.
 type Plans interface {
@@ -34,53 +76,6 @@ type NodeKinds interface {
 // Loads has the weights of shards to record in the status of a KSMScale.
 type Loads interface {
 	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
-}
-
-// Reconciler makes the objects of a KSMScale, and writes its status.
-type Reconciler struct {
-	// Client reads from a cache that has what the controller itself has written.
-	Client client.Client
-	// APIReader reads from the API server.
-	APIReader client.Reader
-	Plans     Plans
-	NodeKinds NodeKinds
-	// Foreign has the autoscalers of others.
-	Foreign *ForeignAutoscalers
-	// Budgets has the PodDisruptionBudgets of others.
-	Budgets *ForeignBudgets
-	// Loads are the loads of shards that have been measured.
-	Loads    Loads
-	Recorder events.EventRecorder
-	Clock    clock.PassiveClock
-	// Adapter is where the adapter is served.
-	Adapter ServiceReference
-	// Registration is how its registration with the API server goes.
-	Registration *Registration
-	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
-	Versions *Versions
-	// Rollouts bound how many shards replace their pods at the same time.
-	Rollouts RolloutLimits
-	// Monitors has what there is of the Prometheus Operator; nil if no one is to look.
-	Monitors *Monitors
-	// GateImage is the image of the gate in each shard's pods: the controller's own.
-	GateImage string
-
-	histories   histories
-	retirements retirements
-	outcomes    outcomes
-	tolerances  tolerances
-	// turns is held while a shard takes its turn to start a rollout.
-	turns sync.Mutex
-}
-
-// failures are what went wrong with a KSMScale.
-type failures struct {
-	// apply is about its objects.
-	apply error
-	// scale is about the replicas of its shards.
-	scale error
-	// monitoring is about the objects for the Prometheus Operator.
-	monitoring error
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -101,7 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	planned, err := r.Plans.One(holding(r.weighted(ksmScale), before))
+	planned, err := r.Plans.One(partition.WithPausedShards(r.weighted(ksmScale), before))
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -109,29 +104,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
-	decision := Decide(targets(planned, before), before, r.Clock.Now())
+	decision := partition.Decide(partition.Targets(planned, before), before, r.Clock.Now())
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	rightsErr := r.applyRights(ctx, ksmScale, before)
 	outdated, applyErr := r.applyAll(ctx, ksmScale, before, decision.Apply)
-	failed := failures{apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, decision))}
-	if failed.apply == nil {
-		failed.apply = r.pruneShards(ctx, ksmScale, decision.Keep)
+	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, decision))}
+	if failed.Apply == nil {
+		failed.Apply = r.pruneShards(ctx, ksmScale, decision.Keep)
 	}
-	failed.monitoring = r.applyMonitors(ctx, ksmScale, before.monitoring)
+	failed.Monitoring = r.applyMonitors(ctx, ksmScale, before.Monitoring)
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
-		return ctrl.Result{}, errors.Join(failed.apply, failed.monitoring, err)
+		return ctrl.Result{}, errors.Join(failed.Apply, failed.Monitoring, err)
 	}
-	after.outdated = outdated
+	after.Outdated = outdated
 	var again time.Duration
 	if pruneErr == nil {
-		again, failed.scale = r.scaleDirectly(ctx, planned, after)
+		again, failed.Scale = r.scaleDirectly(ctx, planned, after)
 	}
-	status := r.status(ksmScale, planned, after, decision, failed)
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, again), after.said.again)},
-		errors.Join(failed.apply, failed.scale, failed.monitoring, r.writeStatus(ctx, ksmScale, status))
+	status := status.Compute(status.Input{
+		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failed,
+		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: now(r.Clock),
+	})
+	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, again), after.Versions.RecheckAfter)},
+		errors.Join(failed.Apply, failed.Scale, failed.Monitoring, r.writeStatus(ctx, ksmScale, status))
+}
+
+// observe takes a snapshot of a KSMScale's objects.
+func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
+	snapshot, err := observation.Reader{
+		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
+	}.Read(ctx, ksmScale)
+	if err != nil {
+		return observation.Snapshot{}, err
+	}
+	snapshot.RetiredSince = r.retirements.of(ksmScale.Name, snapshot.Services, r.Clock.Now())
+	return snapshot, nil
 }
 
 // weighted is a KSMScale as its status is going to be, as far as it is planned from.
@@ -144,18 +154,5 @@ func (r *Reconciler) weighted(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
 	return weighted
 }
 
-// writeStatus writes a status if it differs from the one there is, and then tells of it.
-func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, status v1alpha1.KSMScaleStatus) error {
-	status.LastUpdated = ksmScale.Status.LastUpdated
-	if equality.Semantic.DeepEqual(ksmScale.Status, status) {
-		return nil
-	}
-	status.LastUpdated = now(r.Clock)
-	updated := ksmScale.DeepCopy()
-	updated.Status = status
-	if err := r.Client.Status().Update(ctx, updated); err != nil {
-		return fmt.Errorf("write the status: %w", err)
-	}
-	r.recordTransition(updated, ksmScale.Status.Conditions)
-	return nil
-}
+// now is the time to the second, as the API server keeps it.
+func now(clock clock.PassiveClock) metav1.Time { return metav1.NewTime(clock.Now()).Rfc3339Copy() }

@@ -31,6 +31,10 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
@@ -43,7 +47,7 @@ type planner struct {
 
 func (p planner) One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error) {
 	cluster := scaling.Cluster{Nodes: p.nodes}
-	return plans.New(ksmScale, cluster, testTime), p.err
+	return plans.New(ksmScale, cluster, fixtures.Time), p.err
 }
 
 // recorded are the weights that are recorded already.
@@ -68,7 +72,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 	scheme := runtime.NewScheme()
 	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme),
 		monitoringv1.AddToScheme(scheme), monitoringv1alpha1.AddToScheme(scheme)))
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(ksmScaleWith()).WithStatusSubresource(&v1alpha1.KSMScale{}).
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(fixtures.KSMScale()).WithStatusSubresource(&v1alpha1.KSMScale{}).
 		WithReturnManagedFields().
 		WithTypeConverters(applyconfigurations.NewTypeConverter(scheme), monitorConverter{}, managedfields.NewDeducedTypeConverter()).
 		WithInterceptorFuncs(interceptor.Funcs{Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
@@ -87,14 +91,27 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 			return err
 		}}).Build()
 	recorder := events.NewFakeRecorder(100)
-	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(testTime), func() {})
-	budgets := NewForeignBudgets(c, c, clocktesting.NewFakeClock(testTime), func() {})
-	require.NoError(t, errors.Join(foreign.look(t.Context()), budgets.look(t.Context())))
+	foreign := observation.NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(fixtures.Time), func() {})
+	budgets := observation.NewForeignBudgets(c, c, clocktesting.NewFakeClock(fixtures.Time), func() {})
+	require.NoError(t, errors.Join(foreign.Poll(t.Context()), budgets.Poll(t.Context())))
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, NodeKinds: kinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
-		Clock: clocktesting.NewFakePassiveClock(testTime), Adapter: testAdapter,
-		Registration: NewRegistration(func() {}), GateImage: testGateImage, Rollouts: RolloutLimits{PerKSMScale: 1, Total: 3},
+		Client: c, APIReader: c, Plans: plans, NodeKinds: fixtures.NodeKinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
+		Clock: clocktesting.NewFakePassiveClock(fixtures.Time), Adapter: fixtures.Adapter,
+		Registration: registration.NewState(func() {}), GateImage: fixtures.GateImage, Rollouts: partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 	}, recorder
+}
+
+// refusable is a reader whose lists fail with an error, if it is set.
+type refusable struct {
+	client.Reader
+	err *error
+}
+
+func (r refusable) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if *r.err != nil {
+		return *r.err
+	}
+	return r.Reader.List(ctx, list, options...)
 }
 
 // monitorConverter has the fake client tell the fields of the Prometheus Operator's kinds apart as an API server does.
@@ -156,7 +173,7 @@ func TestReconcileMakesEveryShard(t *testing.T) {
 	status := readMain(t, r).Status
 	assert.EqualValues(t, 4, status.DesiredReplicas)
 	assert.Equal(t, v1alpha1.PhaseIncomplete, status.Phase)
-	assert.Equal(t, testTime, status.LastUpdated.UTC())
+	assert.Equal(t, fixtures.Time, status.LastUpdated.UTC())
 }
 
 func TestReconcileAgainWritesNothing(t *testing.T) {
@@ -209,10 +226,10 @@ func TestOneShardThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
 	_, err := reconcileMain(t, r)
 	require.ErrorIs(t, err, refusal)
 	for id, wanted := range []bool{true, false, true} {
-		err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(int32(id)).Name()}, &appsv1.Deployment{})
+		err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(int32(id)).Name()}, &appsv1.Deployment{})
 		assert.Equal(t, wanted, err == nil, "shard %d", id)
 	}
-	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: shard(1).Name()}, &corev1.Service{}))
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(1).Name()}, &corev1.Service{}))
 	ready := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionReady)
 	require.NotNil(t, ready, "the status is written all the same")
 	assert.Equal(t, v1alpha1.ReasonApplyFailed, ready.Reason)
@@ -236,7 +253,7 @@ func TestReconcileOfWhatIsGone(t *testing.T) {
 func TestCreatesTakeNothingOver(t *testing.T) {
 	r, _ := newReconciler(t, planner{nodes: 60}, nil)
 	foreign := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: shard(0).Name()},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: fixtures.Shard(0).Name()},
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: v1alpha1.PortNameMetrics, Port: 8080, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(9999)}}},
 	}
 	live, ok := r.Client.(client.WithWatch)

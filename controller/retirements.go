@@ -4,6 +4,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // clockTolerance is how far the clocks of controller and API server may be apart. Leaders that follow one another more quickly than
@@ -22,14 +24,14 @@ func (r *retirements) of(ksmScale string, services []corev1.Service, now time.Ti
 	return r.renew(ksmScale, func(before map[string]time.Time) map[string]time.Time {
 		retired := map[string]time.Time{}
 		for i := range services {
-			if !isRetired(&services[i]) {
+			if !observation.IsRetired(&services[i]) {
 				continue
 			}
 			since, seen := before[services[i].Name]
 			if !seen {
 				since = now
 			}
-			if latest := appliedAt(&services[i]).Add(clockTolerance); latest.Before(since) {
+			if latest := observation.AppliedAt(&services[i]).Add(clockTolerance); latest.Before(since) {
 				since = latest
 			}
 			retired[services[i].Name] = since

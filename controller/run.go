@@ -21,6 +21,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/loads"
 	"github.com/example/ksmscale/nodes"
 	"github.com/example/ksmscale/plans"
@@ -49,7 +50,7 @@ func Run(ctx context.Context, options *Options) error {
 	}
 
 	changed := newChanges()
-	registration, err := addExternalMetrics(manager, options, changed.notify)
+	state, err := registration.AddToManager(manager, options.registration(), changed.notify)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("measure loads: %w", err)
 	}
 	if err := (&Reconciler{
-		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: registration, GateImage: gateImage,
+		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
 		Rollouts: options.Rollouts,
 	}).AddToManager(manager, counter, changed); err != nil {
 		return err
@@ -67,7 +68,7 @@ func Run(ctx context.Context, options *Options) error {
 	if err := errors.Join(
 		metrics.Registry.Register(plans.Collector{Source: source}),
 		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced}),
-		metrics.Registry.Register(certificateCollector{secrets: manager.GetCache(), certificate: options.certificate(), synced: source.Synced}),
+		metrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.certificate(), Synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
 			if !source.Synced() {
@@ -79,29 +80,6 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("set up metrics and probes: %w", err)
 	}
 	return manager.Start(ctx)
-}
-
-// errExternalMetricsOff is what KSMScales that need external metrics say where there are none.
-var errExternalMetricsOff = errors.New("this installation has no adapter (--external-metrics=false)")
-
-// addExternalMetrics has the adapter registered, and its certificate made, as far as the options want that. It
-// returns how the registration goes.
-func addExternalMetrics(manager ctrl.Manager, options *Options, notify func()) (*Registration, error) {
-	registration := NewRegistration(notify)
-	if !options.ExternalMetrics {
-		registration.set(errExternalMetricsOff)
-		return registration, nil
-	}
-	apiService := &APIServiceReconciler{
-		Clock: clock.RealClock{}, Adapter: options.adapter(), Registration: registration, Certificate: options.certificate().secret, handshake: shakeHands,
-	}
-	if err := apiService.AddToManager(manager); err != nil {
-		return nil, err
-	}
-	if !options.ManageCertificate {
-		return registration, nil
-	}
-	return registration, addCertificate(manager, options.certificate(), apiService.trustBefore)
 }
 
 func newManager(options *Options) (ctrl.Manager, error) {

@@ -18,6 +18,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/registration"
 )
 
 // recordingManager records what it is to run. It needs no cluster as long as it is not started.
@@ -59,13 +60,13 @@ func TestExternalMetricsAndCertificateAreOptional(t *testing.T) {
 	}{
 		{name: "ours", externalMetrics: true, certified: true, controllers: 2, rotators: 1},
 		{name: "a certificate of someone else", externalMetrics: true, controllers: 1},
-		{name: "no adapter", certified: true, err: errExternalMetricsOff},
+		{name: "no adapter", certified: true, err: registration.ErrDisabled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			options := NewOptions()
 			options.ExternalMetrics, options.ManageCertificate = test.externalMetrics, test.certified
 			manager := newRecordingManager(t)
-			registration, err := addExternalMetrics(manager, options, func() {})
+			registration, err := registration.AddToManager(manager, options.registration(), func() {})
 			require.NoError(t, err)
 			assert.Equal(t, test.controllers, manager.controllers, "the one of the APIService, and that of the rotator")
 			assert.Equal(t, test.rotators, manager.rotators)

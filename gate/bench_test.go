@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // BenchmarkOpen runs the gate as a process, between an API server that answers at once and a kube-state-metrics that exposes
@@ -37,7 +38,9 @@ func BenchmarkOpen(b *testing.B) {
 			monitor.exposeText(exposedPods(size.objects, share))
 			requests, memory := api.requests.Load(), 0.0
 			for b.Loop() {
-				memory = max(memory, runUntilOpen(b, gate, api.URL, monitor.URL, share))
+				running := startGate(b, gate, api.URL, monitor.URL, share)
+				running.awaitOpen(b)
+				memory = max(memory, running.stop(b))
 			}
 			b.ReportMetric(float64(api.requests.Load()-requests)/float64(b.N), "requests/op")
 			b.ReportMetric(memory/1e6, "MB-max")
@@ -53,8 +56,52 @@ func buildGate(b *testing.B) string {
 	return path
 }
 
-// runUntilOpen returns the highest resident memory, in bytes.
-func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) float64 {
+// BenchmarkMeasure runs the gate as a process next to a kube-state-metrics that exposes 250,000 series, and measures the CPU that
+// one reading of them takes the gate, and the memory that it has at most, from its start on.
+func BenchmarkMeasure(b *testing.B) {
+	const wanted = 250_000
+	var families []string
+	for _, family := range knownFamilies {
+		if pods := resources["pods"]; pods.owns(family.name) && family.plain {
+			families = append(families, family.name)
+		}
+	}
+	pods, share := wanted/len(families), Share{TotalShards: 1}
+	page := exposed(families, pods, share)
+	gate, api := buildGate(b), newPagedServer(b, pods)
+	for name, compresses := range map[string]bool{"plain": false, "gzip": true} {
+		b.Run(fmt.Sprintf("%d series, %d MB, %s", pods*len(families), len(page)/1e6, name), func(b *testing.B) {
+			monitor := newFakeMonitor(b)
+			monitor.compresses = compresses
+			monitor.exposeText(page)
+			running := startGate(b, gate, api.URL, monitor.URL, share, "--measure-interval=1s")
+			running.awaitOpen(b)
+			awaitReading := func(reading int) {
+				err := wait.PollUntilContextCancel(b.Context(), time.Millisecond, true, func(context.Context) (read bool, err error) {
+					monitor.change(func() { read = monitor.pages >= reading })
+					return read, nil
+				})
+				require.NoError(b, err)
+			}
+			awaitReading(1)
+			before, readings := running.cpu(b), 1
+			for b.Loop() {
+				readings++
+				awaitReading(readings)
+			}
+			b.ReportMetric((running.cpu(b)-before)*1000/float64(readings-1), "CPU-ms/op")
+			b.ReportMetric(running.stop(b)/1e6, "MB-max")
+		})
+	}
+}
+
+// gateProcess is a gate that runs.
+type gateProcess struct {
+	*exec.Cmd
+	address string
+}
+
+func startGate(b *testing.B, gate, apiServer, monitor string, share Share, args ...string) *gateProcess {
 	b.Helper()
 	address := freeAddress(b)
 	resources := []string{"pods"}
@@ -63,16 +110,21 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) fl
 			resources = append(resources, name)
 		}
 	}
-	command := exec.Command(gate, "--kubeconfig="+writeKubeconfig(b, apiServer), "--bind-address="+address,
+	command := exec.Command(gate, append(args, "--kubeconfig="+writeKubeconfig(b, apiServer), "--bind-address="+address,
 		"--resources="+strings.Join(resources, ","), fmt.Sprintf("--total-shards=%d", share.TotalShards),
-		"--metrics-url="+monitor+"/metrics", "--telemetry-url="+monitor+"/telemetry")
+		"--metrics-url="+monitor+"/metrics", "--telemetry-url="+monitor+"/telemetry")...)
 	command.Stderr = io.Discard
 	require.NoError(b, command.Start())
 	b.Cleanup(func() { _ = command.Process.Kill() })
+	return &gateProcess{command, address}
+}
+
+func (g *gateProcess) awaitOpen(b *testing.B) {
+	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
 	defer cancel()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.address+"/readyz", nil)
 		require.NoError(b, err)
 		response, err := http.DefaultClient.Do(request)
 		require.NoError(b, ctx.Err())
@@ -81,16 +133,31 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) fl
 		}
 		require.NoError(b, response.Body.Close())
 		if response.StatusCode == http.StatusOK {
-			break
+			return
 		}
 	}
+}
+
+// cpu is how many seconds of CPU it has used.
+func (g *gateProcess) cpu(b *testing.B) float64 {
+	b.Helper()
+	running, err := procfs.NewProc(g.Process.Pid)
+	require.NoError(b, err)
+	stat, err := running.Stat()
+	require.NoError(b, err)
+	return stat.CPUTime()
+}
+
+// stop ends it, and returns the highest resident memory, in bytes.
+func (g *gateProcess) stop(b *testing.B) float64 {
+	b.Helper()
 	// Not what the kernel tells of a process that has ended: that includes the memory of the process that it was forked from.
-	running, err := procfs.NewProc(command.Process.Pid)
+	running, err := procfs.NewProc(g.Process.Pid)
 	require.NoError(b, err)
 	status, err := running.NewStatus()
 	require.NoError(b, err)
-	require.NoError(b, command.Process.Signal(syscall.SIGTERM))
-	_ = command.Wait()
+	require.NoError(b, g.Process.Signal(syscall.SIGTERM))
+	_ = g.Wait()
 	return float64(status.VmHWM)
 }
 
@@ -170,10 +237,15 @@ func podMetadata(i int) metav1.PartialObjectMetadata {
 	}}
 }
 
-// exposedPods are two families of the share's pods, as kube-state-metrics exposes them.
+// exposedPods are two families of the share's pods.
 func exposedPods(objects int, share Share) string {
+	return exposed([]string{"kube_pod_container_info", "kube_pod_created"}, objects, share)
+}
+
+// exposed are families of the share's pods, as kube-state-metrics exposes them.
+func exposed(families []string, objects int, share Share) string {
 	var text strings.Builder
-	for _, family := range []string{"kube_pod_container_info", "kube_pod_created"} {
+	for _, family := range families {
 		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", family)
 		for i := range objects {
 			if share.Has(podUID(i)) {

@@ -90,7 +90,7 @@ func countCustom(from io.Reader) (int, error) {
 		}
 		if family := familyOf(line); string(family) != current {
 			current = string(family)
-			isCustom = !isOfResource(current)
+			isCustom = ownerOf(current) == nil
 		}
 		if isCustom {
 			count++
@@ -100,13 +100,4 @@ func countCustom(from io.Reader) (int, error) {
 		return 0, fmt.Errorf("read metrics: %w", err)
 	}
 	return count, nil
-}
-
-func isOfResource(family string) bool {
-	for _, of := range resources {
-		if of.owns(family) {
-			return true
-		}
-	}
-	return false
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -206,6 +207,12 @@ type fakeMonitor struct {
 	// definitions is how many more times that it is asked it has seen another definition of custom resources.
 	definitions, discovered int
 	exposed                 string
+	// used is what it exports of what its process has used.
+	used string
+	// compresses is whether it answers with gzip those who accept that.
+	compresses bool
+	// pages is how often everything was read, and not some resources.
+	pages int
 }
 
 func newFakeMonitor(t testing.TB) *fakeMonitor {
@@ -233,7 +240,18 @@ func (m *fakeMonitor) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			m.discovered++
 		}
 		_, _ = fmt.Fprintf(w, "# TYPE kube_state_metrics_custom_resource_state_add_events_total counter\nkube_state_metrics_custom_resource_state_add_events_total %d\n", m.discovered)
+		_, _ = fmt.Fprint(w, m.used)
 	case request.URL.Path == "/metrics":
+		if request.URL.RawQuery == "" {
+			m.pages++
+		}
+		if m.compresses && request.Header.Get("Accept-Encoding") == "gzip" {
+			w.Header().Set("Content-Encoding", "gzip")
+			compressor := gzip.NewWriter(w)
+			_, _ = fmt.Fprint(compressor, m.exposed)
+			_ = compressor.Close()
+			return
+		}
 		_, _ = fmt.Fprint(w, m.exposed)
 	}
 }
@@ -281,6 +299,25 @@ func (m *fakeMonitor) upgrade(version string) {
 	defer m.mu.Unlock()
 	m.started++
 	m.version = version
+}
+
+// change changes any of it.
+func (m *fakeMonitor) change(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+}
+
+// uses has it export this CPU time and memory, and how long it has answered scrapes.
+func (m *fakeMonitor) uses(cpu, memory, requests int) {
+	m.change(func() {
+		m.used = fmt.Sprintf("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d\n"+
+			"# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %d\n"+
+			"# TYPE http_request_duration_seconds histogram\n"+
+			"http_request_duration_seconds_bucket{handler=\"metrics\",method=\"get\",le=\"+Inf\"} 7\n"+
+			"http_request_duration_seconds_sum{handler=\"metrics\",method=\"get\"} %d\n"+
+			"http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"} 7\n", cpu, memory, requests)
+	})
 }
 
 func (m *fakeMonitor) silence() {

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/telemetry"
 )
 
 const (
@@ -56,9 +58,13 @@ type Gate struct {
 	// discovers is whether kube-state-metrics exports custom resources too, and so looks for their definitions.
 	discovers bool
 	// memory outlives the gate's container.
-	memory  memory
-	clock   clock.WithTicker
-	metrics *metrics
+	memory memory
+	// kept is what the memory has; the goroutine of Run has it for itself.
+	kept remembered
+	// schedule is when everything that kube-state-metrics exposes is measured.
+	schedule schedule
+	clock    clock.WithTicker
+	metrics  *metrics
 
 	// processes reads which process runs, once for all that ask at the same time.
 	processes singleflight.Group
@@ -80,10 +86,12 @@ type Gate struct {
 func (g *Gate) open(ctx context.Context) *Gate {
 	g.another, g.opened = make(chan struct{}, 1), make(chan struct{})
 	g.incomplete, g.contacted = errNotLookedYet, g.clock.Now()
-	if process, err := g.memory.load(); err != nil {
+	g.monitor.observe = func(families telemetry.Families) { g.metrics.measured.observe(families, g.clock.Now()) }
+	if kept, err := g.memory.load(); err != nil {
 		klog.FromContext(ctx).Info("Warning: cannot read which kube-state-metrics was complete before", "reason", err.Error())
 	} else {
-		g.complete = process
+		g.complete, g.kept = kept.process(), kept
+		g.metrics.measured.resume(kept.StartTimeSeconds, kept.PeakMemoryBytes)
 	}
 	return g
 }
@@ -148,6 +156,7 @@ func (g *Gate) running(ctx context.Context) (process, error) {
 // Run follows kube-state-metrics from start to start, until the context is done.
 func (g *Gate) Run(ctx context.Context) {
 	go g.keepContact(ctx)
+	go g.measure(ctx)
 	for ctx.Err() == nil {
 		running, err := g.running(ctx)
 		switch {
@@ -156,6 +165,7 @@ func (g *Gate) Run(ctx context.Context) {
 			g.sleep(ctx, minPause)
 		case g.isComplete(running):
 			g.metrics.open.Set(1)
+			g.keepPeak(ctx, running)
 			g.sleepUntilAnother(ctx, followInterval)
 		default:
 			g.follow(ctx, running)
@@ -281,7 +291,8 @@ func (g *Gate) isComplete(running process) bool {
 
 // setComplete opens the gate for a process, which has been waited for.
 func (g *Gate) setComplete(ctx context.Context, running process, waited time.Duration) {
-	if err := g.memory.save(running); err != nil {
+	g.kept = remember(running, g.metrics.measured.peakOf(running))
+	if err := g.memory.save(g.kept); err != nil {
 		klog.FromContext(ctx).Info("Warning: cannot keep which kube-state-metrics is complete, for a restart of this container", "reason", err.Error())
 	}
 	g.metrics.open.Set(1)

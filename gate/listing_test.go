@@ -266,7 +266,7 @@ func TestAGateThatRestartsKnowsWhichProcessWasComplete(t *testing.T) {
 	f.becomes(t, "")
 
 	another := newFixture(t, "a")
-	another.Gate.monitor, another.memory = f.Gate.monitor, memory{file}
+	another.Gate.monitor, another.memory = f.fakeMonitor.monitor(), memory{file}
 	another.open(t.Context())
 	another.says(t, "")
 	another.start(t)
@@ -282,7 +282,7 @@ func TestAGateThatRestartsKnowsWhichProcessWasComplete(t *testing.T) {
 		require.Error(t, err)
 		unknown, err := memory{t.TempDir() + "/none"}.load()
 		require.NoError(t, err)
-		assert.Equal(t, process{}, unknown)
+		assert.Equal(t, remembered{}, unknown)
 	})
 }
 

@@ -11,6 +11,9 @@ import (
 	"github.com/example/ksmscale/ksmflags"
 )
 
+// minMeasureInterval keeps kube-state-metrics from being measured most of the time.
+const minMeasureInterval = time.Second
+
 // Options is how a gate is run. Create it with NewOptions. Shard, TotalShards, Resources, the lists of metrics and of
 // namespaces, and ObjectLimit are those of the kube-state-metrics beside it.
 type Options struct {
@@ -44,6 +47,8 @@ type Options struct {
 	StateFile string
 	// Deadline is after what time the gate opens though objects are missing.
 	Deadline time.Duration
+	// MeasureInterval is how often the open gate reads everything that kube-state-metrics exposes; 0 for never.
+	MeasureInterval time.Duration
 }
 
 // NewOptions returns the defaults.
@@ -54,6 +59,8 @@ func NewOptions() *Options {
 		TelemetryURL: "http://localhost:8081/metrics",
 		Address:      ":8082",
 		Deadline:     10 * time.Minute,
+
+		MeasureInterval: 5 * time.Minute,
 	}
 }
 
@@ -79,6 +86,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
 	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that outlives a restart of this container, to keep which kube-state-metrics was complete; empty to keep nothing.")
 	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which kube-state-metrics counts as ready though objects are missing, with a warning, if it exposes anything.")
+	flags.DurationVar(&o.MeasureInterval, "measure-interval", o.MeasureInterval, "How often everything that kube-state-metrics exposes is read and measured, once it is complete; 0 for never.")
 }
 
 // Complete has nothing to fill in.
@@ -98,6 +106,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Deadline <= 0 {
 		errs = append(errs, errors.New("--deadline must be above 0"))
+	}
+	if o.MeasureInterval != 0 && o.MeasureInterval < minMeasureInterval {
+		errs = append(errs, fmt.Errorf("--measure-interval is %s, and must be 0 or at least %s", o.MeasureInterval, minMeasureInterval))
 	}
 	return errors.Join(errs...)
 }

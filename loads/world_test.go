@@ -24,6 +24,8 @@ import (
 
 const interval = 30 * time.Second
 
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // world is a KSMScale whose pods use CPU: each a constant amount, and its part of what answering the scrapes of its shard
 // takes. Replicas are what is planned, at once.
 type world struct {
@@ -35,6 +37,8 @@ type world struct {
 	scrapes []float64
 	// onePod has one of a shard's pods answer all scrapes, as Prometheus keeps its connection.
 	onePod bool
+	// deaf is whether gates have got no answer from kube-state-metrics since the start.
+	deaf bool
 	// noise is how far what is used is from that, as a part of it.
 	noise float64
 
@@ -59,13 +63,17 @@ func newWorld(scrapes ...float64) *world {
 			Status: v1alpha1.KSMScaleStatus{ShardingStatus: &v1alpha1.ShardingStatus{}},
 		},
 		nodes: 45, idle: 0.1, scrapes: scrapes, random: rand.New(rand.NewPCG(1, 2)),
-		clock: clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), used: map[types.UID]reading{},
+		clock: clocktesting.NewFakeClock(start), used: map[types.UID]reading{},
 	}
 	w.meter = NewMeter(w, w.clock, interval, func() { w.told++ })
 	w.meter.read = func(_ context.Context, pod *corev1.Pod) (reading, error) {
 		is, ok := w.used[pod.UID]
 		if !ok {
 			return is, errors.New("connection refused")
+		}
+		is.at = w.clock.Now()
+		if w.deaf {
+			is.at = start
 		}
 		return is, nil
 	}
@@ -79,7 +87,7 @@ func (w *world) List(_ context.Context, list client.ObjectList, _ ...client.List
 	case *v1alpha1.KSMScaleList:
 		list.Items = []v1alpha1.KSMScale{*w.ksmScale.DeepCopy()}
 	case *appsv1.DeploymentList:
-		for _, total := range append(w.ksmScale.Status.ShardingStatus.Partitions, w.ksmScale.Spec.TotalShards()) {
+		for _, total := range append(w.ksmScale.Status.ShardingStatus.Partitions, w.ksmScale.TotalShards()) {
 			for id := range total {
 				shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 				list.Items = append(list.Items, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
@@ -169,7 +177,7 @@ func (w *world) round(t *testing.T) {
 	t.Helper()
 	require.NoError(t, w.meter.measure(t.Context()))
 	w.ksmScale.Status.ShardingStatus.Weights = w.meter.Weights(w.ksmScale)
-	weights := w.ksmScale.Status.WeightsOf(w.ksmScale.Spec.TotalShards())
+	weights := w.ksmScale.Status.WeightsOf(w.ksmScale.TotalShards())
 	if last := len(w.recorded) - 1; weights != nil && (last < 0 || !slices.Equal(weights, w.recorded[last])) {
 		w.recorded = append(w.recorded, slices.Clone(weights))
 	}

@@ -54,7 +54,7 @@ func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for _, planned := range all {
 		name := planned.KSMScale.Name
-		metrics <- prometheus.MustNewConstMetric(configuredShards, prometheus.GaugeValue, float64(planned.KSMScale.Spec.TotalShards()), name)
+		metrics <- prometheus.MustNewConstMetric(configuredShards, prometheus.GaugeValue, float64(planned.KSMScale.TotalShards()), name)
 		metrics <- prometheus.MustNewConstMetric(countedNodes, prometheus.GaugeValue, float64(planned.Cluster.Nodes), name)
 		for _, shard := range planned.AllShards() {
 			metrics <- prometheus.MustNewConstMetric(desiredReplicas, prometheus.GaugeValue, float64(shard.Replicas),

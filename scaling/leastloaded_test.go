@@ -97,7 +97,7 @@ func seats(desired int64, weights []int32, lower, upper int32) []int32 {
 func TestLeastLoadedLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := drawKSMScale(t)
-		weights := drawWeights(t, int(k.Spec.TotalShards()))
+		weights := drawWeights(t, int(k.TotalShards()))
 		byLoad(k, weights...)
 		nodes := rapid.IntRange(0, 20_000).Draw(t, "nodes")
 		plan := scaling.New(k, scaling.Cluster{Nodes: nodes})
@@ -125,7 +125,7 @@ func TestEqualWeightsAreRoundRobin(t *testing.T) {
 		k := drawKSMScale(t)
 		cluster := scaling.Cluster{Nodes: rapid.IntRange(0, math.MaxInt32).Draw(t, "nodes")}
 		roundRobin := scaling.New(k, cluster)
-		weights := make([]int32, k.Spec.TotalShards())
+		weights := make([]int32, k.TotalShards())
 		for id := range weights {
 			weights[id] = rapid.Int32Range(1, v1alpha1.MaxWeight).Draw(t, "weight")
 			weights[id] = weights[0]

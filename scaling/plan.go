@@ -71,7 +71,7 @@ const (
 // that no API server has defaulted, have their default. Shards that the status says are held do not rise. Should minimum and maximum contradict each other, the
 // maximum holds, since it is what protects the cluster.
 func New(ksmScale *v1alpha1.KSMScale, cluster Cluster) Plan {
-	return NewPartition(ksmScale, cluster, ksmScale.Spec.TotalShards())
+	return NewPartition(ksmScale, cluster, ksmScale.TotalShards())
 }
 
 // NewPartition plans the shards of a KSMScale as New does, for another number of shards than the spec's: while the

@@ -122,7 +122,7 @@ func TestPlanLaws(t *testing.T) {
 			sum += int64(shard.Replicas)
 			least, greatest = min(least, shard.Replicas), max(greatest, shard.Replicas)
 		}
-		assert.Len(t, plan.Shards, int(k.Spec.TotalShards()), "every shard is in the plan")
+		assert.Len(t, plan.Shards, int(k.TotalShards()), "every shard is in the plan")
 		assert.Equal(t, plan.Desired, sum, "the shards sum to the wanted replicas")
 		assert.GreaterOrEqual(t, least, k.Spec.Sharding.MinReplicasPerShard, "no shard is below the minimum")
 		assert.LessOrEqual(t, greatest, upper, "no shard is above the maximum")

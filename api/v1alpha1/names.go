@@ -111,12 +111,26 @@ func (s Shard) MetricLabels() map[string]string {
 // ClusterRoleBinding.
 func ServiceAccountName(ksmScale string) string { return "ksm-" + ksmScale }
 
-// TotalShards is the number of shards that the spec wants; 1 without sharding.
-func (s *KSMScaleSpec) TotalShards() int32 {
-	if s.Sharding == nil || !s.Sharding.Enabled {
+// TotalShards is the desired number of shards; 1 without sharding. With spec.sharding.auto the status has it, and until then it is
+// spec.sharding.shardCount.
+func (k *KSMScale) TotalShards() int32 {
+	sharding := k.Spec.Sharding
+	switch {
+	case sharding == nil || !sharding.Enabled:
 		return 1
+	case k.Spec.AutoSharding() != nil && k.Status.ShardingStatus != nil && k.Status.ShardingStatus.TotalShards > 1:
+		return k.Status.ShardingStatus.TotalShards
+	default:
+		return sharding.ShardCount
 	}
-	return s.Sharding.ShardCount
+}
+
+// AutoSharding is spec.sharding.auto, if sharding is enabled, or nil.
+func (s *KSMScaleSpec) AutoSharding() *AutoSharding {
+	if s.Sharding == nil || !s.Sharding.Enabled {
+		return nil
+	}
+	return s.Sharding.Auto
 }
 
 // AutoscalingMode is who sets the replicas of the shards.

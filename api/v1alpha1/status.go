@@ -52,6 +52,9 @@ type KSMScaleStatus struct {
 	// lastUpdated is when the status last changed.
 	// +optional
 	LastUpdated metav1.Time `json:"lastUpdated,omitzero"`
+	// recommendation is what KSMScale would choose from the size of the cluster. spec.sharding.auto and spec.autoResources apply it.
+	// +optional
+	Recommendation *Recommendation `json:"recommendation,omitempty"`
 	// shardingStatus is about each shard.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`

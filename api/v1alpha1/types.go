@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 45 characters (lower case letters, digits and '-'), since the names of each shard's objects are made from it: choose a shorter or simpler name"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.template) || !has(self.spec.template.serviceAccountName) || self.spec.template.serviceAccountName != 'ksm-' + self.metadata.name",message="spec.template.serviceAccountName must not be ksm- with the name of the KSMScale, which is the one that is made for it: leave it out, or name another one"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.sharding) || !has(self.spec.sharding.auto) || self.spec.sharding.auto.maxShards <= 10 || self.metadata.name.size() <= 44",message="metadata.name must have at most 44 characters with spec.sharding.auto.maxShards above 10, because it is part of the names of shards: choose a shorter name, or set maxShards to 10"
 type KSMScale struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -54,12 +55,14 @@ type KSMScaleList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.namespacesDenylist) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--namespaces-denylist' && !arg.startsWith('--namespaces-denylist='))",message="spec.template.extraArgs must not set --namespaces-denylist, since spec.metrics.namespacesDenylist is set: write that field only"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.useAPIServerCache) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--use-apiserver-cache' && !arg.startsWith('--use-apiserver-cache='))",message="spec.template.extraArgs must not set --use-apiserver-cache, since spec.metrics.useAPIServerCache is set: write that field only"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.customResourceState) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, !arg.startsWith('--custom-resource-state-'))",message="spec.template.extraArgs must not set --custom-resource-state-*, since spec.metrics.customResourceState is set: write that field only"
-// +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.goMemoryLimitPercent) || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)",message="spec.template.goMemoryLimitPercent is a part of spec.resources.limits.memory: set that as well, or remove goMemoryLimitPercent"
+// +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.goMemoryLimitPercent) || has(self.autoResources) && self.autoResources.limits || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)",message="spec.template.goMemoryLimitPercent is a part of the memory limit: set spec.resources.limits.memory or spec.autoResources.limits too, or remove goMemoryLimitPercent"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.authFilter) || !self.metrics.authFilter || !has(self.sharding) || self.sharding.replicationStrategy != 'least-loaded'",message="spec.metrics.authFilter must not be true with the strategy least-loaded, which reads the load of shards from port 8081 without a token: set spec.sharding.replicationStrategy to round-robin or zone-aware"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.tls) || !has(self.sharding) || self.sharding.replicationStrategy != 'least-loaded'",message="spec.metrics.tls must not be set with the strategy least-loaded, which reads the load of shards from port 8081 without TLS: set spec.sharding.replicationStrategy to round-robin or zone-aware"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.tls) || (has(self.monitoring) && (has(self.monitoring.tlsConfig) || (has(self.monitoring.type) && self.monitoring.type == 'None')))",message="spec.metrics.tls needs spec.monitoring.tlsConfig, since nothing else says which certificate Prometheus is to trust: set its ca, or set spec.monitoring.type to None and make jobs of your own as docs/options.md says"
 // +kubebuilder:validation:XValidation:rule="!has(self.monitoring) || !has(self.monitoring.tlsConfig) || (has(self.metrics) && has(self.metrics.tls))",message="spec.monitoring.tlsConfig must not be set without spec.metrics.tls, as kube-state-metrics serves without TLS then: set that as well, or remove tlsConfig"
 // +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.hostNetwork) || !self.template.hostNetwork || !has(self.metrics) || !has(self.metrics.authFilter) || !self.metrics.authFilter || has(self.metrics.tls)",message="spec.template.hostNetwork with spec.metrics.authFilter needs spec.metrics.tls, because the gate would send its token without TLS to whoever holds port 8080 of the node: set spec.metrics.tls, or remove hostNetwork or authFilter"
+// +kubebuilder:validation:XValidation:rule="!has(self.sharding) || !has(self.sharding.auto) || !has(self.autoscaling) || self.autoscaling.mode != 'None'",message="spec.sharding.auto must not be set with spec.autoscaling.mode None, because nothing would scale the shards of another number of shards: remove auto, or set mode to HorizontalPodAutoscaler or Direct"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoResources) || !has(self.resources) || !has(self.resources.limits) || !('memory' in self.resources.limits)",message="spec.resources.limits.memory must not be set with spec.autoResources, which sets the memory limit: set spec.autoResources.maxMemory instead, and spec.autoResources.limits to false for no limit"
 type KSMScaleSpec struct {
 	// nodesPerMonitor is how many nodes of the cluster one kube-state-metrics pod is wanted for.
 	// +kubebuilder:default=15
@@ -92,6 +95,10 @@ type KSMScaleSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || ['cpu', 'memory', 'ephemeral-storage'].all(name, !(name in self.requests) || !(name in self.limits) || quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",message="spec.resources.requests must not be above spec.resources.limits: lower the request, or raise the limit"
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	// autoResources lets requests and limits of the kube-state-metrics containers follow what they use. In spec.resources, a memory request
+	// is a floor then, and what is set for CPU stays.
+	// +optional
+	AutoResources *AutoResources `json:"autoResources,omitempty"`
 	// sharding divides the objects of the cluster among shards. Without it one set of pods exports them all. When
 	// the number of shards changes, the shards there are go on running until the new ones have taken over.
 	// +optional
@@ -159,6 +166,10 @@ type ShardingConfig struct {
 	// +kubebuilder:validation:XValidation:rule="self >= 2 && self <= 10",message="spec.sharding.shardCount must be from 2 to 10; for a single shard, set spec.sharding.enabled to false"
 	// +optional
 	ShardCount int32 `json:"shardCount"`
+	// auto lets the number of shards follow the size of the cluster. shardCount is the number until there is a recommendation, and again
+	// after auto has been removed.
+	// +optional
+	Auto *AutoSharding `json:"auto,omitempty"`
 	// replicationStrategy is how the wanted replicas are divided among the shards: round-robin; or least-loaded, which
 	// gives more of them to the shards whose pods use more CPU; or zone-aware, which divides as round-robin and has the
 	// scheduler spread each shard evenly over the zones of the nodes, so that a shard with two replicas survives the

@@ -25,7 +25,7 @@ func orphanAndAdopt(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.Equal(t, before, containers(t, ksmScale))
 	var deployments appsv1.DeploymentList
 	require.NoError(t, shared.client.List(t.Context(), &deployments, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
-	assert.Len(t, deployments.Items, int(ksmScale.Spec.TotalShards()))
+	assert.Len(t, deployments.Items, int(ksmScale.TotalShards()))
 	for _, deployment := range deployments.Items {
 		assert.True(t, metav1.IsControlledBy(&deployment, ksmScale), deployment.Name)
 	}

@@ -61,7 +61,7 @@ func measureOften(t *testing.T) {
 func makeBusy(t *testing.T, ksmScale *v1alpha1.KSMScale, shard int32) (rest func()) {
 	t.Helper()
 	service := &corev1.Service{}
-	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: shard, Total: ksmScale.Spec.TotalShards()}.Name()
+	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: shard, Total: ksmScale.TotalShards()}.Name()
 	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKey{Namespace: monitoringNamespace, Name: name}, service))
 	ctx, cancel := context.WithCancel(t.Context())
 	// Each scrape has a connection of its own, so that those of all replicas are scraped.
@@ -95,7 +95,7 @@ func awaitSeats(t *testing.T, ksmScale *v1alpha1.KSMScale, busy, fakeNodes int32
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
 			return err
 		}
-		total := ksmScale.Spec.TotalShards()
+		total := ksmScale.TotalShards()
 		weights := ksmScale.Status.WeightsOf(total)
 		if len(weights) == 0 || slices.Max(weights) != weights[busy] || slices.Min(weights) == weights[busy] {
 			return fmt.Errorf("the weights are %v", weights)

@@ -289,7 +289,7 @@ func seeCustomResources(t *testing.T, ksmScale *v1alpha1.KSMScale, count int) {
 // seeTLS has the certificate verified for the name of the Service, on both ports.
 func seeTLS(t *testing.T, ksmScale *v1alpha1.KSMScale, trusted *x509.CertPool) {
 	t.Helper()
-	service := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.Spec.TotalShards()}.Name()
+	service := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.TotalShards()}.Name()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
 		MinVersion: tls.VersionTLS12, RootCAs: trusted, ServerName: service + "." + monitoringNamespace + ".svc",
 	}}}

@@ -30,7 +30,7 @@ func exported(t *testing.T, ksmScale *v1alpha1.KSMScale, token string) map[strin
 func serviceAddress(t *testing.T, ksmScale *v1alpha1.KSMScale) string {
 	t.Helper()
 	service := &corev1.Service{}
-	name := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.Spec.TotalShards()}.Name()
+	name := v1alpha1.Shard{KSMScale: ksmScale.Name, Total: ksmScale.TotalShards()}.Name()
 	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKey{Namespace: monitoringNamespace, Name: name}, service))
 	return fmt.Sprintf("http://%s:%d/metrics", service.Spec.ClusterIP, v1alpha1.PortMetrics)
 }

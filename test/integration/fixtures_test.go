@@ -155,5 +155,5 @@ func shardObject[T client.Object](ksmScale *v1alpha1.KSMScale, id int32, object 
 }
 
 func shardOf(ksmScale *v1alpha1.KSMScale, id int32) v1alpha1.Shard {
-	return v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.Spec.TotalShards()}
+	return v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.TotalShards()}
 }

@@ -91,7 +91,7 @@ func TestMonitorsThatMayNotBeListed(t *testing.T) {
 	restore := forbid(t, resource, "list")
 	restartController(t)
 	condition := awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
-	assert.Contains(t, condition.Message, "No ScrapeConfig is created")
+	assert.Contains(t, condition.Message, "The controller creates no ScrapeConfig")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
 	restore()
 	awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)

@@ -82,7 +82,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"a pull policy that does not exist", template("imagePullPolicy", "Sometimes"), `supported values: "Always", "IfNotPresent", "Never"`},
 		{"a variable of the shard", template("env", list(fields("name", "SHARD_ID", "value", "1"))), "spec.template.env must not set SHARD_ID or POD_NAME"},
 		{"a variable twice", template("env", list(fields("name", "A"), fields("name", "A"))), "Duplicate value"},
-		{"a part of no limit", template("goMemoryLimitPercent", int64(90)), "goMemoryLimitPercent is a part of spec.resources.limits.memory"},
+		{"a part of no limit", template("goMemoryLimitPercent", int64(90)), "goMemoryLimitPercent is a part of the memory limit"},
 		{"more than the limit", template("goMemoryLimitPercent", int64(101)), "less than or equal to 100"},
 		{"two limits of memory", both(memoryLimit(), template("goMemoryLimitPercent", int64(90), "env", list(fields("name", "GOMEMLIMIT", "value", "1GiB")))), "spec.template.env must not set GOMEMLIMIT"},
 		{"a volume of custom resources", template("volumes", list(fields("name", "custom-resource-state", "emptyDir", fields()))), "spec.template.volumes must not have one of the name custom-resource-state"},

@@ -42,22 +42,22 @@ func TestResharding(t *testing.T) {
 		{"on", v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1}, []int32{2, 2, 1}, 0},
 	} {
 		t.Run(step.name, func(t *testing.T) {
-			before := ksmScale.Spec.TotalShards()
+			before := ksmScale.TotalShards()
 			reshardTo(t, ksmScale, step.sharding)
 			awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonResharding)
 			assert.Equal(t, v1alpha1.PhaseResharding, ksmScale.Status.Phase)
-			assert.ElementsMatch(t, []int32{before, ksmScale.Spec.TotalShards()}, ksmScale.Status.ShardingStatus.Partitions)
+			assert.ElementsMatch(t, []int32{before, ksmScale.TotalShards()}, ksmScale.Status.ShardingStatus.Partitions)
 			if step.killed > 0 {
 				restartController(t)
 			}
 			if step.killed > 1 {
-				awaitDeployments(t, ksmScale, int(before+ksmScale.Spec.TotalShards()))
+				awaitDeployments(t, ksmScale, int(before+ksmScale.TotalShards()))
 				restartController(t)
 			}
 			awaitReplicas(t, ksmScale, step.expected...)
 			awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
-			awaitDeployments(t, ksmScale, int(ksmScale.Spec.TotalShards()))
-			assert.Equal(t, []int32{ksmScale.Spec.TotalShards()}, ksmScale.Status.ShardingStatus.Partitions)
+			awaitDeployments(t, ksmScale, int(ksmScale.TotalShards()))
+			assert.Equal(t, []int32{ksmScale.TotalShards()}, ksmScale.Status.ShardingStatus.Partitions)
 		})
 	}
 	t.Run("a change of mind", func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestBothPartitionsFollowNodes(t *testing.T) {
 		progressing := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionProgressing)
 		require.Equal(c, v1alpha1.ReasonResharding, progressing.Reason)
 		// Before that it names the shard whose new pods are not ready yet.
-		require.Contains(c, progressing.Message, "Shards of 3 run beside those of 2, which wait for every shard of 2 to have")
+		require.Contains(c, progressing.Message, "Shards of 3 run next to the shards of 2, which wait for Prometheus to scrape every ready shard of 2")
 	}, eventually, poll)
 }
 

@@ -30,6 +30,13 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		{"a scrape interval too long", map[string]any{"monitoring": map[string]any{"interval": "1h"}}, "spec.monitoring.interval must be from 1s to 10m"},
 		{"a scrape timeout above the interval", map[string]any{"monitoring": map[string]any{"interval": "10s", "scrapeTimeout": "11s"}}, "spec.monitoring.scrapeTimeout must not be above spec.monitoring.interval"},
 		{"a kind of monitor that does not exist", map[string]any{"monitoring": map[string]any{"type": "PodMonitor"}}, `supported values: "ScrapeConfig", "ServiceMonitor", "None"`},
+		{"auto with more shards at least than at most", sharding("enabled", true, "auto", map[string]any{"minShards": int64(8), "maxShards": int64(4)}), "spec.sharding.auto.minShards must not be above spec.sharding.auto.maxShards"},
+		{"auto with more than 64 shards", sharding("enabled", true, "auto", map[string]any{"maxShards": int64(65)}), "less than or equal to 64"},
+		{"auto without autoscaling", map[string]any{"sharding": map[string]any{"enabled": true, "auto": map[string]any{}}, "autoscaling": map[string]any{"mode": "None"}}, "spec.sharding.auto must not be set with spec.autoscaling.mode None"},
+		{"two memory limits", map[string]any{"autoResources": map[string]any{}, "resources": map[string]any{"limits": map[string]any{"memory": "1Gi"}}}, "spec.resources.limits.memory must not be set with spec.autoResources"},
+		{"memory bounds that contradict each other", map[string]any{"autoResources": map[string]any{"minMemory": "2Gi", "maxMemory": "1Gi"}}, "spec.autoResources.minMemory must not be above spec.autoResources.maxMemory"},
+		{"a little memory", map[string]any{"autoResources": map[string]any{"minMemory": "1Mi"}}, "spec.autoResources.minMemory must be 16Mi or more"},
+		{"no headroom", map[string]any{"autoResources": map[string]any{"headroomPercent": int64(0)}}, "greater than or equal to 10"},
 		{"a strategy that does not exist", sharding("replicationStrategy", "random"), `supported values: "round-robin"`},
 		{"no nodes per monitor", map[string]any{"nodesPerMonitor": int64(0)}, "greater than or equal to 1"},
 		{"a namespace that cannot be", map[string]any{"namespace": "Monitoring"}, "spec.namespace must be the name of a namespace"},
@@ -88,6 +95,14 @@ func TestBadNamesAreRefused(t *testing.T) {
 	}
 }
 
+// The names of shards with two-digit numbers are longer.
+func TestNamesWithManyShards(t *testing.T) {
+	many := sharding("auto", map[string]any{"maxShards": int64(64)})
+	err := createUnstructured(t, strings.Repeat("a", 45), many)
+	require.ErrorContains(t, err, "metadata.name must have at most 44 characters with spec.sharding.auto.maxShards above 10")
+	require.NoError(t, createUnstructured(t, strings.Repeat("a", 44), many))
+}
+
 func TestGoodSpecsAreAccepted(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -103,6 +118,8 @@ func TestGoodSpecsAreAccepted(t *testing.T) {
 		{"expression", nodeExpression("kubernetes.io/os", "In", "linux", "")},
 		{"expression-without-values", nodeExpression("node.kubernetes.io/exclude", "DoesNotExist")},
 		{"taint", ignoredTaint("key", "node-role.kubernetes.io/control-plane", "effect", "NoSchedule", "value", "")},
+		{"auto", fields("sharding", sharding("auto", map[string]any{"targetScrapeBytes": int64(16 << 20)})["sharding"], "autoResources",
+			map[string]any{"minMemory": "64Mi", "maxMemory": "4Gi", "limits": true}, "template", map[string]any{"goMemoryLimitPercent": int64(90)})},
 		{"resources", map[string]any{"resources": map[string]any{"limits": map[string]any{"cpu": "100m", "memory": "1Gi"}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, nodes i
 
 // Replicas returns what there is of a KSMScale's shards.
 func (w *Walker) Replicas(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Replicas, error) {
-	total := ksmScale.Spec.TotalShards()
+	total := ksmScale.TotalShards()
 	replicas := Replicas{
 		Metrics: make([]int32, total), Autoscalers: make([]int32, total), Deployments: make([]int32, total), Ready: make([]int32, total),
 	}

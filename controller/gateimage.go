@@ -1,0 +1,31 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// controllerContainerName is the name of the container in the controller's own pod.
+const controllerContainerName = "controller"
+
+// gateImage is the image of the gates: the one that the controller itself runs from, so that mirrors and digests
+// have to be set in one place only.
+func gateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
+	if options.GateImage != "" {
+		return options.GateImage, nil
+	}
+	var pod corev1.Pod
+	key := client.ObjectKey{Namespace: options.Namespace, Name: options.PodName}
+	if err := pods.Get(ctx, key, &pod); err != nil {
+		return "", fmt.Errorf("read the image of the gates off the controller's pod: %w", err)
+	}
+	for _, container := range pod.Spec.Containers {
+		if container.Name == controllerContainerName {
+			return container.Image, nil
+		}
+	}
+	return "", fmt.Errorf("read the image of the gates: pod %s has no container %s; set --gate-image", key, controllerContainerName)
+}

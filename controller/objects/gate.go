@@ -1,0 +1,84 @@
+package objects
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	gateContainerName = "gate"
+	// gateStateFile is in the shared memory of the pod's containers, which a restart of one of them does not end. A volume of the pod
+	// would do as well, but kubectl drain refuses pods with an emptyDir.
+	gateStateFile = "/dev/shm/ksmscale-gate.json"
+)
+
+// GateOptions are what all gates of an installation have in common.
+type GateOptions struct {
+	// Image is the image of the gate.
+	Image string
+	// MeasureInterval is the time between two measurements; 0 for the default of the gate.
+	MeasureInterval time.Duration
+}
+
+func (o GateOptions) args() []string {
+	if o.MeasureInterval == 0 {
+		return nil
+	}
+	return []string{"--measure-interval=" + o.MeasureInterval.String()}
+}
+
+// gate is the container that answers kube-state-metrics' readiness probe. It is told the flags that say what
+// kube-state-metrics exports. It has no readiness of its own.
+func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, options GateOptions) *corev1ac.ContainerApplyConfiguration {
+	return corev1ac.Container().
+		WithName(gateContainerName).
+		WithImage(options.Image).
+		WithCommand("/gate").
+		WithArgs(literal(slices.Concat(gateArgs(ksmScale, shard), []string{"--state-file=" + gateStateFile}, options.args()))...).
+		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
+		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
+		WithLifecycle(leaveLate()).
+		WithResources(As[corev1ac.ResourceRequirementsApplyConfiguration](gateResources(ksmScale))).
+		WithSecurityContext(restricted())
+}
+
+// gateResources are those that the user sets, or else requests only: what the gate holds for a moment grows with the cluster.
+func gateResources(ksmScale *v1alpha1.KSMScale) corev1.ResourceRequirements {
+	if template := ksmScale.Spec.Template; template != nil && template.Gate != nil && template.Gate.Resources != nil {
+		return *template.Gate.Resources
+	}
+	return corev1.ResourceRequirements{Requests: corev1.ResourceList{
+		corev1.ResourceCPU:    resource.MustParse("10m"),
+		corev1.ResourceMemory: resource.MustParse("64Mi"),
+	}}
+}
+
+func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
+	metrics := &ksmScale.Spec.Metrics
+	args := []string{
+		fmt.Sprintf("--shard=%d", shard.ID),
+		fmt.Sprintf("--total-shards=%d", shard.Total),
+	}
+	args = appendList(args, resourcesFlag, ExportedResources(ksmScale))
+	if exportsCustomResources(ksmScale) {
+		args = append(args, "--custom-resources")
+	}
+	for _, list := range lists(metrics) {
+		args = appendList(args, list.flag, either(ksmScale, list.items, list.flag))
+	}
+	if metrics.ObjectLimit > 0 {
+		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))
+	}
+	if metrics.AuthFilter {
+		args = append(args, "--authenticate")
+	}
+	return append(args, gateTLSArgs(metrics)...)
+}

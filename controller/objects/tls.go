@@ -1,0 +1,56 @@
+package objects
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+)
+
+const (
+	tlsVolume = "kube-state-metrics-tls"
+	tlsFolder = "/etc/kube-state-metrics/tls/"
+	// webConfigFile is for --tls-config of kube-state-metrics, which reads it and the certificate for each connection.
+	webConfigFile = "web.yaml"
+	// webConfig names files beside it.
+	webConfig = "tls_server_config: {cert_file: " + corev1.TLSCertKey + ", key_file: " + corev1.TLSPrivateKeyKey + "}"
+)
+
+// addTLS mounts certificate and key, and beside them the file that names them, which comes from an annotation of the pod.
+// The gate sees the same files, so that both have a new certificate at the same time.
+func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, containers []*corev1ac.ContainerApplyConfiguration) {
+	if metrics.TLS == nil {
+		return
+	}
+	spec.WithVolumes(corev1ac.Volume().WithName(tlsVolume).WithProjected(corev1ac.ProjectedVolumeSource().WithSources(
+		corev1ac.VolumeProjection().WithSecret(corev1ac.SecretProjection().WithName(metrics.TLS.SecretName).WithItems(
+			corev1ac.KeyToPath().WithKey(corev1.TLSCertKey).WithPath(corev1.TLSCertKey),
+			corev1ac.KeyToPath().WithKey(corev1.TLSPrivateKeyKey).WithPath(corev1.TLSPrivateKeyKey))),
+		corev1ac.VolumeProjection().WithDownwardAPI(corev1ac.DownwardAPIProjection().WithItems(
+			corev1ac.DownwardAPIVolumeFile().WithPath(webConfigFile).WithFieldRef(corev1ac.ObjectFieldSelector().
+				WithAPIVersion("v1").WithFieldPath("metadata.annotations['"+v1alpha1.AnnotationWebConfig+"']")))))))
+	for _, container := range containers {
+		container.WithVolumeMounts(corev1ac.VolumeMount().WithName(tlsVolume).WithMountPath(tlsFolder).WithReadOnly(true))
+	}
+	containers[0].LivenessProbe.HTTPGet.WithScheme(corev1.URISchemeHTTPS)
+}
+
+func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
+	if metrics.TLS == nil {
+		return nil
+	}
+	return []string{"--tls-config=" + tlsFolder + webConfigFile}
+}
+
+func gateTLSArgs(metrics *v1alpha1.MetricsConfig) []string {
+	if metrics.TLS == nil {
+		return nil
+	}
+	return []string{
+		fmt.Sprintf("--metrics-url=https://localhost:%d/metrics", v1alpha1.PortMetrics),
+		fmt.Sprintf("--telemetry-url=https://localhost:%d/metrics", v1alpha1.PortTelemetry),
+		"--certificate=" + tlsFolder + corev1.TLSCertKey,
+	}
+}

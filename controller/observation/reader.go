@@ -1,0 +1,109 @@
+package observation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/shardpods"
+)
+
+// Reader reads snapshots.
+type Reader struct {
+	// Client reads from a cache that has what the controller itself has written, and APIReader from the API server.
+	Client, APIReader client.Reader
+	// Versions has the versions of kube-state-metrics that run; nil if nobody asks.
+	Versions *Versions
+	// Autoscalers and Budgets are the ones of others, and Monitors the objects of the Prometheus Operator; nil if nobody looks.
+	Autoscalers *ForeignAutoscalers
+	Budgets     *ForeignBudgets
+	Monitors    *Monitors
+	// Measurements has what gates have measured; nil if nobody reads them.
+	Measurements *Measurements
+}
+
+// Read reads all objects of a KSMScale.
+func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
+	ofKSMScale := []client.ListOption{
+		client.InNamespace(ksmScale.Spec.Namespace),
+		client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
+	}
+	var (
+		deployments appsv1.DeploymentList
+		services    corev1.ServiceList
+		autoscalers autoscalingv2.HorizontalPodAutoscalerList
+		pods        corev1.PodList
+	)
+	if err := errors.Join(
+		r.Client.List(ctx, &deployments, ofKSMScale...),
+		r.Client.List(ctx, &services, ofKSMScale...),
+		r.Client.List(ctx, &autoscalers, ofKSMScale...),
+		r.Client.List(ctx, &pods, ofKSMScale...),
+	); err != nil {
+		return Snapshot{}, fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
+	}
+	apiService, err := r.apiService(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	snapshot := Snapshot{
+		Deployments: slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !IsOwnedBy(&deployment, ksmScale) }),
+		Services: slices.DeleteFunc(services.Items, func(service corev1.Service) bool {
+			return !IsOwnedBy(&service, ksmScale) || service.DeletionTimestamp != nil
+		}),
+		Autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
+			return !IsOwnedBy(&autoscaler, ksmScale)
+		}),
+		APIService:   apiService,
+		Monitoring:   r.Monitors.Latest(),
+		Measurements: r.Measurements.Of(ksmScale.Name),
+	}
+	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
+	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
+	snapshot.ForeignBudgets = foreignBudgets(snapshot.Deployments, r.Budgets.Latest())
+	snapshot.LimitRanges = r.limitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
+	if WhyVersionIsUnreadable(&ksmScale.Spec.Metrics) == "" {
+		snapshot.Versions = r.Versions.of(ctx, snapshot.Pods)
+	}
+	return snapshot, nil
+}
+
+func (r Reader) apiService(ctx context.Context) (*apiregistrationv1.APIService, error) {
+	var apiService apiregistrationv1.APIService
+	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, &apiService)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return nil, fmt.Errorf("get APIService %s: %w", v1alpha1.APIServiceName, err)
+	case err != nil:
+		return nil, nil //nolint:nilnil // Its absence is ordinary, and one place handles it.
+	}
+	return &apiService, nil
+}
+
+// limitRanges returns the names of the LimitRanges of a namespace if one of them refuses pods of the Deployments. They are listed
+// only then, and not watched. If they cannot be listed, the message goes without their names.
+func (r Reader) limitRanges(ctx context.Context, namespace string, deployments []appsv1.Deployment) []string {
+	for i := range deployments {
+		if condition := RefusedPods(&deployments[i]); condition == nil || !IsRefusedByLimitRange(condition.Message) {
+			continue
+		}
+		var list corev1.LimitRangeList
+		if err := r.APIReader.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+			return nil
+		}
+		var names []string
+		for _, limitRange := range SortedByName(list.Items) {
+			names = append(names, limitRange.Name)
+		}
+		return names
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package partition
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/fixtures/snapshots"
+	"github.com/example/ksmscale/controller/observation"
+)
+
+func TestTurns(t *testing.T) {
+	both := func(first, second func(*appsv1.Deployment)) func(*appsv1.Deployment) {
+		return func(d *appsv1.Deployment) { first(d); second(d) }
+	}
+	for _, test := range []struct {
+		name     string
+		override func(*appsv1.Deployment)
+		// needs is whether another template would start a rollout, and takes whether others wait for one that is under way.
+		needs, takes bool
+	}{
+		{name: "nothing happens", override: func(*appsv1.Deployment) {}, needs: true},
+		{name: "its controller has not seen a change", override: snapshots.Unobserved, needs: true, takes: true},
+		{name: "its controller has not seen a change that replaces another", override: both(snapshots.Surging, snapshots.Unobserved), needs: true, takes: true},
+		{name: "a rollout is under way", override: snapshots.Surging, takes: true},
+		{
+			name: "the old pods have failed, and the new one is not available yet",
+			override: func(d *appsv1.Deployment) {
+				d.Status.AvailableReplicas = 0
+				snapshots.ProgressingBecause("ReplicaSetUpdated")(d)
+			},
+			takes: true,
+		},
+		{name: "a rollout is past its deadline", override: snapshots.PastDeadline},
+		{name: "a rollout is past its deadline, and a correction is not seen yet", override: both(snapshots.PastDeadline, snapshots.Unobserved), needs: true, takes: true},
+		{name: "paused", override: both(snapshots.Paused, snapshots.ProgressingBecause("DeploymentPaused")), needs: true},
+		{name: "paused in the middle", override: both(snapshots.Surging, both(snapshots.Paused, snapshots.ProgressingBecause("DeploymentPaused")))},
+		{name: "resumed", override: both(snapshots.Surging, snapshots.ProgressingBecause("DeploymentResumed")), takes: true},
+		{name: "scaled up, and the pod is not available", override: func(d *appsv1.Deployment) {
+			d.Spec.Replicas, d.Status.Replicas, d.Status.UpdatedReplicas = new(int32(3)), 2, 2
+		}, needs: true},
+		{name: "not available for a while", override: func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 0 }, needs: true},
+		{name: "just created", override: func(d *appsv1.Deployment) {
+			d.Status, d.Annotations = appsv1.DeploymentStatus{}, nil
+		}},
+		{name: "being created", override: func(d *appsv1.Deployment) {
+			d.Annotations[observation.AnnotationRevision], d.Status.AvailableReplicas = "1", 0
+			snapshots.ProgressingBecause("NewReplicaSetCreated")(d)
+		}},
+		{name: "created, and given a template that it has not seen", override: func(d *appsv1.Deployment) {
+			d.Annotations[observation.AnnotationRevision] = "1"
+			snapshots.Unobserved(d)
+		}, needs: true, takes: true},
+		{name: "being deleted", override: both(snapshots.Surging, func(d *appsv1.Deployment) { d.DeletionTimestamp = new(metav1.NewTime(fixtures.Time)) })},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			deployment := snapshots.OwnedDeployment("main", 0, test.override)
+			assert.Equal(t, test.needs, NeedsTurn(&deployment, false), "needs its turn")
+			assert.Equal(t, test.takes, TakesTurn(&deployment), "takes a turn")
+			assert.False(t, NeedsTurn(&deployment, true), "a shard that is down has nothing to lose")
+		})
+	}
+}
+
+func TestAShardIsDownIfItsPodsCannotStart(t *testing.T) {
+	none := func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 0 }
+	for _, test := range []struct {
+		name     string
+		override func(*appsv1.Deployment)
+		pod      func(*corev1.Pod)
+		down     bool
+	}{
+		{name: "killed again and again", override: none, pod: fixtures.Failing(5), down: true},
+		{name: "without an image", override: none, pod: fixtures.Waiting("ErrImagePull"), down: true},
+		{name: "without a node", override: none, pod: fixtures.Unschedulable, down: true},
+		{name: "not ready, as all are while the API server is away", override: none, pod: fixtures.NotReady},
+		{name: "beside one that is available", override: func(*appsv1.Deployment) {}, pod: fixtures.Unschedulable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			deployment := snapshots.OwnedDeployment("main", 0, test.override)
+			assert.Equal(t, test.down, IsDown(&deployment, []corev1.Pod{fixtures.Pod(0, "a", test.pod)}, metav1.NewTime(fixtures.Time)))
+		})
+	}
+}
+
+func TestRolloutsAreBounded(t *testing.T) {
+	foreign := func(d *appsv1.Deployment) {
+		snapshots.Surging(d)
+		d.OwnerReferences[0].APIVersion = "example.com/v1"
+	}
+	for _, test := range []struct {
+		name   string
+		there  []appsv1.Deployment
+		limits RolloutLimits
+		allows bool
+	}{
+		{name: "none", limits: RolloutLimits{1, 1}, allows: true},
+		{name: "others are settled", there: []appsv1.Deployment{snapshots.OwnedDeployment("main", 0), snapshots.OwnedDeployment("b", 0)}, limits: RolloutLimits{1, 1}, allows: true},
+		{name: "one of its own", there: []appsv1.Deployment{snapshots.OwnedDeployment("main", 0, snapshots.Surging)}, limits: RolloutLimits{1, 3}},
+		{name: "one of its own, of two", there: []appsv1.Deployment{snapshots.OwnedDeployment("main", 0, snapshots.Surging)}, limits: RolloutLimits{2, 3}, allows: true},
+		{name: "one of another", there: []appsv1.Deployment{snapshots.OwnedDeployment("b", 0, snapshots.Surging)}, limits: RolloutLimits{1, 2}, allows: true},
+		{name: "two of others", there: []appsv1.Deployment{snapshots.OwnedDeployment("b", 0, snapshots.Surging), snapshots.OwnedDeployment("c", 0, snapshots.Unobserved)}, limits: RolloutLimits{1, 2}},
+		{name: "of others, all late", there: []appsv1.Deployment{snapshots.OwnedDeployment("b", 0, snapshots.PastDeadline), snapshots.OwnedDeployment("c", 0, snapshots.PastDeadline)}, limits: RolloutLimits{1, 2}, allows: true},
+		{name: "what is no KSMScale's", there: []appsv1.Deployment{snapshots.OwnedDeployment("b", 0, foreign)}, limits: RolloutLimits{1, 1}, allows: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, test.allows, test.limits.AllowAnother(fixtures.KSMScale(), test.there))
+		})
+	}
+}

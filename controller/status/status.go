@@ -1,0 +1,131 @@
+package status
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+)
+
+// Input is the input of a status.
+type Input struct {
+	// KSMScale is the KSMScale with its previous status.
+	KSMScale *v1alpha1.KSMScale
+	// Planned is the plan for the current nodes. Its KSMScale already has the new weights and paused shards in its status.
+	Planned plans.Planned
+	// Snapshot is what exists after the decision has been carried out.
+	Snapshot observation.Snapshot
+	// Decision is the decision that was carried out, and Failures are the errors of that.
+	Decision partition.Decision
+	Failures Failures
+	// ExternalMetrics is the state of the registration of external metrics.
+	ExternalMetrics ExternalMetrics
+	// Adapter is the Service that serves external metrics if they are registered for KSMScale.
+	Adapter v1alpha1.ServiceReference
+	// NodeKinds are the kinds of nodes in the cluster.
+	NodeKinds []scaling.NodeKind
+	// Now is the current time in whole seconds, as the API server stores it.
+	Now metav1.Time
+}
+
+// Failures are the errors of one reconcile.
+type Failures struct {
+	// Apply is the error of objects, Scale of replicas, and Monitoring of objects of the Prometheus Operator.
+	Apply, Scale, Monitoring error
+}
+
+// ExternalMetrics is the state of the registration of external metrics.
+type ExternalMetrics struct {
+	// Disabled reports that the installation has no adapter (--external-metrics=false).
+	Disabled bool
+	// Err is why the controller cannot register external metrics, or nil.
+	Err error
+	// ReleaseErr is why the controller cannot remove its owner reference from an APIService that another adapter has taken, or nil.
+	// Uninstalling KSMScale would delete that APIService.
+	ReleaseErr error
+}
+
+// Compute computes the status of a KSMScale, except lastUpdated.
+func Compute(in Input) v1alpha1.KSMScaleStatus {
+	status := v1alpha1.KSMScaleStatus{
+		ObservedGeneration: in.KSMScale.Generation,
+		NodeCount:          saturated(int64(in.Planned.Cluster.Nodes)),
+		Nodes: &v1alpha1.NodesStatus{
+			Registered:  saturated(int64(in.Planned.Cluster.Registered)),
+			Schedulable: saturated(int64(in.Planned.Cluster.Schedulable)),
+			Counted:     saturated(int64(in.Planned.Cluster.Nodes)),
+		},
+		DesiredReplicas: saturated(in.Planned.Desired),
+		ShardingStatus: &v1alpha1.ShardingStatus{
+			TotalShards:       in.Planned.Total,
+			Partitions:        slices.Sorted(maps.Keys(observation.Partitions(in.Snapshot.Deployments).Insert(in.Planned.Total))),
+			ScaleUpPaused:     in.Planned.KSMScale.Status.ShardingStatus.ScaleUpPaused,
+			ShardDistribution: make(map[string]v1alpha1.ShardReplicas, len(in.Planned.Shards)),
+		},
+	}
+	status.ShardingStatus.Weights = weightsOf(in.Planned, status.ShardingStatus.Partitions)
+	for _, shard := range in.Planned.Shards {
+		replicas := observation.ShardReplicas(shard.Shard, &in.Snapshot)
+		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
+		status.CurrentReplicas += replicas.Replicas
+	}
+	targets := partition.Targets(in.Planned, in.Snapshot)
+	status.Phase = phase(in, targets, status.ShardingStatus)
+	status.Conditions = conditions(conditionInput{Input: in, targets: targets, status: status})
+	return status
+}
+
+// weightsOf returns the weights that the plan used, of the partitions that still exist.
+func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeights {
+	sharding := planned.KSMScale.Status.ShardingStatus
+	if sharding == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
+		return !slices.Contains(partitions, weights.TotalShards)
+	})
+}
+
+// phase summarizes the shards in one word.
+func phase(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
+	switch {
+	case len(uncovered(sharding)) > 0 && !partition.CoveredByOthers(in.Planned, in.Snapshot):
+		return v1alpha1.PhaseIncomplete
+	case len(sharding.Partitions) > 1:
+		return v1alpha1.PhaseResharding
+	case !divided(targets, sharding) || targets.PausedReplicas() > 0:
+		return v1alpha1.PhaseScaling
+	default:
+		return v1alpha1.PhaseReady
+	}
+}
+
+// divided reports whether each shard has its planned number of pods.
+func divided(planned plans.Planned, sharding *v1alpha1.ShardingStatus) bool {
+	for _, shard := range planned.Shards {
+		if sharding.ShardDistribution[strconv.Itoa(int(shard.ID))].Replicas != shard.Replicas {
+			return false
+		}
+	}
+	return true
+}
+
+// totalReady counts the ready pods of all shards.
+func totalReady(sharding *v1alpha1.ShardingStatus) int32 {
+	var ready int32
+	for _, replicas := range sharding.ShardDistribution {
+		ready += replicas.Ready
+	}
+	return ready
+}
+
+// saturated limits a count to the 32 bits of the status fields.
+func saturated(count int64) int32 { return int32(min(count, math.MaxInt32)) }

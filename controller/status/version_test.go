@@ -1,0 +1,107 @@
+package status
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
+)
+
+func TestBugsOf(t *testing.T) {
+	for said, wanted := range map[string][]string{
+		"v1.9.8": {"#3065", "#3003"}, "v2.10.1": {"#3065", "#3003"}, "2.18.0": {"#3065", "#3003"},
+		"v2.19.0": {"#3065", "#3003", "#2973"}, "v2.19.1": {"#3065", "#3003"},
+		"v2.20.0": nil, "v2.20.0-rc.0": nil, "v2.20.0+fips": nil, "v2.21.3": nil, "v3.0.0": nil,
+	} {
+		bugs, err := bugsOf(said)
+		require.NoError(t, err, said)
+		require.Len(t, bugs, len(wanted), said)
+		for i, bug := range bugs {
+			assert.Contains(t, bug, wanted[i], said)
+		}
+	}
+	for _, said := range []string{"", "unknown", "main-3f2a"} {
+		_, err := bugsOf(said)
+		assert.Error(t, err, said)
+	}
+}
+
+func TestVersionSupported(t *testing.T) {
+	run := func(all bool, versions ...string) func(*world) {
+		return func(w *world) { w.observed.Versions = observation.RunningVersions{Known: versions, Silent: !all} }
+	}
+	unsharded := func(w *world) { w.ksmScale.Spec.Sharding = nil }
+	for _, test := range []struct {
+		name            string
+		overrides       []func(*world)
+		status          metav1.ConditionStatus
+		reason, message string
+	}{
+		{"of all", []func(*world){run(true, "v2.20.0")}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "v2.20.0 has no known bugs"},
+		{"with bugs", []func(*world){run(true, "v2.10.1", "v2.20.0")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "kube-state-metrics v2.10.1 has known bugs in sharding (a shard that lists again"},
+		{"with bugs, and the remedy", []func(*world){run(false, "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "set spec.monitorImage to v2.20.0 or newer"},
+		{"not of all", []func(*world){run(false, "v2.20.0")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
+		{"of none", []func(*world){run(true)}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
+		{"no version", []func(*world){run(true, "main", "v2.20.0")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, `"main"`},
+		{"no version, and bugs", []func(*world){run(true, "main", "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "v2.10.1"},
+		{"behind a filter", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.AuthFilter = true }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "spec.metrics.authFilter is true"},
+		{"with TLS", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.TLS = &v1alpha1.TLSConfig{SecretName: "a"} }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "spec.metrics.tls is set"},
+		{"without sharding", []func(*world){run(true, "v2.10.1"), unsharded}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "one shard"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status := newWorld(test.overrides...).status()
+			is := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionVersionSupported)
+			require.NotNil(t, is)
+			assert.Equal(t, test.status, is.Status)
+			assert.Equal(t, test.reason, is.Reason)
+			assert.Contains(t, is.Message, test.message)
+			if len(test.overrides) == 1 {
+				assert.True(t, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady), "it is a warning")
+			}
+		})
+	}
+}
+
+// While it is asked for the first time, as by a controller that has become the leader, what was said before stays.
+func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
+	before := metav1.Condition{
+		Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKnownBugs, Message: "v2.10.1",
+		ObservedGeneration: 2, LastTransitionTime: metav1.NewTime(fixtures.Time.Add(-time.Hour)),
+	}
+	asking := observation.RunningVersions{Pending: true}
+	for _, test := range []struct {
+		name       string
+		said       observation.RunningVersions
+		generation int64
+		none       bool
+		stays      bool
+	}{
+		{"asked for the first time", asking, 2, false, true},
+		{"a rollout has a second image", observation.RunningVersions{Known: []string{"v2.20.0"}, Pending: true}, 2, false, true},
+		{"of another spec", asking, 3, false, false},
+		{"nothing was said", asking, 2, true, false},
+		{"does not answer", observation.RunningVersions{Silent: true}, 2, false, false},
+		{"one does not answer", observation.RunningVersions{Pending: true, Silent: true}, 2, false, false},
+		{"has answered", observation.RunningVersions{Known: []string{"v2.20.0"}}, 2, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(func(w *world) { w.observed.Versions, w.ksmScale.Generation = test.said, test.generation })
+			if !test.none {
+				w.ksmScale.Status.Conditions = []metav1.Condition{before}
+			}
+			is := *meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionVersionSupported)
+			if test.stays {
+				assert.Equal(t, before, is)
+			} else {
+				assert.NotEqual(t, before.Status, is.Status)
+			}
+		})
+	}
+}

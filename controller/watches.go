@@ -1,0 +1,208 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/util/workqueue"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/nodes"
+)
+
+const (
+	// ControllerName is the name of the controller of KSMScales in logs, metrics and events.
+	ControllerName = "ksmscale"
+
+	// nodeChangeDelay gathers changes of nodes, which come in bursts, into one write of the status. Scaling does
+	// not wait for it: where it is the controller that scales, the delay is directChangeDelay.
+	nodeChangeDelay   = time.Second
+	directChangeDelay = 200 * time.Millisecond
+	// concurrentReconciles keeps one KSMScale that the API server is slow for from holding up the others.
+	concurrentReconciles = 4
+	// reconcileTimeout ends a wait for a cache that does not catch up with our own writes.
+	reconcileTimeout = time.Minute
+	// A mistake that a user has to mend is tried again after retryMax at the latest.
+	retryMin, retryMax = 200 * time.Millisecond, time.Minute
+)
+
+// AddToManager fills in the fields that are not set, and configures the manager to call Reconcile when a KSMScale, an object of
+// it, the number of nodes, or anything that changed reports changes.
+func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, changed changes) error {
+	if r.Client == nil {
+		r.Client = manager.GetClient()
+	}
+	if r.APIReader == nil {
+		r.APIReader = manager.GetAPIReader()
+	}
+	if r.Recorder == nil {
+		r.Recorder = manager.GetEventRecorder(ControllerName)
+	}
+	if r.Clock == nil {
+		r.Clock = clock.RealClock{}
+	}
+	if r.Versions == nil {
+		r.Versions = observation.NewVersions(r.Clock, changed.notify)
+	}
+	if err := r.addPollers(manager, changed.notify); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(manager).
+		Named(ControllerName).
+		// The status is our own, and changes without the generation.
+		For(&v1alpha1.KSMScale{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&appsv1.Deployment{}).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales), builder.WithPredicates(turnEnded())).
+		Owns(&corev1.Service{}).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}).
+		Owns(&policyv1.PodDisruptionBudget{}).
+		Owns(&corev1.ServiceAccount{}).
+		Owns(&rbacv1.ClusterRoleBinding{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ksmScaleOf), builder.WithPredicates(podChanged())).
+		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
+		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
+		WatchesRawSource(source.Channel(changed, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WithOptions(controllerOptions(concurrentReconciles)).
+		Complete(r)
+}
+
+// addPollers fills in the pollers of objects that are not watched, and adds them to the manager.
+func (r *Reconciler) addPollers(manager ctrl.Manager, notify func()) error {
+	if r.Foreign == nil {
+		r.Foreign = observation.NewForeignAutoscalers(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+	}
+	if r.Budgets == nil {
+		r.Budgets = observation.NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+	}
+	if r.Monitors == nil {
+		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
+		if err != nil {
+			return fmt.Errorf("create a discovery client: %w", err)
+		}
+		r.Monitors = observation.NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+	}
+	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
+		return fmt.Errorf("look for objects that are not watched: %w", err)
+	}
+	return nil
+}
+
+func controllerOptions(concurrent int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: concurrent,
+		ReconciliationTimeout:   reconcileTimeout,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryMin, retryMax),
+	}
+}
+
+// changes has an event if something that all KSMScales depend on has changed since the last event was received.
+type changes chan event.GenericEvent
+
+func newChanges() changes { return make(changes, 1) }
+
+// notify never blocks.
+func (c changes) notify() {
+	select {
+	case c <- event.GenericEvent{Object: &v1alpha1.KSMScale{}}:
+	default: // An event that has not been received stands for this change too.
+	}
+}
+
+func nodeChanges(counter *nodes.Counter) changes {
+	changes := newChanges()
+	counter.OnChange(changes.notify)
+	return changes
+}
+
+func (r *Reconciler) afterNodeChange() handler.EventHandler {
+	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, ksmScale := range r.listKSMScales(ctx) {
+			delay := nodeChangeDelay
+			if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeDirect {
+				delay = directChangeDelay
+			}
+			queue.AddAfter(requestFor(ksmScale.Name), delay)
+		}
+	}}
+}
+
+func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, ksmScale := range r.listKSMScales(ctx) {
+		requests = append(requests, requestFor(ksmScale.Name))
+	}
+	return requests
+}
+
+func (r *Reconciler) listKSMScales(ctx context.Context) []v1alpha1.KSMScale {
+	var list v1alpha1.KSMScaleList
+	// Their status does not matter, and there is no deadline here for a wait until the cache has our own writes.
+	if err := r.Client.List(ctx, &list, client.DisableReadYourWritesConsistency); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list KSMScales, so that their status may lag behind the nodes")
+		return nil
+	}
+	return list.Items
+}
+
+func ksmScaleOf(_ context.Context, object client.Object) []reconcile.Request {
+	return []reconcile.Request{requestFor(object.GetLabels()[v1alpha1.LabelKSMScale])}
+}
+
+func requestFor(ksmScale string) reconcile.Request {
+	return reconcile.Request{NamespacedName: client.ObjectKey{Name: ksmScale}}
+}
+
+// podChanged passes changes of what the status is made from.
+func podChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*corev1.Pod)
+		after, okAfter := e.ObjectNew.(*corev1.Pod)
+		if !ok || !okAfter {
+			panic(fmt.Sprintf("a change of a pod has %T and %T", e.ObjectOld, e.ObjectNew))
+		}
+		return !equality.Semantic.DeepEqual(before.Status, after.Status) ||
+			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+			!equality.Semantic.DeepEqual(before.OwnerReferences, after.OwnerReferences) ||
+			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
+	}}
+}
+
+// turnEnded passes changes after which a shard of another KSMScale may start a rollout.
+func turnEnded() predicate.Predicate {
+	takes := func(object client.Object) bool {
+		deployment, ok := object.(*appsv1.Deployment)
+		if !ok {
+			panic(fmt.Sprintf("a change of a Deployment has a %T", object))
+		}
+		return partition.TakesTurn(deployment)
+	}
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return takes(e.ObjectOld) && !takes(e.ObjectNew) },
+		DeleteFunc:  func(e event.DeleteEvent) bool { return takes(e.Object) },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}

@@ -1,0 +1,225 @@
+package sizing
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// ReplicasForAvailability is how many replicas of a shard suffice to lose a node, or to drain it, without a gap.
+const ReplicasForAvailability = 2
+
+const (
+	// DefaultHeadroomPercent is how much a memory request exceeds the highest memory.
+	DefaultHeadroomPercent = 25
+	// DefaultMinMilliCPU is the lowest CPU request, in thousandths of a core.
+	DefaultMinMilliCPU = 100
+	// loadWithin is in how many seconds a process loads that gets no more CPU than it requests.
+	loadWithin = 30
+)
+
+// SizeBounds limit the requests of a kube-state-metrics container.
+type SizeBounds struct {
+	// HeadroomPercent is how much a memory request exceeds the highest measured memory, or the formula's until there is
+	// one, in percent. Less than 12 counts as 12, because a request is too small when memory comes within a tenth of it.
+	HeadroomPercent int32
+	// MinMemoryBytes and MaxMemoryBytes bound the memory request, in bytes. 0 is no bound. The limit may be twice the maximum.
+	MinMemoryBytes, MaxMemoryBytes int64
+	// MinMilliCPU is the lowest CPU request, in thousandths of a core.
+	MinMilliCPU int64
+	// Limits is whether there is a memory limit of twice the request.
+	Limits bool
+}
+
+// DefaultSizeBounds are the bounds that count where nothing is set.
+func DefaultSizeBounds() SizeBounds {
+	return SizeBounds{HeadroomPercent: DefaultHeadroomPercent, MinMilliCPU: DefaultMinMilliCPU, Limits: true}
+}
+
+// Recommendation is how many shards a KSMScale should have, and what the kube-state-metrics container of each pod should
+// request. A number is 0 while there is no base for it.
+type Recommendation struct {
+	// Shards is the number of shards.
+	Shards int32
+	// ReplicasPerShard is how many replicas of a shard suffice for availability.
+	ReplicasPerShard int32
+	// MemoryRequestBytes and MemoryLimitBytes are in bytes, always whole MiB except at a bound that is not. The limit is 0
+	// if there is none.
+	MemoryRequestBytes, MemoryLimitBytes int64
+	// MilliCPURequest is in thousandths of a core. A CPU limit is never recommended.
+	MilliCPURequest int64
+	// Basis is from which figures the numbers come, as a short text. It keeps the figures of the last step.
+	Basis string
+	// ReplicaAdvice is a short text where the node count asks for more replicas than availability does; else empty. It
+	// keeps the figures of the last step.
+	ReplicaAdvice string
+}
+
+// MemoryRequest is the memory request as a quantity.
+func (r Recommendation) MemoryRequest() resource.Quantity {
+	return *resource.NewQuantity(r.MemoryRequestBytes, resource.BinarySI)
+}
+
+// MemoryLimit is the memory limit as a quantity; zero if there is none.
+func (r Recommendation) MemoryLimit() resource.Quantity {
+	return *resource.NewQuantity(r.MemoryLimitBytes, resource.BinarySI)
+}
+
+// CPURequest is the CPU request as a quantity.
+func (r Recommendation) CPURequest() resource.Quantity {
+	return *resource.NewMilliQuantity(r.MilliCPURequest, resource.DecimalSI)
+}
+
+// numbers is the recommendation without its texts.
+func (r Recommendation) numbers() Recommendation {
+	r.Basis, r.ReplicaAdvice = "", ""
+	return r
+}
+
+// Input is what a recommendation depends on, besides time.
+type Input struct {
+	// Previous is the last recommendation; the zero value if there is none. Where the number of shards is applied, its
+	// Shards is the number in effect.
+	Previous Recommendation
+	// Figures are of the partition that serves.
+	Figures Figures
+	// Bounds limit the number of shards, and Size the requests.
+	Bounds Bounds
+	Size   SizeBounds
+	// ApplyShards is whether the recommended number of shards is applied. Then memory suffices for a shard of that number
+	// as well; otherwise pods are sized for the partition that serves only.
+	ApplyShards bool
+	// Busy is whether a reshard, a rollout or a change of leader is under way. Then nothing changes, except after a kill for
+	// memory, and all times restart.
+	Busy bool
+	// Nodes is the number of nodes that count, and CalculatedReplicas how many pods they ask for: nodes divided by
+	// nodesPerMonitor.
+	Nodes, CalculatedReplicas int32
+}
+
+// State remembers for how long changes have been due. The zero value is the state after a restart, which delays changes
+// but is otherwise harmless.
+type State struct {
+	Shards ShardCount
+	Memory Trend
+	CPU    Trend
+	// KilledAt is when a container that was killed for its memory was last seen.
+	KilledAt time.Time
+}
+
+// Recommend is the recommendation to have now, and the state to pass to the next call. It equals the previous one, texts
+// included, unless a number changes by a step, or ReplicaAdvice comes or goes. Where the number of shards is applied, no
+// request falls together with a change of it, and memory may rise with it: fewer shards are larger.
+func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendation, State) {
+	previous := in.Previous
+	figures := in.Figures
+	if in.Busy {
+		// What is measured now does not count, and a first recommendation can wait.
+		figures = Figures{Version: figures.Version, Total: figures.Total, KilledRequestBytes: figures.KilledRequestBytes}
+	}
+	next := previous
+	next.Shards, state.Shards = s.Next(state.Shards, previous.Shards, figures, in.Bounds, now)
+	if next.Shards == 0 {
+		return previous, state
+	}
+	next.ReplicasPerShard = ReplicasForAvailability
+	sized := figures.Total
+	if in.ApplyShards || sized == 0 {
+		sized = next.Shards
+	}
+	reshards := in.ApplyShards && previous.Shards != 0 && next.Shards != previous.Shards
+	next.MemoryRequestBytes, state = s.memory(in.Size, figures, sized, previous.MemoryRequestBytes, reshards, state, now)
+	next.MemoryLimitBytes = 0
+	if in.Size.Limits {
+		next.MemoryLimitBytes = 2 * next.MemoryRequestBytes
+	}
+	if reshards {
+		state.CPU = Trend{}
+	} else {
+		next.MilliCPURequest, state.CPU = s.cpu(in.Size, figures, sized, previous.MilliCPURequest, state.CPU, now)
+	}
+	advice := ReplicaAdvice(in.Nodes, in.CalculatedReplicas, next.Shards)
+	if next.numbers() == previous.numbers() && (advice == "") == (previous.ReplicaAdvice == "") {
+		return previous, state
+	}
+	next.ReplicaAdvice = advice
+	if figures.known(previous.Shards == 0) {
+		next.Basis = basis(figures)
+	}
+	return next, state
+}
+
+// memory is the next memory request in bytes, for pods of this many shards.
+func (s Settings) memory(bounds SizeBounds, figures Figures, shards int32, current int64, reshards bool, state State, now time.Time) (int64, State) {
+	size := sizer{
+		grid: memoryGrid, headroom: 1 + float64(bounds.HeadroomPercent)/100,
+		lower: bounds.MinMemoryBytes, upper: bounds.MaxMemoryBytes, shrinkAfter: s.ShrinkAfter,
+	}
+	if figures.KilledRequestBytes > 0 {
+		state.KilledAt = now
+		if current > 0 && current <= figures.KilledRequestBytes {
+			state.Memory = Trend{}
+			return size.clamp(size.above(current)), state
+		}
+	}
+	used := int64(0)
+	if figures.known(current == 0) {
+		used = figures.memoryAt(shards)
+	}
+	var next int64
+	next, state.Memory = size.next(state.Memory, current, used, now)
+	held := reshards || !state.KilledAt.IsZero() && now.Sub(state.KilledAt) < s.KilledHold
+	if next < current && held && size.clamp(current) == current {
+		state.Memory = Trend{}
+		return current, state
+	}
+	return next, state
+}
+
+// cpu is the next CPU request in thousandths of a core, for pods of this many shards: for the measured use, and enough to
+// load in reasonable time.
+func (s Settings) cpu(bounds SizeBounds, figures Figures, shards int32, current int64, trend Trend, now time.Time) (int64, Trend) {
+	size := sizer{
+		grid: cpuGrid, headroom: 1 + DefaultHeadroomPercent/100.0, lower: bounds.MinMilliCPU,
+		growAfter: s.CPURiseAfter, shrinkAfter: s.ShrinkAfter,
+	}
+	if !figures.known(current == 0) {
+		return size.next(trend, current, 0, now)
+	}
+	used := max(figures.milliCPU(), 1)
+	if formula, ok := FormulaFor(figures.Version); ok {
+		load := formula.LoadSeconds(figures.LargestSeries(shards), figures.Series())
+		used = max(used, int64(load*1000/loadWithin))
+	}
+	return size.next(trend, current, used, now)
+}
+
+// ReplicaAdvice is a short text if the replicas that nodes ask for are more than availability needs, and empty otherwise.
+func ReplicaAdvice(nodes, calculated, shards int32) string {
+	if calculated <= ReplicasForAvailability*shards {
+		return ""
+	}
+	return fmt.Sprintf("%d calculated from %d nodes; %d per shard are enough for availability (maxReplicasPerShard)", calculated, nodes, ReplicasForAvailability)
+}
+
+// basis names the figures that a recommendation comes from.
+func basis(figures Figures) string {
+	var text strings.Builder
+	if !figures.Measured() {
+		fmt.Fprintf(&text, "estimated from counts of objects: %d series", figures.Series())
+		if uncounted := figures.estimate().Uncounted; len(uncounted) > 0 {
+			fmt.Fprintf(&text, ", without %s", strings.Join(uncounted, ", "))
+		}
+		return text.String()
+	}
+	fmt.Fprintf(&text, "measured: %d series in %d shards, the largest %d series and a scrape of %.1f MB", figures.Series(), figures.Total,
+		figures.LargestSeries(figures.Total), float64(figures.LargestExposition(figures.Total))/1e6)
+	if peak := figures.PeakMemory(); peak > 0 {
+		fmt.Fprintf(&text, ", at most %d MiB of memory", divideUp(peak, mebibyte))
+	} else if _, ok := FormulaFor(figures.Version); ok {
+		text.WriteString(", memory by the formula")
+	}
+	return text.String()
+}
