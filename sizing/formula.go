@@ -66,42 +66,32 @@ const (
 // seriesOfUnknown is the number of series of an object of a resource that was not counted.
 const seriesOfUnknown = 10
 
+// seriesOf are the series of one object of each resource, counted with v2.20.0, one container in each pod and few labels.
+// test/sizing counts them.
+var seriesOf = map[string]int64{
+	"leases": 2, "serviceaccounts": 2, "storageclasses": 2,
+	"configmaps": 3, "namespaces": 3, "networkpolicies": 3, "services": 3,
+	"limitranges": 4, "mutatingwebhookconfigurations": 4, "validatingwebhookconfigurations": 4,
+	"ingresses": 5, "secrets": 5,
+	"endpoints": 6, "endpointslices": 6, "poddisruptionbudgets": 6, "volumeattachments": 6,
+	"cronjobs":    8,
+	"replicasets": 9, "replicationcontrollers": 9, "resourcequotas": 9,
+	"daemonsets": 10, "persistentvolumeclaims": 10,
+	"persistentvolumes":        11,
+	"statefulsets":             12,
+	"horizontalpodautoscalers": 14, "jobs": 14,
+	"deployments": 20,
+	"nodes":       24,
+	"pods":        34,
+}
+
 // SeriesPerObject is the number of time series that kube-state-metrics exposes for one object of a resource, such as pods,
-// with its default metrics. The figures were counted with v2.20.0, one container in each pod and few labels; test/sizing
-// counts them.
+// with its default metrics.
 func SeriesPerObject(resource string) int64 {
-	switch resource {
-	case "leases", "serviceaccounts", "storageclasses":
-		return 2
-	case "configmaps", "namespaces", "networkpolicies", "services":
-		return 3
-	case "limitranges", "mutatingwebhookconfigurations", "validatingwebhookconfigurations":
-		return 4
-	case "ingresses", "secrets":
-		return 5
-	case "endpoints", "endpointslices", "poddisruptionbudgets", "volumeattachments":
-		return 6
-	case "cronjobs":
-		return 8
-	case "replicasets", "replicationcontrollers", "resourcequotas":
-		return 9
-	case "daemonsets", "persistentvolumeclaims":
-		return 10
-	case "persistentvolumes":
-		return 11
-	case "statefulsets":
-		return 12
-	case "horizontalpodautoscalers", "jobs":
-		return 14
-	case "deployments":
-		return 20
-	case "nodes":
-		return 24
-	case "pods":
-		return 34
-	default:
-		return seriesOfUnknown
+	if series, ok := seriesOf[resource]; ok {
+		return series
 	}
+	return seriesOfUnknown
 }
 
 // EstimateOf estimates from the number of objects of each exported resource. Resources have the names of

@@ -322,3 +322,21 @@ func TestCPURisesAfterAnHour(t *testing.T) {
 	assert.Equal(t, int64(285), use(25*time.Hour, 0.02))
 	assert.Equal(t, int64(100), use(26*time.Hour, 0.02), "and it falls after a day, to the least")
 }
+
+// 111 MiB need 153 with their headroom; 191 is one step more, and 239 are two.
+func TestMemoryFallsByTwoStepsAtLeast(t *testing.T) {
+	settings, in := sizing.DefaultSettings(), sizing.Input{Bounds: sizing.DefaultBounds(), Size: sizing.DefaultSizeBounds()}
+	var state sizing.State
+	use := func(request, memory int64, after time.Duration) int64 {
+		in.Figures = measured(2, 50_000, memory*mib)
+		in.Previous = sizing.Recommendation{Shards: 2, ReplicasPerShard: 2, MemoryRequestBytes: request * mib, MilliCPURequest: 100}
+		var next sizing.Recommendation
+		next, state = settings.Recommend(in, state, at(after))
+		return next.MemoryRequestBytes / mib
+	}
+	use(191, 111, 0)
+	assert.Equal(t, int64(191), use(191, 111, 2*day), "less than two steps above 111 / 0.9")
+	use(239, 111, 3*day)
+	use(239, 125, 3*day+time.Hour)
+	assert.Equal(t, int64(191), use(239, 111, 4*day), "to the most that was needed")
+}

@@ -52,6 +52,19 @@ type Trend struct {
 	Most       int64
 }
 
+// small notes that the request is too small, and how much is needed.
+func (t Trend) small(needed int64, now time.Time) Trend {
+	if !t.SmallSince.IsZero() {
+		needed = min(needed, t.Least)
+	}
+	return Trend{SmallSince: since(t.SmallSince, now), Least: needed}
+}
+
+// large notes that the request is too large, and how much is needed.
+func (t Trend) large(needed int64, now time.Time) Trend {
+	return Trend{LargeSince: since(t.LargeSince, now), Most: max(needed, t.Most)}
+}
+
 // sizer turns use into requests.
 type sizer struct {
 	grid
@@ -97,16 +110,12 @@ func (s sizer) next(trend Trend, current, used int64, now time.Time) (int64, Tre
 	needed := s.needed(used)
 	switch {
 	case needed > current && float64(used) > tight*float64(current):
-		least := needed
-		if !trend.SmallSince.IsZero() {
-			least = min(least, trend.Least)
-		}
-		trend = Trend{SmallSince: since(trend.SmallSince, now), Least: least}
+		trend = trend.small(needed, now)
 		if now.Sub(trend.SmallSince) >= s.growAfter {
 			return trend.Least, Trend{}
 		}
 	case needed < current && float64(current) > spacious*s.ratio()*float64(used):
-		trend = Trend{LargeSince: since(trend.LargeSince, now), Most: max(trend.Most, needed)}
+		trend = trend.large(needed, now)
 		if now.Sub(trend.LargeSince) >= s.shrinkAfter {
 			return trend.Most, Trend{}
 		}
