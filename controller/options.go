@@ -36,9 +36,9 @@ type Options struct {
 	// it is mounted.
 	CertificateSecret    string
 	CertificateDirectory string
-	// CertificateValidity and AuthorityValidity are for how long the adapter's certificate and its authority are
+	// CertificateValidity and CAValidity are for how long the adapter's certificate and its authority are
 	// valid, and CertificateRenewBefore how long before their end each is renewed.
-	CertificateValidity, AuthorityValidity, CertificateRenewBefore time.Duration
+	CertificateValidity, CAValidity, CertificateRenewBefore time.Duration
 	// LeaderElect has one of several controllers act.
 	LeaderElect bool
 	// LeaseDuration is after what time without renewal another controller may become the leader, RenewDeadline
@@ -77,7 +77,7 @@ func NewOptions() *Options {
 		// A certificate lives for three quarters of a year, and its authority for almost ten. Both are renewed so long
 		// before their end that a controller may be away for weeks.
 		CertificateValidity:    365 * 24 * time.Hour,
-		AuthorityValidity:      10 * 365 * 24 * time.Hour,
+		CAValidity:             10 * 365 * 24 * time.Hour,
 		CertificateRenewBefore: 90 * 24 * time.Hour,
 		LeaderElect:            true,
 		LeaseDuration:          15 * time.Second,
@@ -106,7 +106,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that has the adapter's certificate.")
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
 	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid for.")
-	flags.DurationVar(&o.AuthorityValidity, "certificate-authority-validity", o.AuthorityValidity, "How long the authority of that certificate is valid for.")
+	flags.DurationVar(&o.CAValidity, "certificate-authority-validity", o.CAValidity, "How long the authority of that certificate is valid for.")
 	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and its authority too. Adapters have to get the new certificate, and trust in the new authority, within this time. If the certificate is not managed, this is only exported as a metric.")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
@@ -174,8 +174,8 @@ func (o *Options) validateCertificate() error {
 	if o.CertificateRenewBefore > o.CertificateValidity/2 {
 		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
 	}
-	if o.AuthorityValidity < o.CertificateValidity {
-		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.AuthorityValidity, o.CertificateValidity))
+	if o.CAValidity < o.CertificateValidity {
+		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.CAValidity, o.CertificateValidity))
 	}
 	return errors.Join(errs...)
 }
@@ -232,12 +232,12 @@ func (o *Options) registration() registration.Options {
 
 func (o *Options) certificate() registration.CertificateOptions {
 	return registration.CertificateOptions{
-		Adapter:           o.adapter(),
-		Secret:            client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
-		Directory:         o.CertificateDirectory,
-		Validity:          o.CertificateValidity,
-		AuthorityValidity: o.AuthorityValidity,
-		RenewBefore:       o.CertificateRenewBefore,
+		Adapter:     o.adapter(),
+		Secret:      client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
+		Directory:   o.CertificateDirectory,
+		Validity:    o.CertificateValidity,
+		CAValidity:  o.CAValidity,
+		RenewBefore: o.CertificateRenewBefore,
 	}
 }
 
