@@ -61,25 +61,34 @@ type AutoResources struct {
 // Recommendation is what KSMScale would choose from the size of the cluster. It changes by steps only.
 type Recommendation struct {
 	// shards is the number of shards.
+	// +required
 	Shards int32 `json:"shards"`
 	// memoryRequest is the memory request of a kube-state-metrics container.
+	// +required
 	MemoryRequest resource.Quantity `json:"memoryRequest"`
 	// memoryLimit is the memory limit of a kube-state-metrics container.
+	// +required
 	MemoryLimit resource.Quantity `json:"memoryLimit"`
 	// cpuRequest is the CPU request of a kube-state-metrics container.
+	// +required
 	CPURequest resource.Quantity `json:"cpuRequest"`
 	// replicasPerShard is the number of replicas that keep a shard available while one of its pods is replaced.
+	// +required
 	ReplicasPerShard int32 `json:"replicasPerShard"`
 	// message describes the figures that the recommendation comes from.
+	// +required
 	Message string `json:"message"`
 }
 
 // AppliedResources are the resources that spec.autoResources has chosen for the kube-state-metrics containers.
 type AppliedResources struct {
 	// memoryRequest is the memory request.
+	// +required
 	MemoryRequest resource.Quantity `json:"memoryRequest"`
 	// cpuRequest is the CPU request.
+	// +required
 	CPURequest resource.Quantity `json:"cpuRequest"`
 	// lastChanged is when one of them changed last.
+	// +required
 	LastChanged metav1.Time `json:"lastChanged"`
 }
