@@ -37,7 +37,7 @@ func podAnnotations(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[strin
 		maps.Copy(annotations, ksmScale.Spec.Template.Annotations)
 	}
 	annotations[v1alpha1.AnnotationShardAssignment] = fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total)
-	if ksmScale.Spec.Metrics.TLS != nil {
+	if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 		annotations[v1alpha1.AnnotationWebConfig] = webConfig
 	}
 	return annotations
@@ -47,7 +47,7 @@ func podAnnotations(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[strin
 // kube-state-metrics begins anew when it sees the file change, in all pods at once, and forgets what it has.
 func addCustomResourceState(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) {
 	state := metrics.CustomResourceState
-	if state == nil || state.ConfigMap == nil {
+	if state == nil || state.ConfigMap.Name == "" {
 		return
 	}
 	spec.WithVolumes(corev1ac.Volume().WithName(customResourceStateVolume).

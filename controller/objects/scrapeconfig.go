@@ -41,7 +41,7 @@ func ScrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 	telemetry := podScrapeConfig(ksmScale, name+".pods", v1alpha1.PortNameTelemetry)
 	for _, ofMonitor := range []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry} {
 		ofMonitor.Spec.Authorization, ofMonitor.Spec.TLSConfig = scrapeAuthorization(ksmScale), scrapeTLSConfig(ksmScale)
-		if ksmScale.Spec.Metrics.TLS != nil {
+		if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 			ofMonitor.Spec.WithScheme(monitoringv1.SchemeHTTPS)
 		}
 	}
@@ -91,11 +91,11 @@ func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigA
 		return nil
 	}
 	ca := monitoringv1ac.SecretOrConfigMap()
-	if wanted.CA != nil && wanted.CA.Secret != nil {
-		ca.WithSecret(secretKey(*wanted.CA.Secret))
+	if wanted.CA != nil && wanted.CA.Secret.Name != "" {
+		ca.WithSecret(secretKey(wanted.CA.Secret))
 	}
-	if wanted.CA != nil && wanted.CA.ConfigMap != nil {
-		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(*wanted.CA.ConfigMap)))
+	if wanted.CA != nil && wanted.CA.ConfigMap.Name != "" {
+		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(wanted.CA.ConfigMap)))
 	}
 	// Both are always set: they are read back empty when they are left out, and would differ from what is wanted.
 	is := monitoringv1ac.SafeTLSConfig().WithCA(ca).WithCert(monitoringv1ac.SecretOrConfigMap()).
@@ -109,7 +109,7 @@ func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigA
 // scrapeAuthorization is what is sent to kube-state-metrics; its type is Bearer unless set.
 func scrapeAuthorization(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeAuthorizationApplyConfiguration {
 	wanted := ksmScale.Spec.Monitoring.Authorization
-	if wanted == nil {
+	if wanted.Credentials.Name == "" {
 		return nil
 	}
 	return monitoringv1ac.SafeAuthorization().WithCredentials(secretKey(wanted.Credentials))

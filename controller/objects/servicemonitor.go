@@ -66,7 +66,7 @@ func monitorPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.Endpo
 	if safe := scrapeTLSConfig(ksmScale); safe != nil {
 		is.WithTLSConfig(&monitoringv1ac.TLSConfigApplyConfiguration{SafeTLSConfigApplyConfiguration: *safe})
 	}
-	if ksmScale.Spec.Metrics.TLS != nil {
+	if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 		// Older versions of the Prometheus Operator know it in lower case only, and its constant is not.
 		is.WithScheme("https")
 	}

@@ -21,7 +21,7 @@ const (
 // addTLS mounts certificate and key, and beside them the file that names them, which comes from an annotation of the pod.
 // The gate sees the same files, so that both have a new certificate at the same time.
 func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, containers []*corev1ac.ContainerApplyConfiguration) {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return
 	}
 	spec.WithVolumes(corev1ac.Volume().WithName(tlsVolume).WithProjected(corev1ac.ProjectedVolumeSource().WithSources(
@@ -38,14 +38,14 @@ func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfigur
 }
 
 func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return nil
 	}
 	return []string{"--tls-config=" + tlsFolder + webConfigFile}
 }
 
 func gateTLSArgs(metrics *v1alpha1.MetricsConfig) []string {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return nil
 	}
 	return []string{

@@ -77,7 +77,7 @@ func remarks(ksmScale *v1alpha1.KSMScale, made []string, found observation.Monit
 		remarks += "; KSMScale " + rules.KSMScale + " has the rules of all KSMScales"
 	}
 	// The Prometheus Operator can add a token to what it scrapes by itself, so that this is no mistake for certain.
-	if spec.Metrics.AuthFilter && spec.Monitoring.Authorization == nil && slices.Contains(made, objects.ScrapingKind(ksmScale)) {
+	if spec.Metrics.AuthFilter && spec.Monitoring.Authorization.Credentials.Name == "" && slices.Contains(made, objects.ScrapingKind(ksmScale)) {
 		remarks += "; Prometheus is given no token for spec.metrics.authFilter, since spec.monitoring.authorization is not set"
 	}
 	return remarks
