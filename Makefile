@@ -136,13 +136,14 @@ sizing-series: build kube kube-state-metrics ## Count the series of one object o
 
 ##@ Check
 
-# Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes.
+# Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
+# golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
 LINTED := . test/chart test/e2e/kind
 
 .PHONY: lint
 lint: ## Run the linters.
 	@for module in $(LINTED); do echo "Linting $$module"; \
-		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint run) || exit 1; done
+		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint-kube-api-linter run) || exit 1; done
 
 # The database of known vulnerabilities as it was on a day, so that a check can be repeated. To raise it, write the version that
 # `go list -m golang.org/x/vulndb@latest` prints.

@@ -61,11 +61,11 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
 	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")
 	again(func(c *v1alpha1.MonitoringConfig) {
-		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "a", Key: "b"}}}
-		c.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
+		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: v1alpha1.KeySelector{Name: "a", Key: "b"}}}
+		c.Authorization = v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
 	})
 	assert.Equal(t, 14, applied, "those of kube-state-metrics, once")
-	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, nil })
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, v1alpha1.ScrapeAuthorization{} })
 	assert.Equal(t, 16, applied, "and without")
 
 	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })

@@ -60,8 +60,10 @@ type AutoResources struct {
 // Recommendation is what KSMScale would choose from the size of the cluster. It changes by steps only.
 type Recommendation struct {
 	// shards is the number of shards.
+	// +required
 	Shards int32 `json:"shards"`
 	// replicasPerShard is the number of replicas that keep a shard available while one of its pods is replaced.
+	// +required
 	ReplicasPerShard int32 `json:"replicasPerShard"`
 	// memoryRequest is the memory request of a kube-state-metrics container.
 	// +optional

@@ -279,7 +279,7 @@ func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
 	wanted := Autoscaler(fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.Sharding.MinReplicasPerShard, k.Spec.Sharding.MaxReplicasPerShard = 2, 5
 		k.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.05")), SelectPolicy: new("Min"),
+			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.05")), SelectPolicy: "Min",
 				Policies: []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 4, PeriodSeconds: 15}}},
 			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0))},
 		}}

@@ -136,7 +136,7 @@ func WhyVersionIsUnreadable(metrics *v1alpha1.MetricsConfig) string {
 	switch {
 	case metrics.AuthFilter:
 		return "spec.metrics.authFilter is true"
-	case metrics.TLS != nil:
+	case metrics.TLS.SecretName != "":
 		return "spec.metrics.tls is set"
 	default:
 		return ""
