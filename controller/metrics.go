@@ -28,6 +28,9 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- shardCovered
 	descriptions <- statusCondition
 	descriptions <- autoscalingMode
+	descriptions <- recommendedShards
+	descriptions <- recommendedMemory
+	descriptions <- recommendedCPU
 }
 
 // Collect is part of prometheus.Collector.
@@ -44,6 +47,22 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		collectMode(&list.Items[i], metrics)
 		collectConditions(&list.Items[i], metrics)
 		collectShards(&list.Items[i], metrics)
+		collectRecommendation(&list.Items[i], metrics)
+	}
+}
+
+// collectRecommendation exports the figures that a recommendation has.
+func collectRecommendation(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	recommendation := ksmScale.Status.Recommendation
+	if recommendation == nil {
+		return
+	}
+	metrics <- prometheus.MustNewConstMetric(recommendedShards, prometheus.GaugeValue, float64(recommendation.Shards), ksmScale.Name)
+	if memory := recommendation.MemoryRequest; memory != nil {
+		metrics <- prometheus.MustNewConstMetric(recommendedMemory, prometheus.GaugeValue, float64(memory.Value()), ksmScale.Name)
+	}
+	if cpu := recommendation.CPURequest; cpu != nil {
+		metrics <- prometheus.MustNewConstMetric(recommendedCPU, prometheus.GaugeValue, cpu.AsApproximateFloat64(), ksmScale.Name)
 	}
 }
 
@@ -96,6 +115,13 @@ var (
 	autoscalingMode = prometheus.NewDesc("ksmscale_autoscaling_mode",
 		"Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.",
 		[]string{v1alpha1.MetricLabelKSMScale, "mode"}, nil)
+
+	recommendedShards = prometheus.NewDesc(v1alpha1.MetricRecommendedShards,
+		"Recommended number of shards of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	recommendedMemory = prometheus.NewDesc("ksmscale_recommended_memory_bytes",
+		"Recommended memory request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	recommendedCPU = prometheus.NewDesc("ksmscale_recommended_cpu_cores",
+		"Recommended CPU request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
 
 	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 

@@ -59,6 +59,10 @@ const (
 	MetricDesiredReplicas = "ksmscale_desired_replicas"
 	// MetricNodes is the number of nodes counted. Its label is MetricLabelKSMScale.
 	MetricNodes = "ksmscale_nodes"
+	// MetricRecommendedShards is the recommended number of shards. Its label is MetricLabelKSMScale.
+	MetricRecommendedShards = "ksmscale_recommended_shards"
+	// MetricSeries is the number of series at the last change of the recommendation. Its label is MetricLabelKSMScale.
+	MetricSeries = "ksmscale_series"
 
 	// MetricLabelKSMScale has the name of the KSMScale.
 	MetricLabelKSMScale = "ksmscale"
