@@ -11,16 +11,15 @@ import (
 // controllerContainerName is the name of the container in the controller's own pod.
 const controllerContainerName = "controller"
 
-// gateImage is the image of the gates: the one that the controller itself runs from, so that mirrors and digests
-// have to be set in one place only.
-func gateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
+// readGateImage returns the image of the gates. By default it is the image of the controller, so users set a mirror or a digest in one place.
+func readGateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
 	if options.GateImage != "" {
 		return options.GateImage, nil
 	}
 	var pod corev1.Pod
 	key := client.ObjectKey{Namespace: options.Namespace, Name: options.PodName}
 	if err := pods.Get(ctx, key, &pod); err != nil {
-		return "", fmt.Errorf("read the image of the gates off the controller's pod: %w", err)
+		return "", fmt.Errorf("read the image of the gates from the controller's pod: %w", err)
 	}
 	for _, container := range pod.Spec.Containers {
 		if container.Name == controllerContainerName {

@@ -12,11 +12,11 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// collector exports the mode and the conditions of each KSMScale, and what its status says of its shards. It reads it when it is
-// scraped, so that a deleted KSMScale leaves nothing behind.
+// collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
+// KSMScale disappear.
 type collector struct {
 	ksmScales client.Reader
-	// synced tells whether the KSMScales have been read; until then there is nothing to say of them.
+	// synced reports whether the cache has the KSMScales.
 	synced func() bool
 }
 
@@ -66,6 +66,7 @@ func collectRecommendation(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheu
 	}
 }
 
+// collectMode exports the mode of a KSMScale.
 func collectMode(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
 	for _, mode := range autoscalingModes {
 		metrics <- prometheus.MustNewConstMetric(autoscalingMode, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoscalingMode() == mode),
@@ -73,6 +74,7 @@ func collectMode(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) 
 	}
 }
 
+// collectConditions exports the conditions of a KSMScale.
 func collectConditions(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
 	for _, condition := range ksmScale.Status.Conditions {
 		for status, name := range conditionStatuses {
@@ -82,6 +84,7 @@ func collectConditions(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Me
 	}
 }
 
+// collectShards exports the shards of a KSMScale.
 func collectShards(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
 	sharding := ksmScale.Status.ShardingStatus
 	if sharding == nil {
@@ -95,6 +98,7 @@ func collectShards(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric
 	}
 }
 
+// oneIf is 1 if a condition holds, and 0 otherwise.
 func oneIf(condition bool) float64 {
 	if condition {
 		return 1
@@ -125,7 +129,7 @@ var (
 
 	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 
-	// conditionStatuses has them as kube-state-metrics spells them.
+	// conditionStatuses has the statuses in the spelling of kube-state-metrics.
 	conditionStatuses = map[metav1.ConditionStatus]string{
 		metav1.ConditionTrue: "true", metav1.ConditionFalse: "false", metav1.ConditionUnknown: "unknown",
 	}

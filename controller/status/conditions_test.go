@@ -147,7 +147,7 @@ func TestConditions(t *testing.T) {
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", phase: v1alpha1.PhaseScaling},
 		{name: "a container that cannot be configured", override: func(w *world) {
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(0, "b", fixtures.Waiting("CreateContainerConfigError")))
-		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "CreateContainerConfigError", message: "said the kubelet", phase: v1alpha1.PhaseScaling},
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "CreateContainerConfigError", message: "reported by the kubelet", phase: v1alpha1.PhaseScaling},
 		{name: "a container that is only just being made", override: func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", fixtures.Waiting("ContainerCreating")) },
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "pods that may not be created", override: func(w *world) {
