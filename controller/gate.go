@@ -18,12 +18,10 @@ const (
 	// gateStateFile is in the shared memory of the pod's containers, which a restart of one of them does not end. A volume of the pod
 	// would do as well, but kubectl drain refuses pods with an emptyDir.
 	gateStateFile = "/dev/shm/ksmscale-gate.json"
-	// controllerContainerName is the name of the container in the controller's own pod.
-	controllerContainerName = "controller"
 )
 
-// gateImage is the image of the gates: the one that the controller itself runs from, so that mirrors and digests
-// have to be set in one place only.
+// gateImage is the image of the gates: that of the init container "gate" of the controller's own pod. Kustomize, mirrors that rewrite
+// images in pods, and scanners find it there like any other image.
 func gateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
 	if options.GateImage != "" {
 		return options.GateImage, nil
@@ -31,14 +29,14 @@ func gateImage(ctx context.Context, pods client.Reader, options *Options) (strin
 	var pod corev1.Pod
 	key := client.ObjectKey{Namespace: options.Namespace, Name: options.PodName}
 	if err := pods.Get(ctx, key, &pod); err != nil {
-		return "", fmt.Errorf("read the image of the gates off the controller's pod: %w", err)
+		return "", fmt.Errorf("read the image of the gates from the controller's pod: %w", err)
 	}
-	for _, container := range pod.Spec.Containers {
-		if container.Name == controllerContainerName {
+	for _, container := range pod.Spec.InitContainers {
+		if container.Name == gateContainerName {
 			return container.Image, nil
 		}
 	}
-	return "", fmt.Errorf("read the image of the gates: pod %s has no container %s; set --gate-image", key, controllerContainerName)
+	return "", fmt.Errorf("read the image of the gates: pod %s has no init container %s; set --gate-image", key, gateContainerName)
 }
 
 // gate is the container that answers kube-state-metrics' readiness probe. It is told the flags that say what

@@ -24,7 +24,7 @@ type Options struct {
 	// its certificate.
 	Namespace string
 	// PodName is the name of the controller's own pod, and GateImage the image of the gate in each shard's pods; empty
-	// for the image of that pod.
+	// for the image of that pod's init container gate.
 	PodName, GateImage string
 	// ExternalMetrics has the adapter registered as the server of external metrics; not where no adapter runs.
 	ExternalMetrics bool
@@ -91,7 +91,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the controller and the adapter. The environment variable POD_NAMESPACE sets the default.")
 	flags.StringVar(&o.PodName, "pod", o.PodName, "Name of the pod that the controller runs in. The environment variable POD_NAME sets the default.")
-	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs beside each kube-state-metrics; empty for the image that the controller runs from, read from its pod.")
+	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs beside each kube-state-metrics; empty for the image of the init container gate in the controller's own pod.")
 	flags.BoolVar(&o.ExternalMetrics, "external-metrics", o.ExternalMetrics, "Register the adapter as the server of external metrics. Without, nothing is done about the adapter and its certificate.")
 	flags.StringVar(&o.AdapterService, "adapter-service", o.AdapterService, "Name of the adapter's Service.")
 	flags.Int32Var(&o.AdapterServicePort, "adapter-service-port", o.AdapterServicePort, "Port of the adapter's Service.")
