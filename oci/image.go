@@ -121,5 +121,9 @@ func archived(files Files) ([]byte, error) {
 			return nil, fmt.Errorf("add %s: %w", file, err)
 		}
 	}
-	return content.Bytes(), writer.Close()
+	// It writes the end of the archive, too.
+	if err := writer.Close(); err != nil {
+		return nil, err
+	}
+	return content.Bytes(), nil
 }

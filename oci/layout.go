@@ -61,6 +61,9 @@ func Open(directory string) (*Layout, error) {
 // ByDigest returns the name of the image with its digest, which never names another image.
 func (l *Layout) ByDigest() string { return l.Reference.Context().Digest(l.Digest.String()).String() }
 
+// Pinned returns the name of the image with its tag, for people, and its digest, which decides.
+func (l *Layout) Pinned() string { return l.Reference.String() + "@" + l.Digest.String() }
+
 // Archive writes the image to a file that containerd, Docker and kind import, under the names that are given.
 func (l *Layout) Archive(file string, references ...string) error {
 	return archive(file, l.Index, references...)

@@ -62,6 +62,15 @@ func TestWrite(t *testing.T) {
 	}, config.Config)
 	assert.Equal(t, "2026-05-04T03:02:01Z", config.Created.UTC().Format(time.RFC3339))
 
+	layers, err := image.Layers()
+	require.NoError(t, err)
+	require.Len(t, layers, 1)
+	layer, err := layers[0].Uncompressed()
+	require.NoError(t, err)
+	archive, err := io.ReadAll(layer)
+	require.NoError(t, err)
+	assert.Equal(t, make([]byte, 1024), archive[len(archive)-1024:], "the end of an archive")
+
 	extracted := mutate.Extract(image)
 	defer extracted.Close()
 	assert.Equal(t, map[string]string{"first": "content", "second": "content"}, files(t, extracted))
