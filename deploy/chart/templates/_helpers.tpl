@@ -121,3 +121,13 @@ securityContext:
 - {{ . | quote }}
 {{- end }}
 {{- end }}
+
+{{/* Metadata of what helm test creates, but for annotations of its own. */}}
+{{- define "ksmscale.test" }}
+  name: ksmscale-test
+  labels:
+    {{- include "ksmscale.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
