@@ -107,6 +107,18 @@ kind-e2e: e2e-images ## Run the end-to-end tests on a kind cluster, which needs 
 	for file in bin/images/*.tar; do $(KIND) load image-archive $$file --name $(KIND_CLUSTER) || exit 1; done; \
 	KUBECONFIG=$(CURDIR)/bin/kind.kubeconfig go test -v -count=1 -parallel 4 -timeout 60m ./test/e2e
 
+COMPATIBILITY := test/compatibility/kube-state-metrics
+COMPATIBLE := $(patsubst $(COMPATIBILITY)/%,bin/compatibility/kube-state-metrics-%,$(wildcard $(COMPATIBILITY)/v*))
+
+.PHONY: compatibility
+compatibility: build kube kube-state-metrics $(COMPATIBLE) ## Run all supported versions of Kubernetes and kube-state-metrics, of docs/api-promise.md (half an hour).
+	go test $(ONE_THREAD) -v -count=1 -timeout 60m ./test/compatibility
+	cd test/chart && COMPATIBILITY_FULL=1 go test -v -count=1 -run TestManifestsAreValidForEachKubernetes .
+
+bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILITY)/%/go.sum
+	@mkdir -p $(@D)
+	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
+
 .PHONY: race
 race: ## Run the unit tests under the race detector, which needs a C compiler.
 	CGO_ENABLED=1 go test -race $(UNIT)
