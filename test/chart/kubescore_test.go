@@ -40,7 +40,7 @@ func TestKubeScore(t *testing.T) {
 		rendered.WriteString("---\n" + string(document))
 	}
 	require.NoError(t, os.WriteFile(fixed, rendered.Bytes(), 0o600))
-	assert.Equal(t, []string{"container-resources", "container-security-context-user-group-id"}, findings(t, fixed))
+	assert.Equal(t, []string{"container-ephemeral-storage-request-and-limit", "container-resources", "container-security-context-user-group-id"}, findings(t, fixed))
 }
 
 // findings returns the checks of kube-score that an object of a file does not pass.
