@@ -8,10 +8,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// controllerContainerName is the name of the container in the controller's own pod.
-const controllerContainerName = "controller"
+// gateInitContainer is the name of the init container in the controller's own pod that has the image of the gates.
+const gateInitContainer = "gate"
 
-// readGateImage returns the image of the gates. By default it is the image of the controller, so users set a mirror or a digest in one place.
+// readGateImage returns the image of the gates. By default it is the image of the init container "gate" in the pod of the controller.
+// Kustomize, mirrors that rewrite images in pods, and scanners find it there like any other image.
 func readGateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
 	if options.GateImage != "" {
 		return options.GateImage, nil
@@ -21,10 +22,10 @@ func readGateImage(ctx context.Context, pods client.Reader, options *Options) (s
 	if err := pods.Get(ctx, key, &pod); err != nil {
 		return "", fmt.Errorf("read the image of the gates from the controller's pod: %w", err)
 	}
-	for _, container := range pod.Spec.Containers {
-		if container.Name == controllerContainerName {
+	for _, container := range pod.Spec.InitContainers {
+		if container.Name == gateInitContainer {
 			return container.Image, nil
 		}
 	}
-	return "", fmt.Errorf("read the image of the gates: pod %s has no container %s; set --gate-image", key, controllerContainerName)
+	return "", fmt.Errorf("read the image of the gates: pod %s has no init container %s; set --gate-image", key, gateInitContainer)
 }

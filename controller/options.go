@@ -21,7 +21,7 @@ type Options struct {
 	Kubeconfig string
 	// Namespace is the namespace of the controller and the adapter, which has the lease, the adapter's Service and its certificate.
 	Namespace string
-	// PodName is the name of the pod of the controller. GateImage is the image of the gates; empty for the image of that pod.
+	// PodName is the name of the pod of the controller. GateImage is the image of the gates; empty for the image of its init container gate.
 	PodName, GateImage string
 	// ExternalMetrics registers the adapter as the server of external metrics; false if the installation has no adapter.
 	ExternalMetrics bool
@@ -94,7 +94,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the controller and the adapter. The environment variable POD_NAMESPACE sets the default.")
 	flags.StringVar(&o.PodName, "pod", o.PodName, "Name of the pod that the controller runs in. The environment variable POD_NAME sets the default.")
-	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs next to each kube-state-metrics; empty for the image of the controller, read from its pod.")
+	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs next to each kube-state-metrics; empty for the image of the init container gate in the pod of the controller.")
 	flags.BoolVar(&o.ExternalMetrics, "external-metrics", o.ExternalMetrics, "Register the adapter as the server of external metrics. If false, the controller ignores the adapter and its certificate.")
 	flags.StringVar(&o.AdapterService, "adapter-service", o.AdapterService, "Name of the adapter's Service.")
 	flags.Int32Var(&o.AdapterServicePort, "adapter-service-port", o.AdapterServicePort, "Port of the adapter's Service.")
