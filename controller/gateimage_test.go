@@ -27,7 +27,7 @@ func TestGateImage(t *testing.T) {
 		{pod: "gone", err: "read the image of the gates from the controller's pod"},
 	} {
 		t.Run(test.pod+test.flag, func(t *testing.T) {
-			image, err := gateImage(t.Context(), pods, &Options{Namespace: "ksmscale-system", PodName: test.pod, GateImage: test.flag})
+			image, err := readGateImage(t.Context(), pods, &Options{Namespace: "ksmscale-system", PodName: test.pod, GateImage: test.flag})
 			assert.Equal(t, test.image, image)
 			if test.err == "" {
 				require.NoError(t, err)
