@@ -27,7 +27,7 @@ type ForeignAutoscalers struct {
 // server.
 func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, source clock.WithTicker, notify func()) *ForeignAutoscalers {
 	return &ForeignAutoscalers{&poller[map[client.ObjectKey][]string]{
-		objects: "HorizontalPodAutoscalers of others", interval: ForeignInterval, clock: source, notify: notify,
+		objects: "HorizontalPodAutoscalers of others", interval: foreignInterval, clock: source, notify: notify,
 		list: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
 			return listForeignAutoscalers(ctx, ksmScales, autoscalers)
 		},

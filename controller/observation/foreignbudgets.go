@@ -35,7 +35,7 @@ func NewForeignBudgets(ksmScales, budgets client.Reader, source clock.WithTicker
 		return slices.EqualFunc(a, b, func(a, b foreignBudget) bool { return a.name == b.name && a.selector.String() == b.selector.String() })
 	}
 	return &ForeignBudgets{&poller[map[string][]foreignBudget]{
-		objects: "PodDisruptionBudgets of others", interval: ForeignInterval, clock: source, notify: notify,
+		objects: "PodDisruptionBudgets of others", interval: foreignInterval, clock: source, notify: notify,
 		list: func(ctx context.Context) (map[string][]foreignBudget, error) {
 			return listForeignBudgets(ctx, ksmScales, budgets)
 		},

@@ -227,11 +227,11 @@ func TestConditions(t *testing.T) {
 			assert.Equal(t, test.phase, status.Phase)
 
 			ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-			wanted := test.ready
-			if wanted == "" {
-				wanted = string(test.status) + " " + test.reason
+			desired := test.ready
+			if desired == "" {
+				desired = string(test.status) + " " + test.reason
 			}
-			assert.Equal(t, wanted, string(ready.Status)+" "+ready.Reason)
+			assert.Equal(t, desired, string(ready.Status)+" "+ready.Reason)
 		})
 	}
 }
