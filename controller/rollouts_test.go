@@ -209,15 +209,15 @@ func TestAChangeOfTLSIsARolloutOfAllShardsAtOnce(t *testing.T) {
 	secure := func(d *appsv1.Deployment) bool {
 		return d.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig] != ""
 	}
-	for _, tls := range []*v1alpha1.TLSConfig{{SecretName: "certificate"}, nil} {
+	for _, tls := range []v1alpha1.TLSConfig{{SecretName: "certificate"}, {}} {
 		w.change(func(spec *v1alpha1.KSMScaleSpec) { spec.Metrics.TLS = tls })
 		w.reconcile()
 		for id := range int32(3) {
-			assert.Equal(t, tls != nil, secure(w.deployment(id)), "shard %d", id)
+			assert.Equal(t, tls.SecretName != "", secure(w.deployment(id)), "shard %d", id)
 			w.observe(id)
 		}
 	}
-	w.change(func(spec *v1alpha1.KSMScaleSpec) { spec.Metrics.TLS = &v1alpha1.TLSConfig{SecretName: "certificate"} })
+	w.change(func(spec *v1alpha1.KSMScaleSpec) { spec.Metrics.TLS = v1alpha1.TLSConfig{SecretName: "certificate"} })
 	w.reconcile()
 	for id := range int32(3) {
 		w.observe(id)

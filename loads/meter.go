@@ -74,7 +74,7 @@ func (m *Meter) Start(ctx context.Context) error {
 	}
 }
 
-// Weights are those to record for a KSMScale: the recorded ones, but for those that have to change.
+// Weights are the weights to record for a KSMScale: the recorded ones, except where they have to change.
 func (m *Meter) Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights {
 	if ksmScale.Spec.Strategy() != v1alpha1.LeastLoaded {
 		return nil

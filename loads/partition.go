@@ -32,7 +32,7 @@ type use struct{ cpu, scraped float64 }
 type partition struct {
 	// interval is the time between two measurements.
 	interval time.Duration
-	// loads are those of each shard under each of the assumptions, smoothed.
+	// loads are the loads of each shard under each of the assumptions, smoothed.
 	loads [len(assumptions)][]float64
 	// measured is when loads were last computed, and since when the weights there are do not fit; zero if never, or if
 	// they do.

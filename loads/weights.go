@@ -48,7 +48,7 @@ func misfit(loads []float64, weights []int32) float64 {
 	return greatest
 }
 
-// coarse makes weights of loads: those that are alike get the same, that of their mean.
+// coarse makes weights of loads: loads that are alike get the weight of their mean.
 func coarse(loads []float64) []int32 {
 	parts, order := relative(loads), make([]int, len(loads))
 	for i := range order {

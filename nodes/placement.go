@@ -24,7 +24,7 @@ type placement struct {
 	affinity *nodeaffinity.LazyErrorNodeSelector
 }
 
-// newPlacement is that of a spec if its pods are to be spread over zones; else it does not matter, and is nil.
+// newPlacement is the placement of a spec if its pods are to be spread over zones; else it does not matter, and is nil.
 func newPlacement(spec *v1alpha1.KSMScaleSpec) *placement {
 	if spec.Strategy() != v1alpha1.ZoneAware {
 		return nil

@@ -30,7 +30,7 @@ type selection struct {
 	labels labels.Selector
 }
 
-// newSelection is that of a spec. A selector that cannot be read selects all nodes, so that no replica is taken away
+// newSelection is the selection of a spec. A selector that cannot be read selects all nodes, so that no replica is taken away
 // for it; the API server refuses such a one.
 func newSelection(spec *v1alpha1.KSMScaleSpec) selection {
 	config := spec.NodesOrDefault()

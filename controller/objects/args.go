@@ -137,7 +137,7 @@ func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
 		return nil
 	}
 	var args []string
-	if state.ConfigMap != nil {
+	if state.ConfigMap.Name != "" {
 		args = append(args, customResourceFileFlag+"="+customResourceStateFile)
 	} else {
 		args = append(args, customResourceConfigFlag+"="+state.Config)

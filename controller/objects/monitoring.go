@@ -47,11 +47,11 @@ func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigA
 		return nil
 	}
 	ca := monitoringv1ac.SecretOrConfigMap()
-	if desired.CA != nil && desired.CA.Secret != nil {
-		ca.WithSecret(secretKey(*desired.CA.Secret))
+	if desired.CA != nil && desired.CA.Secret.Name != "" {
+		ca.WithSecret(secretKey(desired.CA.Secret))
 	}
-	if desired.CA != nil && desired.CA.ConfigMap != nil {
-		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(*desired.CA.ConfigMap)))
+	if desired.CA != nil && desired.CA.ConfigMap.Name != "" {
+		ca.WithConfigMap(corev1.ConfigMapKeySelector(secretKey(desired.CA.ConfigMap)))
 	}
 	// CA and Cert are always set. The client reads them back empty if they are unset, which would differ from the desired object.
 	config := monitoringv1ac.SafeTLSConfig().WithCA(ca).WithCert(monitoringv1ac.SecretOrConfigMap()).
@@ -65,7 +65,7 @@ func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigA
 // scrapeAuthorization returns the credentials that Prometheus sends to kube-state-metrics. The default type is Bearer.
 func scrapeAuthorization(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeAuthorizationApplyConfiguration {
 	desired := ksmScale.Spec.Monitoring.Authorization
-	if desired == nil {
+	if desired.Credentials.Name == "" {
 		return nil
 	}
 	return monitoringv1ac.SafeAuthorization().WithCredentials(secretKey(desired.Credentials))

@@ -38,7 +38,7 @@ func podAnnotations(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[strin
 		maps.Copy(annotations, ksmScale.Spec.Template.Annotations)
 	}
 	annotations[v1alpha1.AnnotationShardAssignment] = fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total)
-	if ksmScale.Spec.Metrics.TLS != nil {
+	if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 		annotations[v1alpha1.AnnotationWebConfig] = webConfig
 	}
 	return annotations
@@ -48,7 +48,7 @@ func podAnnotations(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[strin
 // kube-state-metrics would restart in all pods at once and lose its metrics.
 func addCustomResourceState(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) {
 	state := metrics.CustomResourceState
-	if state == nil || state.ConfigMap == nil {
+	if state == nil || state.ConfigMap.Name == "" {
 		return
 	}
 	spec.WithVolumes(corev1ac.Volume().WithName(customResourceStateVolume).

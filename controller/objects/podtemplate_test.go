@@ -15,7 +15,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 )
 
-// podWith is the wanted pod of shard 1, with its metadata, as the API server reads it.
+// podWith is the desired pod of shard 1, with its metadata, as the API server reads it.
 func podWith(t *testing.T, override func(*v1alpha1.KSMScaleSpec)) corev1.PodTemplateSpec {
 	t.Helper()
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { override(&k.Spec) })
@@ -144,7 +144,7 @@ func TestArgumentsAreLiteral(t *testing.T) {
 // kube-state-metrics would begin anew in all pods at once if a ConfigMap changed under them.
 func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 	pod := podWith(t, measured(v1alpha1.MetricsConfig{
-		CustomResourceState: &v1alpha1.CustomResourceState{ConfigMap: &v1alpha1.ConfigMapKey{Name: "custom", Key: "config.yaml"}},
+		CustomResourceState: &v1alpha1.CustomResourceState{ConfigMap: v1alpha1.ConfigMapKey{Name: "custom", Key: "config.yaml"}},
 	})).Spec
 	assert.Contains(t, pod.Containers[0].Args, "--custom-resource-state-config-file=/etc/kube-state-metrics/custom-resource-state.yaml")
 	assert.Equal(t, []corev1.VolumeMount{{
@@ -157,7 +157,7 @@ func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 
 // kube-state-metrics, its liveness probe and the gate speak TLS together, with files of one volume.
 func TestTLS(t *testing.T) {
-	pod := podWith(t, measured(v1alpha1.MetricsConfig{Resources: []string{"pods"}, TLS: &v1alpha1.TLSConfig{SecretName: "certificate"}}))
+	pod := podWith(t, measured(v1alpha1.MetricsConfig{Resources: []string{"pods"}, TLS: v1alpha1.TLSConfig{SecretName: "certificate"}}))
 	assert.Equal(t, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}", pod.Annotations["ksmscale.example.com/web-config"])
 	monitor, gate := pod.Spec.Containers[0], pod.Spec.Containers[1]
 	assert.Contains(t, monitor.Args, "--tls-config=/etc/kube-state-metrics/tls/web.yaml")
@@ -301,17 +301,17 @@ func TestAffinityIsAddedToThatOfTheShard(t *testing.T) {
 		{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "pool", Operator: corev1.NodeSelectorOpIn, Values: []string{"monitoring"}}}},
 	}}}
 	t.Run("of nodes", func(t *testing.T) {
-		is := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: pool}})).Spec.Affinity
-		assert.Equal(t, pool, is.NodeAffinity)
-		assert.Len(t, is.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1)
+		affinity := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: pool}})).Spec.Affinity
+		assert.Equal(t, pool, affinity.NodeAffinity)
+		assert.Len(t, affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1)
 	})
 	t.Run("of pods", func(t *testing.T) {
-		is := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+		affinity := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{affinityTerm},
 			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 7, PodAffinityTerm: affinityTerm}},
 		}}})).Spec.Affinity.PodAntiAffinity
-		assert.Equal(t, []corev1.PodAffinityTerm{affinityTerm}, is.RequiredDuringSchedulingIgnoredDuringExecution)
-		preferred := is.PreferredDuringSchedulingIgnoredDuringExecution
+		assert.Equal(t, []corev1.PodAffinityTerm{affinityTerm}, affinity.RequiredDuringSchedulingIgnoredDuringExecution)
+		preferred := affinity.PreferredDuringSchedulingIgnoredDuringExecution
 		require.Len(t, preferred, 2)
 		assert.Equal(t, wholeSelector, preferred[0].PodAffinityTerm.LabelSelector.MatchLabels)
 		assert.EqualValues(t, 7, preferred[1].Weight)
@@ -340,9 +340,9 @@ func TestPodsWithoutOptions(t *testing.T) {
 	}
 }
 
-func keys[V any](of map[string]V) []string {
+func keys[V any](values map[string]V) []string {
 	var keys []string
-	for key := range of {
+	for key := range values {
 		keys = append(keys, key)
 	}
 	return keys

@@ -21,7 +21,7 @@ func ScrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 	telemetry := podScrapeConfig(ksmScale, name+".pods", v1alpha1.PortNameTelemetry)
 	for _, scrape := range []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry} {
 		scrape.Spec.Authorization, scrape.Spec.TLSConfig = scrapeAuthorization(ksmScale), scrapeTLSConfig(ksmScale)
-		if ksmScale.Spec.Metrics.TLS != nil {
+		if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 			scrape.Spec.WithScheme(monitoringv1.SchemeHTTPS)
 		}
 	}

@@ -54,7 +54,7 @@ func monitorPort(ksmScale *v1alpha1.KSMScale, port string) *monitoringv1ac.Endpo
 	if safe := scrapeTLSConfig(ksmScale); safe != nil {
 		config.WithTLSConfig(&monitoringv1ac.TLSConfigApplyConfiguration{SafeTLSConfigApplyConfiguration: *safe})
 	}
-	if ksmScale.Spec.Metrics.TLS != nil {
+	if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 		// Older versions of the Prometheus Operator accept only lower case, and its constant is upper case.
 		config.WithScheme("https")
 	}

@@ -21,7 +21,7 @@ const (
 // addTLS mounts the certificate, the key, and the file that names them, which comes from an annotation of the pod. Both containers mount the
 // same files, so both get a new certificate at the same time.
 func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, containers []*corev1ac.ContainerApplyConfiguration) {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return
 	}
 	spec.WithVolumes(corev1ac.Volume().WithName(tlsVolume).WithProjected(corev1ac.ProjectedVolumeSource().WithSources(
@@ -39,7 +39,7 @@ func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfigur
 
 // tlsArgs returns the arguments of kube-state-metrics for TLS.
 func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return nil
 	}
 	return []string{"--tls-config=" + tlsFolder + webConfigFile}
@@ -47,7 +47,7 @@ func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
 
 // gateTLSArgs returns the arguments of the gate for TLS.
 func gateTLSArgs(metrics *v1alpha1.MetricsConfig) []string {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return nil
 	}
 	return []string{

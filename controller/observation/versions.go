@@ -49,9 +49,9 @@ type RunningVersions struct {
 }
 
 // NewVersions returns a Versions that reads from the telemetry port of kube-state-metrics.
-func NewVersions(clock clock.PassiveClock, notify func()) *Versions {
+func NewVersions(source clock.PassiveClock, notify func()) *Versions {
 	return &Versions{
-		clock: clock, notify: notify,
+		clock: source, notify: notify,
 		read: func(ctx context.Context, pod *corev1.Pod) (string, error) {
 			return readVersion(ctx, telemetry.Client{}, pod)
 		},
@@ -136,7 +136,7 @@ func WhyVersionIsUnreadable(metrics *v1alpha1.MetricsConfig) string {
 	switch {
 	case metrics.AuthFilter:
 		return "spec.metrics.authFilter is true"
-	case metrics.TLS != nil:
+	case metrics.TLS.SecretName != "":
 		return "spec.metrics.tls is set"
 	default:
 		return ""

@@ -18,16 +18,15 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// adapters have what it takes to look at the certificates that all of them serve.
+// adapters verifies the certificates that all adapters serve.
 type adapters struct {
 	service   v1alpha1.ServiceReference
 	reader    client.Reader
 	handshake handshake
 }
 
-// serve is nil if all adapters serve a certificate that an authority has signed, and otherwise tells why it is not
-// certain that they do.
-func (a adapters) serve(ctx context.Context, authority *x509.Certificate) error {
+// serve returns nil if all adapters serve a certificate that a CA has signed. Otherwise it returns why that is not certain.
+func (a adapters) serve(ctx context.Context, ca *x509.Certificate) error {
 	var endpointSlices discoveryv1.EndpointSliceList
 	if err := a.reader.List(ctx, &endpointSlices, client.InNamespace(a.service.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: a.service.Name}); err != nil {
 		return fmt.Errorf("list the EndpointSlices of the adapter's Service: %w", err)
@@ -37,9 +36,9 @@ func (a adapters) serve(ctx context.Context, authority *x509.Certificate) error 
 		return errNoAdapter
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(authority)
+	roots.AddCert(ca)
 	config := &tls.Config{RootCAs: roots, ServerName: a.service.DNSName(), MinVersion: tls.VersionTLS12}
-	// One that does not is enough, so that not more than one is waited for.
+	// It stops at the first failure, because one failure is enough and each can take until the timeout.
 	for _, address := range addresses {
 		if err := a.handshake(ctx, address, config); err != nil {
 			return fmt.Errorf("adapter at %s: %w", address, err)
@@ -48,13 +47,13 @@ func (a adapters) serve(ctx context.Context, authority *x509.Certificate) error 
 	return nil
 }
 
-// servingAddresses are those that requests may be sent to. An adapter that is not ready has no requests to lose.
+// servingAddresses returns the addresses that can receive requests. An adapter that is not ready has no requests to lose.
 func servingAddresses(endpointSlices []discoveryv1.EndpointSlice) []string {
 	var addresses []string
 	for i := range endpointSlices {
 		ports := endpointSlices[i].Ports
 		for _, endpoint := range endpointSlices[i].Endpoints {
-			// What is not known of an endpoint counts as true.
+			// An unknown condition of an endpoint counts as true.
 			ready := ptr.Deref(endpoint.Conditions.Ready, true)
 			if !ready && !ptr.Deref(endpoint.Conditions.Serving, ready) {
 				continue
@@ -70,15 +69,16 @@ func servingAddresses(endpointSlices []discoveryv1.EndpointSlice) []string {
 	return slices.Compact(addresses)
 }
 
-// errNoAdapter is that nothing tells which certificates are served.
+// errNoAdapter reports that the served certificates are unknown.
 var errNoAdapter = errors.New("the adapter's Service has no endpoints")
 
-// A handshake fails unless the server at an address has a certificate that the configuration accepts.
+// handshake fails unless the server at an address has a certificate that the configuration accepts.
 type handshake func(ctx context.Context, address string, config *tls.Config) error
 
-// handshakeTimeout is short, as a change of the authority waits for a handshake that hangs.
+// handshakeTimeout is short, because a change of the CA waits for a handshake that hangs.
 const handshakeTimeout = 3 * time.Second
 
+// shakeHands is a handshake over TCP.
 func shakeHands(ctx context.Context, address string, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()

@@ -16,89 +16,86 @@ import (
 const (
 	caCertificateKey = "ca.crt"
 
-	// authorityCheckInterval is the time between looks at what adapters serve after a change of the authority. It
-	// takes the kubelets a minute or two to give them their new certificate.
-	authorityCheckInterval = 10 * time.Second
+	// caCheckInterval is the time between two checks of the certificates that adapters serve, after a change of the CA. The kubelets deliver
+	// the new certificate within a minute or two.
+	caCheckInterval = 10 * time.Second
+	// maxCAs bounds the trusted CAs if CAs change faster than adapters follow. The oldest CAs are dropped.
+	maxCAs = 5
 )
 
-const (
-	// maxAuthorities bounds what is trusted, should authorities change faster than adapters follow. The oldest go.
-	maxAuthorities = 5
-)
-
-// bundle has the authorities to trust, given what is ours of the APIService: what someone else has put there is not
-// trusted. While there are several, the result is to look again.
-func (r *Reconciler) bundle(ctx context.Context, authority []byte, owned *apiregistrationv1ac.APIServiceApplyConfiguration) ([]byte, ctrl.Result, error) {
+// bundle returns the CA bundle of the APIService, given the fields that the controller owns. A CA that someone else added is not trusted.
+// While the bundle has several CAs, the result requests another check.
+func (r *Reconciler) bundle(ctx context.Context, ca []byte, owned *apiregistrationv1ac.APIServiceApplyConfiguration) ([]byte, ctrl.Result, error) {
 	var result ctrl.Result
-	current, err := parseAuthority(authority)
+	current, err := parseCA(ca)
 	if err != nil {
-		return nil, result, fmt.Errorf("read the authority of the adapter's certificate: %w", err)
+		return nil, result, fmt.Errorf("read the CA of the adapter's certificate: %w", err)
 	}
 	var trusted []*x509.Certificate
 	if owned.Spec != nil {
-		trusted = parseAuthorities(owned.Spec.CABundle)
+		trusted = parseCAs(owned.Spec.CABundle)
 	}
-	authorities := r.authorities(ctx, current, trusted)
-	if len(authorities) > 1 {
-		result.RequeueAfter = authorityCheckInterval
+	cas := r.trustedCAs(ctx, current, trusted)
+	if len(cas) > 1 {
+		result.RequeueAfter = caCheckInterval
 	}
-	bundle, err := cert.EncodeCertificates(authorities...)
+	bundle, err := cert.EncodeCertificates(cas...)
 	if err != nil {
-		return nil, result, fmt.Errorf("write the authorities of the adapter's certificate: %w", err)
+		return nil, result, fmt.Errorf("write the CAs of the adapter's certificate: %w", err)
 	}
 	return bundle, result, nil
 }
 
-// authorities are those to trust: the current one and, until all adapters have certificates of that, those trusted
-// so far. A new one is trusted before anything else is looked at, as an adapter may serve its certificate soon.
-func (r *Reconciler) authorities(ctx context.Context, current *x509.Certificate, trusted []*x509.Certificate) []*x509.Certificate {
-	authorities := withPrevious(current, trusted, r.Clock.Now())
-	if len(authorities) == 1 {
+// trustedCAs returns the CAs to trust. These are the current CA and, until all adapters serve a certificate of it, the CAs that are trusted
+// now. A new CA becomes trusted without any check, because an adapter may serve its certificate soon.
+func (r *Reconciler) trustedCAs(ctx context.Context, current *x509.Certificate, trusted []*x509.Certificate) []*x509.Certificate {
+	cas := withPrevious(current, trusted, r.Clock.Now())
+	if len(cas) == 1 {
 		r.waitsFor = ""
-		return authorities
+		return cas
 	}
-	log := log.FromContext(ctx)
+	logger := log.FromContext(ctx)
 	if !slices.ContainsFunc(trusted, current.Equal) {
-		log.Info("The adapter's certificate has a new authority; the previous one is trusted as well until all adapters have a certificate of the new one")
-		return authorities
+		logger.Info("The adapter's certificate has a new CA; the previous CA stays trusted until all adapters serve a certificate of the new CA")
+		return cas
 	}
 	if err := (adapters{service: r.Adapter, reader: r.APIReader, handshake: r.handshake}).serve(ctx, current); err != nil {
 		if r.waitsFor != err.Error() {
 			r.waitsFor = err.Error()
-			log.Info("A previous authority of the adapter's certificate is trusted still", "reason", r.waitsFor)
+			logger.Info("A previous CA of the adapter's certificate stays trusted", "reason", r.waitsFor)
 		}
-		return authorities
+		return cas
 	}
-	log.Info("All adapters have a certificate of the new authority; previous ones are trusted no longer")
+	logger.Info("All adapters serve a certificate of the new CA; previous CAs are no longer trusted")
 	r.waitsFor = ""
-	return authorities[:1]
+	return cas[:1]
 }
 
-// withPrevious is the current authority, and then those trusted so far that are valid still.
+// withPrevious returns the current CA, followed by the trusted CAs that are still valid.
 func withPrevious(current *x509.Certificate, trusted []*x509.Certificate, now time.Time) []*x509.Certificate {
-	authorities := []*x509.Certificate{current}
+	cas := []*x509.Certificate{current}
 	for _, previous := range trusted {
-		if len(authorities) < maxAuthorities && now.Before(previous.NotAfter) && !slices.ContainsFunc(authorities, previous.Equal) {
-			authorities = append(authorities, previous)
+		if len(cas) < maxCAs && now.Before(previous.NotAfter) && !slices.ContainsFunc(cas, previous.Equal) {
+			cas = append(cas, previous)
 		}
 	}
-	return authorities
+	return cas
 }
 
-// parseAuthority returns the first certificate, which is that of the authority that the rotator signs with.
-func parseAuthority(pem []byte) (*x509.Certificate, error) {
-	authorities, err := cert.ParseCertsPEM(pem)
+// parseCA returns the first certificate, which is the CA that the rotator signs with.
+func parseCA(pem []byte) (*x509.Certificate, error) {
+	cas, err := cert.ParseCertsPEM(pem)
 	if err != nil {
 		return nil, err
 	}
-	return authorities[0], nil
+	return cas[0], nil
 }
 
-// parseAuthorities returns the certificates of a CA bundle, and none of one that is not well-formed.
-func parseAuthorities(bundle []byte) []*x509.Certificate {
-	authorities, err := cert.ParseCertsPEM(bundle)
+// parseCAs returns the certificates of a CA bundle, or none if the bundle is malformed.
+func parseCAs(bundle []byte) []*x509.Certificate {
+	cas, err := cert.ParseCertsPEM(bundle)
 	if err != nil {
 		return nil
 	}
-	return authorities
+	return cas
 }

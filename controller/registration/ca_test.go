@@ -30,48 +30,48 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 )
 
-// authority is a certificate authority. All have the same name and serial number, as those of the rotator have.
-type authority struct {
+// testCA is a CA. All CAs have the same name and serial number, as those of the rotator have.
+type testCA struct {
 	*x509.Certificate
 	key *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T, notAfter time.Time) authority {
+func newCA(t *testing.T, notAfter time.Time) testCA {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(0), Subject: pkix.Name{CommonName: "ksmscale-ca"},
 		NotBefore: notAfter.Add(-24 * time.Hour), NotAfter: notAfter,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	made, key := sign(t, template, authority{})
-	return authority{Certificate: made, key: key}
+	signed, key := sign(t, template, testCA{})
+	return testCA{Certificate: signed, key: key}
 }
 
-// sign signs a certificate, and has it sign itself if there is no authority.
-func sign(t *testing.T, template *x509.Certificate, by authority) (*x509.Certificate, *ecdsa.PrivateKey) {
+// sign signs a certificate, or self-signs it if there is no CA.
+func sign(t *testing.T, template *x509.Certificate, by testCA) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	if by.Certificate == nil {
-		by = authority{Certificate: template, key: key}
+		by = testCA{Certificate: template, key: key}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, by.Certificate, key.Public(), by.key)
 	require.NoError(t, err)
-	made, err := x509.ParseCertificate(der)
+	signed, err := x509.ParseCertificate(der)
 	require.NoError(t, err)
-	return made, key
+	return signed, key
 }
 
-// server starts an adapter's server with a certificate of the authority for a name, and returns its port.
-func (a authority) server(t *testing.T, name string) int32 {
+// server starts an adapter's server with a certificate of the CA for a name, and returns its port.
+func (a testCA) server(t *testing.T, name string) int32 {
 	t.Helper()
-	made, key := sign(t, &x509.Certificate{
+	signed, key := sign(t, &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: a.NotBefore, NotAfter: a.NotAfter,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, a)
 	server := httptest.NewUnstartedServer(nil)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{made.Raw}, PrivateKey: key}}}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed.Raw}, PrivateKey: key}}}
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return portOf(t, server.Listener)
@@ -86,12 +86,12 @@ func portOf(t *testing.T, listener net.Listener) int32 {
 	return int32(port)
 }
 
-// bundle is a caBundle of authorities.
-func bundle(t *testing.T, authorities ...authority) []byte {
+// bundleOf is a CA bundle.
+func bundleOf(t *testing.T, cas ...testCA) []byte {
 	t.Helper()
 	var certificates []*x509.Certificate
-	for _, authority := range authorities {
-		certificates = append(certificates, authority.Certificate)
+	for _, ca := range cas {
+		certificates = append(certificates, ca.Certificate)
 	}
 	encoded, err := cert.EncodeCertificates(certificates...)
 	require.NoError(t, err)
@@ -100,39 +100,39 @@ func bundle(t *testing.T, authorities ...authority) []byte {
 
 func TestWithPrevious(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
-	a, b, c, d, e, f := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year), newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
-	ended := newAuthority(t, fixtures.Time)
+	a, b, c, d, e, f := newCA(t, year), newCA(t, year), newCA(t, year), newCA(t, year), newCA(t, year), newCA(t, year)
+	ended := newCA(t, fixtures.Time)
 	for _, test := range []struct {
 		name    string
-		current authority
+		current testCA
 		trusted []byte
 		want    []byte
 	}{
-		{"the first", a, nil, bundle(t, a)},
-		{"no change", a, bundle(t, a), bundle(t, a)},
-		{"a new one", b, bundle(t, a), bundle(t, b, a)},
-		{"a new one again", c, bundle(t, b, a), bundle(t, c, b, a)},
-		{"the previous one again", a, bundle(t, b, a), bundle(t, a, b)},
-		{"twice", b, bundle(t, a, a, b, b), bundle(t, b, a)},
-		{"one that has ended", b, bundle(t, ended, a), bundle(t, b, a)},
-		{"the current one has ended", ended, bundle(t, a), bundle(t, ended, a)},
-		{"too many", f, bundle(t, e, d, c, b, a), bundle(t, f, e, d, c, b)},
-		{"no certificates", a, []byte("other"), bundle(t, a)},
+		{"the first", a, nil, bundleOf(t, a)},
+		{"no change", a, bundleOf(t, a), bundleOf(t, a)},
+		{"a new one", b, bundleOf(t, a), bundleOf(t, b, a)},
+		{"a new one again", c, bundleOf(t, b, a), bundleOf(t, c, b, a)},
+		{"the previous one again", a, bundleOf(t, b, a), bundleOf(t, a, b)},
+		{"twice", b, bundleOf(t, a, a, b, b), bundleOf(t, b, a)},
+		{"one that has ended", b, bundleOf(t, ended, a), bundleOf(t, b, a)},
+		{"the current one has ended", ended, bundleOf(t, a), bundleOf(t, ended, a)},
+		{"too many", f, bundleOf(t, e, d, c, b, a), bundleOf(t, f, e, d, c, b)},
+		{"no certificates", a, []byte("other"), bundleOf(t, a)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			encoded, err := cert.EncodeCertificates(withPrevious(test.current.Certificate, parseAuthorities(test.trusted), fixtures.Time)...)
+			encoded, err := cert.EncodeCertificates(withPrevious(test.current.Certificate, parseCAs(test.trusted), fixtures.Time)...)
 			require.NoError(t, err)
 			assert.Equal(t, string(test.want), string(encoded))
 		})
 	}
 }
 
-func TestParseAuthority(t *testing.T) {
-	a, b := newAuthority(t, fixtures.Time), newAuthority(t, fixtures.Time)
-	first, err := parseAuthority(bundle(t, a, b))
+func TestParseCA(t *testing.T) {
+	a, b := newCA(t, fixtures.Time), newCA(t, fixtures.Time)
+	first, err := parseCA(bundleOf(t, a, b))
 	require.NoError(t, err)
 	assert.True(t, first.Equal(a.Certificate))
-	_, err = parseAuthority([]byte("other"))
+	_, err = parseCA([]byte("other"))
 	assert.Error(t, err)
 }
 
@@ -148,7 +148,7 @@ func endpointSlice(name string, port int32, endpoints ...discoveryv1.Endpoint) *
 	}
 }
 
-func endpoint(address string, conditions discoveryv1.EndpointConditions) discoveryv1.Endpoint {
+func newEndpoint(address string, conditions discoveryv1.EndpointConditions) discoveryv1.Endpoint {
 	return discoveryv1.Endpoint{Addresses: []string{address}, Conditions: conditions}
 }
 
@@ -160,24 +160,24 @@ func TestServingAddresses(t *testing.T) {
 	assert.Empty(t, servingAddresses([]discoveryv1.EndpointSlice{*endpointSlice("none", 6443)}))
 	assert.Equal(t, []string{"10.0.0.1:6443", "10.0.0.2:6443", "10.0.0.4:6443", "[fd00::1]:7443"}, servingAddresses([]discoveryv1.EndpointSlice{
 		*endpointSlice("a", 6443,
-			endpoint("10.0.0.4", condition(new(true), new(true))),
-			endpoint("10.0.0.1", condition(nil, nil)),
-			endpoint("10.0.0.2", condition(new(false), new(true))), // It is terminating.
-			endpoint("10.0.0.3", condition(new(false), new(false))),
-			endpoint("10.0.0.5", condition(new(false), nil)),
-			endpoint("10.0.0.1", condition(new(true), nil))),
-		*endpointSlice("b", 7443, endpoint("fd00::1", condition(new(true), nil))),
+			newEndpoint("10.0.0.4", condition(new(true), new(true))),
+			newEndpoint("10.0.0.1", condition(nil, nil)),
+			newEndpoint("10.0.0.2", condition(new(false), new(true))), // It is terminating.
+			newEndpoint("10.0.0.3", condition(new(false), new(false))),
+			newEndpoint("10.0.0.5", condition(new(false), nil)),
+			newEndpoint("10.0.0.1", condition(new(true), nil))),
+		*endpointSlice("b", 7443, newEndpoint("fd00::1", condition(new(true), nil))),
 	}))
 }
 
 func TestAdaptersServe(t *testing.T) {
 	tomorrow := clock.RealClock{}.Now().Add(12 * time.Hour)
-	current, previous := newAuthority(t, tomorrow), newAuthority(t, tomorrow)
+	current, previous := newCA(t, tomorrow), newCA(t, tomorrow)
 	ok := current.server(t, fixtures.Adapter.DNSName())
 	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
-	ofAnotherService := endpointSlice("other", previous.server(t, "other"), endpoint("127.0.0.1", discoveryv1.EndpointConditions{}))
+	ofAnotherService := endpointSlice("other", previous.server(t, "other"), newEndpoint("127.0.0.1", discoveryv1.EndpointConditions{}))
 	ofAnotherService.Labels[discoveryv1.LabelServiceName] = "other"
 
 	for _, test := range []struct {
@@ -196,7 +196,7 @@ func TestAdaptersServe(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			objects := []client.Object{ofAnotherService}
 			for i, port := range test.ports {
-				objects = append(objects, endpointSlice(strconv.Itoa(i), port, endpoint("127.0.0.1", discoveryv1.EndpointConditions{})))
+				objects = append(objects, endpointSlice(strconv.Itoa(i), port, newEndpoint("127.0.0.1", discoveryv1.EndpointConditions{})))
 			}
 			err := adapters{
 				service: fixtures.Adapter, reader: fake.NewClientBuilder().WithObjects(objects...).Build(), handshake: shakeHands,
@@ -212,7 +212,7 @@ func TestAdaptersServe(t *testing.T) {
 
 func newEnded(t *testing.T) int32 {
 	t.Helper()
-	return newAuthority(t, clock.RealClock{}.Now().Add(-time.Hour)).server(t, fixtures.Adapter.DNSName())
+	return newCA(t, clock.RealClock{}.Now().Add(-time.Hour)).server(t, fixtures.Adapter.DNSName())
 }
 
 func TestHandshakeDoesNotHang(t *testing.T) {

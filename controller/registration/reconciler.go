@@ -27,27 +27,27 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 )
 
-// Reconciler registers the adapter as the server of external metrics, unless another one is.
+// Reconciler registers the adapter as the server of external metrics, unless another server is registered.
 type Reconciler struct {
-	// Client reads from a cache that has what the controller itself has written.
+	// Client reads from a cache that already has the writes of the controller.
 	Client client.Client
 	// APIReader reads from the API server.
 	APIReader client.Reader
-	// Clock tells which certificates are valid still.
+	// Clock decides which certificates are still valid.
 	Clock clock.PassiveClock
-	// Adapter is where the adapter is served.
+	// Adapter is the Service of the adapter.
 	Adapter v1alpha1.ServiceReference
-	// Registration is told how it goes.
+	// Registration receives the error of each reconcile.
 	Registration *State
-	// Certificate is the Secret with the certificate that the adapter serves, and its authority's.
+	// Certificate is the Secret with the certificate of the adapter and its CA.
 	Certificate client.ObjectKey
 
 	handshake handshake
-	// mu is held while the APIService follows the Secret, or goes ahead of it.
+	// mu serializes Reconcile and trustBefore, so a reconcile does not remove a CA whose Secret is about to be written.
 	mu sync.Mutex
-	// waitsFor is why previous authorities are trusted still, as it was logged last.
+	// waitsFor is the last logged reason why previous CAs stay trusted.
 	waitsFor string
-	// outcome is what the API server made of the last APIService that was applied.
+	// outcome is the outcome of the last apply of the APIService.
 	outcome objects.Outcome
 }
 
@@ -74,8 +74,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, options controller.Optio
 		Complete(r)
 }
 
-// Reconcile makes the APIService as it is wanted, and leaves one that is not ours alone. It does nothing until
-// there is a certificate.
+// Reconcile applies the desired APIService. It never changes an APIService of another server, and waits until a certificate exists.
 func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,13 +83,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result
 	return result, err
 }
 
+// register applies the APIService, or releases it if another adapter has taken it.
 func (r *Reconciler) register(ctx context.Context) (ctrl.Result, error) {
 	var certificate corev1.Secret
 	if err := r.Client.Get(ctx, r.Certificate, &certificate); err != nil {
 		return ctrl.Result{}, fmt.Errorf("get the Secret of the adapter's certificate: %w", err)
 	}
-	authority := certificate.Data[caCertificateKey]
-	if len(authority) == 0 {
+	ca := certificate.Data[caCertificateKey]
+	if len(ca) == 0 {
 		log.FromContext(ctx).V(1).Info("The adapter has no certificate yet")
 		return ctrl.Result{}, nil
 	}
@@ -99,12 +99,13 @@ func (r *Reconciler) register(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{}, err
 	}
 	if live != nil && !objects.IsServedBy(live, r.Adapter) {
-		return ctrl.Result{}, r.letGo(ctx, live)
+		return ctrl.Result{}, r.release(ctx, live)
 	}
-	return r.apply(ctx, authority, live)
+	return r.apply(ctx, ca, live)
 }
 
-func (r *Reconciler) apply(ctx context.Context, authority []byte, live *apiregistrationv1.APIService) (ctrl.Result, error) {
+// apply applies the desired APIService unless an apply would change nothing.
+func (r *Reconciler) apply(ctx context.Context, ca []byte, live *apiregistrationv1.APIService) (ctrl.Result, error) {
 	var role rbacv1.ClusterRole
 	if err := r.APIReader.Get(ctx, client.ObjectKey{Name: objects.AdapterClusterRole}, &role); err != nil {
 		return ctrl.Result{}, fmt.Errorf("get ClusterRole %s: %w", objects.AdapterClusterRole, err)
@@ -113,32 +114,32 @@ func (r *Reconciler) apply(ctx context.Context, authority []byte, live *apiregis
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	bundle, result, err := r.bundle(ctx, authority, owned)
+	bundle, result, err := r.bundle(ctx, ca, owned)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	wanted := objects.APIService(r.Adapter, bundle, &role)
-	applied := objects.Digest(wanted)
-	if equality.Semantic.DeepEqual(owned, wanted) || r.outcome == (objects.Outcome{Applied: applied, Kept: objects.Digest(owned)}) {
+	desired := objects.APIService(r.Adapter, bundle, &role)
+	applied := objects.Digest(desired)
+	if equality.Semantic.DeepEqual(owned, desired) || r.outcome == (objects.Outcome{Applied: applied, Kept: objects.Digest(owned)}) {
 		return result, nil
 	}
 	options := []client.ApplyOption{client.FieldOwner(objects.FieldOwner), client.DisableReadYourWritesConsistency}
 	if live != nil {
-		// One that someone else has changed since is a conflict, and looked at again.
-		wanted.WithResourceVersion(live.ResourceVersion)
+		// If someone else has changed the APIService since, this is a conflict and the next reconcile decides again.
+		desired.WithResourceVersion(live.ResourceVersion)
 		options = append(options, client.ForceOwnership)
 	}
-	// Without force, one that someone else creates at this moment is a conflict, and not taken over.
-	if err := r.Client.Apply(ctx, wanted, options...); err != nil {
+	// Without force, an APIService that someone else has just created is a conflict. The controller does not take it over.
+	if err := r.Client.Apply(ctx, desired, options...); err != nil {
 		if live == nil && apierrors.IsConflict(err) {
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("apply APIService %s: %w", v1alpha1.APIServiceName, err)
 	}
-	return result, r.remember(ctx, applied, objects.ResourceVersionOf(wanted))
+	return result, r.remember(ctx, applied, objects.ResourceVersionOf(desired))
 }
 
-// remember keeps the outcome of a configuration that was applied, unless someone else has changed the APIService since.
+// remember stores the outcome of an apply, unless someone else has changed the APIService since.
 func (r *Reconciler) remember(ctx context.Context, applied [sha256.Size]byte, version string) error {
 	after, err := r.live(ctx)
 	if err != nil || after == nil || after.ResourceVersion != version {
@@ -151,10 +152,10 @@ func (r *Reconciler) remember(ctx context.Context, applied [sha256.Size]byte, ve
 	return err
 }
 
-// letGo takes what is ours from an APIService that someone else has made theirs by changing the one that we made: else
-// it would be deleted with our installation, and trust our authority. Where the admission plugin
-// OwnerReferencesPermissionEnforcement is on, this takes the right to delete it.
-func (r *Reconciler) letGo(ctx context.Context, live *apiregistrationv1.APIService) error {
+// release removes our owner reference, labels and CA bundle from an APIService that another adapter has taken by changing ours. Otherwise
+// uninstalling KSMScale would delete the APIService, and it would trust our CA. With the admission plugin
+// OwnerReferencesPermissionEnforcement, this needs the right to delete the APIService.
+func (r *Reconciler) release(ctx context.Context, live *apiregistrationv1.APIService) error {
 	owned, err := apiregistrationv1ac.ExtractAPIService(live, objects.FieldOwner)
 	if err != nil {
 		return fmt.Errorf("read the managed fields of APIService %s: %w", v1alpha1.APIServiceName, err)
@@ -162,7 +163,7 @@ func (r *Reconciler) letGo(ctx context.Context, live *apiregistrationv1.APIServi
 	if owned.OwnerReferences == nil && owned.Labels == nil {
 		return nil
 	}
-	// Our share of the specification is needed still, if they have left it as it was.
+	// The fields of the spec that the controller still owns must stay, because the other adapter may rely on them.
 	left := apiregistrationv1ac.APIService(v1alpha1.APIServiceName).WithSpec(owned.Spec)
 	if left.Spec != nil {
 		left.Spec.CABundle = nil
@@ -174,15 +175,13 @@ func (r *Reconciler) letGo(ctx context.Context, live *apiregistrationv1.APIServi
 	return nil
 }
 
-// live is the APIService, or nil if there is none.
-//
-// A cache of just this object may never see what was written, if it is deleted at once, so that a read of our own
-// write would wait in vain. This is read so rarely that a request costs little.
+// live returns the APIService, or nil. It reads from the API server, which is cheap because reconciles are rare. A cache of this single object
+// could miss a write if the APIService is deleted at once, and waiting for that write would never end.
 func (r *Reconciler) live(ctx context.Context) (*apiregistrationv1.APIService, error) {
 	var live apiregistrationv1.APIService
 	err := r.APIReader.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, &live)
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // There being none is no error here.
+		return nil, nil //nolint:nilnil // A missing APIService is no error.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get APIService %s: %w", v1alpha1.APIServiceName, err)
@@ -190,7 +189,7 @@ func (r *Reconciler) live(ctx context.Context) (*apiregistrationv1.APIService, e
 	return &live, nil
 }
 
-// ownedOf has the fields of an APIService that the controller has applied; none, if there is no APIService.
+// ownedOf returns the fields of an APIService that the controller owns. They are empty if there is no APIService.
 func ownedOf(live *apiregistrationv1.APIService) (*apiregistrationv1ac.APIServiceApplyConfiguration, error) {
 	if live == nil {
 		return &apiregistrationv1ac.APIServiceApplyConfiguration{}, nil
@@ -202,22 +201,23 @@ func ownedOf(live *apiregistrationv1.APIService) (*apiregistrationv1ac.APIServic
 	return owned, nil
 }
 
-// ReleaseError reports that an APIService which another adapter has taken is still deleted with our installation.
+// ReleaseError reports that uninstalling KSMScale would delete an APIService that another adapter has taken.
 type ReleaseError struct{ Err error }
 
+// Error is part of error.
 func (e ReleaseError) Error() string {
-	return fmt.Sprintf("let APIService %s go: %v", v1alpha1.APIServiceName, e.Err)
+	return fmt.Sprintf("release APIService %s: %v", v1alpha1.APIServiceName, e.Err)
 }
 
+// Unwrap returns the cause.
 func (e ReleaseError) Unwrap() error { return e.Err }
 
-// trustBefore has our APIService, if there is one, trust the authority of a Secret before that is written. Meanwhile no
-// one takes the trust back because the Secret does not have the authority yet.
+// trustBefore adds the CA of a Secret to our APIService, if that exists, and then writes the Secret. Meanwhile no reconcile removes the CA.
 func (r *Reconciler) trustBefore(ctx context.Context, secret *corev1.Secret, write func() error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// The rotator runs twice, at its start and for each change of the Secret, and makes another authority after each
-	// conflict: those that are given up at once are not trusted.
+	// The rotator runs concurrently at its start and after each change of the Secret, and creates a new CA after each conflict. A CA that is
+	// about to be discarded must not be trusted.
 	var current corev1.Secret
 	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(secret), &current); err != nil {
 		return fmt.Errorf("get the Secret to write: %w", err)
@@ -231,10 +231,11 @@ func (r *Reconciler) trustBefore(ctx context.Context, secret *corev1.Secret, wri
 	}
 	if live != nil && objects.IsServedBy(live, r.Adapter) {
 		if _, err := r.apply(ctx, secret.Data[caCertificateKey], live); err != nil {
-			return fmt.Errorf("trust a new authority: %w", err)
+			return fmt.Errorf("trust a new CA: %w", err)
 		}
 	}
 	return write()
 }
 
+// errStaleSecret reports a write of a Secret from an old read.
 var errStaleSecret = errors.New("the Secret has changed since")

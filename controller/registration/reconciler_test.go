@@ -44,7 +44,7 @@ func newRegistering(t *testing.T, existing ...client.Object) *registering {
 	existing = append(existing,
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: objects.AdapterClusterRole, UID: "role"}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}},
-		endpointSlice("adapter", 6443, endpoint("10.0.0.1", discoveryv1.EndpointConditions{})),
+		endpointSlice("adapter", 6443, newEndpoint("10.0.0.1", discoveryv1.EndpointConditions{})),
 	)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithReturnManagedFields().WithObjects(existing...).Build()
 	r := &registering{}
@@ -61,17 +61,17 @@ func newRegistering(t *testing.T, existing ...client.Object) *registering {
 	return r
 }
 
-// secret is the Secret with another authority.
-func (r *registering) secret(t *testing.T, current authority) *corev1.Secret {
+// secret is the Secret with another CA.
+func (r *registering) secret(t *testing.T, current testCA) *corev1.Secret {
 	t.Helper()
 	var secret corev1.Secret
 	require.NoError(t, r.Client.Get(t.Context(), r.Certificate, &secret))
-	secret.Data = map[string][]byte{caCertificateKey: bundle(t, current)}
+	secret.Data = map[string][]byte{caCertificateKey: bundleOf(t, current)}
 	return &secret
 }
 
-// has writes another authority into the Secret and reconciles.
-func (r *registering) has(t *testing.T, current authority) ctrl.Result {
+// has writes another CA into the Secret and reconciles.
+func (r *registering) has(t *testing.T, current testCA) ctrl.Result {
 	t.Helper()
 	require.NoError(t, r.Client.Update(t.Context(), r.secret(t, current)))
 	return r.again(t)
@@ -91,9 +91,9 @@ func (r *registering) read(t *testing.T) *apiregistrationv1.APIService {
 	return &live
 }
 
-func (r *registering) assertTrusts(t *testing.T, authorities ...authority) {
+func (r *registering) assertTrusts(t *testing.T, cas ...testCA) {
 	t.Helper()
-	assert.Equal(t, string(bundle(t, authorities...)), string(r.read(t).Spec.CABundle))
+	assert.Equal(t, string(bundleOf(t, cas...)), string(r.read(t).Spec.CABundle))
 }
 
 func TestNothingIsRegisteredWithoutACertificate(t *testing.T) {
@@ -103,9 +103,9 @@ func TestNothingIsRegisteredWithoutACertificate(t *testing.T) {
 	assert.True(t, apierrors.IsNotFound(err), err)
 }
 
-func TestAuthorityChanges(t *testing.T) {
+func TestCAChanges(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
-	first, second, third := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
+	first, second, third := newCA(t, year), newCA(t, year), newCA(t, year)
 	again := ctrl.Result{RequeueAfter: 10 * time.Second}
 	r := newRegistering(t)
 	r.refused = errors.New("unknown authority")
@@ -113,7 +113,7 @@ func TestAuthorityChanges(t *testing.T) {
 	assert.Zero(t, r.has(t, first))
 	r.assertTrusts(t, first)
 	assert.Zero(t, r.again(t))
-	assert.Zero(t, r.shaken, "there is no other authority to drop")
+	assert.Zero(t, r.shaken, "there is no other CA to drop")
 
 	assert.Equal(t, again, r.has(t, second))
 	r.assertTrusts(t, second, first)
@@ -132,9 +132,9 @@ func TestAuthorityChanges(t *testing.T) {
 	assert.NoError(t, r.Registration.Err())
 }
 
-func TestAuthoritiesWithoutAdapters(t *testing.T) {
+func TestCAsWithoutAdapters(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
-	first, second := newAuthority(t, fixtures.Time.Add(time.Hour)), newAuthority(t, year)
+	first, second := newCA(t, fixtures.Time.Add(time.Hour)), newCA(t, year)
 	r := newRegistering(t)
 	clock := clocktesting.NewFakePassiveClock(fixtures.Time)
 	r.Clock = clock
@@ -148,21 +148,21 @@ func TestAuthoritiesWithoutAdapters(t *testing.T) {
 	r.assertTrusts(t, second)
 }
 
-func TestAuthorityOfSomeoneElseIsNotTrusted(t *testing.T) {
+func TestCAOfSomeoneElseIsNotTrusted(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
-	ours, foreign := newAuthority(t, year), newAuthority(t, year)
+	ours, foreign := newCA(t, year), newCA(t, year)
 	r := newRegistering(t)
 	r.has(t, ours)
 	live := r.read(t)
-	live.Spec.CABundle = bundle(t, ours, foreign)
+	live.Spec.CABundle = bundleOf(t, ours, foreign)
 	require.NoError(t, r.Client.Update(t.Context(), live, client.FieldOwner("someone")))
 	assert.Zero(t, r.again(t))
 	r.assertTrusts(t, ours)
 }
 
-func TestAuthorityIsTrustedBeforeItIsWritten(t *testing.T) {
+func TestCAIsTrustedBeforeItIsWritten(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
-	first, second, third := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
+	first, second, third := newCA(t, year), newCA(t, year), newCA(t, year)
 	r := newRegistering(t)
 	r.has(t, first)
 	var atWrite []byte
@@ -175,8 +175,8 @@ func TestAuthorityIsTrustedBeforeItIsWritten(t *testing.T) {
 
 	stale := r.secret(t, third)
 	require.NoError(t, rotator.Update(t.Context(), r.secret(t, second)))
-	assert.Equal(t, string(bundle(t, second, first)), string(atWrite))
-	assert.Equal(t, bundle(t, second), r.secret(t, second).Data[caCertificateKey])
+	assert.Equal(t, string(bundleOf(t, second, first)), string(atWrite))
+	assert.Equal(t, bundleOf(t, second), r.secret(t, second).Data[caCertificateKey])
 	r.assertTrusts(t, second, first)
 
 	assert.True(t, apierrors.IsConflict(rotator.Update(t.Context(), stale)))
@@ -185,9 +185,9 @@ func TestAuthorityIsTrustedBeforeItIsWritten(t *testing.T) {
 }
 
 // The rotator runs twice and writes the same Secret twice at its start.
-func TestAuthorityThatIsNotWrittenIsNotTrusted(t *testing.T) {
+func TestCAThatIsNotWrittenIsNotTrusted(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
-	first, second, third := newAuthority(t, year), newAuthority(t, year), newAuthority(t, year)
+	first, second, third := newCA(t, year), newCA(t, year), newCA(t, year)
 	r := newRegistering(t)
 	r.has(t, first)
 	stale := r.secret(t, third)
@@ -199,11 +199,11 @@ func TestAuthorityThatIsNotWrittenIsNotTrusted(t *testing.T) {
 	r.assertTrusts(t, second, first)
 }
 
-func TestAuthorityOfAForeignAPIService(t *testing.T) {
+func TestCAOfAForeignAPIService(t *testing.T) {
 	foreign := fixtures.RegisteredAPIService("keda", "metrics", apiregistrationv1.ConditionTrue)
 	foreign.Name = v1alpha1.APIServiceName
 	r := newRegistering(t, foreign)
-	current := newAuthority(t, fixtures.Time.Add(time.Hour))
+	current := newCA(t, fixtures.Time.Add(time.Hour))
 	rotator := trustingClient{Client: r.Client, trust: r.trustBefore}
 	require.NoError(t, rotator.Update(t.Context(), r.secret(t, current)))
 	before := r.read(t)
@@ -216,7 +216,7 @@ func TestAuthorityOfAForeignAPIService(t *testing.T) {
 // Another installer's patch of our APIService leaves what it does not name.
 func TestAPIServiceThatAnotherMakesTheirs(t *testing.T) {
 	r := newRegistering(t)
-	r.has(t, newAuthority(t, fixtures.Time.Add(time.Hour)))
+	r.has(t, newCA(t, fixtures.Time.Add(time.Hour)))
 	ours := r.read(t)
 	require.NotEmpty(t, ours.OwnerReferences)
 	theirs := ours.DeepCopy()
@@ -237,7 +237,7 @@ func TestAPIServiceThatAnotherMakesTheirs(t *testing.T) {
 
 func TestAPIServiceThatCannotBeLetGoIsReported(t *testing.T) {
 	r := newRegistering(t)
-	r.has(t, newAuthority(t, fixtures.Time.Add(time.Hour)))
+	r.has(t, newCA(t, fixtures.Time.Add(time.Hour)))
 	ours := r.read(t)
 	theirs := ours.DeepCopy()
 	theirs.Spec.Service = &apiregistrationv1.ServiceReference{Namespace: "keda", Name: "metrics", Port: new(int32(443))}
@@ -278,7 +278,7 @@ func TestAPIServiceThatTheServerChanges(t *testing.T) {
 		},
 	})
 	r.Client, r.APIReader = changed, changed
-	r.has(t, newAuthority(t, fixtures.Time.Add(time.Hour)))
+	r.has(t, newCA(t, fixtures.Time.Add(time.Hour)))
 	for range 5 {
 		r.again(t)
 	}
@@ -291,12 +291,12 @@ func TestAPIServiceThatTheServerChanges(t *testing.T) {
 	assert.Equal(t, 2, applied, "what someone else changes is repaired")
 }
 
-func TestNewAuthorityIsNotWrittenUntilItIsTrusted(t *testing.T) {
+func TestNewCAIsNotWrittenUntilItIsTrusted(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
 	r := newRegistering(t)
-	r.has(t, newAuthority(t, year))
+	r.has(t, newCA(t, year))
 	require.NoError(t, r.Client.Delete(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: objects.AdapterClusterRole}}))
-	err := r.trustBefore(t.Context(), r.secret(t, newAuthority(t, year)), func() error {
+	err := r.trustBefore(t.Context(), r.secret(t, newCA(t, year)), func() error {
 		t.Error("written")
 		return nil
 	})

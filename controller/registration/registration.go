@@ -20,28 +20,28 @@ type Options struct {
 	Adapter v1alpha1.ServiceReference
 	// Certificate is the certificate of the adapter.
 	Certificate CertificateOptions
-	// Controller are the options of the controller of the APIService.
+	// Controller has the options of the controller of the APIService.
 	Controller controller.Options
 }
 
-// AddToManager configures the manager to register the adapter and to manage its certificate, as far as the options ask for it.
-// The result has the state of the registration, and calls notify after it has changed.
+// AddToManager configures the manager to register the adapter and to manage its certificate, as the options request. The returned state
+// calls notify after each change.
 func AddToManager(manager ctrl.Manager, options Options, notify func()) (*State, error) {
-	registration := NewState(notify)
+	state := NewState(notify)
 	if !options.ExternalMetrics {
-		registration.set(ErrDisabled)
-		return registration, nil
+		state.set(ErrDisabled)
+		return state, nil
 	}
 	apiService := &Reconciler{
-		Clock: clock.RealClock{}, Adapter: options.Adapter, Registration: registration, Certificate: options.Certificate.Secret, handshake: shakeHands,
+		Clock: clock.RealClock{}, Adapter: options.Adapter, Registration: state, Certificate: options.Certificate.Secret, handshake: shakeHands,
 	}
 	if err := apiService.AddToManager(manager, options.Controller); err != nil {
 		return nil, err
 	}
 	if !options.ManageCertificate {
-		return registration, nil
+		return state, nil
 	}
-	return registration, addCertificate(manager, options.Certificate, apiService.trustBefore)
+	return state, addCertificate(manager, options.Certificate, apiService.trustBefore)
 }
 
 // ErrDisabled is the error of a registration without an adapter.

@@ -4,8 +4,8 @@ import (
 	"sync"
 )
 
-// State is how the registration of external metrics with the API server goes. The reconciler of the
-// APIService tells it, and all KSMScales have it in their status. Create it with NewRegistration.
+// State has the error of the registration of external metrics, if any. Reconciler sets it, and the status of every KSMScale reports it. Create
+// it with NewState.
 type State struct {
 	notify func()
 
@@ -13,26 +13,28 @@ type State struct {
 	err error
 }
 
-// NewState returns one without an error. It calls notify after the error has changed.
+// NewState returns a State without an error. It calls notify after each change of the error.
 func NewState(notify func()) *State { return &State{notify: notify} }
 
-// Err is why external metrics cannot be registered, and nil if they are, or need not be.
-func (r *State) Err() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.err
+// Err returns why the controller cannot register external metrics, or nil.
+func (s *State) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
-func (r *State) set(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if text(r.err) == text(err) {
+// set replaces the error.
+func (s *State) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text(s.err) == text(err) {
 		return
 	}
-	r.err = err
-	r.notify()
+	s.err = err
+	s.notify()
 }
 
+// text returns the text of an error; empty if it is nil.
 func text(err error) string {
 	if err == nil {
 		return ""

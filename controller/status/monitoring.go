@@ -70,7 +70,7 @@ func remarks(ksmScale *v1alpha1.KSMScale, created []string, monitoring observati
 		text += "; KSMScale " + rules.KSMScale + " has the rules of all KSMScales"
 	}
 	// This may be intended, because the Prometheus Operator can also add a token by itself.
-	if spec.Metrics.AuthFilter && spec.Monitoring.Authorization == nil && slices.Contains(created, objects.ScrapingKind(ksmScale)) {
+	if spec.Metrics.AuthFilter && spec.Monitoring.Authorization.Credentials.Name == "" && slices.Contains(created, objects.ScrapingKind(ksmScale)) {
 		text += "; Prometheus gets no token for spec.metrics.authFilter: set spec.monitoring.authorization"
 	}
 	return text

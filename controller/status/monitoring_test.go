@@ -50,7 +50,7 @@ func TestMonitoringCondition(t *testing.T) {
 }
 
 func TestMonitoringConditionTellsOfAMissingToken(t *testing.T) {
-	credentials := &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
+	credentials := v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
 	for name, test := range map[string]struct {
 		config v1alpha1.MonitoringConfig
 		filter bool

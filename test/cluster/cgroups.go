@@ -25,7 +25,7 @@ func newCgroupName() string { return cgroupPrefix + strings.ToLower(rand.Text()[
 // in a control group. Without it they would get as much as one program: too little to answer their probes.
 const cgroupWeight = 16
 
-// createCgroup creates the control group, which holds those of the containers.
+// createCgroup creates the control group, which holds the groups of the containers.
 func createCgroup(name string) error {
 	folder, file, value := filepath.Join(cgroupRoot, "cpu", name), "cpu.shares", cgroupWeight*1024
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil { // version 2
@@ -44,7 +44,7 @@ func createCgroup(name string) error {
 func cgroupFolders(name string) []string {
 	var folders []string
 	for _, pattern := range []string{filepath.Join(cgroupRoot, name), filepath.Join(cgroupRoot, "*", name)} {
-		// The only error is that of a bad pattern.
+		// The only error is for a bad pattern.
 		matches, _ := filepath.Glob(pattern)
 		folders = append(folders, matches...)
 	}
@@ -81,7 +81,7 @@ func killCgroups(name string) int {
 // subfolders returns a folder and all below it, parents first.
 func subfolders(folder string) []string {
 	var all []string
-	// Groups may vanish meanwhile, which is what is wanted.
+	// Groups may vanish meanwhile, which is the aim.
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
 			all = append(all, path)

@@ -31,13 +31,13 @@ type Options struct {
 	// Flags are given to a component after its own, which they override: "--feature-gates=X=true". The keys
 	// are the component names, such as APIServer.
 	Flags map[string][]string
-	// Progress is told what is being waited for, one line each. Default: nobody.
+	// Progress receives what is being waited for, one line each. Default: discard.
 	Progress io.Writer
 	// RealNodes is the number of nodes that run containers, up to MaxRealNodes; see Isolate, which has to be called
 	// first. They are called node-a and node-b, in zone-a and zone-b. Fake nodes then have a taint,
 	// kwok.x-k8s.io/node=fake:NoSchedule, which keeps real pods off them. Default: none.
 	RealNodes int
-	// NodeBinary is the path of the node binary. Default: bin/node beside bin/kube.
+	// NodeBinary is the path of the node binary. Default: bin/node next to bin/kube.
 	NodeBinary string
 	// Detached lets the cluster live on when this program ends; Open finds it again.
 	Detached bool
@@ -51,7 +51,7 @@ type Cluster struct {
 	config    *rest.Config
 	apiServed []*Server // once launched
 	nodes     []realNode
-	cgroup    string // that of the real nodes' containers
+	cgroup    string // of the real nodes' containers
 
 	mutex     sync.Mutex
 	processes []*Process // in the order of their start

@@ -41,7 +41,7 @@ const (
 )
 
 // users are the clients with a certificate, by the name of its files. KWOK may do everything, as the admin
-// may, but under a name of its own so that the audit log tells them apart.
+// may, but under a name of its own so that the audit log distinguishes them.
 var users = map[string]cert.Config{
 	admin:             clientConfig(admin, "system:masters"),
 	ControllerManager: clientConfig("system:kube-controller-manager"),
@@ -193,7 +193,7 @@ func (c *Cluster) kwok(port int) component {
 	}}
 }
 
-// writeConfigs writes the files that the components' flags refer to, apart from keys and kubeconfigs.
+// writeConfigs writes the files that the components' flags refer to, except keys and kubeconfigs.
 func (c *Cluster) writeConfigs(ctx context.Context) error {
 	if err := os.WriteFile(c.path("audit-policy.yaml"), auditPolicy, 0o600); err != nil {
 		return fmt.Errorf("write audit policy: %w", err)

@@ -6,7 +6,7 @@
 // Start is the way in, StartT for tests. Read cluster.go for the order of things, components.go for the
 // flags, nodes.go for the fake nodes and process.go for how a program is kept from outliving its test.
 //
-// Up to two real nodes, whose pods really run, can be had beside the fake ones, as root on Linux: Isolate and
+// Up to two real nodes, whose pods really run, can run next to the fake ones, as root on Linux: Isolate and
 // Options.RealNodes are the way in. They need what `make node` builds and installs: bin/node, which is kubelet and
 // kube-proxy, and containerd. Read isolate.go for how the machine is kept from all of it, and realnodes.go. There
 // is no DNS in such a cluster; the API server is reached through the kubernetes Service's address.

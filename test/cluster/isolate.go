@@ -21,7 +21,7 @@ const (
 // need: nothing that they do to interfaces, mounts and kernel settings reaches the machine, and when the program
 // ends, in whatever way, all that it started and mounted is gone. Only folders stay.
 //
-// It is to be called at the very start of main or TestMain, for it runs the program anew: it returns only
+// It is to be called at the very start of main or TestMain, for it starts the program again: it returns only
 // inside, and in the first process exits with the code of the one inside. It needs root on Linux. An error says
 // what is missing, before anything was done.
 //

@@ -101,7 +101,7 @@ func pass(signals <-chan os.Signal, to *os.Process) {
 	}
 }
 
-// exitCode is that of a shell: 128 and the signal's number for a process that a signal has ended.
+// exitCode is as in a shell: 128 and the signal's number for a process that a signal has ended.
 func exitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())

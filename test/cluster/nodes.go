@@ -54,7 +54,7 @@ func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 	return removeNodes(ctx, client.CoreV1(), surplus)
 }
 
-// changes compares the nodes there are with the n that are wanted, and returns the numbers of those to create
+// changes compares the nodes there are with the n that are desired, and returns the numbers of those to create
 // and the names of those to remove. It leaves nodes alone that are not fake.
 func changes(nodes []corev1.Node, n int) (missing []int, surplus []string) {
 	exists := make([]bool, n)
@@ -119,7 +119,7 @@ func fakeNode(number int, taints ...corev1.Taint) *corev1.Node {
 	}
 }
 
-// conditions are those of a healthy node.
+// conditions are the conditions of a healthy node.
 func conditions(now metav1.Time) []corev1.NodeCondition {
 	healthy := []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady"}}
 	for _, trouble := range []corev1.NodeConditionType{

@@ -23,7 +23,7 @@ const validity = 365 * 24 * time.Hour
 // pki writes the keys and certificates of a cluster to a folder, as NAME.crt and NAME.key.
 type pki struct{ dir string }
 
-// authority is a certificate together with the key that signs with it.
+// authority is a CA: a certificate together with the key that signs with it.
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -32,8 +32,8 @@ type authority struct {
 func (p pki) certFile(name string) string { return filepath.Join(p.dir, name+".crt") }
 func (p pki) keyFile(name string) string  { return filepath.Join(p.dir, name+".key") }
 
-// writeAll creates what the components' flags refer to: an authority for the API server and its clients, a
-// second one for requests that the API server passes on to aggregated API servers (one authority for both
+// writeAll creates what the components' flags refer to: a CA for the API server and its clients, a
+// second one for requests that the API server passes on to aggregated API servers (one CA for both
 // would let any client pose as the API server), and the key that signs service-account tokens.
 func (p pki) writeAll() error {
 	ca, err := p.writeAuthority("ca")

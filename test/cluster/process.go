@@ -86,7 +86,7 @@ func findProcess(name, logFile string, pid int, started string) *Process {
 	p.process = process
 	go func() {
 		defer close(p.done)
-		// Only a parent is told when a process ends, so everybody else has to look.
+		// Only a parent learns when a process ends, so everybody else has to look.
 		_ = wait.PollUntilContextCancel(context.Background(), pollInterval, true,
 			func(context.Context) (bool, error) { return !running(), nil })
 	}()

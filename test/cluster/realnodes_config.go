@@ -11,7 +11,7 @@ import (
 	"github.com/example/ksmscale/test/cluster/image"
 )
 
-// What the programs of a node read; the fields are those of nodeSettings.
+// What the programs of a node read; the fields are in nodeSettings.
 var (
 	//go:embed containerd.toml
 	containerdTemplate string

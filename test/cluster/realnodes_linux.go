@@ -38,7 +38,7 @@ func (c *Cluster) clearNodes() {
 	c.nodes = nil
 }
 
-// killShims kills the parents of the containers, which are told the socket of their containerd, and returns how many
+// killShims kills the parents of the containers, which get the socket of their containerd, and returns how many
 // there were.
 func (c *Cluster) killShims() int {
 	killed := 0

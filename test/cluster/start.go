@@ -88,7 +88,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.writeConfigs(ctx); err != nil {
 		return err
 	}
-	// The API server says from its start that it is reachable at a node's address.
+	// The API server announces from its start that it is reachable at a node's address.
 	if err := c.connectNodes(ctx); err != nil {
 		return err
 	}

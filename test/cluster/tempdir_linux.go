@@ -12,7 +12,7 @@ const (
 	enoughMemory = 4 << 30
 )
 
-// tempDir is the folder that the folders of clusters are made in: in memory if there is room, since a slow disk slows
+// tempDir is the folder for the folders of clusters: in memory if there is room, since a slow disk slows
 // etcd and what writes logs, and so everything.
 func tempDir() string {
 	var stat unix.Statfs_t

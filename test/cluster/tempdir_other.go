@@ -4,5 +4,5 @@ package cluster
 
 import "os"
 
-// tempDir is the folder that the folders of clusters are made in.
+// tempDir is the folder for the folders of clusters.
 func tempDir() string { return os.TempDir() }

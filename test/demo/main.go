@@ -1,5 +1,5 @@
 // Command demo shows a KSMScale follow the nodes of a real local cluster: it installs KSMScale from config/default,
-// applies a sample, walks through numbers of nodes, and prints at each what the metrics say, what the
+// applies a sample, walks through numbers of nodes, and prints at each the metrics, what the
 // HorizontalPodAutoscalers want and what the Deployments have. It ends with code 1 unless all agree with the
 // arithmetic.
 package main

@@ -161,7 +161,7 @@ func (i *Installation) StartController(ctx context.Context, name string, flags .
 }
 
 // StartAdapter starts an adapter under a name that its log gets. It waits until a controller has made the
-// certificate, as the kubelet does with a pod that mounts it. Flags come on top of those of config/default.
+// certificate, as the kubelet does with a pod that mounts it. Flags come on top of the flags of config/default.
 func (i *Installation) StartAdapter(ctx context.Context, name string, flags ...string) (*Component, error) {
 	kubeconfig, err := i.kubeconfig(ctx, AdapterAccount)
 	if err != nil {
@@ -192,6 +192,20 @@ func (i *Installation) StartAll(ctx context.Context) (controller, adapter *Compo
 	return controller, adapter, i.AwaitMetrics(ctx)
 }
 
+// Check runs the adapter's check of external metrics as a service account, and returns an error if they are not served in time.
+func (i *Installation) Check(ctx context.Context, account string, timeout time.Duration) error {
+	kubeconfig, err := i.kubeconfig(ctx, account)
+	if err != nil {
+		return err
+	}
+	output, err := exec.CommandContext(ctx, filepath.Join(i.root, "bin", "adapter"), "check",
+		"--kubeconfig="+kubeconfig, "--timeout="+timeout.String()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("check external metrics: %w: %s", err, output)
+	}
+	return nil
+}
+
 // AwaitMetrics waits until the API server passes requests for external metrics on to an adapter.
 func (i *Installation) AwaitMetrics(ctx context.Context) error {
 	return await(ctx, "external metrics", func(ctx context.Context) error {
@@ -199,7 +213,7 @@ func (i *Installation) AwaitMetrics(ctx context.Context) error {
 	})
 }
 
-// start starts a component with the arguments of its Deployment, but for those flags.
+// start starts a component with the arguments of its Deployment, except those flags.
 func (i *Installation) start(ctx context.Context, name, binary string, component *Component, flags ...string) (*Component, error) {
 	deployment, err := i.client.AppsV1().Deployments(Namespace).Get(ctx, "ksmscale-"+binary, metav1.GetOptions{})
 	if err != nil {

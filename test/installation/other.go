@@ -26,14 +26,14 @@ type Other struct {
 	// URL is where it is reached.
 	URL  string
 	Port int
-	// Authority is the file with the authority of its certificate.
+	// Authority is the file with the CA of its certificate.
 	Authority string
 
 	key          string
 	installation *Installation
 }
 
-// NewOther makes a certificate for another server, which is yet to be started.
+// NewOther signs a certificate for another server, which is yet to be started.
 func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
 	port, err := cluster.FreePort(ctx)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Command sizing measures the memory and the CPU time that a shard takes, for docs/sizing.md: it fills a local cluster with
-// pods, runs the real kube-state-metrics with the gate beside it as one shard of several, and prints what both have used
-// once the whole share is exposed, and what scrapes of it take.
+// pods, runs the real kube-state-metrics with the gate next to it as one shard of several, and prints what both have used
+// once everything is exposed, and what scrapes of it take.
 package main
 
 import (
@@ -116,7 +116,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 type result struct {
 	series, bytes          int
 	memory, most, gateMost uint64
-	// load is the CPU time until the gate has opened, and scrape that of one scrape.
+	// load is the CPU time until the gate has opened, and scrape is the CPU time of one scrape.
 	load, scrape, gateLoad time.Duration
 }
 

@@ -19,7 +19,7 @@ import (
 // resources are those that the cluster has many of.
 const resources = "--resources=leases,namespaces,nodes,pods"
 
-// shard is a kube-state-metrics with the gate beside it.
+// shard is a kube-state-metrics with the gate next to it.
 type shard struct {
 	monitor, gate       *cluster.Process
 	metricsURL, gateURL string

@@ -24,7 +24,7 @@ import (
 
 const pollInterval = 200 * time.Millisecond
 
-// Replicas are those of a KSMScale's shards, in order, as each part of the chain has them.
+// Replicas are the replicas of a KSMScale's shards, in order, as each part of the chain has them.
 type Replicas struct {
 	// Nodes is the value of ksmscale_nodes: how many nodes the others are for.
 	Nodes int

@@ -34,7 +34,7 @@ func newCommand() *cobra.Command {
 	return root
 }
 
-// defaultDir is beside the bin folder, so that it is the same from every folder of the checkout.
+// defaultDir is next to the bin folder, so that it is the same from every folder of the checkout.
 func defaultDir() (string, error) {
 	binary, err := cluster.FindBinary()
 	if err != nil {

@@ -33,7 +33,7 @@ const (
 	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
-	// metricsPort is that of kube-state-metrics, and of its Services.
+	// metricsPort is the port of kube-state-metrics, and of its Services.
 	metricsPort = 8080
 
 	configMaps = "configmaps"
@@ -42,7 +42,7 @@ const (
 
 // Options say what to audit.
 type Options struct {
-	// Namespace and Selector are those of the targets: Services, or if Pods is set, ready pods, each of which is
+	// Namespace and Selector select the targets: Services, or if Pods is set, ready pods, each of which is
 	// scraped for itself.
 	Namespace, Selector string
 	Pods                bool

@@ -12,7 +12,7 @@ import (
 	listers "k8s.io/client-go/listers/core/v1"
 )
 
-// Watch returns the targets of the options, and those of Also.
+// Watch returns the targets of the options, and the targets of Also.
 func Watch(ctx context.Context, client kubernetes.Interface, options Options) (Targets, error) {
 	selector, err := labels.Parse(options.Selector)
 	if err != nil {

@@ -35,7 +35,7 @@ func Shipped(t *testing.T, name string) string {
 	return file
 }
 
-// ScrapeConfigs are those of a file in deploy/prometheus, by the names of their jobs.
+// ScrapeConfigs are the jobs of a file in deploy/prometheus, by the names of their jobs.
 func ScrapeConfigs(t *testing.T, file string) map[string]ScrapeConfig {
 	t.Helper()
 	data, err := os.ReadFile(Shipped(t, file))
@@ -74,7 +74,7 @@ func DiscoveryOf(t *testing.T, job ScrapeConfig) Discovery {
 	return discoveries[0]
 }
 
-// Led is a job that is told of its targets at a URL, and not by Kubernetes: Debian's Prometheus is built without that.
+// Led is a job that reads its targets from a URL, and not by Kubernetes: Debian's Prometheus is built without that.
 func Led(job ScrapeConfig, url string) ScrapeConfig {
 	led := maps.Clone(job)
 	delete(led, "kubernetes_sd_configs")
@@ -83,7 +83,7 @@ func Led(job ScrapeConfig, url string) ScrapeConfig {
 	return led
 }
 
-// Rules record what Prometheus says of the pods that kube_pod_info of a selector, such as {namespace="shop"}, is about at
+// Rules record what Prometheus has of the pods that kube_pod_info of a selector, such as {namespace="shop"}, is about at
 // each evaluation, however that looks in retrospect: how many series there are, and how many of them too many. They are evaluated
 // every two seconds.
 func Rules(selector string) map[string]any {

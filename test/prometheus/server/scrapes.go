@@ -12,7 +12,7 @@ import (
 // metricsJob selects the job of the shards.
 const metricsJob = `{job="kube-state-metrics"}`
 
-// Scrapes are those of the shards since a time.
+// Scrapes are the scrapes of the shards since a time.
 type Scrapes struct {
 	Count int
 	// Failed are those that a target refused, cut, or did not answer in time though the machine did not stall.
@@ -25,7 +25,7 @@ type Scrapes struct {
 type Scrape struct {
 	At   time.Time
 	Took time.Duration
-	// Instance is that of its target.
+	// Instance is the instance of its target.
 	Instance string
 	// Lost tells whether an earlier scrape of the target succeeded.
 	Lost bool

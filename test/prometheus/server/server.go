@@ -25,7 +25,7 @@ type Server struct {
 	prometheusv1.API
 	// Name is for messages.
 	Name string
-	// Selector is that of its Rules.
+	// Selector is the selector of its Rules.
 	Selector string
 	// Interval is the time between two scrapes of a target, and the time that a scrape may take.
 	Interval time.Duration

@@ -25,7 +25,7 @@ type Options struct {
 	Jobs []ScrapeConfig
 	// Interval is the time between two scrapes of a target, and between two evaluations of the shipped rules.
 	Interval time.Duration
-	// Selector is that of its Rules.
+	// Selector is the selector of its Rules.
 	Selector string
 	// ShippedRules are files of rules in deploy/prometheus.
 	ShippedRules []string
