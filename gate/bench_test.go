@@ -24,23 +24,23 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// BenchmarkOpen runs the gate as a process, between an API server that answers at once and a kube-state-metrics that exposes
-// everything from the start, and measures the time until it opens, the requests that takes, and the memory that it has at most.
-// Each case has pods, and 26 resources of which there is no object; each pod has 3 kB of metadata.
+// BenchmarkOpen runs the gate as a process. The API server answers immediately, and kube-state-metrics exposes everything
+// from the start. It measures the time until the gate opens, its requests, and its highest memory. Each case has pods, and
+// 26 resources without an object. Each pod has 3 kB of metadata.
 func BenchmarkOpen(b *testing.B) {
 	gate := buildGate(b)
 	for _, size := range []struct{ objects, shards int }{{2000, 1}, {20_000, 1}, {20_000, 3}, {150_000, 1}, {150_000, 10}} {
 		b.Run(fmt.Sprintf("%d objects, shard 0 of %d", size.objects, size.shards), func(b *testing.B) {
-			share := Share{TotalShards: int32(size.shards)}
+			shard := Shard{Total: int32(size.shards)}
 			api := newPagedServer(b, size.objects)
-			monitor := newFakeMonitor(b)
-			monitor.exposeText(exposedPods(size.objects, share))
-			requests, memory := api.requests.Load(), 0.0
+			fakeKSM := newFakeMonitor(b)
+			fakeKSM.exposeText(exposedPods(size.objects, shard))
+			requests, megabytes := api.requests.Load(), 0.0
 			for b.Loop() {
-				memory = max(memory, runUntilOpen(b, gate, api.URL, monitor.URL, share))
+				megabytes = max(megabytes, runUntilOpen(b, gate, api.URL, fakeKSM.URL, shard))
 			}
 			b.ReportMetric(float64(api.requests.Load()-requests)/float64(b.N), "requests/op")
-			b.ReportMetric(memory/1e6, "MB-max")
+			b.ReportMetric(megabytes/1e6, "MB-max")
 		})
 	}
 }
@@ -54,7 +54,7 @@ func buildGate(b *testing.B) string {
 }
 
 // runUntilOpen returns the highest resident memory, in bytes.
-func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) float64 {
+func runUntilOpen(b *testing.B, gate, apiServer, monitorURL string, shard Shard) float64 {
 	b.Helper()
 	address := freeAddress(b)
 	resources := []string{"pods"}
@@ -64,8 +64,8 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) fl
 		}
 	}
 	command := exec.Command(gate, "--kubeconfig="+writeKubeconfig(b, apiServer), "--bind-address="+address,
-		"--resources="+strings.Join(resources, ","), fmt.Sprintf("--total-shards=%d", share.TotalShards),
-		"--metrics-url="+monitor+"/metrics", "--telemetry-url="+monitor+"/telemetry")
+		"--resources="+strings.Join(resources, ","), fmt.Sprintf("--total-shards=%d", shard.Total),
+		"--metrics-url="+monitorURL+"/metrics", "--telemetry-url="+monitorURL+"/telemetry")
 	command.Stderr = io.Discard
 	require.NoError(b, command.Start())
 	b.Cleanup(func() { _ = command.Process.Kill() })
@@ -84,7 +84,7 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) fl
 			break
 		}
 	}
-	// Not what the kernel tells of a process that has ended: that includes the memory of the process that it was forked from.
+	// Not the kernel's value for an ended process, which includes the memory of the process that forked it.
 	running, err := procfs.NewProc(command.Process.Pid)
 	require.NoError(b, err)
 	status, err := running.NewStatus()
@@ -94,7 +94,8 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitor string, share Share) fl
 	return float64(status.VmHWM)
 }
 
-// defaultResources are those that kube-state-metrics exports by default, and have objects in hardly any cluster of this benchmark.
+// defaultResources are the resources that kube-state-metrics exports by default, and that have hardly any objects in a
+// cluster.
 var defaultResources = []string{
 	"certificatesigningrequests", "configmaps", "cronjobs", "daemonsets", "deployments", "endpointslices",
 	"horizontalpodautoscalers", "ingresses", "jobs", "leases", "limitranges", "mutatingwebhookconfigurations",
@@ -103,7 +104,7 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
-// pagedServer has pages of pods that are encoded already, in the format that the API server has for them.
+// pagedServer has encoded pages of pods in the format of the API server.
 type pagedServer struct {
 	*httptest.Server
 	pages    [][]byte
@@ -146,7 +147,7 @@ func (s *pagedServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	s.requests.Add(1)
 	page := 0
-	if resource, _ := pathParts(request.URL.Path); resource == "pods" {
+	if name, _ := pathParts(request.URL.Path); name == "pods" {
 		page = 1
 	}
 	if next, err := strconv.Atoi(request.URL.Query().Get("continue")); err == nil {
@@ -170,14 +171,14 @@ func podMetadata(i int) metav1.PartialObjectMetadata {
 	}}
 }
 
-// exposedPods are two families of the share's pods, as kube-state-metrics exposes them.
-func exposedPods(objects int, share Share) string {
+// exposedPods are two families of the shard's pods in the format of kube-state-metrics.
+func exposedPods(objects int, shard Shard) string {
 	var text strings.Builder
-	for _, family := range []string{"kube_pod_container_info", "kube_pod_created"} {
-		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", family)
+	for _, familyName := range []string{"kube_pod_container_info", "kube_pod_created"} {
+		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", familyName)
 		for i := range objects {
-			if share.Has(podUID(i)) {
-				fmt.Fprintf(&text, "%s{namespace=\"namespace-%d\",pod=\"%s\",uid=\"%s\"} 1.7e+09\n", family, i/1000, podName(i), podUID(i))
+			if shard.Has(podUID(i)) {
+				fmt.Fprintf(&text, "%s{namespace=\"namespace-%d\",pod=\"%s\",uid=\"%s\"} 1.7e+09\n", familyName, i/1000, podName(i), podUID(i))
 			}
 		}
 	}
