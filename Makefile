@@ -14,6 +14,8 @@ VERSION ?= v0.1.0
 IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
 
 TOOL := go tool -modfile=go.tools.mod
+# `go build` that shows its progress: from nothing, Kubernetes takes minutes to an hour.
+BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
 UNIT := ./api/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
@@ -34,7 +36,12 @@ up: build kube ## Start a local cluster without KSMScale, and print how to use i
 
 .PHONY: play
 play: up ## Start that cluster, if it does not run, and KSMScale on it until you press Ctrl-C.
-	go run ./test/cluster/local run
+# Not `go run`, which ends with an error after Ctrl-C.
+	@go build -o bin/local ./test/cluster/local && bin/local run
+
+.PHONY: nodes
+nodes: ## Set the number of fake nodes of that cluster, as in `make nodes N=90`.
+	@go run ./test/cluster/local nodes $(or $(N),$(error Set the number of nodes: make nodes N=90))
 
 .PHONY: down
 down: ## Stop the local cluster of `make play` and `make up`.
@@ -42,7 +49,8 @@ down: ## Stop the local cluster of `make play` and `make up`.
 
 .PHONY: build
 build: ## Build adapter, controller and gate into bin/.
-	go build -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
+	@echo "Building adapter, controller and gate into bin/ ..."
+	@$(BUILD) -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
 
 .PHONY: image
 image: ## Build the image with Docker.
@@ -113,7 +121,7 @@ race: ## Run the unit tests under the race detector, which needs a C compiler.
 	CGO_ENABLED=1 go test -race $(UNIT)
 
 .PHONY: bench
-bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, and how long the gate takes to open (10 minutes).
+bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, how long the gate takes to open, and what its measurements cost (15 minutes).
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... ./gate/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
@@ -122,15 +130,20 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
 	go run ./test/sizing
 
+.PHONY: sizing-series
+sizing-series: build kube kube-state-metrics ## Count the series of one object of each resource, for package sizing (2 minutes).
+	go run ./test/sizing series
+
 ##@ Check
 
-# Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes.
+# Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
+# golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
 LINTED := . test/chart test/e2e/kind
 
 .PHONY: lint
 lint: ## Run the linters.
 	@for module in $(LINTED); do echo "Linting $$module"; \
-		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint run) || exit 1; done
+		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint-kube-api-linter run) || exit 1; done
 
 # The database of known vulnerabilities as it was on a day, so that a check can be repeated. To raise it, write the version that
 # `go list -m golang.org/x/vulndb@latest` prints.
@@ -157,12 +170,13 @@ $(VULNDB)/index/db.json:
 	mv $(VULNDB).partial $(VULNDB)
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, RBAC, the install manifest, and the chart's copies.
+generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
 	mkdir -p deploy
 	$(TOOL) kustomize build config/default > deploy/install.yaml
+	$(TOOL) crd-ref-docs --source-path=./api --config=.crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	@$(MAKE) --no-print-directory generate-rules
 
 # The families of metrics are those of the newest kube-state-metrics that is tested, as its documentation lists them.
@@ -212,7 +226,7 @@ KUBE_LDFLAGS := -s -w $(foreach p,$(VERSION_PACKAGES),-X $(p).gitVersion=$(KUBER
 bin/kube: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard test/cluster/binaries/kube/*.go)
 	@echo "Building Kubernetes $(KUBERNETES_VERSION), etcd and KWOK into $@; from nothing this takes 7 minutes on 2 fast cores, and much longer on slow ones ..."
 	@mkdir -p bin
-	cd test/cluster/binaries && go build -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./kube
+	@cd test/cluster/binaries && $(BUILD) -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./kube
 
 bin/kubectl: | bin/kube
 	ln -sf kube $@
@@ -227,7 +241,8 @@ cert-manager: bin/cert-manager ## Build what tests need of cert-manager, once (f
 
 bin/cert-manager: test/chart/go.mod test/chart/go.sum $(wildcard test/chart/certmanager/*.go)
 	@mkdir -p bin
-	cd test/chart && go build -ldflags "-s -w" -o $(CURDIR)/$@ ./certmanager
+	@echo "Building cert-manager into $@ ..."
+	@cd test/chart && $(BUILD) -ldflags "-s -w" -o $(CURDIR)/$@ ./certmanager
 
 .PHONY: node
 node: bin/node bin/pause node-packages ## Build what real nodes run, once (from 3 minutes on 2 cores).
@@ -235,7 +250,7 @@ node: bin/node bin/pause node-packages ## Build what real nodes run, once (from 
 bin/node: test/cluster/binaries/go.mod test/cluster/binaries/go.sum $(wildcard test/cluster/binaries/node/*.go)
 	@echo "Building kubelet and kube-proxy $(KUBERNETES_VERSION) into $@; this takes minutes, and much longer on slow machines ..."
 	@mkdir -p bin
-	cd test/cluster/binaries && go build -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./node
+	@cd test/cluster/binaries && $(BUILD) -ldflags "$(KUBE_LDFLAGS)" -o $(CURDIR)/$@ ./node
 
 bin/pause: $(wildcard test/cluster/binaries/pause/*.go)
 	@mkdir -p bin
@@ -261,7 +276,8 @@ kube-state-metrics: $(KSM_VERSIONS:%=bin/kube-state-metrics-%) ## Build the vers
 
 bin/kube-state-metrics-%: $(KSM_MODULES)/%/go.mod $(KSM_MODULES)/%/go.sum
 	@mkdir -p bin
-	cd $(KSM_MODULES)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
+	@echo "Building kube-state-metrics $* into $@ ..."
+	@cd $(KSM_MODULES)/$* && $(BUILD) -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
 # What the Prometheus Operator is made of: itself, and what its pods run. One module has all, so that they share what is
 # compiled; Prometheus finds no targets but those of Kubernetes, and has no pages.
@@ -278,4 +294,5 @@ bin/prometheus: PACKAGE := github.com/prometheus/prometheus/cmd/prometheus
 
 $(OPERATOR_BINARIES): $(OPERATOR_MODULE)/go.mod $(OPERATOR_MODULE)/go.sum
 	@mkdir -p bin
-	cd $(OPERATOR_MODULE) && go build -tags remove_all_sd,enable_kubernetes_sd -ldflags "-s -w" -o $(CURDIR)/$@ $(PACKAGE)
+	@echo "Building $(notdir $(PACKAGE)) into $@ ..."
+	@cd $(OPERATOR_MODULE) && $(BUILD) -tags remove_all_sd,enable_kubernetes_sd -ldflags "-s -w" -o $(CURDIR)/$@ $(PACKAGE)

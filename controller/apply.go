@@ -2,104 +2,25 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
-	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/controller/status"
-	"github.com/example/ksmscale/scaling"
 )
-
-// applyAll makes the objects of shards as they are wanted, except Deployments whose rollout has to wait, which it returns the
-// shards of. One that fails does not keep the others from being made; the errors are joined.
-func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
-	outdated = sets.New[v1alpha1.Shard]()
-	a := applier{Reconciler: r, owner: ksmScale}
-	var errs []error
-	for _, planned := range shards {
-		shard := planned.Shard
-		waits, err := a.applyDeployment(ctx, planned, &before)
-		if waits {
-			outdated.Insert(shard)
-		}
-		errs = append(errs, err,
-			apply(ctx, a, objects.Service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
-			applyForDeployment(ctx, a, shard))
-	}
-	return outdated, errors.Join(errs...)
-}
-
-// applyForDeployment makes what a shard has because of its Deployment.
-func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) error {
-	err := apply(ctx, a, objects.DisruptionBudget(a.owner, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget)
-	if a.owner.Spec.AutoscalingMode() != v1alpha1.ModeHorizontalPodAutoscaler {
-		return err
-	}
-	return errors.Join(err, applyAutoscaler(ctx, a, shard))
-}
-
-// applyOthers makes what shards need that run and are not applied as a whole: until those that are wanted have taken over they may
-// lose it, or have been retired before, or the mode may change. Their Deployments stay as they are. Of those that are retired,
-// there only remains to be said so.
-func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
-	a := applier{Reconciler: r, owner: ksmScale}
-	applied := sets.New[v1alpha1.Shard]()
-	for _, shard := range decision.Apply {
-		applied.Insert(shard.Shard)
-	}
-	var errs []error
-	for _, shard := range observed.Shards() {
-		if applied.Has(shard) || !decision.Keep.Has(shard.Total) {
-			continue
-		}
-		if decision.Retired.Has(shard.Total) {
-			if observed.Service(shard) != nil {
-				errs = append(errs, apply(ctx, a, objects.RetiredService(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
-			}
-			continue
-		}
-		errs = append(errs, apply(ctx, a, objects.Service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
-		if deployment := observed.Deployment(shard); deployment != nil {
-			errs = append(errs, adopt(ctx, a, deployment), applyForDeployment(ctx, a, shard))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // applier applies the objects of one owner.
 type applier struct {
 	*Reconciler
 	owner *v1alpha1.KSMScale
-}
-
-// configuration is any apply configuration; C is itself.
-type configuration[C any] interface {
-	runtime.ApplyConfiguration
-	GetKind() *string
-	GetName() *string
-	GetNamespace() *string
-	WithUID(uid types.UID) C
-}
-
-// pointer is the pointer type of an object.
-type pointer[T any] interface {
-	*T
-	client.Object
 }
 
 // apply applies one object, by server-side apply, unless that would change nothing: fields that others own do not matter, and a
@@ -149,6 +70,13 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 	return nil
 }
 
+// isApplied tells whether to apply a configuration would change nothing of what the controller owns of an object.
+func (a applier) isApplied(owned, desired named) bool {
+	key := client.ObjectKey{Namespace: ptr.Deref(desired.GetNamespace(), ""), Name: *desired.GetName()}
+	last := a.outcomes.of(a.owner.Name)[outcomeID(*desired.GetKind(), key)]
+	return equality.Semantic.DeepEqual(owned, desired) || last == objects.Outcome{Applied: objects.Digest(desired), Kept: objects.Digest(owned)}
+}
+
 // named is what identifies the object of an apply configuration.
 type named interface {
 	GetKind() *string
@@ -156,9 +84,17 @@ type named interface {
 	GetNamespace() *string
 }
 
-// isApplied tells whether to apply a configuration would change nothing of what the controller owns of an object.
-func (a applier) isApplied(owned, desired named) bool {
-	key := client.ObjectKey{Namespace: ptr.Deref(desired.GetNamespace(), ""), Name: *desired.GetName()}
-	last := a.outcomes.of(a.owner.Name)[outcomeID(*desired.GetKind(), key)]
-	return equality.Semantic.DeepEqual(owned, desired) || last == objects.Outcome{Applied: objects.Digest(desired), Kept: objects.Digest(owned)}
+// configuration is any apply configuration; C is itself.
+type configuration[C any] interface {
+	runtime.ApplyConfiguration
+	GetKind() *string
+	GetName() *string
+	GetNamespace() *string
+	WithUID(uid types.UID) C
+}
+
+// pointer is the pointer type of an object.
+type pointer[T any] interface {
+	*T
+	client.Object
 }

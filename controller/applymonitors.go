@@ -21,54 +21,6 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// monitorFields is the schema that fields of the Prometheus Operator's kinds are told apart by, as far as ours need one:
-// its client has none.
-var monitorFields = parsedFields(`types:
-- name: any
-  scalar: untyped
-  list: {elementType: {namedType: any}, elementRelationship: atomic}
-  map: {elementType: {namedType: any}, elementRelationship: separable}
-- name: object
-  map:
-    fields:
-    - {name: metadata, type: {namedType: metadata}}
-    - {name: spec, type: {namedType: spec}}
-    elementType: {namedType: any}
-- name: metadata
-  map:
-    fields:
-    - name: ownerReferences
-      type: {list: {elementType: {namedType: any}, elementRelationship: associative, keys: [uid]}}
-    elementType: {namedType: any}
-- name: spec
-  map:
-    fields:
-    - name: groups
-      type: {list: {elementType: {namedType: any}, elementRelationship: associative, keys: [name]}}
-    - {name: selector, type: {namedType: whole}}
-    - {name: authorization, type: {namedType: holder}}
-    - name: tlsConfig
-      type: {map: {fields: [{name: ca, type: {namedType: holder}}], elementType: {namedType: any}}}
-    elementType: {namedType: any}
-- name: holder
-  map:
-    fields:
-    - {name: credentials, type: {namedType: whole}}
-    - {name: secret, type: {namedType: whole}}
-    - {name: configMap, type: {namedType: whole}}
-    elementType: {namedType: any}
-- name: whole
-  map: {elementType: {namedType: any}, elementRelationship: atomic}
-`)
-
-func parsedFields(schema typed.YAMLObject) typed.ParseableType {
-	parser, err := typed.NewParser(schema)
-	if err != nil {
-		panic(fmt.Sprintf("the schema of monitors cannot be read: %v", err))
-	}
-	return parser.Type("object")
-}
-
 // applyMonitors makes the objects for the Prometheus Operator that a KSMScale is to have, of the kinds that there are,
 // and deletes others that were made for it. If a kind goes away meanwhile, the next look tells.
 func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring) error {
@@ -127,16 +79,6 @@ func extractPrometheusRule(live *monitoringv1.PrometheusRule, owner string) (*mo
 	return extractMonitor(live, owner, is)
 }
 
-// identified is an apply configuration whose identity can be set.
-type identified[C any] interface {
-	configuration[C]
-	GetAPIVersion() *string
-	WithKind(kind string) C
-	WithAPIVersion(version string) C
-	WithName(name string) C
-	WithNamespace(namespace string) C
-}
-
 // extractMonitor fills in what an owner has applied. Nobody owns what identifies an object, which is kept.
 func extractMonitor[C identified[C]](live runtime.Object, owner string, into C) (C, error) {
 	kind, version, name, namespace := *into.GetKind(), *into.GetAPIVersion(), *into.GetName(), *into.GetNamespace()
@@ -147,4 +89,62 @@ func extractMonitor[C identified[C]](live runtime.Object, owner string, into C) 
 	}
 	err = managedfields.ExtractInto(&unstructured.Unstructured{Object: content}, monitorFields, owner, into, "")
 	return into.WithKind(kind).WithAPIVersion(version).WithName(name).WithNamespace(namespace), err
+}
+
+// identified is an apply configuration whose identity can be set.
+type identified[C any] interface {
+	configuration[C]
+	GetAPIVersion() *string
+	WithKind(kind string) C
+	WithAPIVersion(version string) C
+	WithName(name string) C
+	WithNamespace(namespace string) C
+}
+
+// monitorFields is the schema that fields of the Prometheus Operator's kinds are told apart by, as far as ours need one:
+// its client has none.
+var monitorFields = parsedFields(`types:
+- name: any
+  scalar: untyped
+  list: {elementType: {namedType: any}, elementRelationship: atomic}
+  map: {elementType: {namedType: any}, elementRelationship: separable}
+- name: object
+  map:
+    fields:
+    - {name: metadata, type: {namedType: metadata}}
+    - {name: spec, type: {namedType: spec}}
+    elementType: {namedType: any}
+- name: metadata
+  map:
+    fields:
+    - name: ownerReferences
+      type: {list: {elementType: {namedType: any}, elementRelationship: associative, keys: [uid]}}
+    elementType: {namedType: any}
+- name: spec
+  map:
+    fields:
+    - name: groups
+      type: {list: {elementType: {namedType: any}, elementRelationship: associative, keys: [name]}}
+    - {name: selector, type: {namedType: whole}}
+    - {name: authorization, type: {namedType: holder}}
+    - name: tlsConfig
+      type: {map: {fields: [{name: ca, type: {namedType: holder}}], elementType: {namedType: any}}}
+    elementType: {namedType: any}
+- name: holder
+  map:
+    fields:
+    - {name: credentials, type: {namedType: whole}}
+    - {name: secret, type: {namedType: whole}}
+    - {name: configMap, type: {namedType: whole}}
+    elementType: {namedType: any}
+- name: whole
+  map: {elementType: {namedType: any}, elementRelationship: atomic}
+`)
+
+func parsedFields(schema typed.YAMLObject) typed.ParseableType {
+	parser, err := typed.NewParser(schema)
+	if err != nil {
+		panic(fmt.Sprintf("the schema of monitors cannot be read: %v", err))
+	}
+	return parser.Type("object")
 }

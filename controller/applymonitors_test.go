@@ -17,8 +17,8 @@ import (
 func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	key := v1alpha1.KeySelector{Name: "a", Key: "b"}
 	wanted := objects.ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
-		TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &key}},
-		Authorization: &v1alpha1.ScrapeAuthorization{Credentials: key},
+		TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: key}},
+		Authorization: v1alpha1.ScrapeAuthorization{Credentials: key},
 	}))
 	live := &monitoringv1.ServiceMonitor{}
 	fixtures.Convert(t, wanted, live)

@@ -18,25 +18,6 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// histories are what mode Direct remembers of the shards of each KSMScale. When they are lost, no replica is removed for a whole
-// stabilization window.
-type histories struct {
-	memories[map[v1alpha1.Shard]*scaling.History]
-}
-
-// of is that of a KSMScale's shards, with an empty one for those that are new, and none for others.
-func (h *histories) of(ksmScale string, shards []scaling.Shard) map[v1alpha1.Shard]*scaling.History {
-	return h.renew(ksmScale, func(before map[v1alpha1.Shard]*scaling.History) map[v1alpha1.Shard]*scaling.History {
-		now := map[v1alpha1.Shard]*scaling.History{}
-		for _, shard := range shards {
-			if now[shard.Shard] = before[shard.Shard]; now[shard.Shard] == nil {
-				now[shard.Shard] = &scaling.History{}
-			}
-		}
-		return now
-	})
-}
-
 // scaleDirectly scales the shards of a KSMScale that is in mode Direct, those of all partitions that there are. It
 // returns after how long there is more to do; 0 if nothing is by time alone.
 func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, observed observation.Snapshot) (time.Duration, error) {
@@ -95,4 +76,23 @@ func (r *Reconciler) scaleShard(ctx context.Context, pace scaling.Pace, history 
 		history.Scaled(current, next, now)
 	}
 	return again, nil
+}
+
+// histories are what mode Direct remembers of the shards of each KSMScale. When they are lost, no replica is removed for a whole
+// stabilization window.
+type histories struct {
+	memories[map[v1alpha1.Shard]*scaling.History]
+}
+
+// of is that of a KSMScale's shards, with an empty one for those that are new, and none for others.
+func (h *histories) of(ksmScale string, shards []scaling.Shard) map[v1alpha1.Shard]*scaling.History {
+	return h.renew(ksmScale, func(before map[v1alpha1.Shard]*scaling.History) map[v1alpha1.Shard]*scaling.History {
+		now := map[v1alpha1.Shard]*scaling.History{}
+		for _, shard := range shards {
+			if now[shard.Shard] = before[shard.Shard]; now[shard.Shard] == nil {
+				now[shard.Shard] = &scaling.History{}
+			}
+		}
+		return now
+	})
 }

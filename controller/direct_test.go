@@ -150,7 +150,7 @@ func TestDirectWaitsForALookAtAutoscalersOfOthers(t *testing.T) {
 	<-changed
 	replicas, _ = reconcileAt(t, r, time.Minute, 90)
 	assert.Equal(t, []int32{2, 2, 2}, replicas, "what was found before is acted on")
-	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed")
+	see(metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes, "; the controller cannot list HorizontalPodAutoscalers of others, so it does not notice a new one")
 }
 
 // A new leader has not looked either, and its first status must not differ from the last one of its predecessor.

@@ -66,7 +66,7 @@ func TestCommonMetadataRestartsNoPod(t *testing.T) {
 		k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"example.com/team": "a"}
 		k.Spec.CommonAnnotations = map[string]v1alpha1.AnnotationValue{"example.com/owner": "b"}
 	})
-	assert.Equal(t, objects.Deployment(fixtures.KSMScale(), fixtures.Planned(0), fixtures.GateImage).Spec, objects.Deployment(common, fixtures.Planned(0), fixtures.GateImage).Spec)
+	assert.Equal(t, objects.Deployment(fixtures.KSMScale(), fixtures.Planned(0), objects.GateOptions{Image: fixtures.GateImage}).Spec, objects.Deployment(common, fixtures.Planned(0), objects.GateOptions{Image: fixtures.GateImage}).Spec)
 	assert.Equal(t, objects.Service(fixtures.KSMScale(), fixtures.Shard(0)).Spec, objects.Service(common, fixtures.Shard(0)).Spec)
 	assert.Equal(t, objects.DisruptionBudget(fixtures.KSMScale(), fixtures.Shard(0)).Spec, objects.DisruptionBudget(common, fixtures.Shard(0)).Spec)
 	assert.Equal(t, objects.Autoscaler(fixtures.KSMScale(), fixtures.Shard(0), true).Spec, objects.Autoscaler(common, fixtures.Shard(0), true).Spec)

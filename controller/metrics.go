@@ -12,28 +12,6 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-var (
-	shardMetricLabels = []string{v1alpha1.MetricLabelKSMScale, v1alpha1.MetricLabelShard, v1alpha1.MetricLabelTotalShards}
-
-	readyReplicas = prometheus.NewDesc("ksmscale_ready_replicas",
-		"Number of ready pods of a shard.", shardMetricLabels, nil)
-	shardCovered = prometheus.NewDesc("ksmscale_shard_covered",
-		"1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
-	statusCondition = prometheus.NewDesc("ksmscale_status_condition",
-		"The conditions of a KSMScale: 1 for the status that one has, 0 for the others.",
-		[]string{v1alpha1.MetricLabelKSMScale, "condition", "status"}, nil)
-	autoscalingMode = prometheus.NewDesc("ksmscale_autoscaling_mode",
-		"Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.",
-		[]string{v1alpha1.MetricLabelKSMScale, "mode"}, nil)
-
-	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
-
-	// conditionStatuses has them as kube-state-metrics spells them.
-	conditionStatuses = map[metav1.ConditionStatus]string{
-		metav1.ConditionTrue: "true", metav1.ConditionFalse: "false", metav1.ConditionUnknown: "unknown",
-	}
-)
-
 // collector exports the mode and the conditions of each KSMScale, and what its status says of its shards. It reads it when it is
 // scraped, so that a deleted KSMScale leaves nothing behind.
 type collector struct {
@@ -104,3 +82,25 @@ func oneIf(condition bool) float64 {
 	}
 	return 0
 }
+
+var (
+	shardMetricLabels = []string{v1alpha1.MetricLabelKSMScale, v1alpha1.MetricLabelShard, v1alpha1.MetricLabelTotalShards}
+
+	readyReplicas = prometheus.NewDesc("ksmscale_ready_replicas",
+		"Number of ready pods of a shard.", shardMetricLabels, nil)
+	shardCovered = prometheus.NewDesc("ksmscale_shard_covered",
+		"1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
+	statusCondition = prometheus.NewDesc("ksmscale_status_condition",
+		"The conditions of a KSMScale: 1 for the status that one has, 0 for the others.",
+		[]string{v1alpha1.MetricLabelKSMScale, "condition", "status"}, nil)
+	autoscalingMode = prometheus.NewDesc("ksmscale_autoscaling_mode",
+		"Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.",
+		[]string{v1alpha1.MetricLabelKSMScale, "mode"}, nil)
+
+	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
+
+	// conditionStatuses has them as kube-state-metrics spells them.
+	conditionStatuses = map[metav1.ConditionStatus]string{
+		metav1.ConditionTrue: "true", metav1.ConditionFalse: "false", metav1.ConditionUnknown: "unknown",
+	}
+)

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -23,38 +22,6 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/status"
 )
-
-func TestMonitorsTellOfChangesOnly(t *testing.T) {
-	r, _ := newReconciler(t, planner{nodes: 60}, nil)
-	objects := fake.NewClientBuilder().WithScheme(r.Client.Scheme()).Build()
-	kinds := fixtures.InstalledKinds{}
-	changed := newChanges()
-	monitors := observation.NewMonitors(&kinds, r.Client, objects, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
-	assert.False(t, monitors.Latest().Known)
-	told := func() bool {
-		require.NoError(t, monitors.Poll(t.Context()))
-		select {
-		case <-changed:
-			return true
-		default:
-			return false
-		}
-	}
-	assert.True(t, told())
-	assert.False(t, told())
-	kinds = observation.MonitorKinds
-	assert.True(t, told(), "kinds have come")
-	assert.False(t, told())
-	assert.Len(t, monitors.Latest().Installed, 3)
-
-	made := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "uid", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
-	require.NoError(t, objects.Create(t.Context(), made))
-	assert.True(t, told(), "an object has come")
-	assert.Equal(t, fixtures.ServiceMonitorKind, monitors.Latest().Objects[observation.MonitorKey{fixtures.ServiceMonitorKind, client.ObjectKeyFromObject(made)}].Kind)
-	kinds = nil
-	assert.True(t, told(), "kinds have gone")
-	assert.Empty(t, monitors.Latest().Installed)
-}
 
 // Objects follow the type, are not written again when they are as wanted, and those of others are left alone.
 func TestMonitorsAreAppliedAndPruned(t *testing.T) {
@@ -94,11 +61,11 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
 	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")
 	again(func(c *v1alpha1.MonitoringConfig) {
-		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "a", Key: "b"}}}
-		c.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
+		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: v1alpha1.KeySelector{Name: "a", Key: "b"}}}
+		c.Authorization = v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
 	})
 	assert.Equal(t, 14, applied, "those of kube-state-metrics, once")
-	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, nil })
+	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, v1alpha1.ScrapeAuthorization{} })
 	assert.Equal(t, 16, applied, "and without")
 
 	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
@@ -157,14 +124,14 @@ func TestMonitorsThatCannotBeListed(t *testing.T) {
 	t.Run("of the kind that is asked for", func(t *testing.T) {
 		w := newPartlyMonitored(t)
 		w.failures["ServiceMonitorList"] = forbidden
-		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "No ServiceMonitor is created")
+		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "The controller creates no ServiceMonitor")
 		assert.True(t, meta.IsStatusConditionFalse(readMain(t, w.Reconciler).Status.Conditions, v1alpha1.ConditionReady))
 		delete(w.failures, "ServiceMonitorList")
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor")
 		w.failures["ServiceMonitorList"] = errors.New("timeout")
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor")
 		w.failures["ServiceMonitorList"] = forbidden
-		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "No ServiceMonitor is created")
+		w.see(metav1.ConditionFalse, v1alpha1.ReasonForbidden, "The controller creates no ServiceMonitor")
 	})
 	t.Run("for another reason", func(t *testing.T) {
 		w := newPartlyMonitored(t)
@@ -174,7 +141,7 @@ func TestMonitorsThatCannotBeListed(t *testing.T) {
 	t.Run("of another kind", func(t *testing.T) {
 		w := newPartlyMonitored(t)
 		w.failures["ScrapeConfigList"] = forbidden
-		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ServiceMonitor ksm-main in namespace monitoring; a ScrapeConfig from before is not deleted")
+		w.see(metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ServiceMonitor ksm-main in namespace monitoring; the controller does not delete an earlier ScrapeConfig")
 	})
 }
 
@@ -188,20 +155,4 @@ func TestMonitoringStaysUntilTheFirstLook(t *testing.T) {
 	_, err := reconcileMain(t, w.Reconciler)
 	require.NoError(t, err)
 	assert.Equal(t, before.ResourceVersion, readMain(t, w.Reconciler).ResourceVersion)
-}
-
-// A namespace that does not exist is no kind that has gone.
-func TestMonitorsWithoutANamespace(t *testing.T) {
-	for _, test := range []struct {
-		err  error
-		gone bool
-	}{
-		{apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "typo"), false},
-		{apierrors.NewNotFound(schema.GroupResource{Group: monitoringv1.SchemeGroupVersion.Group, Resource: "scrapeconfigs"}, "ksm-main"), true},
-		{&meta.NoKindMatchError{}, true},
-		{errors.New("timeout"), false},
-		{nil, false},
-	} {
-		assert.Equal(t, test.gone, observation.IsGone(test.err), "%v", test.err)
-	}
 }

@@ -12,13 +12,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/controller/registration"
+	"github.com/example/ksmscale/sizing"
 )
-
-// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
-const minRenewBefore = 10 * time.Minute
-
-// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
-const minLoadInterval = time.Second
 
 // Options is how a controller is run. Create it with NewOptions.
 type Options struct {
@@ -41,9 +36,9 @@ type Options struct {
 	// it is mounted.
 	CertificateSecret    string
 	CertificateDirectory string
-	// CertificateValidity and AuthorityValidity are for how long the adapter's certificate and its authority are
+	// CertificateValidity and CAValidity are for how long the adapter's certificate and its authority are
 	// valid, and CertificateRenewBefore how long before their end each is renewed.
-	CertificateValidity, AuthorityValidity, CertificateRenewBefore time.Duration
+	CertificateValidity, CAValidity, CertificateRenewBefore time.Duration
 	// LeaderElect has one of several controllers act.
 	LeaderElect bool
 	// LeaseDuration is after what time without renewal another controller may become the leader, RenewDeadline
@@ -51,6 +46,11 @@ type Options struct {
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 	// LoadInterval is how often the load of shards is measured.
 	LoadInterval time.Duration
+	// SizeInterval is the time between two readings of what the gates have measured, and MeasureInterval the time between two
+	// measurements of a gate.
+	SizeInterval, MeasureInterval time.Duration
+	// Sizing are the times that figures have to ask for another size.
+	Sizing sizing.Settings
 	// Rollouts bound how many shards replace their pods at the same time.
 	Rollouts partition.RolloutLimits
 	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
@@ -77,13 +77,16 @@ func NewOptions() *Options {
 		// A certificate lives for three quarters of a year, and its authority for almost ten. Both are renewed so long
 		// before their end that a controller may be away for weeks.
 		CertificateValidity:    365 * 24 * time.Hour,
-		AuthorityValidity:      10 * 365 * 24 * time.Hour,
+		CAValidity:             10 * 365 * 24 * time.Hour,
 		CertificateRenewBefore: 90 * 24 * time.Hour,
 		LeaderElect:            true,
 		LeaseDuration:          15 * time.Second,
 		RenewDeadline:          10 * time.Second,
 		RetryPeriod:            2 * time.Second,
 		LoadInterval:           30 * time.Second,
+		SizeInterval:           time.Minute,
+		MeasureInterval:        5 * time.Minute,
+		Sizing:                 sizing.DefaultSettings(),
 		Rollouts:               partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
 		HealthAddress:          ":8081",
@@ -103,13 +106,19 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that has the adapter's certificate.")
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
 	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid for.")
-	flags.DurationVar(&o.AuthorityValidity, "certificate-authority-validity", o.AuthorityValidity, "How long the authority of that certificate is valid for.")
+	flags.DurationVar(&o.CAValidity, "certificate-authority-validity", o.CAValidity, "How long the authority of that certificate is valid for.")
 	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and its authority too. Adapters have to get the new certificate, and trust in the new authority, within this time. If the certificate is not managed, this is only exported as a metric.")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
 	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
-	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
+	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' gates (port 8082), for KSMScales with the strategy least-loaded.")
+	flags.DurationVar(&o.SizeInterval, "size-interval", o.SizeInterval, "How often the controller reads from port 8082 of pods what their gates have measured.")
+	flags.DurationVar(&o.MeasureInterval, "gate-measure-interval", o.MeasureInterval, "How often each gate reads the metrics of its kube-state-metrics to measure them. A change restarts all shards, one after the other.")
+	flags.DurationVar(&o.Sizing.RiseAfter, "shards-rise-after", o.Sizing.RiseAfter, "How long a shard is over a target of spec.sharding.auto before the number of shards rises.")
+	flags.DurationVar(&o.Sizing.FallAfter, "shards-fall-after", o.Sizing.FallAfter, "How long a lower number of shards fits before the number falls.")
+	flags.DurationVar(&o.Sizing.CPURiseAfter, "cpu-rise-after", o.Sizing.CPURiseAfter, "How long a CPU request is too small before spec.autoResources raises it.")
+	flags.DurationVar(&o.Sizing.ShrinkAfter, "requests-fall-after", o.Sizing.ShrinkAfter, "How long a memory or CPU request is two steps too large before spec.autoResources lowers it.")
 	flags.IntVar(&o.Rollouts.Total, "max-concurrent-rollouts", o.Rollouts.Total, "How many shards of all KSMScales together replace their pods at the same time, after a change of their template or an upgrade of KSMScale. Each kube-state-metrics that starts lists the whole cluster. Shards that are being created, and rollouts past their progress deadline, do not count.")
 	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale do so.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
@@ -142,13 +151,57 @@ func (o *Options) Validate() error {
 	if o.LoadInterval < minLoadInterval {
 		errs = append(errs, fmt.Errorf("--load-interval is %s, and must be at least %s", o.LoadInterval, minLoadInterval))
 	}
-	errs = append(errs, o.validateRollouts())
+	errs = append(errs, o.validateSizing(), o.validateRollouts())
 	if o.RenewDeadline >= o.LeaseDuration {
 		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
 	}
 	// Retries are spread by a fifth more than the period.
 	if longest := o.RetryPeriod * 6 / 5; o.RetryPeriod <= 0 || longest >= o.RenewDeadline {
 		errs = append(errs, fmt.Errorf("--leader-elect-retry-period is %s, and must be above 0 and, with a fifth added, shorter than --leader-elect-renew-deadline, which is %s", o.RetryPeriod, o.RenewDeadline))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) validateCertificate() error {
+	if !o.ManageCertificate {
+		return nil // Others renew it as they like, and metrics tell when that is.
+	}
+	var errs []error
+	if o.CertificateRenewBefore < minRenewBefore {
+		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))
+	}
+	// One that is to be renewed from the start would be renewed without an end.
+	if o.CertificateRenewBefore > o.CertificateValidity/2 {
+		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
+	}
+	if o.CAValidity < o.CertificateValidity {
+		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.CAValidity, o.CertificateValidity))
+	}
+	return errors.Join(errs...)
+}
+
+// gateMeasureInterval returns 0 for the default, which is the default of the gate too: an upgrade from a version without the flag changes
+// no more of a pod template than it must.
+func (o *Options) gateMeasureInterval() time.Duration {
+	if o.MeasureInterval == NewOptions().MeasureInterval {
+		return 0
+	}
+	return o.MeasureInterval
+}
+
+func (o *Options) validateSizing() error {
+	var errs []error
+	for _, limit := range []struct {
+		flag         string
+		value, least time.Duration
+	}{
+		{"size-interval", o.SizeInterval, time.Second}, {"gate-measure-interval", o.MeasureInterval, time.Second},
+		{"shards-rise-after", o.Sizing.RiseAfter, 0}, {"shards-fall-after", o.Sizing.FallAfter, 0},
+		{"cpu-rise-after", o.Sizing.CPURiseAfter, 0}, {"requests-fall-after", o.Sizing.ShrinkAfter, 0},
+	} {
+		if limit.value < limit.least {
+			errs = append(errs, fmt.Errorf("--%s is %s, and must be at least %s", limit.flag, limit.value, limit.least))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -177,31 +230,19 @@ func (o *Options) registration() registration.Options {
 	}
 }
 
-func (o *Options) validateCertificate() error {
-	if !o.ManageCertificate {
-		return nil // Others renew it as they like, and metrics tell when that is.
-	}
-	var errs []error
-	if o.CertificateRenewBefore < minRenewBefore {
-		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))
-	}
-	// One that is to be renewed from the start would be renewed without an end.
-	if o.CertificateRenewBefore > o.CertificateValidity/2 {
-		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
-	}
-	if o.AuthorityValidity < o.CertificateValidity {
-		errs = append(errs, fmt.Errorf("--certificate-authority-validity is %s, and must be at least --certificate-validity, which is %s", o.AuthorityValidity, o.CertificateValidity))
-	}
-	return errors.Join(errs...)
-}
-
 func (o *Options) certificate() registration.CertificateOptions {
 	return registration.CertificateOptions{
-		Adapter:           o.adapter(),
-		Secret:            client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
-		Directory:         o.CertificateDirectory,
-		Validity:          o.CertificateValidity,
-		AuthorityValidity: o.AuthorityValidity,
-		RenewBefore:       o.CertificateRenewBefore,
+		Adapter:     o.adapter(),
+		Secret:      client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
+		Directory:   o.CertificateDirectory,
+		Validity:    o.CertificateValidity,
+		CAValidity:  o.CAValidity,
+		RenewBefore: o.CertificateRenewBefore,
 	}
 }
+
+// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
+const minRenewBefore = 10 * time.Minute
+
+// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
+const minLoadInterval = time.Second

@@ -6,9 +6,6 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 )
 
-// outcomeID identifies an object among those of a KSMScale.
-func outcomeID(kind string, key client.ObjectKey) string { return kind + " " + key.String() }
-
 // outcomes are the outcomes of each KSMScale's objects, by kind and name.
 type outcomes struct {
 	memories[map[string]objects.Outcome]
@@ -26,3 +23,6 @@ func (o *outcomes) of(ksmScale string) map[string]objects.Outcome {
 
 // forgetOne has an object applied again although it is as it was left.
 func (o *outcomes) forgetOne(ksmScale, id string) { delete(o.of(ksmScale), id) }
+
+// outcomeID identifies an object among those of a KSMScale.
+func outcomeID(kind string, key client.ObjectKey) string { return kind + " " + key.String() }

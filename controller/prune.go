@@ -20,21 +20,6 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
-func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[string]) error {
-	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
-		return keep.Has(binding.GetName())
-	})
-}
-
-// pruneAutoscalers deletes the HorizontalPodAutoscalers that were made for a KSMScale if its mode has none.
-func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
-	if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
-		return nil
-	}
-	return r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, func(client.Object) bool { return false })
-}
-
 // pruneShards deletes the objects of shards that were made for a KSMScale, but for those of the partitions to keep.
 func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
 	wanted := func(object client.Object) bool {
@@ -47,6 +32,21 @@ func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScal
 		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, wanted),
 		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, wanted),
 		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, wanted))
+}
+
+// pruneAutoscalers deletes the HorizontalPodAutoscalers that were made for a KSMScale if its mode has none.
+func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
+	if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
+		return nil
+	}
+	return r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, func(client.Object) bool { return false })
+}
+
+// pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
+func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[string]) error {
+	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
+		return keep.Has(binding.GetName())
+	})
 }
 
 func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted func(client.Object) bool) error {

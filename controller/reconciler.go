@@ -3,11 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -25,21 +23,6 @@ import (
 
 // syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
 const syncInterval = time.Second
-
-// Plans has the plan of a KSMScale, or plans.ErrNotSynced.
-type Plans interface {
-	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
-}
-
-// NodeKinds has the kinds of nodes that there are.
-type NodeKinds interface {
-	Kinds() []scaling.NodeKind
-}
-
-// Loads has the weights of shards to record in the status of a KSMScale.
-type Loads interface {
-	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
-}
 
 // Reconciler makes the objects of a KSMScale, and writes its status.
 type Reconciler struct {
@@ -69,6 +52,10 @@ type Reconciler struct {
 	Monitors *observation.Monitors
 	// GateImage is the image of the gate in each shard's pods: the controller's own.
 	GateImage string
+	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
+	MeasureInterval time.Duration
+	// Sizing recommends the number of shards and the size of their pods.
+	Sizing Sizing
 
 	histories   histories
 	retirements retirements
@@ -76,6 +63,21 @@ type Reconciler struct {
 	tolerances  tolerances
 	// turns is held while a shard takes its turn to start a rollout.
 	turns sync.Mutex
+}
+
+// Plans has the plan of a KSMScale, or plans.ErrNotSynced.
+type Plans interface {
+	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
+}
+
+// NodeKinds has the kinds of nodes that there are.
+type NodeKinds interface {
+	Kinds() []scaling.NodeKind
+}
+
+// Loads has the weights of shards to record in the status of a KSMScale.
+type Loads interface {
+	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
 }
 
 // Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
@@ -89,6 +91,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.histories.forget(request.Name)
 		r.retirements.forget(request.Name)
 		r.outcomes.forget(request.Name)
+		r.Sizing.states.forget(request.Name)
 		// The garbage collector deletes what it owns.
 		return ctrl.Result{}, nil
 	}
@@ -96,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	planned, err := r.Plans.One(partition.WithPausedShards(r.weighted(ksmScale), before))
+	planned, ksmScale, err := r.plan(ctx, ksmScale, before)
 	if errors.Is(err, plans.ErrNotSynced) {
 		return ctrl.Result{RequeueAfter: syncInterval}, nil
 	}
@@ -104,17 +107,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 
+	desired := planned.KSMScale
 	decision := partition.Decide(partition.Targets(planned, before), before, r.Clock.Now())
 	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
 	// are there.
-	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
-	rightsErr := r.applyRights(ctx, ksmScale, before)
-	outdated, applyErr := r.applyAll(ctx, ksmScale, before, decision.Apply)
-	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, ksmScale, before, decision))}
+	pruneErr := r.pruneAutoscalers(ctx, desired)
+	rightsErr := r.applyRights(ctx, desired, before)
+	outdated, applyErr := r.applyAll(ctx, desired, before, decision.Apply)
+	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, desired, before, decision))}
 	if failed.Apply == nil {
-		failed.Apply = r.pruneShards(ctx, ksmScale, decision.Keep)
+		failed.Apply = r.pruneShards(ctx, desired, decision.Keep)
 	}
-	failed.Monitoring = r.applyMonitors(ctx, ksmScale, before.Monitoring)
+	failed.Monitoring = r.applyMonitors(ctx, desired, before.Monitoring)
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
 		return ctrl.Result{}, errors.Join(failed.Apply, failed.Monitoring, err)
@@ -136,6 +140,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
 	snapshot, err := observation.Reader{
 		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
+		Measurements: r.Sizing.Measurements,
 	}.Read(ctx, ksmScale)
 	if err != nil {
 		return observation.Snapshot{}, err
@@ -152,22 +157,6 @@ func (r *Reconciler) weighted(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
 	}
 	weighted.Status.ShardingStatus.Weights = r.Loads.Weights(ksmScale)
 	return weighted
-}
-
-// writeStatus writes a status if it differs from the one there is, and then tells of it.
-func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, status v1alpha1.KSMScaleStatus) error {
-	status.LastUpdated = ksmScale.Status.LastUpdated
-	if equality.Semantic.DeepEqual(ksmScale.Status, status) {
-		return nil
-	}
-	status.LastUpdated = now(r.Clock)
-	updated := ksmScale.DeepCopy()
-	updated.Status = status
-	if err := r.Client.Status().Update(ctx, updated); err != nil {
-		return fmt.Errorf("write the status: %w", err)
-	}
-	r.recordTransition(updated, ksmScale.Status.Conditions)
-	return nil
 }
 
 // now is the time to the second, as the API server keeps it.

@@ -113,7 +113,7 @@ func scrapedWhole(there observation.Snapshot, now time.Time) bool {
 			shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 			service := there.Service(shard)
 			whole = whole && service != nil && !observation.IsRetired(service) && now.Sub(observation.AppliedAt(service)) >= partition.DiscoveryDelay &&
-				observation.ShardReplicas(shard, &there).Ready > 0
+				there.Replicas(shard).Ready > 0
 		}
 		if whole {
 			return true
@@ -395,7 +395,7 @@ func TestPodsOfOthersTakeNothingOver(t *testing.T) {
 		w.pass(time.Hour)
 	}
 	condition := meta.FindStatusCondition(readMain(t, w.Reconciler).Status.Conditions, v1alpha1.ConditionProgressing)
-	assert.Contains(t, condition.Message, "which wait for shard 0 of 2 to have 1 ready pod, and it has 0")
+	assert.Contains(t, condition.Message, "which wait for shard 0 of 2 to have 1 ready pod (now 0)")
 }
 
 // Without its Service nobody scrapes a shard, however ready its pods are.

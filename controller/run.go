@@ -21,6 +21,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/loads"
 	"github.com/example/ksmscale/nodes"
@@ -59,9 +60,17 @@ func Run(ctx context.Context, options *Options) error {
 	if err := manager.Add(meter); err != nil {
 		return fmt.Errorf("measure loads: %w", err)
 	}
+	measurements := observation.NewMeasurements(manager.GetCache(), clock.RealClock{}, options.SizeInterval, changed.notify)
+	if err := manager.Add(measurements); err != nil {
+		return fmt.Errorf("read measurements: %w", err)
+	}
 	if err := (&Reconciler{
 		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
-		Rollouts: options.Rollouts,
+		Rollouts: options.Rollouts, MeasureInterval: options.gateMeasureInterval(),
+		Sizing: Sizing{
+			Settings: &options.Sizing, Measurements: measurements,
+			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},
+		},
 	}).AddToManager(manager, counter, changed); err != nil {
 		return err
 	}

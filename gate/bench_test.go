@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // BenchmarkOpen runs the gate as a process. The API server answers immediately, and kube-state-metrics exposes everything
@@ -37,7 +38,9 @@ func BenchmarkOpen(b *testing.B) {
 			fakeKSM.exposeText(exposedPods(size.objects, shard))
 			requests, megabytes := api.requests.Load(), 0.0
 			for b.Loop() {
-				megabytes = max(megabytes, runUntilOpen(b, gate, api.URL, fakeKSM.URL, shard))
+				running := startGate(b, gate, api.URL, fakeKSM.URL, shard)
+				running.awaitOpen(b)
+				megabytes = max(megabytes, running.stop(b))
 			}
 			b.ReportMetric(float64(api.requests.Load()-requests)/float64(b.N), "requests/op")
 			b.ReportMetric(megabytes/1e6, "MB-max")
@@ -53,8 +56,52 @@ func buildGate(b *testing.B) string {
 	return path
 }
 
-// runUntilOpen returns the highest resident memory, in bytes.
-func runUntilOpen(b *testing.B, gate, apiServer, monitorURL string, shard Shard) float64 {
+// BenchmarkMeasure runs the gate as a process next to a kube-state-metrics that exposes 250,000 series, and measures the CPU that
+// one reading of them takes the gate, and the memory that it has at most, from its start on.
+func BenchmarkMeasure(b *testing.B) {
+	const wanted = 250_000
+	var families []string
+	for _, known := range knownFamilies {
+		if pods := resources["pods"]; pods.owns(known.name) && known.plain {
+			families = append(families, known.name)
+		}
+	}
+	pods, shard := wanted/len(families), Shard{Total: 1}
+	page := exposed(families, pods, shard)
+	gate, api := buildGate(b), newPagedServer(b, pods)
+	for name, compresses := range map[string]bool{"plain": false, "gzip": true} {
+		b.Run(fmt.Sprintf("%d series, %d MB, %s", pods*len(families), len(page)/1e6, name), func(b *testing.B) {
+			fakeKSM := newFakeMonitor(b)
+			fakeKSM.compresses = compresses
+			fakeKSM.exposeText(page)
+			running := startGate(b, gate, api.URL, fakeKSM.URL, shard, "--measure-interval=1s")
+			running.awaitOpen(b)
+			awaitReading := func(reading int) {
+				err := wait.PollUntilContextCancel(b.Context(), time.Millisecond, true, func(context.Context) (read bool, err error) {
+					fakeKSM.change(func() { read = fakeKSM.pages >= reading })
+					return read, nil
+				})
+				require.NoError(b, err)
+			}
+			awaitReading(1)
+			before, readings := running.cpu(b), 1
+			for b.Loop() {
+				readings++
+				awaitReading(readings)
+			}
+			b.ReportMetric((running.cpu(b)-before)*1000/float64(readings-1), "CPU-ms/op")
+			b.ReportMetric(running.stop(b)/1e6, "MB-max")
+		})
+	}
+}
+
+// gateProcess is a gate that runs.
+type gateProcess struct {
+	*exec.Cmd
+	address string
+}
+
+func startGate(b *testing.B, gate, apiServer, monitorURL string, shard Shard, args ...string) *gateProcess {
 	b.Helper()
 	address := freeAddress(b)
 	resources := []string{"pods"}
@@ -63,16 +110,21 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitorURL string, shard Shard)
 			resources = append(resources, name)
 		}
 	}
-	command := exec.Command(gate, "--kubeconfig="+writeKubeconfig(b, apiServer), "--bind-address="+address,
+	command := exec.Command(gate, append(args, "--kubeconfig="+writeKubeconfig(b, apiServer), "--bind-address="+address,
 		"--resources="+strings.Join(resources, ","), fmt.Sprintf("--total-shards=%d", shard.Total),
-		"--metrics-url="+monitorURL+"/metrics", "--telemetry-url="+monitorURL+"/telemetry")
+		"--metrics-url="+monitorURL+"/metrics", "--telemetry-url="+monitorURL+"/telemetry")...)
 	command.Stderr = io.Discard
 	require.NoError(b, command.Start())
 	b.Cleanup(func() { _ = command.Process.Kill() })
+	return &gateProcess{command, address}
+}
+
+func (g *gateProcess) awaitOpen(b *testing.B) {
+	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
 	defer cancel()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.address+"/readyz", nil)
 		require.NoError(b, err)
 		response, err := http.DefaultClient.Do(request)
 		require.NoError(b, ctx.Err())
@@ -81,16 +133,31 @@ func runUntilOpen(b *testing.B, gate, apiServer, monitorURL string, shard Shard)
 		}
 		require.NoError(b, response.Body.Close())
 		if response.StatusCode == http.StatusOK {
-			break
+			return
 		}
 	}
-	// Not the kernel's value for an ended process, which includes the memory of the process that forked it.
-	running, err := procfs.NewProc(command.Process.Pid)
+}
+
+// cpu is how many seconds of CPU it has used.
+func (g *gateProcess) cpu(b *testing.B) float64 {
+	b.Helper()
+	running, err := procfs.NewProc(g.Process.Pid)
+	require.NoError(b, err)
+	stat, err := running.Stat()
+	require.NoError(b, err)
+	return stat.CPUTime()
+}
+
+// stop ends it, and returns the highest resident memory, in bytes.
+func (g *gateProcess) stop(b *testing.B) float64 {
+	b.Helper()
+	// Not what the kernel tells of a process that has ended: that includes the memory of the process that it was forked from.
+	running, err := procfs.NewProc(g.Process.Pid)
 	require.NoError(b, err)
 	status, err := running.NewStatus()
 	require.NoError(b, err)
-	require.NoError(b, command.Process.Signal(syscall.SIGTERM))
-	_ = command.Wait()
+	require.NoError(b, g.Process.Signal(syscall.SIGTERM))
+	_ = g.Wait()
 	return float64(status.VmHWM)
 }
 
@@ -171,10 +238,15 @@ func podMetadata(i int) metav1.PartialObjectMetadata {
 	}}
 }
 
-// exposedPods are two families of the shard's pods in the format of kube-state-metrics.
+// exposedPods are two families of the shard's pods.
 func exposedPods(objects int, shard Shard) string {
+	return exposed([]string{"kube_pod_container_info", "kube_pod_created"}, objects, shard)
+}
+
+// exposed are families of the shard's pods in the format of kube-state-metrics.
+func exposed(families []string, objects int, shard Shard) string {
 	var text strings.Builder
-	for _, familyName := range []string{"kube_pod_container_info", "kube_pod_created"} {
+	for _, familyName := range families {
 		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", familyName)
 		for i := range objects {
 			if shard.Has(podUID(i)) {

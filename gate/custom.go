@@ -47,8 +47,8 @@ type custom struct {
 // look returns nil if the number of series is about the same as an interval ago, or if there have been none for
 // customPatience.
 func (c *custom) look(ctx context.Context) error {
-	first := c.looked.IsZero()
-	if !first && c.clock.Since(c.looked) < customInterval {
+	isFirst := c.looked.IsZero()
+	if !isFirst && c.clock.Since(c.looked) < customInterval {
 		return c.err
 	}
 	series, err := c.monitor.customSeries(ctx)
@@ -56,12 +56,12 @@ func (c *custom) look(ctx context.Context) error {
 		return fmt.Errorf("count the series of custom resources: %w", err)
 	}
 	now := c.clock.Now()
-	if first || c.series > 0 {
+	if isFirst || c.series > 0 {
 		c.none = now
 	}
 	c.err = nil
 	few := series == 0 && now.Sub(c.none) < customPatience
-	if first || few || math.Abs(float64(series-c.series)) > customTolerance*float64(c.series) {
+	if isFirst || few || math.Abs(float64(series-c.series)) > customTolerance*float64(c.series) {
 		c.err = fmt.Errorf("kube-state-metrics exposes %d series of custom resources, and their number may still grow", series)
 	}
 	c.series, c.looked = series, now
@@ -92,7 +92,7 @@ func countCustom(from io.Reader) (int, error) {
 		}
 		if familyName := familyOf(line); string(familyName) != current {
 			current = string(familyName)
-			isCustom = !isOfResource(current)
+			isCustom = ownerOf(current) == nil
 		}
 		if isCustom {
 			count++
@@ -102,13 +102,4 @@ func countCustom(from io.Reader) (int, error) {
 		return 0, fmt.Errorf("read metrics: %w", err)
 	}
 	return count, nil
-}
-
-func isOfResource(familyName string) bool {
-	for _, kind := range resources {
-		if kind.owns(familyName) {
-			return true
-		}
-	}
-	return false
 }

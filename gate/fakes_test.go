@@ -2,6 +2,7 @@ package gate
 
 import (
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -206,6 +207,12 @@ type fakeMonitor struct {
 	// definitions is how many further definitions of custom resources it discovers, one with each request.
 	definitions, discovered int
 	exposed                 string
+	// used is what it exports of what its process has used.
+	used string
+	// compresses is whether it answers with gzip those who accept that.
+	compresses bool
+	// pages is how often everything was read, and not some resources.
+	pages int
 }
 
 func newFakeMonitor(t testing.TB) *fakeMonitor {
@@ -233,7 +240,18 @@ func (m *fakeMonitor) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			m.discovered++
 		}
 		_, _ = fmt.Fprintf(w, "# TYPE kube_state_metrics_custom_resource_state_add_events_total counter\nkube_state_metrics_custom_resource_state_add_events_total %d\n", m.discovered)
+		_, _ = fmt.Fprint(w, m.used)
 	case request.URL.Path == "/metrics":
+		if request.URL.RawQuery == "" {
+			m.pages++
+		}
+		if m.compresses && request.Header.Get("Accept-Encoding") == "gzip" {
+			w.Header().Set("Content-Encoding", "gzip")
+			compressor := gzip.NewWriter(w)
+			_, _ = fmt.Fprint(compressor, m.exposed)
+			_ = compressor.Close()
+			return
+		}
 		_, _ = fmt.Fprint(w, m.exposed)
 	}
 }
@@ -283,6 +301,25 @@ func (m *fakeMonitor) upgrade(version string) {
 	m.version = version
 }
 
+// change changes any of it.
+func (m *fakeMonitor) change(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+}
+
+// uses has it export this CPU time and memory, and how long it has answered scrapes.
+func (m *fakeMonitor) uses(cpu, bytes, requests int) {
+	m.change(func() {
+		m.used = fmt.Sprintf("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d\n"+
+			"# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %d\n"+
+			"# TYPE http_request_duration_seconds histogram\n"+
+			"http_request_duration_seconds_bucket{handler=\"metrics\",method=\"get\",le=\"+Inf\"} 7\n"+
+			"http_request_duration_seconds_sum{handler=\"metrics\",method=\"get\"} %d\n"+
+			"http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"} 7\n", cpu, bytes, requests)
+	})
+}
+
 func (m *fakeMonitor) silence() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -293,9 +330,9 @@ func TestTheFakeAPIServerListsPages(t *testing.T) {
 	server := newFakeAPIServer(t)
 	server.create("pods", "default", "a", "b", "c")
 	server.create("pods", "other", "d")
-	first := server.page("pods", "", "metadata.namespace!=other", "2", "")
-	assert.Len(t, first.Items, 2)
-	second := server.page("pods", "", "metadata.namespace!=other", "2", first.Continue)
+	firstPage := server.page("pods", "", "metadata.namespace!=other", "2", "")
+	assert.Len(t, firstPage.Items, 2)
+	second := server.page("pods", "", "metadata.namespace!=other", "2", firstPage.Continue)
 	assert.Len(t, second.Items, 1)
 	assert.Empty(t, second.Continue)
 }

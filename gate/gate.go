@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/telemetry"
 )
 
 const (
@@ -58,9 +60,13 @@ type Gate struct {
 	// discovers is whether kube-state-metrics also exports custom resources, and so looks for their definitions.
 	discovers bool
 	// memory survives a restart of the gate's container.
-	memory  memory
-	clock   clock.WithTicker
-	metrics *metrics
+	memory memory
+	// kept is the content of the memory. Only the goroutine of Run uses it.
+	kept remembered
+	// schedule is when the gate reads everything that kube-state-metrics exposes.
+	schedule schedule
+	clock    clock.WithTicker
+	metrics  *metrics
 
 	// processes reads which process runs, once for all simultaneous callers.
 	processes singleflight.Group
@@ -83,10 +89,12 @@ type Gate struct {
 func (g *Gate) open(ctx context.Context) *Gate {
 	g.another, g.opened = make(chan struct{}, 1), make(chan struct{})
 	g.incomplete, g.contacted = errNotLookedYet, g.clock.Now()
-	if complete, err := g.memory.load(); err != nil {
+	g.monitor.observe = func(families telemetry.Families) { g.metrics.measured.observe(families, g.clock.Now()) }
+	if kept, err := g.memory.load(); err != nil {
 		klog.FromContext(ctx).Info("Warning: cannot read the stored process of kube-state-metrics", "reason", err.Error())
 	} else {
-		g.complete = complete
+		g.complete, g.kept = kept.process(), kept
+		g.metrics.measured.resume(kept.StartTimeSeconds, kept.PeakMemoryBytes)
 	}
 	return g
 }
@@ -152,6 +160,7 @@ func (g *Gate) running(ctx context.Context) (process, error) {
 // Run follows each process of kube-state-metrics, until the context is done.
 func (g *Gate) Run(ctx context.Context) {
 	go g.keepContact(ctx)
+	go g.measure(ctx)
 	for ctx.Err() == nil {
 		running, err := g.running(ctx)
 		switch {
@@ -160,6 +169,7 @@ func (g *Gate) Run(ctx context.Context) {
 			g.sleep(ctx, minPause)
 		case g.isComplete(running):
 			g.metrics.open.Set(1)
+			g.keepPeak(ctx, running)
 			g.sleepUntilAnother(ctx, followInterval)
 		default:
 			g.follow(ctx, running)
@@ -286,7 +296,8 @@ func (g *Gate) isComplete(running process) bool {
 
 // setComplete opens the gate for a process, and records how long the gate has waited for it.
 func (g *Gate) setComplete(ctx context.Context, running process, waited time.Duration) {
-	if err := g.memory.save(running); err != nil {
+	g.kept = remember(running, g.metrics.measured.peakOf(running))
+	if err := g.memory.save(g.kept); err != nil {
 		klog.FromContext(ctx).Info("Warning: cannot store which kube-state-metrics is complete, for a restart of this container", "reason", err.Error())
 	}
 	g.metrics.open.Set(1)

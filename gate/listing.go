@@ -116,12 +116,12 @@ func (l *listing) succeed(objects listed, began, ended time.Time) {
 
 // look begins a look at the metrics. The caller calls seen with each object, and then ended.
 func (l *listing) look() (seen func(object), ended func()) {
-	before, exposed := l.missing.Len(), sets.New[object]()
+	before, exposedOthers := l.missing.Len(), sets.New[object]()
 	seen = func(one object) {
 		l.seen = true
 		l.missing.Delete(one)
 		if l.others.Has(one) {
-			exposed.Insert(one)
+			exposedOthers.Insert(one)
 		}
 	}
 	return seen, func() {
@@ -129,6 +129,6 @@ func (l *listing) look() (seen func(object), ended func()) {
 		if !l.stalled {
 			l.relists = 0
 		}
-		l.suspects, l.foreign = exposed, exposed.Intersection(l.relisted)
+		l.suspects, l.foreign = exposedOthers, exposedOthers.Intersection(l.relisted)
 	}
 }

@@ -267,7 +267,7 @@ func TestAGateThatRestartsKnowsWhichProcessWasComplete(t *testing.T) {
 	f.becomes(t, "")
 
 	another := newFixture(t, "a")
-	another.Gate.monitor, another.memory = f.Gate.monitor, memory{file}
+	another.Gate.monitor, another.memory = f.fakeMonitor.monitor(), memory{file}
 	another.open(t.Context())
 	another.reports(t, "")
 	another.start(t)
@@ -283,7 +283,7 @@ func TestAGateThatRestartsKnowsWhichProcessWasComplete(t *testing.T) {
 		require.Error(t, err)
 		unknown, err := memory{t.TempDir() + "/none"}.load()
 		require.NoError(t, err)
-		assert.Equal(t, process{}, unknown)
+		assert.Equal(t, remembered{}, unknown)
 	})
 }
 

@@ -21,34 +21,44 @@ type remembered struct {
 	// StartTimeSeconds and Version identify the process.
 	StartTimeSeconds float64 `json:"startTimeSeconds"`
 	Version          string  `json:"version"`
+	// PeakMemoryBytes is the highest resident memory of the process.
+	PeakMemoryBytes int64 `json:"peakMemoryBytes,omitempty"`
 }
 
-// load returns the stored process, or the empty process. It returns an error if it cannot read the file.
-func (m memory) load() (process, error) {
+func remember(complete process, peakMemory int64) remembered {
+	return remembered{StartTimeSeconds: complete.started, Version: complete.version, PeakMemoryBytes: peakMemory}
+}
+
+func (r remembered) process() process {
+	return process{started: r.StartTimeSeconds, version: r.Version}
+}
+
+// load returns the stored process, or an empty one. It returns an error if it cannot read the file.
+func (m memory) load() (remembered, error) {
 	if m.file == "" {
-		return process{}, nil
+		return remembered{}, nil
 	}
 	data, err := os.ReadFile(m.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return process{}, nil
+		return remembered{}, nil
 	}
 	if err != nil {
-		return process{}, err
+		return remembered{}, err
 	}
 	var kept remembered
 	if err := json.Unmarshal(data, &kept); err != nil {
-		return process{}, fmt.Errorf("%s: %w", m.file, err)
+		return remembered{}, fmt.Errorf("%s: %w", m.file, err)
 	}
-	return process{started: kept.StartTimeSeconds, version: kept.Version}, nil
+	return kept, nil
 }
 
 // save replaces the whole file. A container that is killed during that leaves the old file or the new one. It returns an
 // error if it cannot write the file.
-func (m memory) save(complete process) error {
+func (m memory) save(kept remembered) error {
 	if m.file == "" {
 		return nil
 	}
-	data, err := json.Marshal(remembered{StartTimeSeconds: complete.started, Version: complete.version})
+	data, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ type metrics struct {
 	syncDuration     prometheus.Gauge
 	missing, foreign *prometheus.GaugeVec
 	listErrors       *prometheus.CounterVec
+	measured         *measured
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -37,8 +38,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "ksmscale_gate_list_errors_total",
 			Help: "Number of failed lists of a resource, except lists that the API server refused.",
 		}, []string{"resource"}),
+		measured: newMeasured(),
 	}
-	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing, m.foreign, m.listErrors)
+	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing, m.foreign, m.listErrors, m.measured)
 	return m
 }
 

@@ -20,6 +20,8 @@ type monitor struct {
 	client *http.Client
 	// metrics and telemetry are the URLs of the metrics of objects, and of kube-state-metrics' own metrics.
 	metrics, telemetry string
+	// observe is called with what kube-state-metrics exports of itself, whenever that is read; nil for nothing.
+	observe func(telemetry.Families)
 }
 
 // process is one start of a kube-state-metrics. The empty process stands for no process.
@@ -71,6 +73,9 @@ func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.
 	if err != nil {
 		return nil, fmt.Errorf("kube-state-metrics does not answer: %w", err)
 	}
+	if m.observe != nil {
+		m.observe(families)
+	}
 	return families, nil
 }
 
@@ -91,11 +96,23 @@ func (m *monitor) objects(ctx context.Context, requested []resource, every sets.
 }
 
 func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {
+	response, err := m.do(ctx, url, "")
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
+
+// do gets metrics in the text format. It returns them decompressed, unless the caller names an encoding.
+func (m *monitor) do(ctx context.Context, url, encoding string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", url, err)
 	}
 	request.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
+	if encoding != "" {
+		request.Header.Set("Accept-Encoding", encoding)
+	}
 	response, err := m.client.Do(request)
 	if err != nil {
 		return nil, err
@@ -104,5 +121,5 @@ func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {
 		_ = response.Body.Close()
 		return nil, fmt.Errorf("get %s: %s", url, response.Status)
 	}
-	return response.Body, nil
+	return response, nil
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/example/ksmscale/ksmflags"
 )
 
+// minMeasureInterval limits how much of the time kube-state-metrics serves measurements.
+const minMeasureInterval = time.Second
+
 // Options configures a gate. Create it with NewOptions. Shard, Resources, the lists of metrics and of namespaces, and
 // ObjectLimit are the options of the kube-state-metrics in the same pod.
 type Options struct {
@@ -44,6 +47,8 @@ type Options struct {
 	StateFile string
 	// Deadline is the time after which the gate opens although objects are missing.
 	Deadline time.Duration
+	// MeasureInterval is how often the open gate reads everything that kube-state-metrics exposes; 0 for never.
+	MeasureInterval time.Duration
 }
 
 // NewOptions returns the defaults.
@@ -54,6 +59,8 @@ func NewOptions() *Options {
 		TelemetryURL: "http://localhost:8081/metrics",
 		Address:      ":8082",
 		Deadline:     10 * time.Minute,
+
+		MeasureInterval: 5 * time.Minute,
 	}
 }
 
@@ -79,6 +86,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
 	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that survives a restart of this container. The gate stores the complete process of kube-state-metrics in it; empty for no file.")
 	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which the gate opens with a warning although objects are missing, if kube-state-metrics exposes any object.")
+	flags.DurationVar(&o.MeasureInterval, "measure-interval", o.MeasureInterval, "How often the open gate reads and measures everything that kube-state-metrics exposes; 0 for never.")
 }
 
 // Complete has no options to set.
@@ -98,6 +106,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Deadline <= 0 {
 		errs = append(errs, errors.New("--deadline must be above 0"))
+	}
+	if o.MeasureInterval != 0 && o.MeasureInterval < minMeasureInterval {
+		errs = append(errs, fmt.Errorf("--measure-interval is %s, and must be 0 or at least %s", o.MeasureInterval, minMeasureInterval))
 	}
 	return errors.Join(errs...)
 }

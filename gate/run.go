@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -98,6 +99,7 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 		deadline:  options.Deadline,
 		discovers: options.CustomResources,
 		memory:    memory{file: options.StateFile},
+		schedule:  schedule{interval: options.MeasureInterval, phase: rand.Float64()}, //nolint:gosec // The phase spreads load, and is no secret.
 		clock:     clock.RealClock{},
 		metrics:   newMetrics(registry),
 	}

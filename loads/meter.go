@@ -35,16 +35,11 @@ type Meter struct {
 	onChange func()
 	read     func(context.Context, *corev1.Pod) (reading, error)
 
-	// last is what each pod was read to have used, and when; the goroutine of Start has it for itself.
-	last map[types.UID]timed
+	// last is what each pod was read to have used; the goroutine of Start has it for itself.
+	last map[types.UID]reading
 
 	mu         sync.Mutex
 	partitions map[key]*partition
-}
-
-type timed struct {
-	reading
-	at time.Time
 }
 
 // key names a partition. Another KSMScale of the same name is another one.
@@ -59,7 +54,7 @@ func NewMeter(objects client.Reader, clock clock.WithTicker, interval time.Durat
 	return &Meter{
 		objects: objects, clock: clock, interval: interval, onChange: onChange,
 		read: func(ctx context.Context, pod *corev1.Pod) (reading, error) { return read(ctx, telemetry.Client{}, pod) },
-		last: map[types.UID]timed{}, partitions: map[key]*partition{},
+		last: map[types.UID]reading{}, partitions: map[key]*partition{},
 	}
 }
 
@@ -116,7 +111,7 @@ func (m *Meter) measure(ctx context.Context) error {
 	if err := m.objects.List(ctx, &list); err != nil {
 		return fmt.Errorf("list KSMScales: %w", err)
 	}
-	seen, there := map[types.UID]timed{}, map[key]*partition{}
+	seen, there := map[types.UID]reading{}, map[key]*partition{}
 	var changed bool
 	for i := range list.Items {
 		ksmScale := &list.Items[i]
@@ -170,9 +165,9 @@ func isReady(pod *corev1.Pod) bool {
 }
 
 // readAll reads the pods that can be read.
-func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]timed {
+func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]reading {
 	var mu sync.Mutex
-	now := map[types.UID]timed{}
+	now := map[types.UID]reading{}
 	var group errgroup.Group
 	group.SetLimit(parallelReads)
 	for i := range pods {
@@ -184,7 +179,7 @@ func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]ti
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			now[pods[i].UID] = timed{reading, m.clock.Now()}
+			now[pods[i].UID] = reading
 			return nil
 		})
 	}
@@ -215,7 +210,7 @@ func (m *Meter) add(to *partition, shards [][]use, recorded []int32) bool {
 
 // shardUses are what the pods of each shard of a partition used between two readings, or nil if some shard has no pod that
 // has been read twice since it started.
-func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]timed) [][]use {
+func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]reading) [][]use {
 	shards := make([][]use, total)
 	for i := range pods {
 		labels := pods[i].Labels
@@ -226,6 +221,7 @@ func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]timed
 		first, readBefore := before[pods[i].UID]
 		last, readNow := after[pods[i].UID]
 		seconds := last.at.Sub(first.at).Seconds()
+		// A gate whose kube-state-metrics does not answer has the same reading again.
 		if !readBefore || !readNow || first.started != last.started || seconds <= 0 {
 			continue
 		}

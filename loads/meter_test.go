@@ -154,6 +154,12 @@ func TestWithoutMeasurement(t *testing.T) {
 		w.pass(t, time.Hour)
 		assert.Empty(t, w.recorded)
 	})
+	t.Run("by gates, there are none", func(t *testing.T) {
+		w := newWorld(0.1, 2, 0.1)
+		w.deaf = true
+		w.pass(t, time.Hour)
+		assert.Empty(t, w.recorded)
+	})
 	t.Run("any more, they stay", func(t *testing.T) {
 		w := newWorld(0.1, 2, 0.1)
 		w.pass(t, 15*time.Minute)
@@ -180,7 +186,7 @@ func TestRestartedControllerKeepsWeights(t *testing.T) {
 	w.pass(t, 30*time.Minute)
 	require.NotEmpty(t, w.recorded)
 	before := w.recorded[len(w.recorded)-1]
-	w.meter.partitions, w.meter.last = map[key]*partition{}, map[types.UID]timed{}
+	w.meter.partitions, w.meter.last = map[key]*partition{}, map[types.UID]reading{}
 	w.told = 0
 	w.pass(t, time.Hour)
 	assert.Equal(t, before, w.ksmScale.Status.WeightsOf(3))

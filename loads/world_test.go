@@ -24,6 +24,8 @@ import (
 
 const interval = 30 * time.Second
 
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // world is a KSMScale whose pods use CPU: each a constant amount, and its part of what answering the scrapes of its shard
 // takes. Replicas are what is planned, at once.
 type world struct {
@@ -35,6 +37,8 @@ type world struct {
 	scrapes []float64
 	// onePod has one of a shard's pods answer all scrapes, as Prometheus keeps its connection.
 	onePod bool
+	// deaf is whether gates have got no answer from kube-state-metrics since the start.
+	deaf bool
 	// noise is how far what is used is from that, as a part of it.
 	noise float64
 
@@ -59,13 +63,17 @@ func newWorld(scrapes ...float64) *world {
 			Status: v1alpha1.KSMScaleStatus{ShardingStatus: &v1alpha1.ShardingStatus{}},
 		},
 		nodes: 45, idle: 0.1, scrapes: scrapes, random: rand.New(rand.NewPCG(1, 2)),
-		clock: clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), used: map[types.UID]reading{},
+		clock: clocktesting.NewFakeClock(start), used: map[types.UID]reading{},
 	}
 	w.meter = NewMeter(w, w.clock, interval, func() { w.told++ })
 	w.meter.read = func(_ context.Context, pod *corev1.Pod) (reading, error) {
 		is, ok := w.used[pod.UID]
 		if !ok {
 			return is, errors.New("connection refused")
+		}
+		is.at = w.clock.Now()
+		if w.deaf {
+			is.at = start
 		}
 		return is, nil
 	}

@@ -64,8 +64,8 @@ func (r rules) with(set *v1alpha1.ScalingRules) rules {
 	if set.StabilizationWindowSeconds != nil {
 		r.window = time.Duration(*set.StabilizationWindowSeconds) * time.Second
 	}
-	if set.SelectPolicy != nil {
-		r.disabled, r.least = *set.SelectPolicy == selectDisabled, *set.SelectPolicy == selectMin
+	if set.SelectPolicy != "" {
+		r.disabled, r.least = set.SelectPolicy == selectDisabled, set.SelectPolicy == selectMin
 	}
 	if len(set.Policies) > 0 {
 		r.policies = set.Policies

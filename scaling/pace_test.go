@@ -43,7 +43,7 @@ func window(seconds int32) *v1alpha1.ScalingRules {
 }
 
 func policies(selected string, policies ...v1alpha1.ScalingPolicy) *v1alpha1.ScalingRules {
-	return &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0)), SelectPolicy: &selected, Policies: policies}
+	return &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0)), SelectPolicy: selected, Policies: policies}
 }
 
 // step is what is wanted at a second, what there is then, and after how many seconds there is more to do.
@@ -123,7 +123,7 @@ func TestPace(t *testing.T) {
 func drawRules(t *rapid.T, name string) *v1alpha1.ScalingRules {
 	rules := &v1alpha1.ScalingRules{
 		StabilizationWindowSeconds: new(rapid.Int32Range(0, 100).Draw(t, name+" window")),
-		SelectPolicy:               new(rapid.SampledFrom([]string{"Max", "Min"}).Draw(t, name+" selected")),
+		SelectPolicy:               rapid.SampledFrom([]string{"Max", "Min"}).Draw(t, name+" selected"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, name+" policies") {
 		rules.Policies = append(rules.Policies, v1alpha1.ScalingPolicy{

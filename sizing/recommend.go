@@ -135,20 +135,25 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 	if in.Size.Limits {
 		next.MemoryLimitBytes = 2 * next.MemoryRequestBytes
 	}
-	if reshards {
+	if reshards && previous.MilliCPURequest > 0 {
 		state.CPU = Trend{}
 	} else {
 		next.MilliCPURequest, state.CPU = s.cpu(in.Size, figures, sized, previous.MilliCPURequest, state.CPU, now)
 	}
+	return in.describe(next, figures), state
+}
+
+// describe adds the texts to the next recommendation. It returns the previous one if nothing changes by a step.
+func (in Input) describe(next Recommendation, figures Figures) Recommendation {
 	advice := ReplicaAdvice(in.Nodes, in.CalculatedReplicas, next.Shards)
-	if next.numbers() == previous.numbers() && (advice == "") == (previous.ReplicaAdvice == "") {
-		return previous, state
+	if next.numbers() == in.Previous.numbers() && (advice == "") == (in.Previous.ReplicaAdvice == "") {
+		return in.Previous
 	}
 	next.ReplicaAdvice = advice
-	if figures.known(previous.Shards == 0) {
+	if figures.known(in.Previous.Shards == 0) {
 		next.Basis = basis(figures)
 	}
-	return next, state
+	return next
 }
 
 // memory is the next memory request in bytes, for pods of this many shards.

@@ -52,6 +52,19 @@ type Trend struct {
 	Most       int64
 }
 
+// small notes that the request is too small, and how much is needed.
+func (t Trend) small(needed int64, now time.Time) Trend {
+	if !t.SmallSince.IsZero() {
+		needed = min(needed, t.Least)
+	}
+	return Trend{SmallSince: since(t.SmallSince, now), Least: needed}
+}
+
+// large notes that the request is too large, and how much is needed.
+func (t Trend) large(needed int64, now time.Time) Trend {
+	return Trend{LargeSince: since(t.LargeSince, now), Most: max(needed, t.Most)}
+}
+
 // sizer turns use into requests.
 type sizer struct {
 	grid
@@ -80,31 +93,29 @@ func (s sizer) clamp(request int64) int64 {
 }
 
 // next is the request to have now, given the current one and the use, and the state to pass to the next call. Without a
-// current request (0) it is the needed one; a use of 0 is unknown.
+// current request (0) it is the needed one; a use of 0 is unknown. A request beyond the bounds is brought within them at
+// once.
 func (s sizer) next(trend Trend, current, used int64, now time.Time) (int64, Trend) {
 	switch {
 	case current == 0 && used == 0:
 		return 0, Trend{}
 	case current == 0:
 		return s.needed(used), Trend{}
-	case s.clamp(current) != current:
-		return s.clamp(current), Trend{}
 	case used == 0:
-		return current, Trend{}
+		return s.clamp(current), Trend{}
+	}
+	if within := s.clamp(current); within != current {
+		current, trend = within, Trend{}
 	}
 	needed := s.needed(used)
 	switch {
 	case needed > current && float64(used) > tight*float64(current):
-		least := needed
-		if !trend.SmallSince.IsZero() {
-			least = min(least, trend.Least)
-		}
-		trend = Trend{SmallSince: since(trend.SmallSince, now), Least: least}
+		trend = trend.small(needed, now)
 		if now.Sub(trend.SmallSince) >= s.growAfter {
 			return trend.Least, Trend{}
 		}
 	case needed < current && float64(current) > spacious*s.ratio()*float64(used):
-		trend = Trend{LargeSince: since(trend.LargeSince, now), Most: max(trend.Most, needed)}
+		trend = trend.large(needed, now)
 		if now.Sub(trend.LargeSince) >= s.shrinkAfter {
 			return trend.Most, Trend{}
 		}

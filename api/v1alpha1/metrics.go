@@ -103,7 +103,7 @@ type MetricsConfig struct {
 	// tls has kube-state-metrics serve with TLS, on both of its ports: Prometheus has to use https then, and
 	// to know whom to trust: set spec.monitoring.tlsConfig.
 	// +optional
-	TLS *TLSConfig `json:"tls,omitempty"`
+	TLS TLSConfig `json:"tls,omitzero"`
 }
 
 // TLSConfig is what kube-state-metrics serves with TLS by.
@@ -114,7 +114,8 @@ type TLSConfig struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.tls.secretName must be the name of a Secret"
-	SecretName string `json:"secretName"`
+	// +required
+	SecretName string `json:"secretName,omitempty"`
 }
 
 // CustomResourceState is a configuration of metrics of custom resources. kube-state-metrics needs further rights for
@@ -131,7 +132,7 @@ type CustomResourceState struct {
 	// configMap has the configuration. Changes of its content do not reach pods that run, since kube-state-metrics would
 	// begin anew in all of them at once: make a ConfigMap of another name, and name it here.
 	// +optional
-	ConfigMap *ConfigMapKey `json:"configMap,omitempty"`
+	ConfigMap ConfigMapKey `json:"configMap,omitzero"`
 	// only has kube-state-metrics export nothing but custom resources.
 	// +optional
 	Only bool `json:"only,omitempty"`
@@ -140,11 +141,14 @@ type CustomResourceState struct {
 // ConfigMapKey is a key of a ConfigMap in the namespace of the shards.
 type ConfigMapKey struct {
 	// name is the name of the ConfigMap.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.customResourceState.configMap.name must be the name of a ConfigMap"
-	Name string `json:"name"`
+	// +required
+	Name string `json:"name,omitempty"`
 	// key is the key of the configuration.
 	// +kubebuilder:default="config.yaml"
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="spec.metrics.customResourceState.configMap.key must be a key of a ConfigMap: letters, digits, '-', '_' and '.', such as config.yaml"
 	// +optional

@@ -55,7 +55,7 @@ type MonitoringConfig struct {
 	// authorization is what Prometheus sends to kube-state-metrics, which asks for it if spec.metrics.authFilter is set. The
 	// gate does not, and is sent nothing.
 	// +optional
-	Authorization *ScrapeAuthorization `json:"authorization,omitempty"`
+	Authorization ScrapeAuthorization `json:"authorization,omitzero"`
 	// rules makes a PrometheusRule with the recording rules and alerts of KSMScale. They are about all KSMScales, so
 	// that the first one by name that asks for them has it; with those that a ServiceMonitor needs if any has one.
 	// +optional
@@ -86,7 +86,8 @@ type ScrapeTLSConfig struct {
 // ScrapeAuthorization is sent as "Authorization: Bearer".
 type ScrapeAuthorization struct {
 	// credentials is the key of a Secret that has the token of an account which may get /metrics.
-	Credentials KeySelector `json:"credentials"`
+	// +required
+	Credentials KeySelector `json:"credentials,omitzero"`
 }
 
 // SecretOrConfigMap is either.
@@ -95,10 +96,10 @@ type ScrapeAuthorization struct {
 type SecretOrConfigMap struct {
 	// secret is a key of a Secret.
 	// +optional
-	Secret *KeySelector `json:"secret,omitempty"`
+	Secret KeySelector `json:"secret,omitzero"`
 	// configMap is a key of a ConfigMap.
 	// +optional
-	ConfigMap *KeySelector `json:"configMap,omitempty"`
+	ConfigMap KeySelector `json:"configMap,omitzero"`
 }
 
 // KeySelector is a key of a Secret or ConfigMap in the namespace of the shards, which the Prometheus Operator reads.
@@ -107,10 +108,12 @@ type KeySelector struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be that of a Secret or ConfigMap in spec.namespace"
-	Name string `json:"name"`
+	// +required
+	Name string `json:"name,omitempty"`
 	// key is one of its keys.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="key must be one of a Secret or ConfigMap: letters, digits, '-', '_' and '.', such as ca.crt"
-	Key string `json:"key"`
+	// +required
+	Key string `json:"key,omitempty"`
 }

@@ -48,13 +48,16 @@ type NodeSelector struct {
 // +kubebuilder:validation:XValidation:rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",message="values must be given with the operators In and NotIn, and not with Exists and DoesNotExist"
 type NodeSelectorRequirement struct {
 	// key is the key of a label.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be the key of a label, such as node-role.kubernetes.io/worker"
-	Key string `json:"key"`
+	// +required
+	Key string `json:"key,omitempty"`
 	// operator is how the label is compared with the values. As in all label selectors, NotIn is also met by nodes
 	// without the label.
 	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
-	Operator metav1.LabelSelectorOperator `json:"operator"`
+	// +required
+	Operator metav1.LabelSelectorOperator `json:"operator,omitempty"`
 	// values are what the label's value is compared with.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
@@ -71,9 +74,11 @@ type LabelValue string
 // IgnoredTaint is what a taint is compared with.
 type IgnoredTaint struct {
 	// key is the key of the taint.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be the key of a taint, such as node-role.kubernetes.io/control-plane"
-	Key string `json:"key"`
+	// +required
+	Key string `json:"key,omitempty"`
 	// value is the value of the taint; any, if it is left out.
 	// +optional
 	Value *LabelValue `json:"value,omitempty"`

@@ -2,7 +2,6 @@ package v1alpha1
 
 import (
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // AutoSharding lets the number of shards follow the measured size of the cluster.
@@ -61,25 +60,27 @@ type AutoResources struct {
 // Recommendation is what KSMScale would choose from the size of the cluster. It changes by steps only.
 type Recommendation struct {
 	// shards is the number of shards.
+	// +required
 	Shards int32 `json:"shards"`
-	// memoryRequest is the memory request of a kube-state-metrics container.
-	MemoryRequest resource.Quantity `json:"memoryRequest"`
-	// memoryLimit is the memory limit of a kube-state-metrics container.
-	MemoryLimit resource.Quantity `json:"memoryLimit"`
-	// cpuRequest is the CPU request of a kube-state-metrics container.
-	CPURequest resource.Quantity `json:"cpuRequest"`
 	// replicasPerShard is the number of replicas that keep a shard available while one of its pods is replaced.
+	// +required
 	ReplicasPerShard int32 `json:"replicasPerShard"`
+	// memoryRequest is the memory request of a kube-state-metrics container.
+	// +optional
+	MemoryRequest *resource.Quantity `json:"memoryRequest,omitempty"`
+	// memoryLimit is the memory limit of a kube-state-metrics container.
+	// +optional
+	MemoryLimit *resource.Quantity `json:"memoryLimit,omitempty"`
+	// cpuRequest is the CPU request of a kube-state-metrics container.
+	// +optional
+	CPURequest *resource.Quantity `json:"cpuRequest,omitempty"`
+	// series is the number of series of all shards at the last change of the recommendation.
+	// +optional
+	Series int64 `json:"series,omitempty"`
 	// message describes the figures that the recommendation comes from.
-	Message string `json:"message"`
-}
-
-// AppliedResources are the resources that spec.autoResources has chosen for the kube-state-metrics containers.
-type AppliedResources struct {
-	// memoryRequest is the memory request.
-	MemoryRequest resource.Quantity `json:"memoryRequest"`
-	// cpuRequest is the CPU request.
-	CPURequest resource.Quantity `json:"cpuRequest"`
-	// lastChanged is when one of them changed last.
-	LastChanged metav1.Time `json:"lastChanged"`
+	// +optional
+	Message string `json:"message,omitempty"`
+	// replicaAdvice describes why fewer replicas than the nodes ask for are enough, if they are.
+	// +optional
+	ReplicaAdvice string `json:"replicaAdvice,omitempty"`
 }

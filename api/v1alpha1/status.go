@@ -31,6 +31,7 @@ const MaxPodsInStatus = 100
 // KSMScaleStatus is what the controller last saw.
 type KSMScaleStatus struct {
 	// observedGeneration is the metadata.generation that the rest of the status is about.
+	// +kubebuilder:validation:Minimum=1
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// phase is Incomplete while some shard has no ready pod, Resharding while shards of another number of shards
@@ -55,9 +56,6 @@ type KSMScaleStatus struct {
 	// recommendation is what KSMScale would choose from the size of the cluster. spec.sharding.auto and spec.autoResources apply it.
 	// +optional
 	Recommendation *Recommendation `json:"recommendation,omitempty"`
-	// resources are the resources that spec.autoResources has chosen.
-	// +optional
-	Resources *AppliedResources `json:"resources,omitempty"`
 	// shardingStatus is about each shard.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
@@ -72,16 +70,20 @@ type KSMScaleStatus struct {
 // NodesStatus is how many nodes there are.
 type NodesStatus struct {
 	// registered is the number of all nodes that the API server has.
+	// +required
 	Registered int32 `json:"registered"`
 	// schedulable is the number of those that are not cordoned.
+	// +required
 	Schedulable int32 `json:"schedulable"`
 	// counted is the number of those that spec.nodes has count, as in nodeCount.
+	// +required
 	Counted int32 `json:"counted"`
 }
 
 // ShardingStatus is what there is of each shard.
 type ShardingStatus struct {
 	// totalShards is the number of shards wanted; 1 without sharding.
+	// +required
 	TotalShards int32 `json:"totalShards"`
 	// partitions are the numbers of shards that the objects are divided among: more than one while resharding, when
 	// each partition exports every object. External metrics are served for all of them.
@@ -112,11 +114,13 @@ const MaxWeight = 1000
 // ShardWeights are the loads of the shards of one partition, in relation to each other.
 type ShardWeights struct {
 	// totalShards is the number of shards of the partition.
+	// +required
 	TotalShards int32 `json:"totalShards"`
 	// weights has the weight of each shard, from shard 0. A shard with the mean load has 10.
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=1000
 	// +listType=atomic
+	// +required
 	Weights []int32 `json:"weights"`
 }
 
@@ -137,22 +141,27 @@ func (s *KSMScaleStatus) WeightsOf(totalShards int32) []int32 {
 // PausedShard is a shard whose desired replicas do not rise for now.
 type PausedShard struct {
 	// totalShards is the number of shards of its partition.
+	// +required
 	TotalShards int32 `json:"totalShards"`
 	// shard is its number, from 0.
+	// +required
 	Shard int32 `json:"shard"`
 	// replicas is the most that is desired, unless the minimum is more.
+	// +required
 	Replicas int32 `json:"replicas"`
 }
 
 // ShardReplicas is what there is of one shard.
 type ShardReplicas struct {
 	// replicas is the number of pods, ready or not. Pods that are being deleted do not count.
+	// +required
 	Replicas int32 `json:"replicas"`
 	// pods are the names of these pods in order, the first 100 of them.
 	// +listType=atomic
 	// +optional
 	Pods []string `json:"pods"`
 	// ready is the number of ready pods.
+	// +required
 	Ready int32 `json:"ready"`
 }
 

@@ -43,6 +43,7 @@ type PodTemplate struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// serviceAccountName is the service account that the pods run under, with the rights that you give it. By default
 	// one is made, with the right to read what is exported.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.serviceAccountName must be the name of a service account: leave it out to have one made"
 	// +optional
@@ -112,6 +113,7 @@ type PodTemplate struct {
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 	// priorityClassName is that of the pods.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.priorityClassName must be the name of a PriorityClass, such as system-cluster-critical"
 	// +optional

@@ -22,6 +22,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.sharding) || !has(self.spec.sharding.auto) || self.spec.sharding.auto.maxShards <= 10 || self.metadata.name.size() <= 44",message="metadata.name must have at most 44 characters with spec.sharding.auto.maxShards above 10, because it is part of the names of shards: choose a shorter name, or set maxShards to 10"
 type KSMScale struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
@@ -56,8 +57,6 @@ type KSMScaleList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.useAPIServerCache) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, arg != '--use-apiserver-cache' && !arg.startsWith('--use-apiserver-cache='))",message="spec.template.extraArgs must not set --use-apiserver-cache, since spec.metrics.useAPIServerCache is set: write that field only"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.customResourceState) || !has(self.template) || !has(self.template.extraArgs) || self.template.extraArgs.all(arg, !arg.startsWith('--custom-resource-state-'))",message="spec.template.extraArgs must not set --custom-resource-state-*, since spec.metrics.customResourceState is set: write that field only"
 // +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.goMemoryLimitPercent) || has(self.autoResources) && self.autoResources.limits || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)",message="spec.template.goMemoryLimitPercent is a part of the memory limit: set spec.resources.limits.memory or spec.autoResources.limits too, or remove goMemoryLimitPercent"
-// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.authFilter) || !self.metrics.authFilter || !has(self.sharding) || self.sharding.replicationStrategy != 'least-loaded'",message="spec.metrics.authFilter must not be true with the strategy least-loaded, which reads the load of shards from port 8081 without a token: set spec.sharding.replicationStrategy to round-robin or zone-aware"
-// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.tls) || !has(self.sharding) || self.sharding.replicationStrategy != 'least-loaded'",message="spec.metrics.tls must not be set with the strategy least-loaded, which reads the load of shards from port 8081 without TLS: set spec.sharding.replicationStrategy to round-robin or zone-aware"
 // +kubebuilder:validation:XValidation:rule="!has(self.metrics) || !has(self.metrics.tls) || (has(self.monitoring) && (has(self.monitoring.tlsConfig) || (has(self.monitoring.type) && self.monitoring.type == 'None')))",message="spec.metrics.tls needs spec.monitoring.tlsConfig, since nothing else says which certificate Prometheus is to trust: set its ca, or set spec.monitoring.type to None and make jobs of your own as docs/options.md says"
 // +kubebuilder:validation:XValidation:rule="!has(self.monitoring) || !has(self.monitoring.tlsConfig) || (has(self.metrics) && has(self.metrics.tls))",message="spec.monitoring.tlsConfig must not be set without spec.metrics.tls, as kube-state-metrics serves without TLS then: set that as well, or remove tlsConfig"
 // +kubebuilder:validation:XValidation:rule="!has(self.template) || !has(self.template.hostNetwork) || !self.template.hostNetwork || !has(self.metrics) || !has(self.metrics.authFilter) || !self.metrics.authFilter || has(self.metrics.tls)",message="spec.template.hostNetwork with spec.metrics.authFilter needs spec.metrics.tls, because the gate would send its token without TLS to whoever holds port 8080 of the node: set spec.metrics.tls, or remove hostNetwork or authFilter"
@@ -75,12 +74,14 @@ type KSMScaleSpec struct {
 	// connections between scrapes, so that no scrape goes to a pod that leaves. Where it names none, have
 	// --server-idle-timeout=1s among spec.template.extraArgs if the version has it, or less with scrapes every few seconds.
 	// +kubebuilder:default="registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\s]+$')",message="spec.monitorImage must be an image reference without spaces, such as registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
 	// +optional
 	MonitorImage string `json:"monitorImage,omitempty"`
 	// namespace is where the shards run. It must exist, and cannot be changed.
 	// +kubebuilder:default=monitoring
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="spec.namespace must be the name of a namespace: a DNS label of lower case letters, digits and '-', such as monitoring"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.namespace cannot be changed: shards in another namespace are other shards; create a second KSMScale there and delete this one once that one is Ready"
@@ -240,7 +241,7 @@ type ScalingRules struct {
 	// selectPolicy says which of several policies decides.
 	// +kubebuilder:validation:Enum=Max;Min;Disabled
 	// +optional
-	SelectPolicy *string `json:"selectPolicy,omitempty"`
+	SelectPolicy string `json:"selectPolicy,omitempty"`
 	// policies limit how many replicas are added or removed in a period.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic
@@ -257,12 +258,15 @@ type ScalingRules struct {
 type ScalingPolicy struct {
 	// type says what value counts: pods, or percent of the pods there are.
 	// +kubebuilder:validation:Enum=Pods;Percent
-	Type string `json:"type"`
+	// +required
+	Type string `json:"type,omitempty"`
 	// value is how many of them may be added or removed in a period.
 	// +kubebuilder:validation:Minimum=1
-	Value int32 `json:"value"`
+	// +required
+	Value int32 `json:"value,omitempty"`
 	// periodSeconds is the length of the period in seconds.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1800
-	PeriodSeconds int32 `json:"periodSeconds"`
+	// +required
+	PeriodSeconds int32 `json:"periodSeconds,omitempty"`
 }

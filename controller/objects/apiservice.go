@@ -18,8 +18,8 @@ const (
 	apiServicePriority = 100
 )
 
-// APIService is the wanted APIService: external metrics are served by the adapter, whose certificate an
-// authority of the bundle has signed.
+// APIService returns the desired APIService. It registers the adapter as the server of external metrics. A CA of the bundle has signed the
+// certificate of the adapter.
 func APIService(adapter v1alpha1.ServiceReference, bundle []byte, owner *rbacv1.ClusterRole) *apiregistrationv1ac.APIServiceApplyConfiguration {
 	return apiregistrationv1ac.APIService(v1alpha1.APIServiceName).
 		WithLabels(map[string]string{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": "adapter"}).
@@ -36,7 +36,7 @@ func APIService(adapter v1alpha1.ServiceReference, bundle []byte, owner *rbacv1.
 				WithNamespace(adapter.Namespace).WithName(adapter.Name).WithPort(adapter.Port)))
 }
 
-// IsServedBy tells whether a Service serves an APIService.
+// IsServedBy reports whether a Service serves an APIService.
 func IsServedBy(apiService *apiregistrationv1.APIService, service v1alpha1.ServiceReference) bool {
 	server := apiService.Spec.Service
 	return server != nil && server.Namespace == service.Namespace && server.Name == service.Name

@@ -13,7 +13,7 @@ import (
 	"github.com/example/ksmscale/ksmflags"
 )
 
-// Flags of kube-state-metrics that the gate has to know of too.
+// Flags of kube-state-metrics that the gate also reads.
 const (
 	resourcesFlag                  = "--resources"
 	metricAllowlistFlag            = "--metric-allowlist"
@@ -33,9 +33,8 @@ const (
 	secretsResource = "secrets"
 )
 
-// defaultResources are what kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go) but for
-// secrets, which it has no right to read, and for the admission policies, which older versions do not know and
-// refuse to start with.
+// defaultResources are the resources that kube-state-metrics v2.20.0 exports by default (pkg/options/resource.go), with two exceptions.
+// It has no right to read Secrets. Older versions do not know the admission policies and refuse to start with them.
 var defaultResources = []string{
 	"certificatesigningrequests", "configmaps", "cronjobs", "daemonsets", "deployments", "endpointslices",
 	"horizontalpodautoscalers", "ingresses", "jobs", "leases", "limitranges", "mutatingwebhookconfigurations",
@@ -44,13 +43,12 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
-// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Others do not start with it. A
-// tag with another first number than that has a date, or the number of whoever packed it.
+// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Older versions refuse to start with it. A tag
+// with another major number is a date or a version of a packager.
 var idleTimeoutSince = version.MustParseGeneric("2.13.0")
 
-// args are kube-state-metrics' flags. It listens on "::" by default, which for Go is all addresses, IPv4 and IPv6, and those of
-// IPv4 where the kernel has no IPv6.
-func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
+// monitorFlags returns the arguments of kube-state-metrics. It listens on "::" by default, which Go treats as all IPv4 and IPv6 addresses.
+func monitorFlags(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	args := []string{
 		fmt.Sprintf("--port=%d", v1alpha1.PortMetrics),
 		fmt.Sprintf("--telemetry-port=%d", v1alpha1.PortTelemetry),
@@ -59,9 +57,9 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	}
 	args = append(args, connectionArgs(ksmScale.Spec.MonitorImage, ksmScale.Spec.ScrapeInterval())...)
 	metrics := &ksmScale.Spec.Metrics
-	// Those among the extra arguments are added with them.
+	// The extra arguments can also set the resources, and are added below.
 	if len(extraArg(ksmScale, resourcesFlag)) == 0 {
-		args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+		args = appendList(args, resourcesFlag, ExportedResources(ksmScale))
 	}
 	args = append(args, metricsArgs(metrics)...)
 	args = append(args, customResourceArgs(metrics.CustomResourceState)...)
@@ -72,35 +70,39 @@ func args(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	return args
 }
 
-// connectionArgs have kube-state-metrics close the connections that Prometheus keeps between scrapes, so that each scrape goes
-// to a pod that stays: kube-state-metrics ends at once when it is told to, in the middle of a scrape over a connection that was
-// kept. They are closed well before the next scrape, if that is due in less than ten seconds. An image whose tag names no version
-// is taken for an old one.
-func connectionArgs(image string, interval time.Duration) []string {
-	tagged, err := reference.ParseNormalizedNamed(image)
+// ImageVersion returns the tag of an image of kube-state-metrics, such as v2.20.0; empty if it has none.
+func ImageVersion(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
-		return nil
+		return ""
 	}
-	var tag string
-	if named, ok := tagged.(reference.Tagged); ok {
-		tag = named.Tag()
+	tagged, ok := named.(reference.Tagged)
+	if !ok {
+		return ""
 	}
-	is, err := version.ParseGeneric(tag)
-	if err != nil || is.LessThan(idleTimeoutSince) || is.Major() != idleTimeoutSince.Major() {
+	return tagged.Tag()
+}
+
+// connectionArgs configure kube-state-metrics to close the connections that Prometheus keeps between scrapes. A new connection goes to a
+// pod that stays. A kept connection can lead to a pod that is being deleted, which ends in the middle of a scrape. The connections close
+// well before the next scrape, even with a short interval. An image whose tag is not a version counts as old.
+func connectionArgs(image string, interval time.Duration) []string {
+	tag, err := version.ParseGeneric(ImageVersion(image))
+	if err != nil || tag.LessThan(idleTimeoutSince) || tag.Major() != idleTimeoutSince.Major() {
 		return nil
 	}
 	return []string{fmt.Sprintf("--server-idle-timeout=%s", min(time.Second, interval/10))}
 }
 
-// list is a flag of kube-state-metrics with the items that a field of the spec has for it.
-type list struct {
+// listFlag is a flag of kube-state-metrics whose value is a list, with its items in the spec.
+type listFlag struct {
 	flag  string
 	items []string
 }
 
-// lists are those that say what is exported, which the gate has to know too.
-func lists(metrics *v1alpha1.MetricsConfig) []list {
-	return []list{
+// listFlags returns the flags that select the exported metrics. The gate reads them too.
+func listFlags(metrics *v1alpha1.MetricsConfig) []listFlag {
+	return []listFlag{
 		{metricAllowlistFlag, metrics.MetricAllowlist},
 		{metricDenylistFlag, metrics.MetricDenylist},
 		{metricLabelsAllowlistFlag, metrics.MetricLabelsAllowlist},
@@ -111,9 +113,10 @@ func lists(metrics *v1alpha1.MetricsConfig) []list {
 	}
 }
 
+// metricsArgs returns the arguments for spec.metrics, without custom resources and TLS.
 func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	var args []string
-	for _, list := range lists(metrics) {
+	for _, list := range listFlags(metrics) {
 		args = appendList(args, list.flag, list.items)
 	}
 	if metrics.UseAPIServerCache {
@@ -128,12 +131,13 @@ func metricsArgs(metrics *v1alpha1.MetricsConfig) []string {
 	return args
 }
 
+// customResourceArgs returns the arguments for custom resources.
 func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
 	if state == nil {
 		return nil
 	}
 	var args []string
-	if state.ConfigMap != nil {
+	if state.ConfigMap.Name != "" {
 		args = append(args, customResourceFileFlag+"="+customResourceStateFile)
 	} else {
 		args = append(args, customResourceConfigFlag+"="+state.Config)
@@ -144,8 +148,7 @@ func customResourceArgs(state *v1alpha1.CustomResourceState) []string {
 	return args
 }
 
-// literal are arguments as a container has to name them for its program to get these: Kubernetes puts an environment variable
-// where they have $(NAME), and $ where they have $$.
+// literal escapes arguments, because Kubernetes replaces $(NAME) by an environment variable and $$ by $.
 func literal(args []string) []string {
 	escaped := make([]string, len(args))
 	for i, arg := range args {
@@ -162,8 +165,8 @@ func appendList(args []string, flag string, values []string) []string {
 	return append(args, flag+"="+strings.Join(values, ","))
 }
 
-// exportedResources are what kube-state-metrics is told to export, but for custom resources.
-func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
+// ExportedResources returns the resources that kube-state-metrics exports, without custom resources.
+func ExportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	metrics := &ksmScale.Spec.Metrics
 	switch chosen := extraArg(ksmScale, resourcesFlag); {
 	case metrics.CustomResourceState != nil && metrics.CustomResourceState.Only:
@@ -177,31 +180,31 @@ func exportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	}
 }
 
-// exportsCustomResources tells whether kube-state-metrics exports some. An empty value is as none to it.
+// exportsCustomResources reports whether kube-state-metrics exports custom resources. It ignores a flag with an empty value.
 func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
 	configured := slices.Concat(extraArgs(ksmScale, customResourceConfigFlag), extraArgs(ksmScale, customResourceFileFlag))
 	return ksmScale.Spec.Metrics.CustomResourceState != nil || slices.ContainsFunc(configured, func(value string) bool { return value != "" })
 }
 
-// exportsSecrets tells whether kube-state-metrics needs to read Secrets.
+// exportsSecrets reports whether kube-state-metrics needs to read Secrets.
 func exportsSecrets(ksmScale *v1alpha1.KSMScale) bool {
-	return slices.Contains(exportedResources(ksmScale), secretsResource)
+	return slices.Contains(ExportedResources(ksmScale), secretsResource)
 }
 
-// either is a list of spec.metrics, or of the flag for it among the extra arguments.
-func either(ksmScale *v1alpha1.KSMScale, list []string, flag string) []string {
-	if len(list) > 0 {
-		return list
+// itemsOf returns the items of a list in spec.metrics or, if there are none, in the extra arguments.
+func itemsOf(ksmScale *v1alpha1.KSMScale, list listFlag) []string {
+	if len(list.items) > 0 {
+		return list.items
 	}
-	return extraArg(ksmScale, flag)
+	return extraArg(ksmScale, list.flag)
 }
 
-// extraArg are the items of a flag whose value is a list, if the user has set it.
+// extraArg returns the items of a list flag in the extra arguments.
 func extraArg(ksmScale *v1alpha1.KSMScale, flag string) []string {
 	return ksmflags.Items(extraArgs(ksmScale, flag)...)
 }
 
-// extraArgs are the values of a flag that the user has set.
+// extraArgs returns the values of a flag in the extra arguments.
 func extraArgs(ksmScale *v1alpha1.KSMScale, flag string) []string {
 	if ksmScale.Spec.Template == nil {
 		return nil
@@ -209,10 +212,10 @@ func extraArgs(ksmScale *v1alpha1.KSMScale, flag string) []string {
 	return valuesOf(ksmScale.Spec.Template.ExtraArgs, flag)
 }
 
-// listedIn are the items of a flag whose value is a list.
+// listedIn returns the items of a list flag in some arguments.
 func listedIn(args []string, flag string) []string { return ksmflags.Items(valuesOf(args, flag)...) }
 
-// valuesOf are the values of a flag.
+// valuesOf returns the values of a flag in some arguments.
 func valuesOf(args []string, flag string) []string {
 	var values []string
 	for _, arg := range args {

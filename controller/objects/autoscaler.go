@@ -10,9 +10,9 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// Autoscaler is the wanted HorizontalPodAutoscaler of a shard. Its target is an average value of 1 per replica,
-// with which it wants just as many replicas as the metric says; with a target of kind Value it would multiply the
-// replicas there are by the metric, and run away. An API server that drops tolerances is not sent any.
+// Autoscaler returns the desired HorizontalPodAutoscaler of a shard. With an average value of 1 as the target, the desired replicas equal the
+// metric. With a target of type Value, it would multiply the current replicas by the metric and scale up without end. Set tolerances to
+// false for an API server that drops them.
 func Autoscaler(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, tolerances bool) *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
 	lower, upper := scaling.ReplicaBounds(ksmScale.Spec.Sharding)
 	return describe(ksmScale, autoscalingv2ac.HorizontalPodAutoscaler(shard.Name(), ksmScale.Spec.Namespace), ShardLabels(ksmScale, shard)).
@@ -30,13 +30,13 @@ func Autoscaler(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, tolerances bo
 					WithTarget(autoscalingv2ac.MetricTarget().
 						WithType(autoscalingv2.AverageValueMetricType).
 						WithAverageValue(resource.MustParse("1"))))).
-			WithBehavior(behavior(ksmScale.Spec.Autoscaling, tolerances)))
+			WithBehavior(autoscalerBehavior(ksmScale.Spec.Autoscaling, tolerances)))
 }
 
-// behavior is what the user set, and tolerances of 0 unless they set one: with the default of a tenth, a step of
-// one replica is not acted on from 10 or 11 replicas up. The default rate of scaling up is kept on purpose, since
-// each kube-state-metrics that starts lists the whole cluster.
-func behavior(autoscaling *v1alpha1.AutoscalingConfig, tolerances bool) *autoscalingv2ac.HorizontalPodAutoscalerBehaviorApplyConfiguration {
+// autoscalerBehavior returns the behavior that the user set, with tolerances of 0 by default. With the Kubernetes default of 10 percent, a
+// step of one replica would have no effect from 10 or 11 replicas up. The default rate of scaling up stays, because each
+// kube-state-metrics that starts lists the whole cluster.
+func autoscalerBehavior(autoscaling *v1alpha1.AutoscalingConfig, tolerances bool) *autoscalingv2ac.HorizontalPodAutoscalerBehaviorApplyConfiguration {
 	behavior := &v1alpha1.ScalingBehavior{}
 	if autoscaling != nil && autoscaling.Behavior != nil {
 		behavior = autoscaling.Behavior
@@ -46,6 +46,7 @@ func behavior(autoscaling *v1alpha1.AutoscalingConfig, tolerances bool) *autosca
 		WithScaleDown(scalingRules(behavior.ScaleDown, tolerances))
 }
 
+// scalingRules returns the rules of one direction.
 func scalingRules(set *v1alpha1.ScalingRules, tolerances bool) *autoscalingv2ac.HPAScalingRulesApplyConfiguration {
 	rules := autoscalingv2ac.HPAScalingRules()
 	if set != nil {

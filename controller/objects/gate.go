@@ -2,6 +2,8 @@ package objects
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -13,27 +15,43 @@ import (
 
 const (
 	gateContainerName = "gate"
-	// gateStateFile is in the shared memory of the pod's containers, which a restart of one of them does not end. A volume of the pod
-	// would do as well, but kubectl drain refuses pods with an emptyDir.
+	// gateStateFile is in the shared memory of the pod, so it survives a restart of a container. An emptyDir volume would also survive, but
+	// kubectl drain refuses pods with an emptyDir.
 	gateStateFile = "/dev/shm/ksmscale-gate.json"
 )
 
-// gate is the container that answers kube-state-metrics' readiness probe. It is told the flags that say what
-// kube-state-metrics exports. It has no readiness of its own.
-func gate(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, image string) *corev1ac.ContainerApplyConfiguration {
+// GateOptions are what all gates of an installation have in common.
+type GateOptions struct {
+	// Image is the image of the gate.
+	Image string
+	// MeasureInterval is the time between two measurements; 0 for the default of the gate.
+	MeasureInterval time.Duration
+}
+
+func (o GateOptions) args() []string {
+	if o.MeasureInterval == 0 {
+		return nil
+	}
+	return []string{"--measure-interval=" + o.MeasureInterval.String()}
+}
+
+// gateContainer answers the readiness probe of kube-state-metrics. Its arguments state what kube-state-metrics exports. The gate has no
+// readiness probe of its own.
+func gateContainer(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, options GateOptions) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(gateContainerName).
-		WithImage(image).
+		WithImage(options.Image).
 		WithCommand("/gate").
-		WithArgs(literal(append(gateArgs(ksmScale, shard), "--state-file="+gateStateFile))...).
-		WithPorts(port(v1alpha1.PortNameGate, v1alpha1.PortGate)).
+		WithArgs(literal(slices.Concat(gateArgs(ksmScale, shard), []string{"--state-file=" + gateStateFile}, options.args()))...).
+		WithPorts(containerPort(v1alpha1.PortNameGate, v1alpha1.PortGate)).
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameGate))).
 		WithLifecycle(leaveLate()).
 		WithResources(As[corev1ac.ResourceRequirementsApplyConfiguration](gateResources(ksmScale))).
 		WithSecurityContext(restricted())
 }
 
-// gateResources are those that the user sets, or else requests only: what the gate holds for a moment grows with the cluster.
+// gateResources returns the resources of the user. By default there are only requests, because the peak memory of the gate grows with the
+// cluster.
 func gateResources(ksmScale *v1alpha1.KSMScale) corev1.ResourceRequirements {
 	if template := ksmScale.Spec.Template; template != nil && template.Gate != nil && template.Gate.Resources != nil {
 		return *template.Gate.Resources
@@ -44,18 +62,19 @@ func gateResources(ksmScale *v1alpha1.KSMScale) corev1.ResourceRequirements {
 	}}
 }
 
+// gateArgs returns the arguments of the gate, without its state file.
 func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 	metrics := &ksmScale.Spec.Metrics
 	args := []string{
 		fmt.Sprintf("--shard=%d", shard.ID),
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
-	args = appendList(args, resourcesFlag, exportedResources(ksmScale))
+	args = appendList(args, resourcesFlag, ExportedResources(ksmScale))
 	if exportsCustomResources(ksmScale) {
 		args = append(args, "--custom-resources")
 	}
-	for _, list := range lists(metrics) {
-		args = appendList(args, list.flag, either(ksmScale, list.items, list.flag))
+	for _, list := range listFlags(metrics) {
+		args = appendList(args, list.flag, itemsOf(ksmScale, list))
 	}
 	if metrics.ObjectLimit > 0 {
 		args = append(args, fmt.Sprintf("%s=%d", objectLimitFlag, metrics.ObjectLimit))

@@ -14,15 +14,15 @@ import (
 // FieldOwner is the field manager that the controller applies objects as.
 const FieldOwner = "ksmscale"
 
-// described is an apply configuration with metadata.
+// described is an apply configuration whose metadata can be set.
 type described[C any] interface {
 	WithLabels(labels map[string]string) C
 	WithAnnotations(annotations map[string]string) C
 	WithOwnerReferences(owners ...*metav1ac.OwnerReferenceApplyConfiguration) C
 }
 
-// describe adds the metadata that every object of a KSMScale has: its own labels, the labels and annotations that users add to all
-// objects, and its owner. Users' labels do not replace the object's own.
+// describe adds the metadata of every object of a KSMScale: labels, annotations and the owner. A common label of the user never replaces a
+// label of the object.
 func describe[C described[C]](ksmScale *v1alpha1.KSMScale, object C, labels map[string]string) C {
 	return object.
 		WithLabels(asStrings(ksmScale.Spec.CommonLabels)).
@@ -31,6 +31,7 @@ func describe[C described[C]](ksmScale *v1alpha1.KSMScale, object C, labels map[
 		WithOwnerReferences(OwnerReference(ksmScale))
 }
 
+// asStrings converts values to strings.
 func asStrings[Value ~string](values map[string]Value) map[string]string {
 	converted := make(map[string]string, len(values))
 	for key, value := range values {
@@ -39,7 +40,7 @@ func asStrings[Value ~string](values map[string]Value) map[string]string {
 	return converted
 }
 
-// IdentityLabels are the labels by which the objects of a KSMScale are found.
+// IdentityLabels returns the labels that identify the objects of a KSMScale.
 func IdentityLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":      "kube-state-metrics",
@@ -49,7 +50,7 @@ func IdentityLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	}
 }
 
-// ShardLabels are on the objects and the pods of a shard.
+// ShardLabels returns the labels of the objects and the pods of a shard.
 func ShardLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
 	labels := IdentityLabels(ksmScale)
 	maps.Copy(labels, shard.Selector())
@@ -57,20 +58,19 @@ func ShardLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]s
 	return labels
 }
 
-func selector(shard v1alpha1.Shard) *metav1ac.LabelSelectorApplyConfiguration {
+func shardSelector(shard v1alpha1.Shard) *metav1ac.LabelSelectorApplyConfiguration {
 	return metav1ac.LabelSelector().WithMatchLabels(shard.Selector())
 }
 
-// OwnerReference has the garbage collector delete an object with its KSMScale. It does not block the KSMScale's deletion,
-// which would take the right to change its finalizers.
+// OwnerReference makes a KSMScale the controller of an object, so the garbage collector deletes the object with the KSMScale. It does not block
+// the deletion of the KSMScale, because that needs the right to change finalizers.
 func OwnerReference(ksmScale *v1alpha1.KSMScale) *metav1ac.OwnerReferenceApplyConfiguration {
 	return metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("KSMScale").
 		WithName(ksmScale.Name).WithUID(ksmScale.UID).WithController(true)
 }
 
-// As returns an API value as its apply configuration, which has the same JSON. It panics if it has not, which
-// only a change of types can bring about.
+// As converts an API value to its apply configuration, which has the same JSON. It panics if the two types do not match.
 func As[Configuration any](value any) *Configuration {
 	configuration := new(Configuration)
 	data, err := json.Marshal(value)

@@ -159,35 +159,35 @@ func TestSecureScraping(t *testing.T) {
 	configMap := &corev1.ConfigMapKeySelector{LocalObjectReference: secret.LocalObjectReference, Key: "ca.crt"}
 	for name, test := range map[string]struct {
 		monitoring v1alpha1.MonitoringConfig
-		tls        *v1alpha1.TLSConfig
+		tls        v1alpha1.TLSConfig
 		wanted     scraped
 	}{
 		"neither": {},
 		"a Secret with the authority": {
-			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &key}}},
-			tls:        &v1alpha1.TLSConfig{SecretName: "certificate"},
+			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: key}}},
+			tls:        v1alpha1.TLSConfig{SecretName: "certificate"},
 			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
 				CA: monitoringv1.SecretOrConfigMap{Secret: secret}, ServerName: new("ksm-main.monitoring.svc"),
 			}},
 		},
 		"a ConfigMap with it, and a name": {
 			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{
-				CA: &v1alpha1.SecretOrConfigMap{ConfigMap: &key}, ServerName: "example.com",
+				CA: &v1alpha1.SecretOrConfigMap{ConfigMap: key}, ServerName: "example.com",
 			}},
-			tls: &v1alpha1.TLSConfig{SecretName: "certificate"},
+			tls: v1alpha1.TLSConfig{SecretName: "certificate"},
 			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
 				CA: monitoringv1.SecretOrConfigMap{ConfigMap: configMap}, ServerName: new("example.com"),
 			}},
 		},
 		"nothing verified": {
 			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true}},
-			tls:        &v1alpha1.TLSConfig{SecretName: "certificate"},
+			tls:        v1alpha1.TLSConfig{SecretName: "certificate"},
 			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
 				ServerName: new("ksm-main.monitoring.svc"), InsecureSkipVerify: new(true),
 			}},
 		},
 		"credentials": {
-			monitoring: v1alpha1.MonitoringConfig{Authorization: &v1alpha1.ScrapeAuthorization{Credentials: key}},
+			monitoring: v1alpha1.MonitoringConfig{Authorization: v1alpha1.ScrapeAuthorization{Credentials: key}},
 			wanted:     scraped{Authorization: &monitoringv1.SafeAuthorization{Credentials: secret}},
 		},
 	} {
@@ -207,7 +207,7 @@ func TestSecureScraping(t *testing.T) {
 		})
 	}
 	ksmScale := fixtures.MonitoredBy(v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true}})
-	ksmScale.Spec.Metrics.TLS = &v1alpha1.TLSConfig{SecretName: "certificate"}
+	ksmScale.Spec.Metrics.TLS = v1alpha1.TLSConfig{SecretName: "certificate"}
 	assert.EqualValues(t, "HTTPS", *ScrapeConfigs(ksmScale)[0].Spec.Scheme, "older ones know it in upper case only")
 	assert.EqualValues(t, "https", *ServiceMonitor(ksmScale).Spec.Endpoints[0].Scheme, "older ones know it in lower case only")
 }

@@ -27,7 +27,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 		"ksmscale.example.com": "main", "shard-id": "1", "total-shards": "3", "sharding-enabled": "true",
 	}
 	for _, object := range []any{
-		Deployment(ksmScale, scaling.Shard{Shard: shard}, fixtures.GateImage), Service(ksmScale, shard), Autoscaler(ksmScale, shard, true), DisruptionBudget(ksmScale, shard),
+		Deployment(ksmScale, scaling.Shard{Shard: shard}, GateOptions{Image: fixtures.GateImage}), Service(ksmScale, shard), Autoscaler(ksmScale, shard, true), DisruptionBudget(ksmScale, shard),
 	} {
 		data, err := json.Marshal(object)
 		require.NoError(t, err)
@@ -43,7 +43,7 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 }
 
 func TestDeployment(t *testing.T) {
-	wanted := Deployment(fixtures.KSMScale(), fixtures.Planned(1), fixtures.GateImage)
+	wanted := Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage})
 	assert.Nil(t, wanted.Spec.Replicas, "the HorizontalPodAutoscaler owns the replicas")
 	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
 	assert.Equal(t, 0, wanted.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
@@ -73,7 +73,7 @@ func TestDeployment(t *testing.T) {
 func TestSpreadAcrossZones(t *testing.T) {
 	acrossZones := fixtures.Planned(1)
 	acrossZones.AcrossZones = true
-	constraints := Deployment(fixtures.KSMScale(), acrossZones, fixtures.GateImage).Spec.Template.Spec.TopologySpreadConstraints
+	constraints := Deployment(fixtures.KSMScale(), acrossZones, GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.TopologySpreadConstraints
 	require.Len(t, constraints, 2)
 	assert.Equal(t, "kubernetes.io/hostname", *constraints[0].TopologyKey)
 	assert.Equal(t, corev1.ScheduleAnyway, *constraints[0].WhenUnsatisfiable, "a zone with few nodes may need two on one")
@@ -86,7 +86,7 @@ func TestSpreadAcrossZones(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
-	wanted := Deployment(fixtures.KSMScale(), fixtures.Planned(1), fixtures.GateImage).Spec.Template.Spec.Containers[0]
+	wanted := Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.Containers[0]
 	assert.Equal(t, fixtures.Image, *wanted.Image)
 	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
 	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
@@ -122,7 +122,7 @@ func TestGate(t *testing.T) {
 			"--resources=pods", "--resources=nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--v=4",
 		}}
 	})
-	wanted := Deployment(ksmScale, fixtures.Planned(1), fixtures.GateImage).Spec.Template.Spec.Containers[1]
+	wanted := Deployment(ksmScale, fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.Containers[1]
 	assert.Equal(t, "gate", *wanted.Name)
 	assert.Equal(t, fixtures.GateImage, *wanted.Image)
 	assert.Equal(t, []string{"/gate"}, wanted.Command)
@@ -136,9 +136,9 @@ func TestGate(t *testing.T) {
 
 func TestPodsAreReplacedAfterAScrapeInterval(t *testing.T) {
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = time.Minute })
-	spec := Deployment(ksmScale, fixtures.Planned(1), fixtures.GateImage).Spec
+	spec := Deployment(ksmScale, fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec
 	assert.EqualValues(t, 60, *spec.MinReadySeconds)
-	assert.EqualValues(t, 30, *Deployment(fixtures.KSMScale(), fixtures.Planned(1), fixtures.GateImage).Spec.MinReadySeconds, "by default")
+	assert.EqualValues(t, 30, *Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.MinReadySeconds, "by default")
 	assert.Equal(t, 1, spec.Strategy.RollingUpdate.MaxSurge.IntValue())
 	assert.Greater(t, *spec.Template.Spec.TerminationGracePeriodSeconds, int64(15))
 }
@@ -151,7 +151,7 @@ func TestTemplateIsAdded(t *testing.T) {
 			ExtraArgs: []string{"--v=4"}, NodeSelector: map[string]v1alpha1.LabelValue{"disk": "ssd"}, Tolerations: []v1alpha1.Toleration{toleration},
 		}
 	})
-	pod := Deployment(ksmScale, fixtures.Planned(0), fixtures.GateImage).Spec.Template.Spec
+	pod := Deployment(ksmScale, fixtures.Planned(0), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec
 	assert.Equal(t, "--v=4", pod.Containers[0].Args[len(pod.Containers[0].Args)-1])
 	assert.Equal(t, "1Gi", new((*pod.Containers[0].Resources.Limits)[corev1.ResourceMemory]).String())
 	assert.Equal(t, map[string]string{"kubernetes.io/os": "linux", "disk": "ssd"}, pod.NodeSelector)
@@ -162,7 +162,7 @@ func TestTemplateIsAdded(t *testing.T) {
 
 func TestUnsharded(t *testing.T) {
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil })
-	wanted := Deployment(ksmScale, scaling.Shard{Shard: v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}}, fixtures.GateImage)
+	wanted := Deployment(ksmScale, scaling.Shard{Shard: v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}}, GateOptions{Image: fixtures.GateImage})
 	assert.Equal(t, "ksm-main-shard-0-of-1", *wanted.Name)
 	assert.Equal(t, "false", wanted.Labels["sharding-enabled"])
 	assert.Contains(t, wanted.Spec.Template.Spec.Containers[0].Args, "--total-shards=1")
@@ -194,7 +194,7 @@ func TestSecretsAreReadOnlyIfExported(t *testing.T) {
 			}
 			assert.Equal(t, wanted, roles)
 			var resources []string
-			for _, arg := range args(ksmScale, fixtures.Shard(0)) {
+			for _, arg := range monitorFlags(ksmScale, fixtures.Shard(0)) {
 				if len(arg) > 12 && arg[:12] == "--resources=" {
 					resources = append(resources, arg)
 				}
@@ -254,7 +254,7 @@ func TestConnectionsAreNotKept(t *testing.T) {
 
 // A connection that is kept for a second is never idle for so long if Prometheus scrapes every second.
 func TestConnectionsAreClosedBeforeTheNextScrape(t *testing.T) {
-	wanted := args(fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), fixtures.Shard(1))
+	wanted := monitorFlags(fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), fixtures.Shard(1))
 	assert.Contains(t, wanted, "--server-idle-timeout=200ms")
 }
 
@@ -279,7 +279,7 @@ func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
 	wanted := Autoscaler(fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.Sharding.MinReplicasPerShard, k.Spec.Sharding.MaxReplicasPerShard = 2, 5
 		k.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
-			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.05")), SelectPolicy: new("Min"),
+			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.05")), SelectPolicy: "Min",
 				Policies: []v1alpha1.ScalingPolicy{{Type: "Pods", Value: 4, PeriodSeconds: 15}}},
 			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0))},
 		}}

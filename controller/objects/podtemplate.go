@@ -19,7 +19,7 @@ const (
 	percent = 100
 )
 
-// podLabels are those of the shard, which no others replace.
+// podLabels returns the labels of a pod. A label of the template never replaces a label of the shard.
 func podLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
 	labels := map[string]string{}
 	if ksmScale.Spec.Template != nil {
@@ -31,23 +31,24 @@ func podLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]str
 	return labels
 }
 
+// podAnnotations returns the annotations of a pod.
 func podAnnotations(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
 	annotations := map[string]string{}
 	if ksmScale.Spec.Template != nil {
 		maps.Copy(annotations, ksmScale.Spec.Template.Annotations)
 	}
 	annotations[v1alpha1.AnnotationShardAssignment] = fmt.Sprintf("Shard %d of %d", shard.ID, shard.Total)
-	if ksmScale.Spec.Metrics.TLS != nil {
+	if ksmScale.Spec.Metrics.TLS.SecretName != "" {
 		annotations[v1alpha1.AnnotationWebConfig] = webConfig
 	}
 	return annotations
 }
 
-// addCustomResourceState mounts a ConfigMap by a path in it, so that it stays as it is while the pod runs:
-// kube-state-metrics begins anew when it sees the file change, in all pods at once, and forgets what it has.
+// addCustomResourceState mounts one key of a ConfigMap as a file, which stays the same while the pod runs. If the file changed,
+// kube-state-metrics would restart in all pods at once and lose its metrics.
 func addCustomResourceState(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) {
 	state := metrics.CustomResourceState
-	if state == nil || state.ConfigMap == nil {
+	if state == nil || state.ConfigMap.Name == "" {
 		return
 	}
 	spec.WithVolumes(corev1ac.Volume().WithName(customResourceStateVolume).
@@ -56,6 +57,7 @@ func addCustomResourceState(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodS
 		WithMountPath(customResourceStateFile).WithSubPath(state.ConfigMap.Key).WithReadOnly(true))
 }
 
+// addIdentity adds the service account, the pull secrets and the security context.
 func addIdentity(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfiguration) {
 	if template.ServiceAccountName != "" {
 		spec.WithServiceAccountName(template.ServiceAccountName)
@@ -68,6 +70,7 @@ func addIdentity(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConf
 	}
 }
 
+// addPlacement adds the fields that choose nodes.
 func addPlacement(ksmScale *v1alpha1.KSMScale, spec *corev1ac.PodSpecApplyConfiguration) {
 	template := ksmScale.Spec.Template
 	for _, toleration := range ksmScale.Spec.Tolerations() {
@@ -81,7 +84,7 @@ func addPlacement(ksmScale *v1alpha1.KSMScale, spec *corev1ac.PodSpecApplyConfig
 	}
 }
 
-// withAffinity is the user's affinity, and the anti-affinity of a shard's own pods as well.
+// withAffinity adds the anti-affinity of the pods of a shard to the affinity of the user.
 func withAffinity(own *corev1ac.AffinityApplyConfiguration, users *corev1.Affinity) *corev1ac.AffinityApplyConfiguration {
 	both := As[corev1ac.AffinityApplyConfiguration](users)
 	if both.PodAntiAffinity == nil {
@@ -93,9 +96,10 @@ func withAffinity(own *corev1ac.AffinityApplyConfiguration, users *corev1.Affini
 	return both
 }
 
+// addNetwork adds the host network and DNS.
 func addNetwork(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfiguration) {
 	if template.HostNetwork {
-		// The API server makes the containers' ports those of the node, so that the scheduler keeps pods apart.
+		// The API server copies the ports to the node, so the scheduler keeps two such pods on different nodes.
 		spec.WithHostNetwork(true)
 	}
 	if template.DNSPolicy != "" {
@@ -106,6 +110,7 @@ func addNetwork(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfi
 	}
 }
 
+// addStorage adds volumes, and mounts them in kube-state-metrics.
 func addStorage(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) {
 	for _, volume := range template.Volumes {
 		spec.WithVolumes(As[corev1ac.VolumeApplyConfiguration](volume))
@@ -115,7 +120,7 @@ func addStorage(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfi
 	}
 }
 
-// addToContainer adds what both containers have.
+// addToContainer adds the fields that both containers have.
 func addToContainer(template *v1alpha1.PodTemplate, container *corev1ac.ContainerApplyConfiguration) {
 	if template.ImagePullPolicy != "" {
 		container.WithImagePullPolicy(template.ImagePullPolicy)
@@ -128,11 +133,12 @@ func addToContainer(template *v1alpha1.PodTemplate, container *corev1ac.Containe
 	}
 }
 
-// addMemoryLimit sets the limit of Go's runtime, which every version of kube-state-metrics knows, unlike the flag
-// --auto-gomemlimit.
-func addMemoryLimit(spec *v1alpha1.KSMScaleSpec, container *corev1ac.ContainerApplyConfiguration) {
-	part := int64(spec.Template.GoMemoryLimitPercent)
-	limit := spec.Resources.Limits.Memory()
+// addMemoryLimit sets the memory limit of the Go runtime. Every version of kube-state-metrics honors this variable. Only newer versions have
+// the flag --auto-gomemlimit.
+func addMemoryLimit(ksmScale *v1alpha1.KSMScale, container *corev1ac.ContainerApplyConfiguration) {
+	part := int64(ksmScale.Spec.Template.GoMemoryLimitPercent)
+	limits := MonitorResources(ksmScale).Limits
+	limit := limits.Memory()
 	if part == 0 || limit.IsZero() {
 		return
 	}

@@ -19,7 +19,7 @@ import (
 func podWith(t *testing.T, override func(*v1alpha1.KSMScaleSpec)) corev1.PodTemplateSpec {
 	t.Helper()
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { override(&k.Spec) })
-	data, err := json.Marshal(Deployment(ksmScale, fixtures.Planned(1), fixtures.GateImage).Spec.Template)
+	data, err := json.Marshal(Deployment(ksmScale, fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template)
 	require.NoError(t, err)
 	var pod corev1.PodTemplateSpec
 	require.NoError(t, json.Unmarshal(data, &pod))
@@ -144,7 +144,7 @@ func TestArgumentsAreLiteral(t *testing.T) {
 // kube-state-metrics would begin anew in all pods at once if a ConfigMap changed under them.
 func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 	pod := podWith(t, measured(v1alpha1.MetricsConfig{
-		CustomResourceState: &v1alpha1.CustomResourceState{ConfigMap: &v1alpha1.ConfigMapKey{Name: "custom", Key: "config.yaml"}},
+		CustomResourceState: &v1alpha1.CustomResourceState{ConfigMap: v1alpha1.ConfigMapKey{Name: "custom", Key: "config.yaml"}},
 	})).Spec
 	assert.Contains(t, pod.Containers[0].Args, "--custom-resource-state-config-file=/etc/kube-state-metrics/custom-resource-state.yaml")
 	assert.Equal(t, []corev1.VolumeMount{{
@@ -157,7 +157,7 @@ func TestCustomResourceStateOfAConfigMapDoesNotChange(t *testing.T) {
 
 // kube-state-metrics, its liveness probe and the gate speak TLS together, with files of one volume.
 func TestTLS(t *testing.T) {
-	pod := podWith(t, measured(v1alpha1.MetricsConfig{Resources: []string{"pods"}, TLS: &v1alpha1.TLSConfig{SecretName: "certificate"}}))
+	pod := podWith(t, measured(v1alpha1.MetricsConfig{Resources: []string{"pods"}, TLS: v1alpha1.TLSConfig{SecretName: "certificate"}}))
 	assert.Equal(t, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}", pod.Annotations["ksmscale.example.com/web-config"])
 	monitor, gate := pod.Spec.Containers[0], pod.Spec.Containers[1]
 	assert.Contains(t, monitor.Args, "--tls-config=/etc/kube-state-metrics/tls/web.yaml")

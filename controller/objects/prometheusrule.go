@@ -11,10 +11,8 @@ import (
 	"github.com/example/ksmscale/deploy/prometheus"
 )
 
-var shippedRules, deduplicatingRules = parsedRules(prometheus.Rules), parsedRules(prometheus.DeduplicatingRules)
-
-// PrometheusRule is the PrometheusRule with the rules that we ship, and with those that a ServiceMonitor needs if there
-// is one.
+// PrometheusRule returns the desired PrometheusRule with the shipped rules. With deduplicate, it also has the rules that a ServiceMonitor
+// needs.
 func PrometheusRule(ksmScale *v1alpha1.KSMScale, deduplicate bool) *monitoringv1ac.PrometheusRuleApplyConfiguration {
 	groups := slices.Clone(shippedRules)
 	if deduplicate {
@@ -24,11 +22,13 @@ func PrometheusRule(ksmScale *v1alpha1.KSMScale, deduplicate bool) *monitoringv1
 		WithSpec(&monitoringv1ac.PrometheusRuleSpecApplyConfiguration{Groups: groups})
 }
 
-// parsedRules panics if they are none, which only a change of them can bring about.
+var shippedRules, deduplicatingRules = parsedRules(prometheus.Rules), parsedRules(prometheus.DeduplicatingRules)
+
+// parsedRules parses a shipped file. It panics if the file is invalid.
 func parsedRules(file []byte) []monitoringv1ac.RuleGroupApplyConfiguration {
 	var rules monitoringv1ac.PrometheusRuleSpecApplyConfiguration
 	if err := yaml.UnmarshalStrict(file, &rules); err != nil {
-		panic(fmt.Sprintf("the rules that are shipped cannot be read: %v", err))
+		panic(fmt.Sprintf("cannot read the shipped rules: %v", err))
 	}
 	return rules.Groups
 }

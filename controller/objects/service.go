@@ -8,9 +8,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Service is the wanted Service of a shard: what Prometheus scrapes, so that each series is stored once whatever
-// the number of replicas. It has no port for kube-state-metrics' own metrics, which differ from replica to
-// replica and are to be scraped per pod.
+// Service returns the desired Service of a shard. Prometheus scrapes the Service, so it stores each series once for any number of replicas. The
+// Service has no telemetry port. The telemetry of each replica differs, so Prometheus scrapes it from each pod.
 func Service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
 	return describe(ksmScale, corev1ac.Service(shard.Name(), ksmScale.Spec.Namespace), ShardLabels(ksmScale, shard)).
 		WithSpec(corev1ac.ServiceSpec().
@@ -22,8 +21,8 @@ func Service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Servic
 				WithProtocol(corev1.ProtocolTCP)))
 }
 
-// RetiredService is the Service of a shard that is not to be scraped any more. It still leads to the shard's pods, for scrapes
-// that are on their way.
+// RetiredService returns the retired Service of a shard. Its label makes Prometheus stop scraping it. It still leads to the pods of the shard,
+// for scrapes that are under way.
 func RetiredService(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
 	return Service(ksmScale, shard).WithLabels(map[string]string{v1alpha1.LabelRetired: "true"})
 }

@@ -12,16 +12,16 @@ import (
 const (
 	tlsVolume = "kube-state-metrics-tls"
 	tlsFolder = "/etc/kube-state-metrics/tls/"
-	// webConfigFile is for --tls-config of kube-state-metrics, which reads it and the certificate for each connection.
+	// webConfigFile is the value of --tls-config. kube-state-metrics reads it and the certificate for each connection.
 	webConfigFile = "web.yaml"
-	// webConfig names files beside it.
+	// webConfig names the certificate and the key in the same directory.
 	webConfig = "tls_server_config: {cert_file: " + corev1.TLSCertKey + ", key_file: " + corev1.TLSPrivateKeyKey + "}"
 )
 
-// addTLS mounts certificate and key, and beside them the file that names them, which comes from an annotation of the pod.
-// The gate sees the same files, so that both have a new certificate at the same time.
+// addTLS mounts the certificate, the key, and the file that names them, which comes from an annotation of the pod. Both containers mount the
+// same files, so both get a new certificate at the same time.
 func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfiguration, containers []*corev1ac.ContainerApplyConfiguration) {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return
 	}
 	spec.WithVolumes(corev1ac.Volume().WithName(tlsVolume).WithProjected(corev1ac.ProjectedVolumeSource().WithSources(
@@ -37,15 +37,17 @@ func addTLS(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodSpecApplyConfigur
 	containers[0].LivenessProbe.HTTPGet.WithScheme(corev1.URISchemeHTTPS)
 }
 
+// tlsArgs returns the arguments of kube-state-metrics for TLS.
 func tlsArgs(metrics *v1alpha1.MetricsConfig) []string {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return nil
 	}
 	return []string{"--tls-config=" + tlsFolder + webConfigFile}
 }
 
+// gateTLSArgs returns the arguments of the gate for TLS.
 func gateTLSArgs(metrics *v1alpha1.MetricsConfig) []string {
-	if metrics.TLS == nil {
+	if metrics.TLS.SecretName == "" {
 		return nil
 	}
 	return []string{

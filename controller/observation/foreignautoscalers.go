@@ -16,36 +16,27 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ForeignAutoscalers looks for HorizontalPodAutoscalers that others have made for shards' Deployments. Such of KEDA's
-// ScaledObjects are among them. Create it with NewForeignAutoscalers, and have a manager start it.
+// ForeignAutoscalers lists HorizontalPodAutoscalers of others that scale Deployments of shards. This includes HorizontalPodAutoscalers of
+// KEDA's ScaledObjects. Create it with NewForeignAutoscalers, and start it with a manager.
 type ForeignAutoscalers struct {
-	// poller finds their names, by the Deployment that they scale.
+	// poller lists their names, by the Deployment that they scale.
 	*poller[map[client.ObjectKey][]string]
 }
 
-// NewForeignAutoscalers returns one that has not looked yet. It reads KSMScales from a cache, and autoscalers from the API server.
+// NewForeignAutoscalers returns a ForeignAutoscalers that has not polled yet. It reads KSMScales from a cache and autoscalers from the API
+// server.
 func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, clock clock.WithTicker, notify func()) *ForeignAutoscalers {
 	return &ForeignAutoscalers{&poller[map[client.ObjectKey][]string]{
 		objects: "HorizontalPodAutoscalers of others", interval: ForeignInterval, clock: clock, notify: notify,
-		find: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
-			return findForeignAutoscalers(ctx, ksmScales, autoscalers)
+		list: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
+			return listForeignAutoscalers(ctx, ksmScales, autoscalers)
 		},
 		equal: func(a, b map[client.ObjectKey][]string) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) },
 	}}
 }
 
-// foreignAutoscalers are those of others that scale some of the Deployments, as people know them, in order.
-func foreignAutoscalers(deployments []appsv1.Deployment, latest result[map[client.ObjectKey][]string]) Foreign {
-	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
-	for i := range deployments {
-		if names := latest.Found[client.ObjectKeyFromObject(&deployments[i])]; len(names) > 0 {
-			foreign.Names[deployments[i].Name] = names
-		}
-	}
-	return foreign
-}
-
-func findForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.Reader) (map[client.ObjectKey][]string, error) {
+// listForeignAutoscalers lists the names by which people know the autoscalers of others, in order, by the Deployment that they scale.
+func listForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.Reader) (map[client.ObjectKey][]string, error) {
 	foreign := map[client.ObjectKey][]string{}
 	newList := func() *autoscalingv2.HorizontalPodAutoscalerList { return &autoscalingv2.HorizontalPodAutoscalerList{} }
 	err := listInNamespaces(ctx, ksmScales, autoscalers, newList, func(_ string, list *autoscalingv2.HorizontalPodAutoscalerList, all []v1alpha1.KSMScale) {
@@ -58,7 +49,8 @@ func findForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.R
 	return foreign, err
 }
 
-// foreignTarget is the Deployment of some KSMScale's shard that an autoscaler scales which was not made for it.
+// foreignTarget returns the Deployment that an autoscaler scales, and whether it is a shard's Deployment and the autoscaler belongs to
+// others.
 func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales []v1alpha1.KSMScale) (client.ObjectKey, bool) {
 	target := autoscaler.Spec.ScaleTargetRef
 	key := client.ObjectKey{Namespace: autoscaler.Namespace, Name: target.Name}
@@ -67,7 +59,7 @@ func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales 
 	}
 	foreign := false
 	for i := range ksmScales {
-		// The names of two KSMScales can be such that those of both ones' shards begin alike.
+		// A name of a shard can begin like the names of two KSMScales, so all KSMScales are compared.
 		ksmScale := &ksmScales[i]
 		if IsOwnedBy(autoscaler, ksmScale) {
 			return key, false
@@ -77,12 +69,22 @@ func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales 
 	return key, foreign
 }
 
-// knownAs names an autoscaler by what it was made for, if anything: people know KEDA's ScaledObject, and have to change
-// that.
+// knownAs names the owner of an autoscaler, if it has one, because people know and change the owner, such as KEDA's ScaledObject.
 func knownAs(autoscaler *autoscalingv2.HorizontalPodAutoscaler) string {
 	name := "HorizontalPodAutoscaler " + autoscaler.Name
 	if owner := metav1.GetControllerOf(autoscaler); owner != nil {
 		return fmt.Sprintf("%s %s (%s)", owner.Kind, owner.Name, name)
 	}
 	return name
+}
+
+// foreignAutoscalers returns the autoscalers of others that scale some of the Deployments.
+func foreignAutoscalers(deployments []appsv1.Deployment, latest result[map[client.ObjectKey][]string]) Foreign {
+	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
+	for i := range deployments {
+		if names := latest.Objects[client.ObjectKeyFromObject(&deployments[i])]; len(names) > 0 {
+			foreign.Names[deployments[i].Name] = names
+		}
+	}
+	return foreign
 }

@@ -12,8 +12,8 @@ import (
 
 func TestPodDisruptionBudgetsOfANewNamespace(t *testing.T) {
 	deployments := []appsv1.Deployment{{ObjectMeta: metav1.ObjectMeta{Namespace: "new", Name: fixtures.Shard(0).Name()}}}
-	listed := result[map[string][]foreignBudget]{known: true, Found: map[string][]foreignBudget{"monitoring": nil}}
+	listed := result[map[string][]foreignBudget]{known: true, Objects: map[string][]foreignBudget{"monitoring": nil}}
 	assert.True(t, foreignBudgets(deployments, listed).Unknown)
-	listed.Found["new"] = nil
+	listed.Objects["new"] = nil
 	assert.False(t, foreignBudgets(deployments, listed).Unknown)
 }

@@ -1,154 +1,42 @@
 package observation
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"slices"
-	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
 )
 
-// monitorsInterval is the time between looks for the kinds of the Prometheus Operator and for our objects of these. A
-// cache would have to watch kinds that come and go with their CustomResourceDefinitions.
-const monitorsInterval = 10 * time.Second
-
-// MonitorKinds are the kinds of the Prometheus Operator that there are objects of.
-var MonitorKinds = []schema.GroupVersionKind{
-	monitoringv1alpha1.SchemeGroupVersion.WithKind(monitoringv1alpha1.ScrapeConfigsKind),
-	monitoringv1.SchemeGroupVersion.WithKind(monitoringv1.ServiceMonitorsKind),
-	monitoringv1.SchemeGroupVersion.WithKind(monitoringv1.PrometheusRuleKind),
-}
-
-// Kinds says what kinds a version of an API group has, as a discovery client does.
-type Kinds interface {
-	ServerResourcesForGroupVersion(groupVersion string) (*metav1.APIResourceList, error)
-}
-
-// Monitors looks for the kinds of the Prometheus Operator, and for what was made of them for KSMScales. Create it with
-// NewMonitors, and have a manager start it.
-type Monitors struct {
-	kinds Kinds
-	// ksmScales reads from a cache, and objects from the API server.
-	ksmScales, objects client.Reader
-	*poller[Monitoring]
-}
-
-// Monitoring is what there is of the Prometheus Operator.
+// Monitoring has the kinds of the Prometheus Operator, and the objects that the controller applied of these kinds.
 type Monitoring struct {
-	// Known tells whether anyone has looked.
+	// Known reports whether a poll has succeeded.
 	Known bool
 	// Installed are the kinds that the API server has.
 	Installed sets.Set[string]
-	// Failed has the errors of the kinds of which it is not known whether there are any objects.
+	// Failed has the errors of the kinds whose objects are unknown.
 	Failed map[string]error
-	// Objects are those with the label of a KSMScale.
+	// Objects are the objects with the label of a KSMScale.
 	Objects map[MonitorKey]metav1.PartialObjectMetadata
-	Rules   RuleOwner
+	// Rules names the KSMScale that has the rules.
+	Rules RuleOwner
 }
 
-// MonitorKey names an object of the Prometheus Operator.
+// MonitorKey identifies an object of the Prometheus Operator.
 type MonitorKey struct {
 	// Kind is the kind of the object.
 	Kind string
 	client.ObjectKey
 }
 
-// NewMonitors returns one that has not looked yet.
-func NewMonitors(kinds Kinds, ksmScales, objects client.Reader, clock clock.WithTicker, notify func()) *Monitors {
-	m := &Monitors{kinds: kinds, ksmScales: ksmScales, objects: objects}
-	m.poller = &poller[Monitoring]{
-		objects: "the objects of the Prometheus Operator", interval: monitorsInterval, clock: clock, notify: notify,
-		find: m.find, equal: Monitoring.equal,
-	}
-	return m
-}
-
-// Latest is what was found at the last look; if there is no one to look, nothing is known.
-func (m *Monitors) Latest() Monitoring {
-	if m == nil {
-		return Monitoring{}
-	}
-	return m.poller.Latest().Found
-}
-
-// find finds the objects of each kind. A kind that cannot be listed does not hide the others.
-func (m *Monitors) find(ctx context.Context) (Monitoring, error) {
-	var ksmScales v1alpha1.KSMScaleList
-	if err := m.ksmScales.List(ctx, &ksmScales, client.UnsafeDisableDeepCopy); err != nil {
-		return Monitoring{}, fmt.Errorf("list KSMScales: %w", err)
-	}
-	before := m.Latest()
-	found := Monitoring{
-		Known: true, Installed: sets.New[string](), Failed: map[string]error{},
-		Objects: map[MonitorKey]metav1.PartialObjectMetadata{}, Rules: RuleOwnerOf(ksmScales.Items),
-	}
-	for _, kind := range MonitorKinds {
-		installed, objects, err := m.list(ctx, kind)
-		switch {
-		case err == nil && installed:
-			found.add(kind.Kind, objects)
-		case err != nil && before.knows(kind.Kind) && !apierrors.IsForbidden(err):
-			// Such an error usually passes, and the objects from before are likely to exist still.
-			log.FromContext(ctx).Error(err, "Cannot look for objects of the Prometheus Operator, so those from before are used")
-			found.keep(kind.Kind, before)
-		case err != nil:
-			found.Failed[kind.Kind] = err
-		}
-	}
-	return found, nil
-}
-
-// list lists the objects of a kind that have the label of a KSMScale, if the API server has the kind.
-func (m *Monitors) list(ctx context.Context, kind schema.GroupVersionKind) (installed bool, objects []metav1.PartialObjectMetadata, err error) {
-	installed, err = m.has(kind)
-	if err != nil {
-		return false, nil, fmt.Errorf("ask for kind %s: %w", kind.Kind, err)
-	}
-	if !installed {
-		return false, nil, nil
-	}
-	list := metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-	err = m.objects.List(ctx, &list, client.HasLabels{v1alpha1.LabelKSMScale})
-	if IsGone(err) {
-		return false, nil, nil
-	}
-	if err != nil {
-		return false, nil, fmt.Errorf("list objects of kind %s: %w", kind.Kind, err)
-	}
-	for i := range list.Items {
-		list.Items[i].SetGroupVersionKind(kind)
-	}
-	return true, list.Items, nil
-}
-
-func (m *Monitors) has(kind schema.GroupVersionKind) (bool, error) {
-	resources, err := m.kinds.ServerResourcesForGroupVersion(kind.GroupVersion().String())
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(resources.APIResources, func(resource metav1.APIResource) bool { return resource.Kind == kind.Kind }), nil
-}
-
-// DesiredKinds are the kinds that a KSMScale should have objects of, in order.
+// DesiredKinds returns the kinds that a KSMScale should have objects of, in order.
 func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 	var kinds []string
 	if kind := objects.ScrapingKind(ksmScale); kind != "" {
@@ -160,17 +48,18 @@ func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 	return kinds
 }
 
-// knows tells whether a look has found out what there is of a kind.
+// knows reports whether the objects of a kind are known.
 func (m Monitoring) knows(kind string) bool { return m.Known && m.Failed[kind] == nil }
 
-func (m Monitoring) add(kind string, objects []metav1.PartialObjectMetadata) {
+// add adds an installed kind and its objects.
+func (m Monitoring) add(kind string, items []metav1.PartialObjectMetadata) {
 	m.Installed.Insert(kind)
-	for _, object := range objects {
+	for _, object := range items {
 		m.Objects[MonitorKey{kind, client.ObjectKeyFromObject(&object)}] = object
 	}
 }
 
-// keep adds what there was of a kind before.
+// keep adds the previous objects of a kind.
 func (m Monitoring) keep(kind string, before Monitoring) {
 	if !before.Installed.Has(kind) {
 		return
@@ -183,14 +72,15 @@ func (m Monitoring) keep(kind string, before Monitoring) {
 	}
 }
 
+// equal reports whether two polls had the same result.
 func (m Monitoring) equal(other Monitoring) bool {
-	same := func(a, b metav1.PartialObjectMetadata) bool { return a.ResourceVersion == b.ResourceVersion }
-	alike := func(a, b error) bool { return a.Error() == b.Error() }
+	sameVersion := func(a, b metav1.PartialObjectMetadata) bool { return a.ResourceVersion == b.ResourceVersion }
+	sameText := func(a, b error) bool { return a.Error() == b.Error() }
 	return m.Known == other.Known && m.Installed.Equal(other.Installed) && m.Rules == other.Rules &&
-		maps.EqualFunc(m.Failed, other.Failed, alike) && maps.EqualFunc(m.Objects, other.Objects, same)
+		maps.EqualFunc(m.Failed, other.Failed, sameText) && maps.EqualFunc(m.Objects, other.Objects, sameVersion)
 }
 
-// IsGone tells whether an error is that a kind, or an object of it, is no longer there; a namespace that is not there is another matter.
+// IsGone reports whether an error means that a kind or an object no longer exists. A missing namespace does not count.
 func IsGone(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {

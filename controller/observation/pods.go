@@ -2,36 +2,25 @@ package observation
 
 import (
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// IsUnschedulable tells whether the scheduler has looked for a node for a pod, and found none.
+// IsActive reports whether a pod runs or is about to run.
+func IsActive(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && !hasEnded(pod)
+}
+
+// hasEnded reports whether the containers of a pod have ended for good.
+func hasEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// IsUnschedulable reports whether the scheduler finds no node for a pod.
 func IsUnschedulable(pod *corev1.Pod) bool {
 	scheduled := PodCondition(pod, corev1.PodScheduled)
 	return IsActive(pod) && scheduled.Status == corev1.ConditionFalse && scheduled.Reason == corev1.PodReasonUnschedulable
 }
 
-func IsPodOf(pod *corev1.Pod, shard v1alpha1.Shard) bool {
-	for key, value := range shard.Selector() {
-		if pod.Labels[key] != value {
-			return false
-		}
-	}
-	return true
-}
-
-// IsActive tells whether a pod runs or is still going to.
-func IsActive(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && !hasEnded(pod)
-}
-
-// hasEnded tells whether the containers of a pod have ended for good.
-func hasEnded(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
-
-// PodCondition returns the zero condition if there is none of that type.
+// PodCondition returns the condition of a type, or the zero condition if the pod does not have it.
 func PodCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1.PodCondition {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == conditionType {

@@ -18,17 +18,24 @@ import (
 
 // Reader reads snapshots.
 type Reader struct {
-	// Client reads from a cache that has what the controller itself has written, and APIReader from the API server.
+	// Client reads from a cache that already has the writes of the controller. APIReader reads from the API server.
 	Client, APIReader client.Reader
-	// Versions has the versions of kube-state-metrics that run; nil if nobody asks.
+	// Versions reads the versions of kube-state-metrics; nil to skip them.
 	Versions *Versions
-	// Autoscalers and Budgets are the ones of others, and Monitors the objects of the Prometheus Operator; nil if nobody looks.
+	// Autoscalers and Budgets list objects of others, and Monitors lists objects of the Prometheus Operator; nil to skip them.
 	Autoscalers *ForeignAutoscalers
 	Budgets     *ForeignBudgets
 	Monitors    *Monitors
+	// Measurements has what gates have measured; nil if nobody reads them.
+	Measurements Measured
 }
 
-// Read reads all objects of a KSMScale.
+// Measured has what the gates of a KSMScale have measured, by shard.
+type Measured interface {
+	Of(ksmScale string) map[v1alpha1.Shard]Measurement
+}
+
+// Read reads the objects of a KSMScale.
 func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),
@@ -63,16 +70,20 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		APIService: apiService,
 		Monitoring: r.Monitors.Latest(),
 	}
+	if r.Measurements != nil {
+		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
+	}
 	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
 	snapshot.ForeignBudgets = foreignBudgets(snapshot.Deployments, r.Budgets.Latest())
-	snapshot.LimitRanges = r.LimitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
+	snapshot.LimitRanges = r.limitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
 	if WhyVersionIsUnreadable(&ksmScale.Spec.Metrics) == "" {
 		snapshot.Versions = r.Versions.of(ctx, snapshot.Pods)
 	}
 	return snapshot, nil
 }
 
+// apiService returns the APIService of external metrics, or nil.
 func (r Reader) apiService(ctx context.Context) (*apiregistrationv1.APIService, error) {
 	var apiService apiregistrationv1.APIService
 	err := r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, &apiService)
@@ -83,4 +94,24 @@ func (r Reader) apiService(ctx context.Context) (*apiregistrationv1.APIService, 
 		return nil, nil //nolint:nilnil // Its absence is ordinary, and one place handles it.
 	}
 	return &apiService, nil
+}
+
+// limitRanges returns the names of the LimitRanges of a namespace if one of them refuses pods of the Deployments. LimitRanges are listed
+// only in this case, and they are not watched. If the list fails, the message about the pods goes without names.
+func (r Reader) limitRanges(ctx context.Context, namespace string, deployments []appsv1.Deployment) []string {
+	for i := range deployments {
+		if condition := RefusedPods(&deployments[i]); condition == nil || !IsRefusedByLimitRange(condition.Message) {
+			continue
+		}
+		var list corev1.LimitRangeList
+		if err := r.APIReader.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+			return nil
+		}
+		var names []string
+		for _, limitRange := range SortedByName(list.Items) {
+			names = append(names, limitRange.Name)
+		}
+		return names
+	}
+	return nil
 }

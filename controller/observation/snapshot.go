@@ -15,56 +15,33 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// AnyPod tells whether a pod of some kind runs. A pod that is being deleted serves until it ends. Another pod counts only if its Deployment
-// may have such pods: someone who wants to keep a right can create a pod that looks like one of the Deployment's.
-func (o *Snapshot) AnyPod(isKind func(*corev1.PodSpec) bool) bool {
-	return slices.ContainsFunc(o.Pods, func(pod corev1.Pod) bool {
-		if hasEnded(&pod) || !isKind(&pod.Spec) {
-			return false
-		}
-		shard, _ := ShardOf(pod.Labels)
-		deployment := o.Deployment(shard)
-		return pod.DeletionTimestamp != nil || deployment != nil &&
-			(isKind(&deployment.Spec.Template.Spec) || IsRollingOut(*deployment) || IsUnobserved(*deployment))
-	})
-}
-
-// UnschedulablePods are the pods that wait for a node, in the order of their names, of Deployments that lack pods: one that has all of its pods
-// waits for none, whatever pods look like its own.
-func (o *Snapshot) UnschedulablePods() []*corev1.Pod {
-	lacking := sets.New[v1alpha1.Shard]()
-	for i := range o.Deployments {
-		if shard, ok := ShardOf(o.Deployments[i].Labels); ok && o.Deployments[i].Status.UnavailableReplicas > 0 {
-			lacking.Insert(shard)
-		}
-	}
-	return slices.DeleteFunc(SortedByName(o.Pods), func(pod *corev1.Pod) bool {
-		shard, ok := ShardOf(pod.Labels)
-		return !ok || !lacking.Has(shard) || !IsUnschedulable(pod)
-	})
-}
-
-// Snapshot is what there is of a KSMScale.
+// Snapshot is the existing state of a KSMScale.
 type Snapshot struct {
+	// Deployments are the Deployments that the KSMScale owns, and Services its Services.
 	Deployments []appsv1.Deployment
 	Services    []corev1.Service
-	// RetiredSince is since when those of them that are not to be scraped have been seen so, by their names.
+	// RetiredSince has the time since which the controller has seen a retired Service, by the name of the Service.
 	RetiredSince map[string]time.Time
-	Autoscalers  []autoscalingv2.HorizontalPodAutoscaler
-	// Pods are those of these Deployments, and not others with the same labels.
+	// Autoscalers are the HorizontalPodAutoscalers that the KSMScale owns.
+	Autoscalers []autoscalingv2.HorizontalPodAutoscaler
+	// Pods are the pods of these Deployments, without other pods that have the same labels.
 	Pods []corev1.Pod
-	// ForeignAutoscalers are the autoscalers of others that scale these Deployments, and budgets the PodDisruptionBudgets of others that select
-	// their pods.
+	// ForeignAutoscalers are the autoscalers of others that scale these Deployments. ForeignBudgets are the PodDisruptionBudgets of others
+	// that select their pods.
 	ForeignAutoscalers, ForeignBudgets Foreign
 	// Outdated are the shards that wait for their turn to get the current pod template.
 	Outdated sets.Set[v1alpha1.Shard]
-	// LimitRanges are the names of those in the namespace, if one of them refuses pods.
+	// LimitRanges are the names of the LimitRanges in the namespace, if one of them refuses pods.
 	LimitRanges []string
 	// APIService is nil if external metrics are not registered.
 	APIService *apiregistrationv1.APIService
-	// Versions is what the pods' kube-state-metrics say of their versions.
+	// Versions are the versions that kube-state-metrics reports in the pods.
 	Versions RunningVersions
-	// Monitoring is what there is of the Prometheus Operator.
+	// Measurements are what the gates have measured of the shards.
+	Measurements map[v1alpha1.Shard]Measurement
+	// ObjectCounts has the number of objects of each exported resource, if they were counted for a first recommendation; else nil.
+	ObjectCounts map[string]int64
+	// Monitoring has the kinds of the Prometheus Operator and the objects of these kinds.
 	Monitoring Monitoring
 }
 
@@ -72,69 +49,69 @@ type Snapshot struct {
 type Foreign struct {
 	// Names has the names of these objects, by the name of the Deployment.
 	Names map[string][]string
-	// Unknown tells whether no look for them has succeeded yet, and err is the error of the last look.
+	// Unknown reports that no list of them has succeeded yet, and Err is the error of the last list.
 	Unknown bool
 	Err     error
 }
 
-// Deployment is that of a shard, or nil.
-func (o *Snapshot) Deployment(shard v1alpha1.Shard) *appsv1.Deployment {
-	for i := range o.Deployments {
-		if o.Deployments[i].Name == shard.Name() && o.Deployments[i].DeletionTimestamp == nil {
-			return &o.Deployments[i]
+// Deployment returns the Deployment of a shard, or nil.
+func (s *Snapshot) Deployment(shard v1alpha1.Shard) *appsv1.Deployment {
+	for i := range s.Deployments {
+		if s.Deployments[i].Name == shard.Name() && s.Deployments[i].DeletionTimestamp == nil {
+			return &s.Deployments[i]
 		}
 	}
 	return nil
 }
 
-// Service is that of a shard, or nil.
-func (o *Snapshot) Service(shard v1alpha1.Shard) *corev1.Service {
-	for i := range o.Services {
-		if o.Services[i].Name == shard.Name() {
-			return &o.Services[i]
+// Service returns the Service of a shard, or nil.
+func (s *Snapshot) Service(shard v1alpha1.Shard) *corev1.Service {
+	for i := range s.Services {
+		if s.Services[i].Name == shard.Name() {
+			return &s.Services[i]
 		}
 	}
 	return nil
 }
 
-// PodsOf are the pods of a shard.
-func (o *Snapshot) PodsOf(shard v1alpha1.Shard) []corev1.Pod {
+// PodsOf returns the pods of a shard.
+func (s *Snapshot) PodsOf(shard v1alpha1.Shard) []corev1.Pod {
 	var pods []corev1.Pod
-	for i := range o.Pods {
-		if IsPodOf(&o.Pods[i], shard) {
-			pods = append(pods, o.Pods[i])
+	for i := range s.Pods {
+		if IsPodOf(&s.Pods[i], shard) {
+			pods = append(pods, s.Pods[i])
 		}
 	}
 	return pods
 }
 
-// Shards are those that have a Deployment or a Service, in order.
-func (o *Snapshot) Shards() []v1alpha1.Shard {
+// Shards returns the shards that have a Deployment or a Service, in order.
+func (s *Snapshot) Shards() []v1alpha1.Shard {
 	shards := sets.New[v1alpha1.Shard]()
 	insert := func(labels map[string]string) {
 		if shard, ok := ShardOf(labels); ok {
 			shards.Insert(shard)
 		}
 	}
-	for i := range o.Deployments {
-		if o.Deployments[i].DeletionTimestamp == nil {
-			insert(o.Deployments[i].Labels)
+	for i := range s.Deployments {
+		if s.Deployments[i].DeletionTimestamp == nil {
+			insert(s.Deployments[i].Labels)
 		}
 	}
-	for i := range o.Services {
-		insert(o.Services[i].Labels)
+	for i := range s.Services {
+		insert(s.Services[i].Labels)
 	}
 	return slices.SortedFunc(maps.Keys(shards), func(a, b v1alpha1.Shard) int {
 		return cmp.Or(cmp.Compare(a.Total, b.Total), cmp.Compare(a.ID, b.ID))
 	})
 }
 
-// ShardReplicas counts the pods of a shard. Pods that are being deleted, or have ended, do not count. No more pods are ready than the
-// Deployment counts: a pod can be made to look like one of its pods.
-func ShardReplicas(shard v1alpha1.Shard, observed *Snapshot) v1alpha1.ShardReplicas {
+// Replicas counts the pods of a shard. Pods that are being deleted or have ended do not count. The ready pods are at most as many as the
+// Deployment counts, because a stranger can create a pod that looks like a pod of the Deployment.
+func (s *Snapshot) Replicas(shard v1alpha1.Shard) v1alpha1.ShardReplicas {
 	replicas := v1alpha1.ShardReplicas{Pods: []string{}}
-	for i := range observed.Pods {
-		pod := &observed.Pods[i]
+	for i := range s.Pods {
+		pod := &s.Pods[i]
 		if !IsPodOf(pod, shard) || !IsActive(pod) {
 			continue
 		}
@@ -145,11 +122,40 @@ func ShardReplicas(shard v1alpha1.Shard, observed *Snapshot) v1alpha1.ShardRepli
 		}
 	}
 	var counted int32
-	if deployment := observed.Deployment(shard); deployment != nil {
+	if deployment := s.Deployment(shard); deployment != nil {
 		counted = deployment.Status.ReadyReplicas
 	}
 	replicas.Ready = min(replicas.Ready, counted)
 	slices.Sort(replicas.Pods)
 	replicas.Pods = replicas.Pods[:min(len(replicas.Pods), v1alpha1.MaxPodsInStatus)]
 	return replicas
+}
+
+// UnschedulablePods returns the pods that wait for a node, in the order of their names. It skips a Deployment that has all of its pods,
+// because any further pod only looks like one of them.
+func (s *Snapshot) UnschedulablePods() []*corev1.Pod {
+	lacking := sets.New[v1alpha1.Shard]()
+	for i := range s.Deployments {
+		if shard, ok := ShardOf(s.Deployments[i].Labels); ok && s.Deployments[i].Status.UnavailableReplicas > 0 {
+			lacking.Insert(shard)
+		}
+	}
+	return slices.DeleteFunc(SortedByName(s.Pods), func(pod *corev1.Pod) bool {
+		shard, ok := ShardOf(pod.Labels)
+		return !ok || !lacking.Has(shard) || !IsUnschedulable(pod)
+	})
+}
+
+// AnyPod reports whether a pod of some kind runs. A pod that is being deleted counts until it ends. Any other pod counts only if its
+// Deployment can have such pods. Otherwise a stranger could keep a right by creating a pod that looks like a pod of the Deployment.
+func (s *Snapshot) AnyPod(isKind func(*corev1.PodSpec) bool) bool {
+	return slices.ContainsFunc(s.Pods, func(pod corev1.Pod) bool {
+		if hasEnded(&pod) || !isKind(&pod.Spec) {
+			return false
+		}
+		shard, _ := ShardOf(pod.Labels)
+		deployment := s.Deployment(shard)
+		return pod.DeletionTimestamp != nil || deployment != nil &&
+			(isKind(&deployment.Spec.Template.Spec) || IsRollingOut(*deployment) || IsUnobserved(*deployment))
+	})
 }

@@ -16,39 +16,39 @@ import (
 )
 
 const (
-	// firstVersionInterval is how long a kube-state-metrics that does not say its version is left alone. It is doubled each
-	// time, until it is versionInterval.
+	// firstVersionInterval is the time before the controller asks a silent kube-state-metrics for its version again. Each further failure
+	// doubles this time, up to versionInterval.
 	firstVersionInterval = 10 * time.Second
 	versionInterval      = 10 * time.Minute
 )
 
-// RunningVersions is what the kube-state-metrics of pods have said of their versions.
-type RunningVersions struct {
-	// Known are those known, in order.
-	Known []string
-	// Pending tells whether some image is being asked for the first time, and silent whether some image has not answered.
-	Pending, Silent bool
-	// RecheckAfter is after how long to look whether to ask again; 0 if all are known.
-	RecheckAfter time.Duration
-}
-
-// Versions has what each image of kube-state-metrics that runs says of its version. An image's tag may say something
-// else, but all containers of an image are the same, so that one of them is asked. Create it with NewVersions.
+// Versions reads the version of each image of kube-state-metrics that runs. The tag of an image can differ from its version. All containers
+// of an image have the same version, so one pod per image is enough. Create it with NewVersions.
 type Versions struct {
 	clock  clock.PassiveClock
 	read   func(ctx context.Context, pod *corev1.Pod) (string, error)
 	notify func()
 
 	mu sync.Mutex
-	// known has the versions by image, silent those that have not answered, and next when to ask one again, for which
-	// intervals has the time between two questions.
-	known     map[string]string
-	silent    sets.Set[string]
+	// known has the versions by image, and silent has the images whose version could not be read.
+	known  map[string]string
+	silent sets.Set[string]
+	// next has the time of the next attempt by image, and intervals has the time between two attempts.
 	next      map[string]time.Time
 	intervals workqueue.TypedRateLimiter[string]
 }
 
-// NewVersions returns one that asks pods at the port of kube-state-metrics' own metrics.
+// RunningVersions are the versions of kube-state-metrics that pods run.
+type RunningVersions struct {
+	// Known are the known versions, in order.
+	Known []string
+	// Pending reports whether the first attempt for some image is under way, and Silent whether an attempt for some image has failed.
+	Pending, Silent bool
+	// RecheckAfter is the time until the next attempt; 0 if all versions are known.
+	RecheckAfter time.Duration
+}
+
+// NewVersions returns a Versions that reads from the telemetry port of kube-state-metrics.
 func NewVersions(clock clock.PassiveClock, notify func()) *Versions {
 	return &Versions{
 		clock: clock, notify: notify,
@@ -60,56 +60,55 @@ func NewVersions(clock clock.PassiveClock, notify func()) *Versions {
 	}
 }
 
-// of is what ready pods say. It asks those that it does not know in the background, and tells of what it learns by a
-// change.
+// of returns the versions of ready pods. It reads unknown versions in the background, and notifies once it has read one.
 func (v *Versions) of(ctx context.Context, pods []corev1.Pod) RunningVersions {
 	if v == nil {
 		return RunningVersions{}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	found, is := sets.New[string](), RunningVersions{}
+	known, running := sets.New[string](), RunningVersions{}
 	for i := range pods {
 		image := runningImage(&pods[i])
 		if image == "" {
 			continue
 		}
-		if known, ok := v.known[image]; ok {
-			found.Insert(known)
+		if version, ok := v.known[image]; ok {
+			known.Insert(version)
 			continue
 		}
 		now := v.clock.Now()
 		if next, ok := v.next[image]; !ok || !now.Before(next) {
 			v.next[image] = now.Add(v.intervals.When(image))
-			go v.ask(context.WithoutCancel(ctx), image, pods[i].DeepCopy())
+			go v.learn(context.WithoutCancel(ctx), image, pods[i].DeepCopy())
 		}
-		is.Silent = is.Silent || v.silent.Has(image)
-		is.Pending = is.Pending || !v.silent.Has(image)
-		if wait := v.next[image].Sub(now); is.RecheckAfter == 0 || wait < is.RecheckAfter {
-			is.RecheckAfter = wait
+		running.Silent = running.Silent || v.silent.Has(image)
+		running.Pending = running.Pending || !v.silent.Has(image)
+		if wait := v.next[image].Sub(now); running.RecheckAfter == 0 || wait < running.RecheckAfter {
+			running.RecheckAfter = wait
 		}
 	}
-	is.Known = sets.List(found)
-	return is
+	running.Known = sets.List(known)
+	return running
 }
 
-func (v *Versions) ask(ctx context.Context, image string, pod *corev1.Pod) {
-	// One that cannot be asked, as by a NetworkPolicy, is not known, which the condition says.
+// learn reads the version of an image from a pod. A failure, such as a NetworkPolicy causes, makes the image silent.
+func (v *Versions) learn(ctx context.Context, image string, pod *corev1.Pod) {
 	version, err := v.read(ctx, pod)
 	v.mu.Lock()
-	again := v.silent.Has(image)
+	wasSilent := v.silent.Has(image)
 	if err != nil {
 		v.silent.Insert(image)
 	} else {
 		v.known[image] = version
 	}
 	v.mu.Unlock()
-	if err == nil || !again {
+	if err == nil || !wasSilent {
 		v.notify()
 	}
 }
 
-// runningImage identifies the image of a ready pod's kube-state-metrics; empty if there is none to ask.
+// runningImage identifies the image of kube-state-metrics in a ready pod; empty if the pod cannot be read.
 func runningImage(pod *corev1.Pod) string {
 	if !IsActive(pod) || pod.Status.PodIP == "" || PodCondition(pod, corev1.PodReady).Status != corev1.ConditionTrue {
 		return ""
@@ -122,7 +121,7 @@ func runningImage(pod *corev1.Pod) string {
 	return ""
 }
 
-// readVersion asks the kube-state-metrics of a pod for its version.
+// readVersion reads the version of the kube-state-metrics of a pod.
 func readVersion(ctx context.Context, client telemetry.Client, pod *corev1.Pod) (string, error) {
 	families, err := client.Read(ctx, telemetry.URL(pod.Status.PodIP, v1alpha1.PortTelemetry))
 	if err != nil {
@@ -131,13 +130,13 @@ func readVersion(ctx context.Context, client telemetry.Client, pod *corev1.Pod) 
 	return families.Version()
 }
 
-// WhyVersionIsUnreadable is why kube-state-metrics does not tell the controller its version, if so: the controller sends its token
-// to no pod, and may not read what spec.monitoring.tlsConfig has Prometheus trust.
+// WhyVersionIsUnreadable names the setting that keeps the controller from reading versions; empty if there is none. The controller sends
+// its token to no pod, and it has no right to read the CA in spec.monitoring.tlsConfig.
 func WhyVersionIsUnreadable(metrics *v1alpha1.MetricsConfig) string {
 	switch {
 	case metrics.AuthFilter:
 		return "spec.metrics.authFilter is true"
-	case metrics.TLS != nil:
+	case metrics.TLS.SecretName != "":
 		return "spec.metrics.tls is set"
 	default:
 		return ""

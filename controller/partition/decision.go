@@ -24,7 +24,7 @@ type Decision struct {
 	Apply []scaling.Shard
 	// Keep are the partitions to keep, by their numbers of shards.
 	Keep sets.Set[int32]
-	// Retired are the kept partitions that the desired partition has taken over from. Prometheus no longer scrapes their Services.
+	// Retired are the kept partitions whose Services are retired, because the desired partition has taken over.
 	Retired sets.Set[int32]
 	// Awaited is the next step of the desired partition before it takes over; nil if there is no other partition, or no such step.
 	Awaited *Awaited
@@ -39,11 +39,11 @@ type Awaited struct {
 	Shard v1alpha1.Shard
 	// ReadyReplicas and NeededReplicas are set with AwaitReadyPods.
 	ReadyReplicas, NeededReplicas int32
-	// ScrapedFor is how long all shards must have been ready and scraped; set with AwaitScrapes.
+	// ScrapedFor is how long Prometheus must have scraped all ready shards; set with AwaitScrapes.
 	ScrapedFor time.Duration
 }
 
-// AwaitedStep names a step, in the order in which they happen.
+// AwaitedStep names a step of the desired partition. The steps happen in the order of the constants.
 type AwaitedStep string
 
 // The steps of a shard before its partition takes over, and the last step of all shards together.
@@ -56,18 +56,18 @@ const (
 	AwaitScrapes          AwaitedStep = "Scrapes"
 )
 
-// DiscoveryDelay is the longest time that Prometheus takes to notice a change of which Services to scrape. It collects changes of
-// service discovery for five seconds, takes five to apply them, and ends the scrape that is under way. A scrape that finds its
-// Service gone fails, and ends the series that other shards have too.
+// DiscoveryDelay is the longest time until Prometheus applies a change of the Services to scrape. It collects changes of service discovery
+// for five seconds, applies them within five more, and then finishes the scrape under way. If a Service is deleted earlier, its scrape
+// fails. A failed scrape also ends the series that other shards export.
 const DiscoveryDelay = 15 * time.Second
 
-// Decide decides from a plan and a snapshot alone. Earlier decisions do not matter: whoever made them, however often they were
-// interrupted, and however often the user changed the number of shards.
+// Decide decides from a plan and a snapshot alone. It needs no memory of earlier decisions. So a restart, an error or another change of
+// the number of shards cannot mislead it.
 func Decide(planned plans.Planned, observed observation.Snapshot, now time.Time) Decision {
 	return takeOver(planned, observed, now).retire(observed, now)
 }
 
-// takeOver decides which partitions Prometheus scrapes.
+// takeOver decides which shards to apply, and whether the desired partition has taken over.
 func takeOver(planned plans.Planned, observed observation.Snapshot, now time.Time) Decision {
 	decision := Decision{Apply: planned.Shards, Keep: sets.New(planned.Total)}
 	others := observation.Partitions(observed.Deployments).Delete(planned.Total)
@@ -99,7 +99,103 @@ func takeOver(planned plans.Planned, observed observation.Snapshot, now time.Tim
 	return decision
 }
 
-// retire keeps the partitions that Prometheus may still scrape, until it has had the time to notice that it should not.
+// nextStep returns the next step until a shard has a number of ready pods with its current template, or nil. Pods with a previous template
+// also count while the scheduler finds no node for new pods.
+func nextStep(shard scaling.Shard, observed observation.Snapshot, replicas int32) *Awaited {
+	awaited := &Awaited{Shard: shard.Shard}
+	deployment, service := observed.Deployment(shard.Shard), observed.Service(shard.Shard)
+	ready := observed.Replicas(shard.Shard).Ready
+	switch {
+	case deployment == nil:
+		awaited.Step = AwaitDeployment
+	case service == nil:
+		awaited.Step = AwaitService
+	case observation.IsRetired(service):
+		awaited.Step = AwaitUnretiredService
+	case ready < replicas:
+		awaited.Step, awaited.ReadyReplicas, awaited.NeededReplicas = AwaitReadyPods, ready, replicas
+	case (observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment)) && withoutNode(shard.Shard, &observed) == 0:
+		awaited.Step = AwaitRollout
+	default:
+		return nil
+	}
+	return awaited
+}
+
+// needed is the number of ready pods that a shard takes over with, which is at least one. Pods without a node do not count: the replaced
+// partition may occupy their nodes until the takeover.
+func needed(shard scaling.Shard, observed *observation.Snapshot) int32 {
+	return max(shard.Replicas-withoutNode(shard.Shard, observed), 1)
+}
+
+// withoutNode counts the pods of a shard that the scheduler finds no node for, up to the number that the Deployment lacks.
+func withoutNode(shard v1alpha1.Shard, observed *observation.Snapshot) int32 {
+	var count int32
+	for _, pod := range observed.UnschedulablePods() {
+		if observation.IsPodOf(pod, shard) {
+			count++
+		}
+	}
+	if deployment := observed.Deployment(shard); deployment != nil {
+		return min(count, deployment.Status.UnavailableReplicas)
+	}
+	return 0
+}
+
+// scrapedFor is how long Prometheus has scraped enough ready pods of every shard. It is negative while Prometheus may not have discovered a
+// Service yet. Every shard must have a Service.
+func scrapedFor(shards []scaling.Shard, observed observation.Snapshot, now time.Time) time.Duration {
+	shortest := readyFor(shards, &observed, now)
+	for _, shard := range shards {
+		shortest = min(shortest, now.Sub(observation.AppliedAt(observed.Service(shard.Shard)))-DiscoveryDelay)
+	}
+	return shortest
+}
+
+// readyFor is how long every shard has had enough ready pods, by the conditions of the pods. If more pods are ready than the Deployment
+// counts, the oldest surplus pods do not count, because they may belong to a stranger.
+func readyFor(shards []scaling.Shard, observed *observation.Snapshot, now time.Time) time.Duration {
+	shortest := time.Duration(math.MaxInt64)
+	for _, shard := range shards {
+		var ages []time.Duration
+		for i := range observed.Pods {
+			ready := observation.PodCondition(&observed.Pods[i], corev1.PodReady)
+			if observation.IsPodOf(&observed.Pods[i], shard.Shard) && observation.IsActive(&observed.Pods[i]) && ready.Status == corev1.ConditionTrue {
+				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
+			}
+		}
+		counted, enough := int(observed.Replicas(shard.Shard).Ready), int(needed(shard, observed))
+		if counted < enough {
+			return 0
+		}
+		slices.SortFunc(ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+		shortest = min(shortest, ages[len(ages)-counted+enough-1])
+	}
+	return shortest
+}
+
+// worthKeeping returns the partitions that have all of their shards, or all partitions if none is complete. An incomplete partition remains
+// when the user changes the number of shards again before the controller has created all shards.
+func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.Set[int32] {
+	complete := sets.New[int32]()
+	for total := range others {
+		shards := 0
+		for i := range deployments {
+			if partition, ok := observation.PartitionOf(deployments[i].Labels); ok && partition == total {
+				shards++
+			}
+		}
+		if shards >= int(total) {
+			complete.Insert(total)
+		}
+	}
+	if complete.Len() == 0 {
+		return others
+	}
+	return complete
+}
+
+// retire keeps each replaced partition until Prometheus has stopped scraping it.
 func (d Decision) retire(observed observation.Snapshot, now time.Time) Decision {
 	d.Retired = sets.New[int32]()
 	for i := range observed.Services {
@@ -120,109 +216,13 @@ func (d Decision) retire(observed observation.Snapshot, now time.Time) Decision 
 	return d
 }
 
-// needed are the ready pods that a shard takes over with: one even if it is set to none. It does not wait for pods that
-// fit nowhere: the partition that it replaces may take their room, and leaves only then.
-func needed(shard scaling.Shard, observed *observation.Snapshot) int32 {
-	return max(shard.Replicas-withoutNode(shard.Shard, observed), 1)
-}
-
-// withoutNode counts the pods of a shard that the scheduler finds no node for, and no more than its Deployment lacks.
-func withoutNode(shard v1alpha1.Shard, observed *observation.Snapshot) int32 {
-	var count int32
-	for _, pod := range observed.UnschedulablePods() {
-		if observation.IsPodOf(pod, shard) {
-			count++
-		}
-	}
-	if deployment := observed.Deployment(shard); deployment != nil {
-		return min(count, deployment.Status.UnavailableReplicas)
-	}
-	return 0
-}
-
-// worthKeeping leaves out partitions that the user changed their mind about before all of their shards were made,
-// if there is one with all shards.
-func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.Set[int32] {
-	whole := sets.New[int32]()
-	for total := range others {
-		shards := 0
-		for i := range deployments {
-			if of, ok := observation.PartitionOf(deployments[i].Labels); ok && of == total {
-				shards++
-			}
-		}
-		if shards >= int(total) {
-			whole.Insert(total)
-		}
-	}
-	if whole.Len() == 0 {
-		return others
-	}
-	return whole
-}
-
-// nextStep returns the step that a shard lacks before it has a number of ready pods with its current template, or nil. Pods with a
-// previous template count too while the scheduler finds no node for their successors.
-func nextStep(shard scaling.Shard, observed observation.Snapshot, replicas int32) *Awaited {
-	awaited := &Awaited{Shard: shard.Shard}
-	deployment, service := observed.Deployment(shard.Shard), observed.Service(shard.Shard)
-	ready := observation.ShardReplicas(shard.Shard, &observed).Ready
-	switch {
-	case deployment == nil:
-		awaited.Step = AwaitDeployment
-	case service == nil:
-		awaited.Step = AwaitService
-	case observation.IsRetired(service):
-		awaited.Step = AwaitUnretiredService
-	case ready < replicas:
-		awaited.Step, awaited.ReadyReplicas, awaited.NeededReplicas = AwaitReadyPods, ready, replicas
-	case (observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment)) && withoutNode(shard.Shard, &observed) == 0:
-		awaited.Step = AwaitRollout
-	default:
-		return nil
-	}
-	return awaited
-}
-
-// scrapedFor is for how long Prometheus has scraped as many ready pods of every shard as it takes over with, as far as pods and
-// Services tell; less than nothing for as long as it may not have noticed a Service. All shards have one.
-func scrapedFor(shards []scaling.Shard, observed observation.Snapshot, now time.Time) time.Duration {
-	shortest := readyFor(shards, &observed, now)
-	for _, shard := range shards {
-		shortest = min(shortest, now.Sub(observation.AppliedAt(observed.Service(shard.Shard)))-DiscoveryDelay)
-	}
-	return shortest
-}
-
-// readyFor is for how long every shard has had as many ready pods as it takes over with, as far as they tell. If more are ready than
-// the Deployment counts, the oldest may be a stranger's and do not count.
-func readyFor(shards []scaling.Shard, observed *observation.Snapshot, now time.Time) time.Duration {
-	shortest := time.Duration(math.MaxInt64)
-	for _, shard := range shards {
-		var ages []time.Duration
-		for i := range observed.Pods {
-			ready := observation.PodCondition(&observed.Pods[i], corev1.PodReady)
-			if observation.IsPodOf(&observed.Pods[i], shard.Shard) && observation.IsActive(&observed.Pods[i]) && ready.Status == corev1.ConditionTrue {
-				ages = append(ages, now.Sub(ready.LastTransitionTime.Time))
-			}
-		}
-		counted, enough := int(observation.ShardReplicas(shard.Shard, observed).Ready), int(needed(shard, observed))
-		if counted < enough {
-			return 0
-		}
-		slices.SortFunc(ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-		shortest = min(shortest, ages[len(ages)-counted+enough-1])
-	}
-	return shortest
-}
-
-// CoveredByOthers tells whether a partition other than the wanted one has a ready pod of each of its shards.
+// CoveredByOthers reports whether a partition other than the desired one has a ready pod of each shard.
 func CoveredByOthers(planned plans.Planned, observed observation.Snapshot) bool {
 	for total := range observation.Partitions(observed.Deployments).Delete(planned.Total) {
 		covered := true
 		for id := range total {
 			shard := v1alpha1.Shard{KSMScale: planned.KSMScale.Name, ID: id, Total: total}
-			covered = covered && observation.ShardReplicas(shard, &observed).Ready > 0
+			covered = covered && observed.Replicas(shard).Ready > 0
 		}
 		if covered {
 			return true

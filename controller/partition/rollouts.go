@@ -14,69 +14,14 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// RolloutLimits bound how many shards replace their pods at the same time: each kube-state-metrics that starts lists the whole
-// cluster, and a new version of KSMScale replaces all of them.
+// RolloutLimits bound how many shards replace their pods at the same time, because each kube-state-metrics that starts lists the whole
+// cluster. Without limits, a new version of KSMScale would replace all pods at once.
 type RolloutLimits struct {
 	// PerKSMScale bounds the shards of one KSMScale, and Total those of all KSMScales together. Both are at least 1.
 	PerKSMScale, Total int
 }
 
-// HasOtherTemplate tells whether the pod template that the controller owns of a Deployment differs from the desired one.
-func HasOtherTemplate(owned, desired *appsv1ac.DeploymentApplyConfiguration) bool {
-	return owned.Spec == nil || !equality.Semantic.DeepEqual(owned.Spec.Template, desired.Spec.Template)
-}
-
-// ChangesTLS tells whether pods would begin or cease to serve with TLS. Prometheus cannot scrape both by one job, so that the gap
-// which that leaves lasts until the last shard has changed.
-func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfiguration) bool {
-	_, before := live.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
-	_, after := desired.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
-	return before != after
-}
-
-// NeedsTurn tells whether another pod template would start a rollout. It replaces one that is under way or stuck, so that a
-// correction does not wait behind the mistake. Pods of a shard that is down or being created are not worth waiting for.
-func NeedsTurn(live *appsv1.Deployment, down bool) bool {
-	status := &live.Status
-	switch {
-	case down, status.ObservedGeneration == 0:
-		return false
-	case status.ObservedGeneration < live.Generation:
-		// What has changed may be the replicas only; the Deployment's controller is about to tell.
-		return true
-	case live.Spec.Paused:
-		return status.UpdatedReplicas >= status.Replicas
-	default:
-		return observation.RolloutCompleted(live)
-	}
-}
-
-// TakesTurn tells whether a rollout is under way that others have to wait for: not one that is paused or past its progress
-// deadline, nor the creation of a Deployment.
-func TakesTurn(deployment *appsv1.Deployment) bool {
-	status := &deployment.Status
-	switch {
-	case deployment.DeletionTimestamp != nil, deployment.Spec.Paused, status.ObservedGeneration == 0:
-		return false
-	case status.ObservedGeneration < deployment.Generation:
-		return true
-	case deployment.Annotations[observation.AnnotationRevision] == observation.FirstRevision:
-		return false
-	default:
-		return !observation.RolloutCompleted(deployment) && observation.ProgressingReason(deployment) != observation.ReasonRolloutStuck
-	}
-}
-
-// IsDown tells whether a shard has no available pod, and some of its pods cannot start. That no pod is available is not enough:
-// while the API server is away, all are not ready.
-func IsDown(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
-	if live.Status.AvailableReplicas > 0 {
-		return false
-	}
-	return observation.FindStuckContainer(pods, now) != nil || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsUnschedulable(&pod) })
-}
-
-// AllowAnother tells whether another shard of a KSMScale may start a rollout beside those of all Deployments.
+// AllowAnother reports whether another shard of a KSMScale may start a rollout now. Deployments are those of all KSMScales.
 func (l RolloutLimits) AllowAnother(ksmScale *v1alpha1.KSMScale, deployments []appsv1.Deployment) bool {
 	own, all := 0, 0
 	for i := range deployments {
@@ -92,7 +37,23 @@ func (l RolloutLimits) AllowAnother(ksmScale *v1alpha1.KSMScale, deployments []a
 	return own < l.PerKSMScale && all < l.Total
 }
 
-// isOfKSMScale tells whether some KSMScale owns a Deployment.
+// TakesTurn reports whether a rollout is under way that others have to wait for. A paused rollout, a rollout past its progress deadline and
+// the creation of a Deployment do not count.
+func TakesTurn(deployment *appsv1.Deployment) bool {
+	status := &deployment.Status
+	switch {
+	case deployment.DeletionTimestamp != nil, deployment.Spec.Paused, status.ObservedGeneration == 0:
+		return false
+	case status.ObservedGeneration < deployment.Generation:
+		return true
+	case deployment.Annotations[observation.AnnotationRevision] == observation.FirstRevision:
+		return false
+	default:
+		return !observation.RolloutCompleted(deployment) && observation.ProgressingReason(deployment) != observation.ReasonRolloutStuck
+	}
+}
+
+// isOfKSMScale reports whether some KSMScale owns a Deployment.
 func isOfKSMScale(deployment *appsv1.Deployment) bool {
 	owner := metav1.GetControllerOf(deployment)
 	if owner == nil || owner.Kind != "KSMScale" {
@@ -100,4 +61,49 @@ func isOfKSMScale(deployment *appsv1.Deployment) bool {
 	}
 	version, err := schema.ParseGroupVersion(owner.APIVersion)
 	return err == nil && version.Group == v1alpha1.GroupVersion.Group
+}
+
+// NeedsTurn reports whether a new pod template would start another rollout. It does not if a rollout is under way or stuck, so a correction
+// does not wait behind the mistake. A shard that is down or being created needs no turn either, because it has no pods to protect.
+func NeedsTurn(live *appsv1.Deployment, down bool) bool {
+	status := &live.Status
+	switch {
+	case down, status.ObservedGeneration == 0:
+		return false
+	case status.ObservedGeneration < live.Generation:
+		// Perhaps only the replicas have changed. The Deployment controller is about to report that.
+		return true
+	case live.Spec.Paused:
+		return status.UpdatedReplicas >= status.Replicas
+	default:
+		return observation.RolloutCompleted(live)
+	}
+}
+
+// HasOtherTemplate reports whether the pod template that the controller owns of a Deployment differs from the desired one.
+func HasOtherTemplate(owned, desired *appsv1ac.DeploymentApplyConfiguration) bool {
+	return owned.Spec == nil || !equality.Semantic.DeepEqual(owned.Spec.Template, desired.Spec.Template)
+}
+
+// ChangesTLS reports whether pods would start or stop serving with TLS. Such a change needs no turn. Prometheus cannot scrape both kinds
+// of pods with one job, so shards are missing from the metrics until the last shard has changed.
+func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfiguration) bool {
+	_, before := live.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
+	_, after := desired.Spec.Template.Annotations[v1alpha1.AnnotationWebConfig]
+	return before != after
+}
+
+// IsUrgent reports whether a shard does not wait for its turn: it is down, or kube-state-metrics of one of its pods was killed for its
+// memory, and a larger size helps it.
+func IsUrgent(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
+	return isDown(live, pods, now) || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) })
+}
+
+// isDown reports whether a shard has no available pod and some of its pods cannot start. A shard without an available pod is not
+// necessarily down, because all pods are unready while the API server is unreachable.
+func isDown(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
+	if live.Status.AvailableReplicas > 0 {
+		return false
+	}
+	return observation.FindStuckContainer(pods, now) != nil || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsUnschedulable(&pod) })
 }

@@ -82,9 +82,23 @@ func TestAShardIsDownIfItsPodsCannotStart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			deployment := snapshots.OwnedDeployment("main", 0, test.override)
-			assert.Equal(t, test.down, IsDown(&deployment, []corev1.Pod{fixtures.Pod(0, "a", test.pod)}, metav1.NewTime(fixtures.Time)))
+			assert.Equal(t, test.down, IsUrgent(&deployment, []corev1.Pod{fixtures.Pod(0, "a", test.pod)}, metav1.NewTime(fixtures.Time)))
 		})
 	}
+}
+
+func TestAShardWhoseProcessWasKilledForMemoryIsUrgent(t *testing.T) {
+	live := appsv1.Deployment{Status: appsv1.DeploymentStatus{AvailableReplicas: 2}}
+	ended := func(reason string) []corev1.Pod {
+		return []corev1.Pod{fixtures.Pod(0, "a"), fixtures.Pod(0, "b", func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{
+				{Name: "gate"},
+				{Name: "kube-state-metrics", Ready: true, LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: reason}}},
+			}
+		})}
+	}
+	assert.True(t, IsUrgent(&live, ended("OOMKilled"), metav1.NewTime(fixtures.Time)))
+	assert.False(t, IsUrgent(&live, ended("Error"), metav1.NewTime(fixtures.Time)))
 }
 
 func TestRolloutsAreBounded(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// Targets is a plan with the replicas that shards are to have for now: those planned or, in mode None and where the
-// difference is within a tolerance, those that their Deployments are set to.
+// Targets returns a plan with the replicas that each shard should have for now. These are the planned replicas, or the replicas of its
+// Deployment in mode None and within the tolerance of its autoscaler.
 func Targets(planned plans.Planned, observed observation.Snapshot) plans.Planned {
 	manualScaling := planned.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone
 	pace := scaling.NewPace(&planned.KSMScale.Spec)

@@ -13,33 +13,29 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// writeTimeout bounds a write of the Secret, with the wait until its CA is trusted.
-const writeTimeout = time.Minute
-
-// maxCertificateCheck is the longest time between checks of whether the certificate is to be renewed. One also
-// follows every change of its Secret.
-const maxCertificateCheck = 12 * time.Hour
-
-// CertificateOptions is what the adapter's certificate is like.
+// CertificateOptions configures the adapter's certificate.
 type CertificateOptions struct {
-	Adapter   v1alpha1.ServiceReference
+	// Adapter is the Service of the adapter.
+	Adapter v1alpha1.ServiceReference
+	// Secret has the certificate, and Directory is where the controller mounts the Secret.
 	Secret    client.ObjectKey
 	Directory string
-	// Validity and authorityValidity are for how long the certificate and its authority are valid, and renewBefore
-	// how long before their end both are renewed.
-	Validity, AuthorityValidity, RenewBefore time.Duration
+	// Validity and CAValidity are how long the certificate and its CA are valid. RenewBefore is how long before their end both are renewed.
+	Validity, CAValidity, RenewBefore time.Duration
 }
 
-// CheckEvery leaves ten checks to renew in, should some fail.
+// maxCertificateCheck is the longest time between two checks whether to renew the certificate. A change of the Secret also starts a check.
+const maxCertificateCheck = 12 * time.Hour
+
+// CheckEvery returns the time between two checks. At least ten checks fit before the certificate ends, because some may fail.
 func (o CertificateOptions) CheckEvery() time.Duration {
 	return min(maxCertificateCheck, o.RenewBefore/10)
 }
 
-// addCertificate has the leader make and renew the adapter's certificate and its authority in a Secret, which has
-// to exist. A renewal of the certificate keeps the authority; a new authority comes with a new certificate, in one
-// write of the Secret, before which it is trusted. The rotator is not told of the APIService: it would write its
-// authority into anyone's, and that alone, so that is left to APIServiceReconciler. Nor does it restart anything:
-// adapters load the new certificate while they serve.
+// addCertificate configures the leader to create and renew the adapter's certificate and its CA in an existing Secret. A renewed certificate
+// keeps the CA. A new CA comes with a new certificate in the same write of the Secret, and is trusted before that write. The rotator does
+// not manage the APIService, because it would write its CA into any APIService and drop previous CAs. Reconciler does that instead. The
+// rotator restarts no process, because adapters load a new certificate while they serve.
 func addCertificate(manager ctrl.Manager, options CertificateOptions, trust trustBefore) error {
 	writer := trustingClient{Client: manager.GetClient(), trust: trust}
 	if err := rotator.AddRotator(trustingManager{Manager: manager, client: writer}, &rotator.CertRotator{
@@ -50,7 +46,7 @@ func addCertificate(manager ctrl.Manager, options CertificateOptions, trust trus
 		DNSName:                options.Adapter.DNSName(),
 		IsReady:                make(chan struct{}),
 		RequireLeaderElection:  true,
-		CaCertDuration:         options.AuthorityValidity,
+		CaCertDuration:         options.CAValidity,
 		ServerCertDuration:     options.Validity,
 		LookaheadInterval:      options.RenewBefore,
 		RotationCheckFrequency: options.CheckEvery(),
@@ -60,7 +56,7 @@ func addCertificate(manager ctrl.Manager, options CertificateOptions, trust trus
 	return nil
 }
 
-// trustingManager gives the rotator a client of its own, which cannot be handed to it otherwise.
+// trustingManager replaces the client of a manager, because the rotator takes its client from the manager.
 type trustingManager struct {
 	ctrl.Manager
 	client client.Client
@@ -69,24 +65,26 @@ type trustingManager struct {
 // GetClient returns the rotator's client.
 func (m trustingManager) GetClient() client.Client { return m.client }
 
-// trustBefore has the API server trust the authority of a Secret before that is written. A Secret that has changed
-// since it was read is a conflict, and its authority is not trusted.
+// trustBefore makes the API server trust the CA of a Secret, and then writes the Secret. If the Secret has changed since it was read, it
+// returns a conflict and does not trust the CA.
 type trustBefore func(ctx context.Context, secret *corev1.Secret, write func() error) error
 
-// trustingClient has an authority trusted before it writes the Secret with a certificate of it: an adapter may serve
-// that at once.
+// trustingClient makes a CA trusted before it writes the Secret, because an adapter may serve the new certificate at once.
 type trustingClient struct {
 	client.Client
 	trust trustBefore
 }
 
-// Update writes a Secret, and only that is ever asked of it. The rotator passes a context without an end.
+// Update writes the Secret, which is the only object that the rotator updates. It adds a timeout, because the context of the rotator has none.
 func (c trustingClient) Update(ctx context.Context, object client.Object, options ...client.UpdateOption) error {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
-		return fmt.Errorf("the rotator writes %T, and may write its Secret only", object)
+		return fmt.Errorf("the rotator writes a %T, but may write only its Secret", object)
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	return c.trust(ctx, secret, func() error { return c.Client.Update(ctx, secret, options...) })
 }
+
+// writeTimeout bounds a write of the Secret, which includes the wait until its CA is trusted.
+const writeTimeout = time.Minute

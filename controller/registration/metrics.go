@@ -10,27 +10,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// collectTimeout is how long a scrape waits for the cache.
+// collectTimeout bounds the wait of a scrape for the cache.
 const collectTimeout = 5 * time.Second
 
 var (
 	certificateExpiration = prometheus.NewDesc("ksmscale_certificate_expiration_timestamp_seconds",
-		"Unix time of the end of the adapter's certificate (server), and of its authority's (authority).",
+		"Unix time at which the adapter's certificate (server) or its CA (authority) expires.",
 		[]string{"certificate"}, nil)
 	certificateRenewal = prometheus.NewDesc("ksmscale_certificate_renewal_timestamp_seconds",
-		"Unix time from which on the adapter's certificate (server), or its authority's (authority), is to be renewed.",
+		"Unix time from which the adapter's certificate (server) or its CA (authority) should be renewed.",
 		[]string{"certificate"}, nil)
 
-	// certificateKeys are where the Secret has them.
+	// certificateKeys are the keys of both certificates in the Secret.
 	certificateKeys = map[string]string{"server": corev1.TLSCertKey, "authority": caCertificateKey}
 )
 
-// CertificateCollector exports when the adapter's certificate and its authority end. It reads them when it is
-// scraped, and exports nothing of those that are not there.
+// CertificateCollector exports when the adapter's certificate and its CA expire. It reads both at each scrape, and skips a missing
+// certificate.
 type CertificateCollector struct {
+	// Secrets reads the Secret that Certificate names.
 	Secrets     client.Reader
 	Certificate CertificateOptions
-	// Synced tells whether the cache has been started.
+	// Synced reports whether the cache is filled.
 	Synced func() bool
 }
 
@@ -61,7 +62,7 @@ func (c CertificateCollector) Collect(metrics chan<- prometheus.Metric) {
 		if err != nil {
 			continue
 		}
-		// The first is the server's own, or the authority that the rotator signs with.
+		// The first certificate is that of the server, or the CA that the rotator signs with.
 		end := certificates[0].NotAfter
 		metrics <- prometheus.MustNewConstMetric(certificateExpiration, prometheus.GaugeValue, float64(end.Unix()), name)
 		metrics <- prometheus.MustNewConstMetric(certificateRenewal, prometheus.GaugeValue, float64(end.Add(-c.Certificate.RenewBefore).Unix()), name)

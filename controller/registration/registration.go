@@ -2,7 +2,6 @@ package registration
 
 import (
 	"errors"
-	"sync"
 
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -10,42 +9,6 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
-
-// State is how the registration of external metrics with the API server goes. The reconciler of the
-// APIService tells it, and all KSMScales have it in their status. Create it with NewRegistration.
-type State struct {
-	notify func()
-
-	mu  sync.Mutex
-	err error
-}
-
-// NewState returns one without an error. It calls notify after the error has changed.
-func NewState(notify func()) *State { return &State{notify: notify} }
-
-// Err is why external metrics cannot be registered, and nil if they are, or need not be.
-func (r *State) Err() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.err
-}
-
-func (r *State) set(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if text(r.err) == text(err) {
-		return
-	}
-	r.err = err
-	r.notify()
-}
-
-func text(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
 
 // Options configure the registration of external metrics.
 type Options struct {
@@ -57,29 +20,29 @@ type Options struct {
 	Adapter v1alpha1.ServiceReference
 	// Certificate is the certificate of the adapter.
 	Certificate CertificateOptions
-	// Controller are the options of the controller of the APIService.
+	// Controller has the options of the controller of the APIService.
 	Controller controller.Options
 }
 
-// ErrDisabled is the error of a registration without an adapter.
-var ErrDisabled = errors.New("this installation has no adapter (--external-metrics=false)")
-
-// AddToManager configures the manager to register the adapter and to manage its certificate, as far as the options ask for it.
-// The result has the state of the registration, and calls notify after it has changed.
+// AddToManager configures the manager to register the adapter and to manage its certificate, as the options request. The returned state
+// calls notify after each change.
 func AddToManager(manager ctrl.Manager, options Options, notify func()) (*State, error) {
-	registration := NewState(notify)
+	state := NewState(notify)
 	if !options.ExternalMetrics {
-		registration.set(ErrDisabled)
-		return registration, nil
+		state.set(ErrDisabled)
+		return state, nil
 	}
 	apiService := &Reconciler{
-		Clock: clock.RealClock{}, Adapter: options.Adapter, Registration: registration, Certificate: options.Certificate.Secret, handshake: shakeHands,
+		Clock: clock.RealClock{}, Adapter: options.Adapter, Registration: state, Certificate: options.Certificate.Secret, handshake: shakeHands,
 	}
 	if err := apiService.AddToManager(manager, options.Controller); err != nil {
 		return nil, err
 	}
 	if !options.ManageCertificate {
-		return registration, nil
+		return state, nil
 	}
-	return registration, addCertificate(manager, options.Certificate, apiService.trustBefore)
+	return state, addCertificate(manager, options.Certificate, apiService.trustBefore)
 }
+
+// ErrDisabled is the error of a registration without an adapter.
+var ErrDisabled = errors.New("this installation has no adapter (--external-metrics=false)")

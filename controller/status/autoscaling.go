@@ -20,27 +20,28 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// autoscaling is False while the way from the nodes to the replicas is interrupted.
-func autoscaling(in conditionInput) metav1.Condition {
+// autoscalingCondition is False while replicas cannot follow the nodes.
+func autoscalingCondition(in conditionInput) metav1.Condition {
 	condition := scaledBy(in)
 	if err := in.Snapshot.ForeignAutoscalers.Err; err != nil && condition.Status == metav1.ConditionTrue {
-		condition.Message += "; HorizontalPodAutoscalers of others cannot be listed, so a new one is not noticed: " + err.Error()
+		condition.Message += "; the controller cannot list HorizontalPodAutoscalers of others, so it does not notice a new one: " + err.Error()
 	}
 	condition.Message += notReleased(in.ExternalMetrics.ReleaseErr)
 	return condition
 }
 
-// notReleased warns of an APIService that another adapter has taken and that an uninstallation of KSMScale would delete; empty if there is
-// none.
+// notReleased warns about an APIService that another adapter has taken and that uninstalling KSMScale would delete. It is empty if there
+// is no such APIService.
 func notReleased(err error) string {
 	if err == nil {
 		return ""
 	}
-	return fmt.Sprintf("; uninstalling KSMScale would delete APIService %s, which another adapter has taken, because the controller cannot remove its owner reference (%v): "+
-		`grant what is missing, or run kubectl patch apiservice %s --type=merge -p '{"metadata":{"ownerReferences":null}}' before you uninstall`,
+	return fmt.Sprintf("; uninstalling KSMScale would delete APIService %s of another adapter, because the controller cannot remove its owner reference (%v): "+
+		`grant the missing right, or run kubectl patch apiservice %s --type=merge -p '{"metadata":{"ownerReferences":null}}' before you uninstall`,
 		v1alpha1.APIServiceName, err, v1alpha1.APIServiceName)
 }
 
+// scaledBy returns the condition for the mode, without remarks that hold in every mode.
 func scaledBy(in conditionInput) metav1.Condition {
 	switch in.KSMScale.Spec.AutoscalingMode() {
 	case v1alpha1.ModeDirect:
@@ -52,40 +53,110 @@ func scaledBy(in conditionInput) metav1.Condition {
 	}
 }
 
-// directScaling is False while the controller cannot scale. It does not matter who serves external metrics.
+// directScaling is False while the controller cannot scale. External metrics do not matter in this mode.
 func directScaling(in conditionInput) metav1.Condition {
-	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
-	foreign := foreignAutoscaler(in, "until then KSMScale does not scale it")
-	if look := in.Snapshot.ForeignAutoscalers; look.Unknown {
-		return unlisted(in, is.Type, metav1.ConditionFalse, "The controller does not scale the shards until it has listed HorizontalPodAutoscalers of others", look.Err)
+	condition := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
+	foreignMessage := foreignAutoscaler(in, "until then KSMScale does not scale that Deployment")
+	if listed := in.Snapshot.ForeignAutoscalers; listed.Unknown {
+		return unlisted(in, condition.Type, metav1.ConditionFalse, "The controller does not scale the shards until it has listed HorizontalPodAutoscalers of others", listed.Err)
 	}
 	switch err := in.Failures.Scale; {
 	case apierrors.IsForbidden(err):
-		is.Reason, is.Message = v1alpha1.ReasonForbidden, err.Error()
+		condition.Reason, condition.Message = v1alpha1.ReasonForbidden, err.Error()
 	case err != nil:
-		is.Reason, is.Message = v1alpha1.ReasonScaleFailed, err.Error()
-	case foreign != "":
-		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, foreign
+		condition.Reason, condition.Message = v1alpha1.ReasonScaleFailed, err.Error()
+	case foreignMessage != "":
+		condition.Reason, condition.Message = v1alpha1.ReasonForeignAutoscaler, foreignMessage
 	default:
-		is.Status = metav1.ConditionTrue
-		is.Reason, is.Message = following(in)
-		is.Message = "The controller scales the shards. " + is.Message
+		condition.Status = metav1.ConditionTrue
+		condition.Reason, condition.Message = following(in)
+		condition.Message = "The controller scales the shards. " + condition.Message
 	}
-	return is
+	return condition
 }
 
+// manualScaling is True: replicas are left to others on purpose.
 func manualScaling(in conditionInput) metav1.Condition {
-	is := metav1.Condition{
+	condition := metav1.Condition{
 		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonManualScaling,
-		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " says how many are wanted of each shard",
+		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " has the desired replicas of each shard",
 	}
 	for _, deployment := range slices.Sorted(maps.Keys(in.Snapshot.ForeignAutoscalers.Names)) {
-		is.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployment], " and "), deployment)
+		condition.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployment], " and "), deployment)
 	}
-	return is
+	return condition
 }
 
-// foreignAutoscaler names someone else's autoscaler of a Deployment, and the ways out; empty if there is none.
+// autoscalersAct is False in three cases: another server is registered for external metrics, the adapter is not available, or a
+// HorizontalPodAutoscaler cannot act.
+func autoscalersAct(in conditionInput) metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
+	if condition.Reason, condition.Message = unregistered(in.Snapshot.APIService, in.Adapter, in.ExternalMetrics); condition.Reason != "" {
+		return condition
+	}
+	if message := foreignAutoscaler(in, "until then neither autoscaler acts"); message != "" {
+		condition.Reason, condition.Message = v1alpha1.ReasonForeignAutoscaler, message
+		return condition
+	}
+	if condition.Reason, condition.Message = stuckAutoscaler(in.Snapshot.Autoscalers); condition.Reason != "" {
+		return condition
+	}
+	if autoscalersStarting(in) {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonStarting, "Not every HorizontalPodAutoscaler has acted yet"
+		return condition
+	}
+	condition.Status = metav1.ConditionTrue
+	if observation.ToleranceIgnored(in.Snapshot.Autoscalers) {
+		condition.Reason = v1alpha1.ReasonToleranceIgnored
+		condition.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and behavior.scaleDown.tolerance of HorizontalPodAutoscalers. " +
+			"From 10 replicas of a shard up, HorizontalPodAutoscalers skip steps of a tenth or less: set spec.autoscaling.mode to Direct, or use Kubernetes 1.35 or newer, or enable feature gate HPAConfigurableTolerance on 1.33 or 1.34"
+		return condition
+	}
+	condition.Reason, condition.Message = following(in)
+	return condition
+}
+
+// unregistered explains why the adapter does not serve external metrics; empty if it does.
+func unregistered(apiService *apiregistrationv1.APIService, adapter v1alpha1.ServiceReference, registration ExternalMetrics) (reason, message string) {
+	err := registration.Err
+	switch {
+	case registration.Disabled:
+		return v1alpha1.ReasonRegistrationFailed, err.Error() + ": set spec.autoscaling.mode to Direct or None"
+	case apiService == nil && apierrors.IsForbidden(err):
+		return v1alpha1.ReasonForbidden, "The controller cannot register external metrics: " + err.Error()
+	case apiService == nil && err != nil:
+		return v1alpha1.ReasonRegistrationFailed, "The controller cannot register external metrics: " + err.Error()
+	case apiService == nil:
+		return v1alpha1.ReasonRegistrationPending, fmt.Sprintf("APIService %s does not exist yet", v1alpha1.APIServiceName)
+	case !objects.IsServedBy(apiService, adapter):
+		return v1alpha1.ReasonForeignAPIService, foreignServer(apiService)
+	}
+	for _, condition := range apiService.Status.Conditions {
+		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
+			return cmp.Or(condition.Reason, v1alpha1.ReasonRegistrationPending), fmt.Sprintf("APIService %s is not available, so replicas stay as they are: %s", v1alpha1.APIServiceName, errors.Join(errors.New(condition.Message), err))
+		}
+	}
+	return "", ""
+}
+
+// foreignServer names the server that serves external metrics instead of the adapter, and every fix.
+func foreignServer(apiService *apiregistrationv1.APIService) string {
+	server, inFront := "the API server itself", ""
+	if service := apiService.Spec.Service; service != nil {
+		server = fmt.Sprintf("Service %s/%s", service.Namespace, service.Name)
+		// The API server has the same default.
+		port := int32(443)
+		if service.Port != nil {
+			port = *service.Port
+		}
+		inFront = fmt.Sprintf("or keep that server and put KSMScale's adapter in front of it, with the adapter's flag --delegate=%s/%s:%d (docs/delegate.md); ", service.Namespace, service.Name, port)
+	}
+	return fmt.Sprintf("External metrics are served by %s, which does not know the metrics of KSMScale. A cluster can have only one such server, so replicas stay as they are. The controller never takes over APIService %s. "+
+		"To let replicas follow the nodes, delete that APIService and the software that installed it; %sor set spec.autoscaling.mode to Direct, which needs no external metrics",
+		server, v1alpha1.APIServiceName, inFront)
+}
+
+// foreignAutoscaler names an autoscaler of others that scales a Deployment, and the fixes; empty if there is none.
 func foreignAutoscaler(in conditionInput, meanwhile string) string {
 	deployments := slices.Sorted(maps.Keys(in.Snapshot.ForeignAutoscalers.Names))
 	if len(deployments) == 0 {
@@ -95,73 +166,7 @@ func foreignAutoscaler(in conditionInput, meanwhile string) string {
 		strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployments[0]], " and "), deployments[0], meanwhile)
 }
 
-// autoscalersAct is False while external metrics are registered to someone else, the adapter is not available, or a
-// HorizontalPodAutoscaler cannot act.
-func autoscalersAct(in conditionInput) metav1.Condition {
-	is := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
-	if is.Reason, is.Message = unregistered(in.Snapshot.APIService, in.Adapter, in.ExternalMetrics); is.Reason != "" {
-		return is
-	}
-	if message := foreignAutoscaler(in, "until then neither acts"); message != "" {
-		is.Reason, is.Message = v1alpha1.ReasonForeignAutoscaler, message
-		return is
-	}
-	if is.Reason, is.Message = stuckAutoscaler(in.Snapshot.Autoscalers); is.Reason != "" {
-		return is
-	}
-	if starting(in) {
-		is.Status, is.Reason, is.Message = metav1.ConditionUnknown, v1alpha1.ReasonStarting, "Not every HorizontalPodAutoscaler has acted yet"
-		return is
-	}
-	is.Status = metav1.ConditionTrue
-	if observation.ToleranceIgnored(in.Snapshot.Autoscalers) {
-		is.Reason = v1alpha1.ReasonToleranceIgnored
-		is.Message = "Replicas follow the nodes, but this API server drops behavior.scaleUp.tolerance and scaleDown.tolerance of HorizontalPodAutoscalers, so that from 10 replicas of a shard up, steps of a tenth or less are not made: set spec.autoscaling.mode to Direct, or use Kubernetes 1.35 or newer, or its feature gate HPAConfigurableTolerance from 1.33 on"
-		return is
-	}
-	is.Reason, is.Message = following(in)
-	return is
-}
-
-func unregistered(apiService *apiregistrationv1.APIService, adapter v1alpha1.ServiceReference, registration ExternalMetrics) (reason, message string) {
-	err := registration.Err
-	switch {
-	case registration.Disabled:
-		return v1alpha1.ReasonRegistrationFailed, err.Error() + ": set spec.autoscaling.mode to Direct or None"
-	case apiService == nil && apierrors.IsForbidden(err):
-		return v1alpha1.ReasonForbidden, "External metrics cannot be registered: " + err.Error()
-	case apiService == nil && err != nil:
-		return v1alpha1.ReasonRegistrationFailed, "External metrics cannot be registered: " + err.Error()
-	case apiService == nil:
-		return v1alpha1.ReasonRegistrationPending, fmt.Sprintf("APIService %s does not exist yet", v1alpha1.APIServiceName)
-	case !objects.IsServedBy(apiService, adapter):
-		return v1alpha1.ReasonForeignAPIService, foreign(apiService)
-	}
-	for _, condition := range apiService.Status.Conditions {
-		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-			return cmp.Or(condition.Reason, v1alpha1.ReasonRegistrationPending), fmt.Sprintf("APIService %s is not available, so that replicas stay as they are: %s", v1alpha1.APIServiceName, errors.Join(errors.New(condition.Message), err))
-		}
-	}
-	return "", ""
-}
-
-// foreign says who serves external metrics instead of the adapter, and all that can be done about it.
-func foreign(apiService *apiregistrationv1.APIService) string {
-	server, inFront := "the API server itself", ""
-	if by := apiService.Spec.Service; by != nil {
-		server = fmt.Sprintf("Service %s/%s", by.Namespace, by.Name)
-		// The API server has this default, too.
-		port := int32(443)
-		if by.Port != nil {
-			port = *by.Port
-		}
-		inFront = fmt.Sprintf("or keep that one and put KSMScale's adapter in front of it, with its flag --delegate=%s/%s:%d (docs/delegate.md); ", by.Namespace, by.Name, port)
-	}
-	return fmt.Sprintf("External metrics are served by %s, which does not know those of KSMScale, and a cluster can have only one such server: replicas stay as they are. APIService %s is never taken over. "+
-		"To let replicas follow the nodes, delete it together with what installed it; %sor set spec.autoscaling.mode to Direct, which needs no external metrics",
-		server, v1alpha1.APIServiceName, inFront)
-}
-
+// stuckAutoscaler returns the first condition, by name, that keeps a HorizontalPodAutoscaler from acting; empty if there is none.
 func stuckAutoscaler(autoscalers []autoscalingv2.HorizontalPodAutoscaler) (reason, message string) {
 	for _, autoscaler := range observation.SortedByName(autoscalers) {
 		for _, condition := range autoscaler.Status.Conditions {
@@ -174,7 +179,7 @@ func stuckAutoscaler(autoscalers []autoscalingv2.HorizontalPodAutoscaler) (reaso
 	return "", ""
 }
 
-// wayOut says how to go on after a Deployment was scaled to 0 by hand, which switches its autoscaler off.
+// wayOut is the fix after someone has scaled a Deployment to 0, which switches its autoscaler off.
 func wayOut(reason string, autoscaler *autoscalingv2.HorizontalPodAutoscaler) string {
 	if reason != "ScalingDisabled" {
 		return ""
@@ -182,13 +187,14 @@ func wayOut(reason string, autoscaler *autoscalingv2.HorizontalPodAutoscaler) st
 	return fmt.Sprintf("; kubectl -n %s scale deployment %s --replicas=1 switches it on again", autoscaler.Namespace, autoscaler.Spec.ScaleTargetRef.Name)
 }
 
-func starting(in conditionInput) bool {
-	made := sets.New[string]()
+// autoscalersStarting reports whether some shard has no HorizontalPodAutoscaler yet, or some HorizontalPodAutoscaler has not acted yet.
+func autoscalersStarting(in conditionInput) bool {
+	existing := sets.New[string]()
 	for _, autoscaler := range in.Snapshot.Autoscalers {
-		made.Insert(autoscaler.Name)
+		existing.Insert(autoscaler.Name)
 	}
 	for _, shard := range in.Planned.Shards {
-		if !made.Has(shard.Name()) {
+		if !existing.Has(shard.Name()) {
 			return true
 		}
 	}
@@ -200,14 +206,14 @@ func starting(in conditionInput) bool {
 	return false
 }
 
-// following is how replicas follow the nodes if nothing is in the way.
+// following describes how replicas follow the nodes while autoscaling works.
 func following(in conditionInput) (reason, message string) {
 	switch {
 	case in.KSMScale.Spec.Strategy() != v1alpha1.LeastLoaded:
 		return v1alpha1.ReasonFollowingNodes, "Replicas follow the nodes"
 	case in.Planned.KSMScale.Status.WeightsOf(in.Planned.Total) == nil:
-		return v1alpha1.ReasonLoadNotMeasured, "Replicas follow the nodes, and are divided round-robin, since the load of every shard has not been measured for long enough yet"
+		return v1alpha1.ReasonLoadNotMeasured, "Replicas follow the nodes. The controller divides them round-robin until it has measured the load of every shard for long enough"
 	default:
-		return v1alpha1.ReasonLeastLoaded, "Replicas follow the nodes, and are divided by the measured load, with the weights in status.shardingStatus"
+		return v1alpha1.ReasonLeastLoaded, "Replicas follow the nodes. The controller divides them by the measured load, with the weights in status.shardingStatus"
 	}
 }

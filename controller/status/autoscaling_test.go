@@ -34,7 +34,7 @@ func TestWithinTheTolerance(t *testing.T) {
 	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	assert.Equal(t, "True WithinTolerance", string(ready.Status)+" "+ready.Reason)
-	assert.Contains(t, ready.Message, "3 run, which is within the tolerance of 6")
+	assert.Contains(t, ready.Message, "3 run, which is within the tolerance of the 6 desired")
 }
 
 // inMode has no HorizontalPodAutoscalers.
@@ -80,7 +80,7 @@ func TestToleranceThatTheServerDrops(t *testing.T) {
 	w := newWorld(func(w *world) { w.observed.Autoscalers[0].Spec.Behavior.ScaleUp = nil })
 	condition := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionAutoscaling)
 	assert.Equal(t, v1alpha1.ReasonToleranceIgnored, condition.Reason)
-	assert.Contains(t, condition.Message, "from 10 replicas of a shard up")
+	assert.Contains(t, condition.Message, "From 10 replicas of a shard up")
 	assert.Contains(t, condition.Message, "mode to Direct")
 }
 
@@ -99,14 +99,14 @@ func TestManualScaling(t *testing.T) {
 	assert.Equal(t, v1alpha1.PhaseReady, status.Phase)
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	assert.Equal(t, "True ManualScaling", string(ready.Status)+" "+ready.Reason)
-	assert.Contains(t, ready.Message, "6 are recommended; 3 run")
+	assert.Contains(t, ready.Message, "6 are desired and 3 run")
 
 	w.observed.Deployments = slices.Clone(w.observed.Deployments)
 	w.observed.Deployments[1].Spec.Replicas = new(int32(2))
 	status = w.status()
 	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase)
 	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
-	assert.Equal(t, "3 pods of the 4 wanted", progressing.Message)
+	assert.Equal(t, "3 of 4 desired pods exist", progressing.Message)
 }
 
 // An uninstallation deletes the other adapter's APIService in whatever mode the KSMScales are.

@@ -13,10 +13,10 @@ import (
 	"github.com/example/ksmscale/plans"
 )
 
-// maxConditionMessage keeps a message readable; the API server accepts 32768 bytes.
+// maxConditionMessage keeps a message readable. The API server accepts 32768 bytes.
 const maxConditionMessage = 2048
 
-// conditionInput is all that conditions are computed from.
+// conditionInput is the input of every condition.
 type conditionInput struct {
 	Input
 	// targets is the plan with the replicas that the shards should have for now.
@@ -25,20 +25,20 @@ type conditionInput struct {
 	status v1alpha1.KSMScaleStatus
 }
 
-// conditions are those of a KSMScale: each but Ready looks at one side of it, and Ready is derived from those that
-// are no mere warnings. Transition times of conditions whose status stays are kept.
-func conditions(in conditionInput) []metav1.Condition {
-	// The causes come before what they cause: a pod without a node leaves its shard uncovered.
-	scheduling := schedulable(in)
-	parts := []metav1.Condition{progressing(in, scheduling.Status), scheduling, covered(in), autoscaling(in)}
+// allConditions returns all conditions of a KSMScale. Each condition except Ready covers one aspect, and Ready is folded from the conditions
+// that are no warnings. A condition keeps its transition time while its status stays the same.
+func allConditions(in conditionInput) []metav1.Condition {
+	// A cause comes before its effect: a pod without a node leaves its shard uncovered.
+	scheduling := schedulableCondition(in)
+	parts := []metav1.Condition{progressingCondition(in, scheduling.Status), scheduling, coveredCondition(in), autoscalingCondition(in)}
 	switch before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionMonitoring); {
 	case in.Snapshot.Monitoring.Known:
-		parts = append(parts, monitored(in))
+		parts = append(parts, monitoringCondition(in))
 	case before != nil:
 		parts = append(parts, *before)
 	}
-	computed := append(parts, ready(in, parts), versionSupported(in), evictable(in))
-	// Conditions that are not computed, or no longer, go.
+	computed := append(parts, readyCondition(in, parts), versionCondition(in), evictableCondition(in))
+	// A condition that is no longer computed is removed from the status.
 	all := slices.DeleteFunc(slices.Clone(in.KSMScale.Status.Conditions), func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(computed, before.Type) == nil
 	})
@@ -51,8 +51,8 @@ func conditions(in conditionInput) []metav1.Condition {
 	return all
 }
 
-// unlisted is a condition that depends on objects which the controller has not listed yet. The condition from before stays while the
-// first look is under way, because each new leader starts with it. If that look fails, the condition gets a status.
+// unlisted returns a condition that depends on objects which the controller has not listed yet. The previous condition stays until the
+// first list ends, because every new leader starts with such a list. A failed list sets the status of the condition.
 func unlisted(in conditionInput, conditionType string, failed metav1.ConditionStatus, message string, err error) metav1.Condition {
 	before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, conditionType)
 	switch {
@@ -65,6 +65,7 @@ func unlisted(in conditionInput, conditionType string, failed metav1.ConditionSt
 	}
 }
 
+// listFailure is the reason of a condition after a list has failed.
 func listFailure(err error) string {
 	if apierrors.IsForbidden(err) {
 		return v1alpha1.ReasonForbidden
@@ -72,7 +73,7 @@ func listFailure(err error) string {
 	return v1alpha1.ReasonListFailed
 }
 
-// Shortened is a text of at most that many bytes, cut between characters: the API server would replace half a one.
+// Shortened cuts a text to a number of bytes. It cuts between characters, because the API server replaces a partial character.
 func Shortened(text string, length int) string {
 	if len(text) <= length {
 		return text
@@ -81,6 +82,7 @@ func Shortened(text string, length int) string {
 	return strings.ToValidUTF8(text[:length-len(cut)], "") + cut
 }
 
+// plural is a count with the right form of a noun.
 func plural(count int, one, many string) string {
 	if count == 1 {
 		return "1 " + one

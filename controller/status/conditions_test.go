@@ -95,14 +95,14 @@ func TestConditions(t *testing.T) {
 		{name: "at the maximum", override: func(w *world) { w.nodes, w.ksmScale.Spec.Sharding.MaxReplicasPerShard = 90, 1 },
 			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMaximum", message: "6 replicas calculated; the maximum of 3 runs", ready: "True AtMaximum", phase: v1alpha1.PhaseReady},
 		{name: "scaling up", override: func(w *world) { w.nodes = 60 },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "3 pods of the 4 wanted", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "3 of 4 desired pods exist", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
 		{name: "pods are many enough, but of the wrong shards", override: func(w *world) {
 			w.nodes = 60
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(2, "b"))
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
 		{name: "pods of the wrong shards leave one without", override: func(w *world) {
 			w.observed.Pods[1] = fixtures.Pod(0, "b")
-		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "not yet divided", ready: "False ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "do not have their desired number of pods", ready: "False ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "no right, and no node for a pod", override: func(w *world) {
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(1, "b", fixtures.Unschedulable))
 			w.applyErr = refused(apierrors.NewForbidden(services, "a", errors.New("no")))
@@ -122,17 +122,17 @@ func TestConditions(t *testing.T) {
 			for id := range int32(3) {
 				w.observed.Pods = append(w.observed.Pods, fixtures.Pod(id, "b", fixtures.NotReady))
 			}
-		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 pods of the 6 wanted are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 of 6 desired pods are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseReady},
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.Pods[2] = fixtures.Pod(2, "a", fixtures.NotReady) },
-			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(fixtures.Time)) })
-		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 shard of 3 without a ready pod: 0", phase: v1alpha1.PhaseIncomplete},
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 0", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod of another partition covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelTotalShards] = "5" })
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "no node for a pod", override: func(w *world) { w.observed.Pods[1] = fixtures.Pod(1, "a", fixtures.Unschedulable) },
-			condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "1 pod waits for a node; the scheduler says of ksm-main-shard-1-of-3-a: 0/3 nodes are available", phase: v1alpha1.PhaseIncomplete},
+			condition: v1alpha1.ConditionSchedulable, status: metav1.ConditionFalse, reason: "Unschedulable", message: "1 pod waits for a node; the scheduler reports about ksm-main-shard-1-of-3-a: 0/3 nodes are available", phase: v1alpha1.PhaseIncomplete},
 		{name: "no node for a pod until its Deployment misses its deadline", override: func(w *world) {
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(1, "b", fixtures.Unschedulable))
 			w.observed.Deployments[1].Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", Message: "has timed out"}}
@@ -140,7 +140,7 @@ func TestConditions(t *testing.T) {
 		{name: "an image that cannot be pulled", override: func(w *world) {
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(0, "b", fixtures.Waiting("ImagePullBackOff")))
 		},
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: fixtures.Image + ": it cannot be pulled", phase: v1alpha1.PhaseScaling},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", message: fixtures.Image + ": the kubelet cannot pull it", phase: v1alpha1.PhaseScaling},
 		{name: "an image that is being tried again", override: func(w *world) {
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(0, "b", fixtures.Waiting("ErrImagePull")))
 		},
@@ -173,7 +173,7 @@ func TestConditions(t *testing.T) {
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationPending", phase: v1alpha1.PhaseReady},
 		{name: "external metrics may not be registered", override: func(w *world) {
 			w.observed.APIService, w.externalMetrics.Err = nil, refused(apierrors.NewForbidden(services, "a", errors.New("no")))
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Forbidden", message: "cannot be registered", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Forbidden", message: "cannot register external metrics", phase: v1alpha1.PhaseReady},
 		{name: "external metrics cannot be registered", override: func(w *world) {
 			w.observed.APIService, w.externalMetrics.Err = nil, errors.New("no such role")
 		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "no such role", phase: v1alpha1.PhaseReady},
@@ -193,7 +193,7 @@ func TestConditions(t *testing.T) {
 		{name: "someone else's external metrics have several ways out", override: func(w *world) {
 			w.observed.APIService = fixtures.RegisteredAPIService("datadog", "metrics", apiregistrationv1.ConditionFalse)
 			w.observed.APIService.Spec.Service.Port = new(int32(8443))
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "delete it together with what installed it; or keep that one and put KSMScale's adapter in front of it, with its flag --delegate=datadog/metrics:8443 (docs/delegate.md); or set spec.autoscaling.mode to Direct", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "delete that APIService and the software that installed it; or keep that server and put KSMScale's adapter in front of it, with the adapter's flag --delegate=datadog/metrics:8443 (docs/delegate.md); or set spec.autoscaling.mode to Direct", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are the API server's own", override: func(w *world) { w.observed.APIService = &apiregistrationv1.APIService{} },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "the API server itself", phase: v1alpha1.PhaseReady},
 		{name: "the adapter is down", override: func(w *world) {
@@ -214,7 +214,7 @@ func TestConditions(t *testing.T) {
 		{name: "a HorizontalPodAutoscaler has not acted yet", override: func(w *world) { w.observed.Autoscalers[1].Status.Conditions = nil },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionUnknown, reason: "Starting", phase: v1alpha1.PhaseReady},
 		{name: "an API server that drops tolerances", override: func(w *world) { w.observed.Autoscalers[1].Spec.Behavior.ScaleUp = &autoscalingv2.HPAScalingRules{} },
-			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "ToleranceIgnored", message: "from 10 replicas", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "ToleranceIgnored", message: "From 10 replicas", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status := newWorld(test.override).status()

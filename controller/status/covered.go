@@ -11,12 +11,13 @@ import (
 	"github.com/example/ksmscale/controller/partition"
 )
 
-func covered(in conditionInput) metav1.Condition {
+// coveredCondition is False while some object is missing from the metrics, because neither its shard nor another partition has a ready pod for it.
+func coveredCondition(in conditionInput) metav1.Condition {
 	shards := uncovered(in.status.ShardingStatus)
 	if len(shards) > 0 && partition.CoveredByOthers(in.Planned, in.Snapshot) {
 		return metav1.Condition{
 			Type: v1alpha1.ConditionCovered, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonPreviousShardsReady,
-			Message: "Each of the shards from before has a ready pod",
+			Message: "Each shard of the previous partition has a ready pod",
 		}
 	}
 	if len(shards) == 0 {
@@ -27,12 +28,12 @@ func covered(in conditionInput) metav1.Condition {
 	}
 	return metav1.Condition{
 		Type: v1alpha1.ConditionCovered, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonShardsNotReady,
-		Message: fmt.Sprintf("%s of %d without a ready pod: %s",
-			plural(len(shards), "shard", "shards"), len(in.Planned.Shards), strings.Join(shards, ", ")),
+		Message: fmt.Sprintf("%d of %s without a ready pod: %s",
+			len(shards), plural(len(in.Planned.Shards), "shard", "shards"), strings.Join(shards, ", ")),
 	}
 }
 
-// uncovered are the shards without a ready pod, in order.
+// uncovered returns the IDs of the shards without a ready pod, in order.
 func uncovered(sharding *v1alpha1.ShardingStatus) []string {
 	var shards []string
 	for id := range sharding.TotalShards {

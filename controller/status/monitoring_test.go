@@ -28,13 +28,13 @@ func TestMonitoringCondition(t *testing.T) {
 		reason    string
 		message   string
 	}{
-		{"unset and installed", v1alpha1.MonitoringConfig{}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a ScrapeConfig ksm-main in namespace monitoring"},
+		{"unset and installed", v1alpha1.MonitoringConfig{}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created ScrapeConfig ksm-main in namespace monitoring"},
 		{"unset and not installed", v1alpha1.MonitoringConfig{}, nil, nil, metav1.ConditionTrue, v1alpha1.ReasonOperatorNotInstalled, "scrapeconfigs.monitoring.coreos.com is not installed"},
 		{"asked for and not installed", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor}, []string{fixtures.ScrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "servicemonitors.monitoring.coreos.com is not installed"},
 		{"rules not installed", v1alpha1.MonitoringConfig{Rules: true}, []string{fixtures.ScrapeConfigKind}, nil, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled, "prometheusrules.monitoring.coreos.com is not installed"},
 		{"none", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonDisabled, "None"},
-		{"rules only", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "There is a PrometheusRule ksm-main"},
-		{"not ours", v1alpha1.MonitoringConfig{}, all, NotOwnedError{"ScrapeConfig", "ksm-main"}, metav1.ConditionFalse, v1alpha1.ReasonNotOwned, "was not made for this KSMScale"},
+		{"rules only", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, all, nil, metav1.ConditionTrue, v1alpha1.ReasonCreated, "Created PrometheusRule ksm-main"},
+		{"not ours", v1alpha1.MonitoringConfig{}, all, NotOwnedError{"ScrapeConfig", "ksm-main"}, metav1.ConditionFalse, v1alpha1.ReasonNotOwned, "does not belong to this KSMScale"},
 		{"forbidden", v1alpha1.MonitoringConfig{}, all, apierrors.NewForbidden(schema.GroupResource{}, "ksm-main", errors.New("no")), metav1.ConditionFalse, v1alpha1.ReasonForbidden, "no"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestMonitoringCondition(t *testing.T) {
 			in := conditionInput{Input: Input{KSMScale: ksmScale, Failures: Failures{Monitoring: test.err}, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{
 				Known: true, Installed: sets.New(test.installed...), Rules: observation.RuleOwnerOf([]v1alpha1.KSMScale{*ksmScale}),
 			}}}}
-			got := monitored(in)
+			got := monitoringCondition(in)
 			assert.Equal(t, string(test.status)+" "+test.reason, string(got.Status)+" "+got.Reason)
 			assert.Contains(t, got.Message, test.message)
 		})
@@ -50,7 +50,7 @@ func TestMonitoringCondition(t *testing.T) {
 }
 
 func TestMonitoringConditionTellsOfAMissingToken(t *testing.T) {
-	credentials := &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
+	credentials := v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
 	for name, test := range map[string]struct {
 		config v1alpha1.MonitoringConfig
 		filter bool
@@ -64,9 +64,9 @@ func TestMonitoringConditionTellsOfAMissingToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ksmScale := fixtures.MonitoredBy(test.config)
 			ksmScale.Spec.Metrics.AuthFilter = test.filter
-			got := monitored(conditionInput{Input: Input{KSMScale: ksmScale, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{Known: true, Installed: sets.New(fixtures.ScrapeConfigKind)}}}})
+			got := monitoringCondition(conditionInput{Input: Input{KSMScale: ksmScale, Snapshot: observation.Snapshot{Monitoring: observation.Monitoring{Known: true, Installed: sets.New(fixtures.ScrapeConfigKind)}}}})
 			assert.Equal(t, metav1.ConditionTrue, got.Status)
-			assert.Equal(t, test.told, strings.Contains(got.Message, "; Prometheus is given no token for spec.metrics.authFilter"), got.Message)
+			assert.Equal(t, test.told, strings.Contains(got.Message, "; Prometheus gets no token for spec.metrics.authFilter"), got.Message)
 		})
 	}
 }

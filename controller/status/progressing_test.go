@@ -56,7 +56,7 @@ func TestInitContainersThatFail(t *testing.T) {
 		change        func(*corev1.Pod)
 		reason, cause string
 	}{
-		{fixtures.Waiting("ImagePullBackOff"), "ImagePullBackOff", "it cannot be pulled"},
+		{fixtures.Waiting("ImagePullBackOff"), "ImagePullBackOff", "the kubelet cannot pull it"},
 		{fixtures.BackingOff(3), "CrashLoopBackOff", "last with exit code 2"},
 		{fixtures.Waiting("CreateContainerConfigError"), "CreateContainerConfigError", "said the kubelet"},
 	} {
@@ -83,7 +83,7 @@ func TestReshardingIsVisible(t *testing.T) {
 	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
 	assert.Equal(t, metav1.ConditionTrue, progressing.Status)
 	assert.Equal(t, v1alpha1.ReasonResharding, progressing.Reason)
-	assert.Equal(t, "Shards of 3 run beside those of 2, which wait for shard 0 of 2 to have 1 ready pod, and it has 0", progressing.Message)
+	assert.Equal(t, "Shards of 3 run next to the shards of 2, which wait for shard 0 of 2 to have 1 ready pod (now 0)", progressing.Message)
 	covered := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionCovered)
 	assert.Equal(t, metav1.ConditionTrue, covered.Status, "by the shards from before")
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)

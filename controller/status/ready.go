@@ -10,9 +10,9 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// ready is derived from the other conditions: the first that is False gives its reason and message; if none is, work
-// under way does, and then the first that is Unknown.
-func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
+// readyCondition folds the other conditions to one. The first condition that is False gives its reason and message. Without such a condition,
+// unfinished work does, and then the first condition that is Unknown.
+func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	because := func(status metav1.ConditionStatus, part metav1.Condition) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: part.Reason, Message: part.Message}
 	}
@@ -29,22 +29,22 @@ func ready(in conditionInput, parts []metav1.Condition) metav1.Condition {
 			return because(part.Status, part)
 		}
 	}
-	is := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
+	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
 		in.Planned.Cluster.Nodes, in.KSMScale.Spec.NodesPerMonitor, in.Planned.Calculated)
 	switch {
 	case in.targets.Desired != in.Planned.Desired && in.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeNone:
-		is.Reason = v1alpha1.ReasonWithinTolerance
-		is.Message = fmt.Sprintf("%s; %d run, which is within the tolerance of %d", calculated, in.targets.Desired, in.Planned.Desired)
+		condition.Reason = v1alpha1.ReasonWithinTolerance
+		condition.Message = fmt.Sprintf("%s; %d run, which is within the tolerance of the %d desired", calculated, in.targets.Desired, in.Planned.Desired)
 	case in.targets.Desired != in.Planned.Desired:
-		is.Reason = v1alpha1.ReasonManualScaling
-		is.Message = fmt.Sprintf("%s, of which %d are recommended; %d run, as spec.autoscaling.mode is None", calculated, in.Planned.Desired, in.targets.Desired)
+		condition.Reason = v1alpha1.ReasonManualScaling
+		condition.Message = fmt.Sprintf("%s; %d are desired and %d run, because spec.autoscaling.mode is None", calculated, in.Planned.Desired, in.targets.Desired)
 	case in.Planned.Bound == scaling.AtMinimum:
-		is.Reason, is.Message = v1alpha1.ReasonAtMinimum, fmt.Sprintf("%s; the minimum of %d runs", calculated, in.Planned.Desired)
+		condition.Reason, condition.Message = v1alpha1.ReasonAtMinimum, fmt.Sprintf("%s; the minimum of %d runs", calculated, in.Planned.Desired)
 	case in.Planned.Bound == scaling.AtMaximum:
-		is.Reason, is.Message = v1alpha1.ReasonAtMaximum, fmt.Sprintf("%s; the maximum of %d runs", calculated, in.Planned.Desired)
+		condition.Reason, condition.Message = v1alpha1.ReasonAtMaximum, fmt.Sprintf("%s; the maximum of %d runs", calculated, in.Planned.Desired)
 	default:
-		is.Reason, is.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
+		condition.Reason, condition.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
 	}
-	return is
+	return condition
 }

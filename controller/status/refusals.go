@@ -6,20 +6,36 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// refusal is a kind of answer of the API server that refuses pods, or Deployments.
+// withAdvice adds the fix to a message of the API server, if the fix is known. The argument limitRanges has the names of the LimitRanges of
+// the namespace, because such a message does not name them.
+func withAdvice(message string, limitRanges []string) string {
+	for _, kind := range refusals {
+		if !kind.matches(message) {
+			continue
+		}
+		if len(limitRanges) > 0 && observation.IsRefusedByLimitRange(message) {
+			message += " (LimitRange " + strings.Join(limitRanges, ", ") + ")"
+		}
+		return message + ": " + kind.advice
+	}
+	return message
+}
+
+// refusal is a kind of error with which the API server refuses pods or Deployments.
 type refusal struct {
-	// phrases are in each of its messages, at least one of them.
+	// phrases has texts, of which each message contains at least one.
 	phrases []string
 	// advice names the fields to change.
 	advice string
 }
 
-const setResources = "set requests and limits in spec.resources for container kube-state-metrics, and in spec.template.gate.resources for container gate"
-
-// limitRangeRefusal is the one whose messages do not name who refuses.
-var limitRangeRefusal = refusal{
-	observation.LimitRangePhrases,
-	setResources,
+func (r refusal) matches(message string) bool {
+	for _, phrase := range r.phrases {
+		if strings.Contains(message, phrase) {
+			return true
+		}
+	}
+	return false
 }
 
 var refusals = []refusal{
@@ -32,26 +48,10 @@ var refusals = []refusal{
 	{[]string{"error looking up service account "}, "create it, or change spec.template.serviceAccountName"},
 }
 
-func (r refusal) matches(message string) bool {
-	for _, phrase := range r.phrases {
-		if strings.Contains(message, phrase) {
-			return true
-		}
-	}
-	return false
-}
+const setResources = "set requests and limits in spec.resources for container kube-state-metrics, and in spec.template.gate.resources for container gate"
 
-// withAdvice is a message of the API server, followed by what to do if that is known. LimitRanges are the names of those in the
-// namespace, because messages do not say which of them refuses.
-func withAdvice(message string, limitRanges []string) string {
-	for _, refusal := range refusals {
-		if !refusal.matches(message) {
-			continue
-		}
-		if len(limitRanges) > 0 && observation.IsRefusedByLimitRange(message) {
-			message += " (LimitRange " + strings.Join(limitRanges, ", ") + ")"
-		}
-		return message + ": " + refusal.advice
-	}
-	return message
+// limitRangeRefusal is the refusal by a LimitRange, which its messages do not name.
+var limitRangeRefusal = refusal{
+	observation.LimitRangePhrases,
+	setResources,
 }

@@ -34,7 +34,7 @@ func TestHolds(t *testing.T) {
 	assert.EqualValues(t, 30, status.DesiredReplicas, "what the nodes ask for")
 	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase)
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSchedulable)
-	assert.Contains(t, condition.Message, "2 pods wait for a node; shard 1 is held at 4 of 10 replicas until then; the scheduler says of ksm-main-shard-1-of-3-b: 0/3")
+	assert.Contains(t, condition.Message, "2 pods wait for a node; scale-up of shard 1 is paused at 4 of 10 replicas; the scheduler reports about ksm-main-shard-1-of-3-b: 0/3")
 
 	w.ksmScale.Status = status
 	assert.Equal(t, []int32{10, 4, 10}, wanted(plans.New(w.ksmScale, scaling.Cluster{Nodes: 450}, fixtures.Time)), "the adapter reads it off the status")
@@ -61,7 +61,7 @@ func TestHeldIsNotAsPlanned(t *testing.T) {
 	})
 	status := w.status()
 	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
-	assert.Equal(t, "3 pods of the 4 wanted", progressing.Message)
+	assert.Equal(t, "3 of 4 desired pods exist", progressing.Message)
 	assert.Equal(t, v1alpha1.PhaseIncomplete, status.Phase)
 }
 
@@ -77,7 +77,7 @@ func TestTheLoopIsWarnedOf(t *testing.T) {
 		want, says, lest string
 	}{
 		{"before it runs", func(*world) {}, "True FeedbackLoop", "set spec.sharding.maxReplicasPerShard", "scheduler"},
-		{"while it runs", func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", fixtures.Unschedulable) }, "False Unschedulable", "0/3 nodes are available; beside a cluster autoscaler", ""},
+		{"while it runs", func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", fixtures.Unschedulable) }, "False Unschedulable", "0/3 nodes are available; with a cluster autoscaler", ""},
 		{"not with a maximum", func(w *world) { w.ksmScale.Spec.Sharding.MaxReplicasPerShard = 9 }, "True AllPodsScheduled", "", "autoscaler"},
 		{"not with two nodes per pod", func(w *world) { w.ksmScale.Spec.NodesPerMonitor = 2 }, "True AllPodsScheduled", "", "autoscaler"},
 	} {

@@ -15,24 +15,15 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// weightsOf are the weights that were planned from, of the partitions that there still are.
-func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeights {
-	sharding := planned.KSMScale.Status.ShardingStatus
-	if sharding == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
-		return !slices.Contains(partitions, weights.TotalShards)
-	})
-}
-
-// Input is all that a status is computed from.
+// Input is the input of a status.
 type Input struct {
+	// KSMScale is the KSMScale with its previous status.
 	KSMScale *v1alpha1.KSMScale
-	// Planned is the plan for the current nodes, made from the status that KSMScale is going to have as far as plans depend on it.
+	// Planned is the plan for the current nodes. Its KSMScale already has the new weights and paused shards in its status.
 	Planned plans.Planned
 	// Snapshot is what exists after the decision has been carried out.
 	Snapshot observation.Snapshot
+	// Decision is the decision that was carried out, and Failures are the errors of that.
 	Decision partition.Decision
 	Failures Failures
 	// ExternalMetrics is the state of the registration of external metrics.
@@ -41,24 +32,24 @@ type Input struct {
 	Adapter v1alpha1.ServiceReference
 	// NodeKinds are the kinds of nodes in the cluster.
 	NodeKinds []scaling.NodeKind
-	// Now is the time to the second, as the API server keeps it.
+	// Now is the current time in whole seconds, as the API server stores it.
 	Now metav1.Time
 }
 
 // Failures are the errors of one reconcile.
 type Failures struct {
-	// Apply is about objects, Scale about replicas of shards, and Monitoring about objects of the Prometheus Operator.
+	// Apply is the error of objects, Scale of replicas, and Monitoring of objects of the Prometheus Operator.
 	Apply, Scale, Monitoring error
 }
 
 // ExternalMetrics is the state of the registration of external metrics.
 type ExternalMetrics struct {
-	// Disabled tells that the installation has no adapter (--external-metrics=false).
+	// Disabled reports that the installation has no adapter (--external-metrics=false).
 	Disabled bool
 	// Err is why the controller cannot register external metrics, or nil.
 	Err error
 	// ReleaseErr is why the controller cannot remove its owner reference from an APIService that another adapter has taken, or nil.
-	// Removing KSMScale would delete that APIService.
+	// Uninstalling KSMScale would delete that APIService.
 	ReleaseErr error
 }
 
@@ -73,6 +64,7 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 			Counted:     saturated(int64(in.Planned.Cluster.Nodes)),
 		},
 		DesiredReplicas: saturated(in.Planned.Desired),
+		Recommendation:  in.Planned.KSMScale.Status.Recommendation,
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       in.Planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(observation.Partitions(in.Snapshot.Deployments).Insert(in.Planned.Total))),
@@ -82,17 +74,29 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 	}
 	status.ShardingStatus.Weights = weightsOf(in.Planned, status.ShardingStatus.Partitions)
 	for _, shard := range in.Planned.Shards {
-		replicas := observation.ShardReplicas(shard.Shard, &in.Snapshot)
+		replicas := in.Snapshot.Replicas(shard.Shard)
 		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
 		status.CurrentReplicas += replicas.Replicas
 	}
 	targets := partition.Targets(in.Planned, in.Snapshot)
-	status.Phase = phase(in, targets, status.ShardingStatus)
-	status.Conditions = conditions(conditionInput{Input: in, targets: targets, status: status})
+	status.Phase = phaseOf(in, targets, status.ShardingStatus)
+	status.Conditions = allConditions(conditionInput{Input: in, targets: targets, status: status})
 	return status
 }
 
-func phase(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
+// weightsOf returns the weights that the plan used, of the partitions that still exist.
+func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeights {
+	sharding := planned.KSMScale.Status.ShardingStatus
+	if sharding == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
+		return !slices.Contains(partitions, weights.TotalShards)
+	})
+}
+
+// phaseOf summarizes the shards in one word.
+func phaseOf(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
 	switch {
 	case len(uncovered(sharding)) > 0 && !partition.CoveredByOthers(in.Planned, in.Snapshot):
 		return v1alpha1.PhaseIncomplete
@@ -105,7 +109,7 @@ func phase(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v
 	}
 }
 
-// divided tells whether each shard has as many pods as are planned for it.
+// divided reports whether each shard has its planned number of pods.
 func divided(planned plans.Planned, sharding *v1alpha1.ShardingStatus) bool {
 	for _, shard := range planned.Shards {
 		if sharding.ShardDistribution[strconv.Itoa(int(shard.ID))].Replicas != shard.Replicas {
@@ -115,13 +119,14 @@ func divided(planned plans.Planned, sharding *v1alpha1.ShardingStatus) bool {
 	return true
 }
 
+// totalReady counts the ready pods of all shards.
 func totalReady(sharding *v1alpha1.ShardingStatus) int32 {
-	var ready int32
+	var total int32
 	for _, replicas := range sharding.ShardDistribution {
-		ready += replicas.Ready
+		total += replicas.Ready
 	}
-	return ready
+	return total
 }
 
-// saturated is a count as the 32-bit fields of the status can hold it.
+// saturated limits a count to the 32 bits of the status fields.
 func saturated(count int64) int32 { return int32(min(count, math.MaxInt32)) }

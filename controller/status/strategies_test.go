@@ -21,9 +21,9 @@ func TestConditionsOfStrategies(t *testing.T) {
 		// condition, reason and message are of the condition that tells.
 		condition, reason, message string
 	}{
-		{"zones", v1alpha1.ZoneAware, func(*world) {}, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "No pod waits"},
+		{"zones", v1alpha1.ZoneAware, func(*world) {}, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "All pods have a node"},
 		{"no zones", v1alpha1.ZoneAware, func(w *world) { w.unzoned = 45 }, v1alpha1.ConditionSchedulable, "NoZones", "topology.kubernetes.io/zone"},
-		{"no zones, and none wanted", v1alpha1.RoundRobin, func(w *world) { w.unzoned = 45 }, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "No pod waits"},
+		{"no zones, and none wanted", v1alpha1.RoundRobin, func(w *world) { w.unzoned = 45 }, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "All pods have a node"},
 		{"no loads", v1alpha1.LeastLoaded, func(*world) {}, v1alpha1.ConditionAutoscaling, "LoadNotMeasured", "round-robin"},
 		{"loads of other shards", v1alpha1.LeastLoaded, func(w *world) { w.ksmScale.Status.ShardingStatus = weighted(5, 20) },
 			v1alpha1.ConditionAutoscaling, "LoadNotMeasured", "round-robin"},

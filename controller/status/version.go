@@ -14,18 +14,58 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// shardingBugs are those of kube-state-metrics that make shards export less than they should, or cost more: from a
-// version, if any, until another.
-var shardingBugs = []struct{ from, until, bug string }{
-	{"", "2.20.0", "a shard that lists again forgets all but its share of the first 500 objects (kubernetes/kube-state-metrics#3065)"},
-	{"", "2.20.0", "each shard keeps the objects of all in memory (#3003)"},
-	{"2.19.0", "2.19.1", "a shard that lists by watching loses the bookmark that ends the list (#2973)"},
+// versionCondition is False while some shard runs a kube-state-metrics with known bugs in sharding. This condition is a warning and does
+// not affect Ready.
+func versionCondition(in conditionInput) metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
+	if in.Planned.Total == 1 {
+		condition.Message = "There is one shard, so bugs in sharding do not matter"
+		return condition
+	}
+	bugs, malformed := knownBugs(in.Snapshot.Versions.Known)
+	unknown := func(message string) metav1.Condition {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, message
+		return condition
+	}
+	switch versions := in.Snapshot.Versions; {
+	case observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics) != "":
+		return unknown(fmt.Sprintf("The controller cannot read the version of kube-state-metrics, because %s: make sure that it is v2.20.0 or newer",
+			observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics)))
+	case len(bugs) > 0:
+		oldest := slices.Min(slices.Collect(maps.Keys(bugs)))
+		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonKnownBugs
+		condition.Message = fmt.Sprintf("kube-state-metrics %s has known bugs in sharding (%s): set spec.monitorImage to v2.20.0 or newer", oldest, strings.Join(bugs[oldest], "; "))
+	case malformed != "":
+		return unknown(fmt.Sprintf("A kube-state-metrics reports version %q, which is not a version: set spec.monitorImage to an official image", Shortened(malformed, 64)))
+	case versions.Pending && !versions.Silent && currentVersionCondition(in.KSMScale) != nil:
+		return *currentVersionCondition(in.KSMScale)
+	case versions.Pending || versions.Silent || len(versions.Known) == 0:
+		return unknown("The controller has not read the version of every kube-state-metrics. It reads each version from port 8081 of a ready pod: if this lasts, let the controller reach that port")
+	default:
+		condition.Message = fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding", strings.Join(versions.Known, ", "))
+	}
+	return condition
 }
 
-// bugsOf are the bugs in sharding that a version is known to have.
-func bugsOf(said string) ([]string, error) {
-	// Whatever follows the numbers is left out: a candidate for a release has what the release has.
-	parsed, err := version.ParseGeneric(said)
+// knownBugs returns the bugs of each version that has any, and the last text that is not a version.
+func knownBugs(versions []string) (bugs map[string][]string, malformed string) {
+	bugs = map[string][]string{}
+	for _, running := range versions {
+		known, err := bugsOf(running)
+		if err != nil {
+			malformed = running
+		}
+		if len(known) > 0 {
+			bugs[running] = known
+		}
+	}
+	return bugs, malformed
+}
+
+// bugsOf returns the known bugs in sharding of a version.
+func bugsOf(running string) ([]string, error) {
+	// ParseGeneric ignores a suffix, so a release candidate counts as its release.
+	parsed, err := version.ParseGeneric(running)
 	if err != nil {
 		return nil, err
 	}
@@ -39,60 +79,20 @@ func bugsOf(said string) ([]string, error) {
 	return bugs, nil
 }
 
-// versionSupported is False while some shard runs a kube-state-metrics that is known to shard wrongly. It is a warning: Ready
-// is not derived from it.
-func versionSupported(in conditionInput) metav1.Condition {
-	is := metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
-	if in.Planned.Total == 1 {
-		is.Message = "There is one shard, which bugs in sharding do not matter to"
-		return is
-	}
-	bugs, none := knownBugs(in.Snapshot.Versions.Known)
-	unknown := func(message string) metav1.Condition {
-		is.Status, is.Reason, is.Message = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, message
-		return is
-	}
-	switch said := in.Snapshot.Versions; {
-	case observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics) != "":
-		return unknown(fmt.Sprintf("kube-state-metrics does not tell the controller its version, because %s: see that it is v2.20.0 or newer",
-			observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics)))
-	case len(bugs) > 0:
-		version := slices.Min(slices.Collect(maps.Keys(bugs)))
-		is.Status, is.Reason = metav1.ConditionFalse, v1alpha1.ReasonKnownBugs
-		is.Message = fmt.Sprintf("kube-state-metrics %s runs, in which %s: set spec.monitorImage to v2.20.0 or newer", version, strings.Join(bugs[version], "; "))
-	case none != "":
-		return unknown(fmt.Sprintf("A kube-state-metrics says that its version is %q, which is none", Shortened(none, 64)))
-	case said.Pending && !said.Silent && saidOfThis(in.KSMScale) != nil:
-		return *saidOfThis(in.KSMScale)
-	case said.Pending || said.Silent || len(said.Known) == 0:
-		return unknown("Not every kube-state-metrics has said its version: it is asked once it is ready, at its pod's port 8081")
-	default:
-		is.Message = fmt.Sprintf("kube-state-metrics %s runs, and is not known for bugs in sharding", strings.Join(said.Known, ", "))
-	}
-	return is
+// shardingBugs are bugs of kube-state-metrics that make shards export fewer objects or use more memory. Each bug affects the versions
+// from one, if set, until another.
+var shardingBugs = []struct{ from, until, bug string }{
+	{"", "2.20.0", "a shard that lists again keeps only its objects among the first 500 (kubernetes/kube-state-metrics#3065)"},
+	{"", "2.20.0", "each shard keeps the objects of all shards in memory (#3003)"},
+	{"2.19.0", "2.19.1", "a shard that lists by a watch loses the bookmark that ends the list (#2973)"},
 }
 
-// knownBugs are the bugs of each version that has any, and what has been said to be a version and is none.
-func knownBugs(versions []string) (bugs map[string][]string, none string) {
-	bugs = map[string][]string{}
-	for _, said := range versions {
-		found, err := bugsOf(said)
-		if err != nil {
-			none = said
-		}
-		if len(found) > 0 {
-			bugs[said] = found
-		}
-	}
-	return bugs, none
-}
-
-// saidOfThis is the condition that there is, if it is about the KSMScale as it is now: it stays while a controller that has
-// become the leader, or a rollout, has the versions asked anew.
-func saidOfThis(ksmScale *v1alpha1.KSMScale) *metav1.Condition {
-	is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
-	if is == nil || is.ObservedGeneration != ksmScale.Generation {
+// currentVersionCondition returns the existing condition if it describes the current spec, or nil. That condition stays while a new
+// leader reads the versions again, and while a rollout replaces the pods.
+func currentVersionCondition(ksmScale *v1alpha1.KSMScale) *metav1.Condition {
+	condition := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
+	if condition == nil || condition.ObservedGeneration != ksmScale.Generation {
 		return nil
 	}
-	return is
+	return condition
 }

@@ -32,13 +32,12 @@ import (
 )
 
 const (
-	sample        = "config/samples/medium-sharded.yaml"
+	sample        = "config/samples/seed/medium-sharded.yaml"
 	hpaSyncPeriod = time.Second
 	stepTimeout   = 3 * time.Minute
 )
 
-// steps are the numbers of nodes, and the replicas of each shard that 15 nodes per monitor, 3 shards and at most
-// 10 replicas of each make of them.
+// steps are the numbers of nodes, and the replicas that 15 nodes per monitor give each of 3 shards.
 var steps = []struct {
 	nodes    int
 	expected []int32

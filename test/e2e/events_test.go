@@ -74,7 +74,7 @@ func untilSound(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v
 		awaitCondition(t, ksmScale, v1alpha1.ConditionVersionSupported, v1alpha1.ReasonKnownBugs)
 		is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
 		assert.Equal(t, metav1.ConditionFalse, is.Status)
-		assert.Contains(t, is.Message, "kube-state-metrics v2.18.0 runs")
+		assert.Contains(t, is.Message, "kube-state-metrics v2.18.0 has known bugs in sharding")
 		assert.Contains(t, is.Message, "kubernetes/kube-state-metrics#3065")
 		happen(t, ksmScale)
 		awaitCondition(t, ksmScale, v1alpha1.ConditionVersionSupported, v1alpha1.ReasonNoKnownBugs)

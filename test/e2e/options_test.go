@@ -272,7 +272,7 @@ func inline(spec *v1alpha1.KSMScaleSpec) {
 
 func (o optionObjects) customOnly(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics.CustomResourceState = &v1alpha1.CustomResourceState{
-		ConfigMap: &v1alpha1.ConfigMapKey{Name: o.named, Key: "config.yaml"}, Only: true,
+		ConfigMap: v1alpha1.ConfigMapKey{Name: o.named, Key: "config.yaml"}, Only: true,
 	}
 }
 

@@ -51,9 +51,9 @@ func (o optionObjects) secured(kind v1alpha1.MonitoringType) func(*v1alpha1.KSMS
 	return func(spec *v1alpha1.KSMScaleSpec) {
 		certificate := o.named + "-certificate"
 		spec.Metrics = v1alpha1.MetricsConfig{
-			Resources: []string{"configmaps", "pods"}, AuthFilter: true, TLS: &v1alpha1.TLSConfig{SecretName: certificate},
+			Resources: []string{"configmaps", "pods"}, AuthFilter: true, TLS: v1alpha1.TLSConfig{SecretName: certificate},
 		}
-		authority := &v1alpha1.KeySelector{Name: certificate, Key: authorityKey}
+		authority := v1alpha1.KeySelector{Name: certificate, Key: authorityKey}
 		ca := &v1alpha1.SecretOrConfigMap{Secret: authority}
 		if kind == v1alpha1.MonitoringServiceMonitor {
 			ca = &v1alpha1.SecretOrConfigMap{ConfigMap: authority}
@@ -61,7 +61,7 @@ func (o optionObjects) secured(kind v1alpha1.MonitoringType) func(*v1alpha1.KSMS
 		spec.Monitoring = v1alpha1.MonitoringConfig{
 			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]v1alpha1.LabelValue{selectedLabel: selected}, Rules: true,
 			TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: ca},
-			Authorization: &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "kube-state-metrics-reader", Key: "token"}},
+			Authorization: v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "kube-state-metrics-reader", Key: "token"}},
 		}
 	}
 }

@@ -25,6 +25,19 @@ func commandsOf(t *testing.T, page string) []string {
 	return commands
 }
 
+// samples are the files of config/samples, and the examples of its folder seed.
+func samples(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	for _, pattern := range []string{"*.yaml", "seed/*.yaml"} {
+		matches, err := filepath.Glob(filepath.Join("..", "..", "config", "samples", pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, matches, pattern)
+		files = append(files, matches...)
+	}
+	return files
+}
+
 // runCommands types commands into a shell whose kubectl has the cluster's administrator's rights. All have to succeed.
 func runCommands(t *testing.T, commands ...string) {
 	t.Helper()

@@ -38,7 +38,7 @@ func TestBesideAClusterAutoscaler(t *testing.T) {
 	}, eventually, poll)
 	assert.EqualValues(t, 1, desired(t, ksmScale))
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionFalse, v1alpha1.ReasonUnschedulable)
-	assert.Contains(t, condition.Message, "1 pod waits for a node; shard 0 is held at 1 of 3 replicas until then; the scheduler says")
+	assert.Contains(t, condition.Message, "1 pod waits for a node; scale-up of shard 0 is paused at 1 of 3 replicas; the scheduler reports")
 	assert.Contains(t, condition.Message, "Insufficient cpu")
 	removeCordoned(t, "cordoned-0", "cordoned-1")
 

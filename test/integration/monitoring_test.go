@@ -91,7 +91,7 @@ func TestMonitorsThatMayNotBeListed(t *testing.T) {
 	restore := forbid(t, resource, "list")
 	restartController(t)
 	condition := awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
-	assert.Contains(t, condition.Message, "No ScrapeConfig is created")
+	assert.Contains(t, condition.Message, "The controller creates no ScrapeConfig")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
 	restore()
 	awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
@@ -126,11 +126,11 @@ func lookAgain(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 
 // secureScraping has Prometheus verify kube-state-metrics and send it a token. No pod runs here that would have them.
 func secureScraping(k *v1alpha1.KSMScale) {
-	k.Spec.Metrics = v1alpha1.MetricsConfig{AuthFilter: true, TLS: &v1alpha1.TLSConfig{SecretName: "certificate"}}
+	k.Spec.Metrics = v1alpha1.MetricsConfig{AuthFilter: true, TLS: v1alpha1.TLSConfig{SecretName: "certificate"}}
 	k.Spec.Monitoring.TLSConfig = &v1alpha1.ScrapeTLSConfig{
-		CA: &v1alpha1.SecretOrConfigMap{Secret: &v1alpha1.KeySelector{Name: "certificate", Key: "ca.crt"}},
+		CA: &v1alpha1.SecretOrConfigMap{Secret: v1alpha1.KeySelector{Name: "certificate", Key: "ca.crt"}},
 	}
-	k.Spec.Monitoring.Authorization = &v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
+	k.Spec.Monitoring.Authorization = v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
 }
 
 // awaitTLSConfig waits until that many objects of a kind, which older Operators too take so, have the authority.

@@ -36,9 +36,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"a ConfigMap that cannot be", metrics("customResourceState", fields("configMap", fields("name", "A"))), "must be the name of a ConfigMap"},
 		{"a key that cannot be", metrics("customResourceState", fields("configMap", fields("name", "a", "key", "a/b"))), "must be a key of a ConfigMap"},
 		{"resources and custom resources only", metrics("resources", list("pods"), "customResourceState", fields("config", "a", "only", true)), "with which kube-state-metrics ignores it"},
-		{"least-loaded behind a filter", both(metrics("authFilter", true), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
 		{"TLS without a Secret", metrics("tls", fields("secretName", "A")), "spec.metrics.tls.secretName must be the name of a Secret"},
-		{"least-loaded with TLS", both(both(tls, monitoring("type", "None")), sharding("replicationStrategy", "least-loaded")), "set spec.sharding.replicationStrategy to round-robin or zone-aware"},
 		{"TLS that is not scraped", both(tls, monitoring("type", "ScrapeConfig")), "spec.metrics.tls needs spec.monitoring.tlsConfig"},
 		{"TLS that may not be scraped", tls, "spec.metrics.tls needs spec.monitoring.tlsConfig"},
 		{"TLS of nothing", monitoring("tlsConfig", fields("ca", secret)), "spec.monitoring.tlsConfig must not be set without spec.metrics.tls"},
@@ -120,6 +118,7 @@ func TestGoodOptionsAreAccepted(t *testing.T) {
 		{"other-flags", both(metrics("metricDenylist", list("kube_secret_.*"), "namespacesDenylist", list("test"),
 			"customResourceState", fields("config", "kind: CustomResourceStateMetrics", "only", true)), extraArgs("--v=4", "--enable-gzip-encoding"))},
 		{"tls", both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoring("type", "None"))},
+		{"tls-least-loaded", both(both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoring("type", "None")), sharding("replicationStrategy", "least-loaded"))},
 		{"tls-scraped", both(metrics("tls", fields("secretName", "certificate"), "authFilter", true), monitoring(
 			"tlsConfig", fields("ca", fields("configMap", fields("name", "authority", "key", "ca.crt")), "serverName", "ksm.monitoring.svc"),
 			"authorization", fields("credentials", fields("name", "reader", "key", "token"))))},

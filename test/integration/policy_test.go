@@ -2,7 +2,6 @@ package integration
 
 import (
 	"maps"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -78,10 +77,7 @@ func TestThePolicyBoundsKSMScales(t *testing.T) {
 				assert.NoError(t, asTenant.Create(t.Context(), unstructuredKSMScale("bounded", spec), client.DryRunAll))
 			})
 		}
-		samples, err := filepath.Glob("../../config/samples/*.yaml")
-		require.NoError(t, err)
-		require.NotEmpty(t, samples)
-		for _, sample := range samples {
+		for _, sample := range samples(t) {
 			_, err := shared.installed.Kubectl(t.Context(), "create", "--as="+tenant, "--dry-run=server", "-f", sample)
 			assert.NoError(t, err, sample)
 		}

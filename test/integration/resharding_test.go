@@ -106,7 +106,7 @@ func TestBothPartitionsFollowNodes(t *testing.T) {
 		progressing := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionProgressing)
 		require.Equal(c, v1alpha1.ReasonResharding, progressing.Reason)
 		// Before that it names the shard whose new pods are not ready yet.
-		require.Contains(c, progressing.Message, "Shards of 3 run beside those of 2, which wait for every shard of 2 to have")
+		require.Contains(c, progressing.Message, "Shards of 3 run next to the shards of 2, which wait for Prometheus to scrape every ready shard of 2")
 	}, eventually, poll)
 }
 

@@ -85,7 +85,7 @@ func TestPodsOfStrangersDoNotCount(t *testing.T) {
 			awaitPodCondition(t, ksmScale, createStranger(t, shardOf(ksmScale, id), ksmScale.Spec.Namespace), corev1.PodReady, corev1.ConditionTrue)
 		}
 		condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonResharding)
-		assert.Contains(t, condition.Message, "wait for shard 0 of 2 to have 1 ready pod, and it has 0")
+		assert.Contains(t, condition.Message, "wait for shard 0 of 2 to have 1 ready pod (now 0)")
 		assert.Equal(t, []int32{2, 3}, ksmScale.Status.ShardingStatus.Partitions)
 		awaitDeployments(t, ksmScale, 4)
 

@@ -59,7 +59,23 @@ func main() {
 	flags.IntSliceVar(&measured.pods, "pods", []int{2000, 10_000, 20_000}, "Numbers of pods, from the lowest up.")
 	flags.IntSliceVar(&measured.shards, "shards", []int{1, 3, 5}, "Numbers of shards.")
 	flags.StringSliceVar(&measured.versions, "versions", []string{"v2.20.0", "v2.18.0"}, "Versions of kube-state-metrics, whose binaries are in bin.")
+	command.AddCommand(newSeriesCommand())
 	os.Exit(cli.Run(command))
+}
+
+func newSeriesCommand() *cobra.Command {
+	version := "v2.20.0"
+	command := &cobra.Command{
+		Use:   "series",
+		Short: "Counts the series of one object of each resource, and prints a table",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			log.SetLogger(klog.Background())
+			return countSeries(command.Context(), version, command.OutOrStdout())
+		},
+	}
+	command.Flags().StringVar(&version, "version", version, "Version of kube-state-metrics, whose binary is in bin.")
+	return command
 }
 
 func (o *options) run(ctx context.Context, out io.Writer) (err error) {

@@ -26,6 +26,11 @@ type shard struct {
 }
 
 func start(ctx context.Context, local *cluster.Cluster, version string, shards int) (*shard, error) {
+	return startFor(ctx, local, version, shards, resources)
+}
+
+// startFor starts shard 0 of several with a flag that says which resources it exports.
+func startFor(ctx context.Context, local *cluster.Cluster, version string, shards int, resources string) (*shard, error) {
 	ports, err := cluster.FreePorts(ctx, 3)
 	if err != nil {
 		return nil, err

@@ -149,9 +149,7 @@ func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "\nKSMScale runs until you press Ctrl-C; its logs are in %s. In another terminal:\n\n", c.Logs())
 	printUse(out, c)
-	fmt.Fprintf(out, "kubectl apply -f config/samples/medium-sharded.yaml\n"+
-		"kubectl get ksmscales,horizontalpodautoscalers -A\n"+
-		"go run ./test/cluster/local nodes 90   # another number of nodes\n")
+	fmt.Fprint(out, tryOut)
 	var ended error
 	select {
 	case <-ctx.Done():
@@ -160,8 +158,29 @@ func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	case <-adapter.Done():
 		ended = errors.Join(errors.New("the adapter has ended"), adapter.Err())
 	}
-	return errors.Join(ended, adapter.Stop(context.WithoutCancel(ctx)), controller.Stop(context.WithoutCancel(ctx)))
+	err = errors.Join(ended, adapter.Stop(context.WithoutCancel(ctx)), controller.Stop(context.WithoutCancel(ctx)))
+	if err == nil {
+		fmt.Fprint(out, "\nKSMScale has stopped. The cluster still runs: continue with `make play`, or remove it with `make down`.\n")
+	}
+	return err
 }
+
+// tryOut is what can be tried on the cluster, in this order. The wait is for a plan, pods and metrics to look at.
+const tryOut = `
+kubectl apply -f config/samples/seed/medium-sharded.yaml
+kubectl wait ksmscale medium-sharded --for=condition=Ready --timeout=2m
+kubectl get ksmscales,horizontalpodautoscalers -A
+kubectl describe ksmscale medium-sharded
+kubectl get --raw '/apis/external.metrics.k8s.io/v1beta1/namespaces/monitoring/ksmscale_desired_replicas?labelSelector=ksmscale%3Dmedium-sharded'
+
+# More nodes, and so more replicas; fewer nodes take the autoscalers 5 minutes. Ctrl-C ends the watch.
+make nodes N=90
+kubectl get ksmscales --watch
+
+# Another number of shards: both partitions run for a minute or two.
+kubectl patch ksmscale medium-sharded --type=merge -p '{"spec": {"sharding": {"shardCount": 5}}}'
+kubectl get ksmscales --watch
+`
 
 // printUse prints what can be pasted into a shell. The folder of the binary goes into PATH because kubectl is
 // a link there.

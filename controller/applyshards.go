@@ -1,0 +1,121 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/scaling"
+)
+
+// applyAll makes the objects of shards as they are wanted, except Deployments whose rollout has to wait, which it returns the
+// shards of. One that fails does not keep the others from being made; the errors are joined.
+func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
+	outdated = sets.New[v1alpha1.Shard]()
+	a := applier{Reconciler: r, owner: ksmScale}
+	var errs []error
+	for _, planned := range shards {
+		shard := planned.Shard
+		waits, err := a.applyDeployment(ctx, planned, &before)
+		if waits {
+			outdated.Insert(shard)
+		}
+		errs = append(errs, err,
+			apply(ctx, a, objects.Service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService),
+			applyForDeployment(ctx, a, shard))
+	}
+	return outdated, errors.Join(errs...)
+}
+
+// applyDeployment applies the Deployment of a shard. It returns true, and only adopts the Deployment if it is an orphan, if another pod
+// template would start a rollout whose turn has not come.
+func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, before *observation.Snapshot) (waits bool, err error) {
+	desired, live := objects.Deployment(a.owner, planned, objects.GateOptions{Image: a.GateImage, MeasureInterval: a.MeasureInterval}), before.Deployment(planned.Shard)
+	send := func() error { return apply(ctx, a, desired, &appsv1.Deployment{}, appsv1ac.ExtractDeployment) }
+	if live == nil {
+		return false, send()
+	}
+	owned, err := appsv1ac.ExtractDeployment(live, objects.FieldOwner)
+	if err != nil {
+		return false, fmt.Errorf("read the managed fields of Deployment %s: %w", live.Name, err)
+	}
+	if a.isApplied(owned, desired) || !partition.HasOtherTemplate(owned, desired) || partition.ChangesTLS(live, desired) || !partition.NeedsTurn(live, partition.IsUrgent(live, before.PodsOf(planned.Shard), now(a.Clock))) {
+		return false, send()
+	}
+	// No two reconciles take the last turn: the list has what the one before has applied, and waits for it in any case.
+	a.turns.Lock()
+	defer a.turns.Unlock()
+	var all appsv1.DeploymentList
+	if err := a.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return false, fmt.Errorf("list the Deployments of all KSMScales: %w", err)
+	}
+	if live.Spec.Paused || !a.Rollouts.AllowAnother(a.owner, all.Items) {
+		return true, adopt(ctx, a, live)
+	}
+	return false, send()
+}
+
+// applyForDeployment makes what a shard has because of its Deployment.
+func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) error {
+	err := apply(ctx, a, objects.DisruptionBudget(a.owner, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget)
+	if a.owner.Spec.AutoscalingMode() != v1alpha1.ModeHorizontalPodAutoscaler {
+		return err
+	}
+	return errors.Join(err, applyAutoscaler(ctx, a, shard))
+}
+
+// applyOthers makes what shards need that run and are not applied as a whole: until those that are wanted have taken over they may
+// lose it, or have been retired before, or the mode may change. Their Deployments stay as they are. Of those that are retired,
+// there only remains to be said so.
+func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
+	a := applier{Reconciler: r, owner: ksmScale}
+	applied := sets.New[v1alpha1.Shard]()
+	for _, shard := range decision.Apply {
+		applied.Insert(shard.Shard)
+	}
+	var errs []error
+	for _, shard := range observed.Shards() {
+		if applied.Has(shard) || !decision.Keep.Has(shard.Total) {
+			continue
+		}
+		if decision.Retired.Has(shard.Total) {
+			if observed.Service(shard) != nil {
+				errs = append(errs, apply(ctx, a, objects.RetiredService(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
+			}
+			continue
+		}
+		errs = append(errs, apply(ctx, a, objects.Service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
+		if deployment := observed.Deployment(shard); deployment != nil {
+			errs = append(errs, adopt(ctx, a, deployment), applyForDeployment(ctx, a, shard))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// adopt makes a KSMScale the owner of a Deployment that is an orphan, and leaves the rest of it as it is.
+func adopt(ctx context.Context, a applier, deployment *appsv1.Deployment) error {
+	if !observation.IsOrphan(deployment, a.owner) {
+		return nil
+	}
+	adopted := deployment.DeepCopy()
+	adopted.OwnerReferences = []metav1.OwnerReference{*objects.As[metav1.OwnerReference](objects.OwnerReference(a.owner))}
+	patch := client.MergeFromWithOptions(deployment, client.MergeFromWithOptimisticLock{})
+	if err := a.Client.Patch(ctx, adopted, patch, client.FieldOwner(objects.FieldOwner)); err != nil {
+		return fmt.Errorf("adopt Deployment %s: %w", deployment.Name, err)
+	}
+	return nil
+}

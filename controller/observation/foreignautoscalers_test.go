@@ -1,0 +1,74 @@
+package observation
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+)
+
+func TestForeignAutoscalers(t *testing.T) {
+	ownedBy := func(apiVersion, kind, name string, uid types.UID) func(*autoscalingv2.HorizontalPodAutoscaler) {
+		return func(a *autoscalingv2.HorizontalPodAutoscaler) {
+			a.OwnerReferences = []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: name, UID: uid, Controller: new(true)}}
+		}
+	}
+	ours := fixtures.Shard(0).Name()
+	for _, test := range []struct {
+		name       string
+		autoscaler *autoscalingv2.HorizontalPodAutoscaler
+		want       []string
+	}{
+		{"someone else's", fixtures.ForeignAutoscaler(ours), []string{"HorizontalPodAutoscaler own"}},
+		{"KEDA's", fixtures.ForeignAutoscaler(ours, ownedBy("keda.sh/v1alpha1", "ScaledObject", "shards", "other")), []string{"ScaledObject shards (HorizontalPodAutoscaler own)"}},
+		{"our own", fixtures.ForeignAutoscaler(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", fixtures.KSMScale().UID)), nil},
+		{"that of a KSMScale whose name begins alike", fixtures.ForeignAutoscaler(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main-shard-0", "alike")), nil},
+		{"that of a KSMScale that is gone", fixtures.ForeignAutoscaler(ours, ownedBy("monitor.example.com/v1alpha1", "KSMScale", "main", "other")), []string{"KSMScale main (HorizontalPodAutoscaler own)"}},
+		{"of another kind", fixtures.ForeignAutoscaler(ours, func(a *autoscalingv2.HorizontalPodAutoscaler) { a.Spec.ScaleTargetRef.Kind = "StatefulSet" }), nil},
+		{"in another namespace", fixtures.ForeignAutoscaler(ours, func(a *autoscalingv2.HorizontalPodAutoscaler) { a.Namespace = "other" }), nil},
+		{"of a Deployment that is no shard", fixtures.ForeignAutoscaler("grafana"), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newClient(t)
+			alike := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "main-shard-0", "alike" })
+			require.NoError(t, c.Create(t.Context(), alike))
+			changed := newChanges()
+			foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
+			require.NoError(t, foreign.Poll(t.Context()))
+			<-changed
+			require.NoError(t, c.Create(t.Context(), test.autoscaler))
+			require.NoError(t, foreign.Poll(t.Context()))
+			assert.Equal(t, test.want, foreign.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: ours}])
+			assert.Len(t, changed, min(len(test.want), 1))
+		})
+	}
+}
+
+func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
+	c := newClient(t)
+	clock := clocktesting.NewFakeClock(fixtures.Time)
+	changed := newChanges()
+	f := NewForeignAutoscalers(c, c, clock, changed.notify)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	foreign := fixtures.ForeignAutoscaler(fixtures.Shard(0).Name())
+	require.NoError(t, c.Create(t.Context(), foreign))
+	go func() { ended <- f.Start(ctx) }()
+	<-changed
+	assert.Len(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
+	require.NoError(t, c.Delete(t.Context(), foreign))
+	clock.Step(ForeignInterval)
+	<-changed
+	assert.Empty(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
+	cancel()
+	assert.NoError(t, <-ended)
+}

@@ -1,0 +1,150 @@
+package observation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/measurements"
+	"github.com/example/ksmscale/shardpods"
+	"github.com/example/ksmscale/telemetry"
+
+	appsv1 "k8s.io/api/apps/v1"
+)
+
+// parallelMeasurements is the number of gates that are read at the same time.
+const parallelMeasurements = 16
+
+// Measurement is what the gates of a shard have measured. With several replicas, each field has the highest value.
+type Measurement struct {
+	// Series is the number of series, and ExpositionBytes the size of an uncompressed scrape in bytes.
+	Series, ExpositionBytes int64
+	// PeakMemoryBytes is the highest resident memory of a process since it started, in bytes; 0 if it is not known.
+	PeakMemoryBytes int64
+	// CPUCores is the average CPU use since the previous reading, in cores; 0 if it is not known.
+	CPUCores float64
+	// ScrapeSeconds is how long a gate took to read the exposition, in seconds.
+	ScrapeSeconds float64
+}
+
+// Measurements reads what the gates of all ready pods have measured. Create it with NewMeasurements, and start it with a manager.
+type Measurements struct {
+	*poller[map[v1alpha1.Shard]Measurement]
+	objects client.Reader
+	read    func(context.Context, *corev1.Pod) (measurements.Measurement, error)
+	// processes is what each pod's process had used at the last reading. Only the goroutine of Start uses it.
+	processes map[types.UID]measurements.Process
+}
+
+// NewMeasurements returns Measurements that reads KSMScales, Deployments and pods from a cache, and a gate of each pod at an interval.
+func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval time.Duration, notify func()) *Measurements {
+	m := &Measurements{objects: objects, read: func(ctx context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
+		return measurements.Read(ctx, telemetry.Client{}, telemetry.URL(pod.Status.PodIP, v1alpha1.PortGate))
+	}}
+	m.poller = &poller[map[v1alpha1.Shard]Measurement]{
+		objects: "the measurements of gates", interval: interval, clock: clock, notify: notify,
+		list: m.list, equal: maps.Equal[map[v1alpha1.Shard]Measurement, map[v1alpha1.Shard]Measurement],
+	}
+	return m
+}
+
+// Of returns the measurements of a KSMScale's shards.
+func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
+	shards := map[v1alpha1.Shard]Measurement{}
+	for shard, measurement := range m.Latest().Objects {
+		if shard.KSMScale == ksmScale {
+			shards[shard] = measurement
+		}
+	}
+	return shards
+}
+
+func (m *Measurements) list(ctx context.Context) (map[v1alpha1.Shard]Measurement, error) {
+	pods, err := m.readyPods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	readings := m.readAll(ctx, pods)
+	processes := map[types.UID]measurements.Process{}
+	shards := map[v1alpha1.Shard]Measurement{}
+	for i := range pods {
+		reading, isRead := readings[pods[i].UID]
+		shard, isShard := ShardOf(pods[i].Labels)
+		if !isRead || !isShard {
+			continue
+		}
+		processes[pods[i].UID] = reading.Process
+		if reading.MeasuredAt.IsZero() {
+			continue
+		}
+		highest := shards[shard]
+		shards[shard] = Measurement{
+			Series: max(highest.Series, reading.Series), ExpositionBytes: max(highest.ExpositionBytes, reading.ExpositionBytes),
+			PeakMemoryBytes: max(highest.PeakMemoryBytes, reading.PeakMemoryBytes),
+			CPUCores:        max(highest.CPUCores, coresBetween(m.processes[pods[i].UID], reading.Process)),
+			ScrapeSeconds:   max(highest.ScrapeSeconds, reading.ScrapeSeconds),
+		}
+	}
+	m.processes = processes
+	return shards, nil
+}
+
+// coresBetween returns the average CPU use of a process between two readings, in cores; 0 if the readings are of two processes.
+func coresBetween(before, after measurements.Process) float64 {
+	elapsed := after.ReadAt.Sub(before.ReadAt).Seconds()
+	if before.StartTimeSeconds == 0 || before.StartTimeSeconds != after.StartTimeSeconds || elapsed <= 0 {
+		return 0
+	}
+	return max(after.CPUSeconds-before.CPUSeconds, 0) / elapsed
+}
+
+// readyPods returns the ready pods of all shards of all KSMScales.
+func (m *Measurements) readyPods(ctx context.Context) ([]corev1.Pod, error) {
+	var deployments appsv1.DeploymentList
+	if err := m.objects.List(ctx, &deployments, client.HasLabels{v1alpha1.LabelKSMScale}); err != nil {
+		return nil, fmt.Errorf("list the Deployments of shards: %w", err)
+	}
+	var pods corev1.PodList
+	if err := m.objects.List(ctx, &pods, client.HasLabels{v1alpha1.LabelKSMScale}); err != nil {
+		return nil, fmt.Errorf("list the pods of shards: %w", err)
+	}
+	var ready []corev1.Pod
+	for _, pod := range shardpods.Of(deployments.Items, pods.Items) {
+		if IsActive(&pod) && pod.Status.PodIP != "" && PodCondition(&pod, corev1.PodReady).Status == corev1.ConditionTrue {
+			ready = append(ready, pod)
+		}
+	}
+	return ready, nil
+}
+
+func (m *Measurements) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]measurements.Measurement {
+	var mu sync.Mutex
+	readings := map[types.UID]measurements.Measurement{}
+	var group errgroup.Group
+	group.SetLimit(parallelMeasurements)
+	for i := range pods {
+		group.Go(func() error {
+			reading, err := m.read(ctx, &pods[i])
+			if err != nil {
+				log.FromContext(ctx).V(1).Info("Cannot read the gate of a pod", "pod", client.ObjectKeyFromObject(&pods[i]), "reason", err.Error())
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			readings[pods[i].UID] = reading
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return readings
+}

@@ -1,0 +1,143 @@
+package observation
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/measurements"
+)
+
+// podOf is a ready pod of a shard's Deployment.
+func podOf(id int32, name string, overrides ...func(*corev1.Pod)) *corev1.Pod {
+	pod := fixtures.Pod(id, name, func(p *corev1.Pod) {
+		fixtures.OwnedByDeployment(p, fixtures.Shard(id))
+		p.UID, p.Status.PodIP = types.UID(p.Name), "10.0.0.1"
+	})
+	for _, override := range overrides {
+		override(&pod)
+	}
+	return &pod
+}
+
+func deploymentOf(id int32) *appsv1.Deployment {
+	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: fixtures.Shard(id).Name(), Labels: fixtures.Shard(id).Selector()}}
+}
+
+func measuring(t *testing.T, readings map[string]measurements.Measurement, objects ...client.Object) (*Measurements, chan struct{}) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, clientgoscheme.AddToScheme(scheme))
+	changed := make(chan struct{}, 1)
+	m := NewMeasurements(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), clocktesting.NewFakeClock(fixtures.Time), time.Minute, func() { changed <- struct{}{} })
+	m.read = func(_ context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
+		reading, known := readings[pod.Name]
+		if !known {
+			return reading, errors.New("refused")
+		}
+		return reading, nil
+	}
+	return m, changed
+}
+
+func reading(series int64, cpuSeconds float64, at time.Time) measurements.Measurement {
+	return measurements.Measurement{
+		Exposition: measurements.Exposition{Series: series, ExpositionBytes: 100 * series, MeasuredAt: at},
+		Process:    measurements.Process{StartTimeSeconds: 1, PeakMemoryBytes: 1000 * series, CPUSeconds: cpuSeconds, ReadAt: at},
+	}
+}
+
+func TestMeasurementsHaveTheHighestOfEachShard(t *testing.T) {
+	name := func(id int32, suffix string) string { return fixtures.Shard(id).Name() + "-" + suffix }
+	readings := map[string]measurements.Measurement{
+		name(0, "a"): reading(10, 5, fixtures.Time), name(0, "b"): reading(12, 7, fixtures.Time), name(1, "a"): reading(20, 9, fixtures.Time),
+		name(1, "b"): reading(99, 0, fixtures.Time), name(1, "c"): reading(99, 0, fixtures.Time), name(2, "a"): {},
+	}
+	m, changed := measuring(t, readings, deploymentOf(0), deploymentOf(1), deploymentOf(2), podOf(0, "a"), podOf(0, "b"), podOf(1, "a"),
+		podOf(1, "b", fixtures.NotReady), podOf(1, "c", func(p *corev1.Pod) { p.OwnerReferences = nil }), podOf(1, "d"), podOf(2, "a"))
+	require.NoError(t, m.Poll(t.Context()))
+	<-changed
+	shards := m.Of("main")
+	assert.Equal(t, map[v1alpha1.Shard]Measurement{
+		fixtures.Shard(0): {Series: 12, ExpositionBytes: 1200, PeakMemoryBytes: 12000},
+		fixtures.Shard(1): {Series: 20, ExpositionBytes: 2000, PeakMemoryBytes: 20000},
+	}, shards, "neither unready pods, nor pods of others, nor gates that cannot be read or have measured nothing")
+	assert.Empty(t, m.Of("other"))
+
+	require.NoError(t, m.Poll(t.Context()))
+	assert.Empty(t, changed, "nothing changed")
+	readings[name(0, "b")] = reading(12, 13, fixtures.Time.Add(time.Minute))
+	require.NoError(t, m.Poll(t.Context()))
+	<-changed
+	assert.InDelta(t, 0.1, m.Of("main")[fixtures.Shard(0)].CPUCores, 1e-9)
+	restarted := reading(12, 50, fixtures.Time.Add(2*time.Minute))
+	restarted.StartTimeSeconds = 2
+	readings[name(0, "b")] = restarted
+	require.NoError(t, m.Poll(t.Context()))
+	<-changed
+	assert.Zero(t, m.Of("main")[fixtures.Shard(0)].CPUCores, "the readings are of two processes")
+}
+
+// countingReader has a number of objects of each kind, and refuses to list Secrets.
+type countingReader struct {
+	client.Reader
+	remaining map[string]int64
+	requests  int
+}
+
+func (r *countingReader) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	r.requests++
+	var applied client.ListOptions
+	applied.ApplyOptions(options)
+	if applied.Limit != 1 {
+		return errors.New("lists are of one object")
+	}
+	kind := list.GetObjectKind().GroupVersionKind().Kind
+	if kind == "SecretList" {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", errors.New("no"))
+	}
+	partial, ok := list.(*metav1.PartialObjectMetadataList)
+	if !ok {
+		return errors.New("lists are of metadata")
+	}
+	count := r.remaining[kind]
+	if count > 0 {
+		partial.Items = make([]metav1.PartialObjectMetadata, 1)
+	}
+	if count > 1 {
+		partial.RemainingItemCount = new(count - 1)
+	}
+	return nil
+}
+
+func TestObjectsAreCounted(t *testing.T) {
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, appsv1.SchemeGroupVersion})
+	for _, kind := range []schema.GroupVersionKind{
+		corev1.SchemeGroupVersion.WithKind("Pod"), corev1.SchemeGroupVersion.WithKind("Node"), corev1.SchemeGroupVersion.WithKind("Secret"), appsv1.SchemeGroupVersion.WithKind("Deployment"),
+	} {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+	}
+	reader := &countingReader{remaining: map[string]int64{"PodList": 20_000, "NodeList": 1}}
+	counts := ObjectCounter{Reader: reader, Mapper: mapper}.Count(t.Context(), []string{"pods", "nodes", "deployments", "secrets", "widgets"})
+	assert.Equal(t, map[string]int64{"pods": 20_000, "nodes": 1, "deployments": 0, "secrets": NotCounted, "widgets": NotCounted}, counts)
+	assert.Equal(t, 4, reader.requests, "one request for each resource that the API server has")
+}

@@ -1,0 +1,222 @@
+package partition
+
+import (
+	"maps"
+	"math"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/sizing"
+)
+
+// SizingInput returns what the recommendation for a KSMScale depends on. Recent tells that the controller has become the leader a
+// moment ago.
+func SizingInput(planned plans.Planned, snapshot observation.Snapshot, recent bool) sizing.Input {
+	ksmScale := planned.KSMScale
+	serving := ServingPartition(ksmScale, snapshot)
+	return sizing.Input{
+		Previous:    previousRecommendation(ksmScale, serving, snapshot),
+		Figures:     figures(ksmScale, serving, snapshot),
+		Bounds:      shardBounds(&ksmScale.Spec),
+		Size:        sizeBounds(&ksmScale.Spec),
+		ApplyShards: ksmScale.Spec.AutoSharding() != nil,
+		Busy:        serving != 0 && (recent || isBusy(snapshot)),
+		Nodes:       int32(min(planned.Cluster.Nodes, math.MaxInt32)), CalculatedReplicas: int32(min(planned.Calculated, math.MaxInt32)),
+	}
+}
+
+// ServingPartition returns the number of shards of the partition that serves: the desired partition if it exists, or else the largest whole
+// partition; 0 if there is none. It finds the number again if a status was lost.
+func ServingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) int32 {
+	existing := observation.Partitions(snapshot.Deployments)
+	if total := ksmScale.TotalShards(); existing.Has(total) && ksmScale.Status.ShardingStatus != nil {
+		return total
+	}
+	totals := slices.Sorted(maps.Keys(worthKeeping(existing, snapshot.Deployments)))
+	if len(totals) == 0 {
+		return 0
+	}
+	return totals[len(totals)-1]
+}
+
+// isBusy reports whether a reshard or a rollout is under way.
+func isBusy(snapshot observation.Snapshot) bool {
+	return observation.Partitions(snapshot.Deployments).Len() > 1 || slices.ContainsFunc(snapshot.Deployments, func(deployment appsv1.Deployment) bool {
+		return observation.IsUnobserved(deployment) || observation.IsRollingOut(deployment)
+	})
+}
+
+// previousRecommendation is the recommendation in the status. With spec.sharding.auto, its number of shards is the number in effect. A
+// memory request that is in effect counts if the status was lost.
+func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Recommendation {
+	var previous sizing.Recommendation
+	if recorded := ksmScale.Status.Recommendation; recorded != nil {
+		var milliCPU int64
+		if recorded.CPURequest != nil {
+			milliCPU = recorded.CPURequest.MilliValue()
+		}
+		previous = sizing.Recommendation{
+			Shards: recorded.Shards, ReplicasPerShard: recorded.ReplicasPerShard, Basis: recorded.Message, ReplicaAdvice: recorded.ReplicaAdvice,
+			MemoryRequestBytes: bytesOf(recorded.MemoryRequest), MemoryLimitBytes: bytesOf(recorded.MemoryLimit),
+			MilliCPURequest: milliCPU,
+		}
+	} else if ksmScale.Spec.AutoResources != nil {
+		previous = requestsInEffect(serving, snapshot)
+	}
+	if ksmScale.Spec.AutoSharding() == nil {
+		return previous
+	}
+	if sharding := ksmScale.Status.ShardingStatus; sharding != nil && sharding.TotalShards > 1 {
+		previous.Shards = sharding.TotalShards
+	} else if serving > 1 {
+		previous.Shards = serving
+	}
+	return previous
+}
+
+// bytesOf returns a quantity in bytes; 0 if there is none.
+func bytesOf(quantity *resource.Quantity) int64 {
+	if quantity == nil {
+		return 0
+	}
+	return quantity.Value()
+}
+
+// requestsInEffect are the requests of the containers of the partition that serves.
+func requestsInEffect(serving int32, snapshot observation.Snapshot) sizing.Recommendation {
+	for i := range snapshot.Deployments {
+		if total, _ := observation.PartitionOf(snapshot.Deployments[i].Labels); total != serving {
+			continue
+		}
+		for _, container := range snapshot.Deployments[i].Spec.Template.Spec.Containers {
+			if container.Name == objects.ContainerName {
+				return sizing.Recommendation{
+					Shards: serving, ReplicasPerShard: sizing.ReplicasForAvailability,
+					MemoryRequestBytes: container.Resources.Requests.Memory().Value(), MemoryLimitBytes: container.Resources.Limits.Memory().Value(),
+					MilliCPURequest: container.Resources.Requests.Cpu().MilliValue(),
+				}
+			}
+		}
+	}
+	return sizing.Recommendation{}
+}
+
+func figures(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Figures {
+	figures := sizing.Figures{
+		Version: objects.ImageVersion(ksmScale.Spec.MonitorImage), Total: serving, Shards: make([]sizing.Measurement, serving),
+		KilledRequestBytes: highestKilledRequest(snapshot.Pods),
+	}
+	if len(snapshot.Versions.Known) == 1 {
+		figures.Version = snapshot.Versions.Known[0]
+	}
+	for id := range serving {
+		shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: serving}
+		if measured, ok := snapshot.Measurements[shard]; ok {
+			figures.Shards[id] = sizing.Measurement{
+				Known: true, Series: measured.Series, ExpositionBytes: measured.ExpositionBytes, PeakMemoryBytes: measured.PeakMemoryBytes,
+				CPUCores: measured.CPUCores, ScrapeSeconds: measured.ScrapeSeconds,
+			}
+		}
+	}
+	if snapshot.ObjectCounts != nil {
+		estimate := sizing.EstimateOf(snapshot.ObjectCounts)
+		figures.Estimate = &estimate
+	}
+	return figures
+}
+
+// highestKilledRequest returns the highest memory request in bytes of the kube-state-metrics containers that were killed for their memory;
+// 0 if there is none.
+func highestKilledRequest(pods []corev1.Pod) int64 {
+	var highest int64
+	for i := range pods {
+		if !observation.IsKilledForMemory(&pods[i]) {
+			continue
+		}
+		for _, container := range pods[i].Spec.Containers {
+			if container.Name == objects.ContainerName {
+				highest = max(highest, container.Resources.Requests.Memory().Value())
+			}
+		}
+	}
+	return highest
+}
+
+// shardBounds are the bounds of spec.sharding.auto. Without it, a recommendation may also be a single shard.
+func shardBounds(spec *v1alpha1.KSMScaleSpec) sizing.Bounds {
+	bounds := sizing.DefaultBounds()
+	auto := spec.AutoSharding()
+	if auto == nil {
+		bounds.MinShards = 1
+		return bounds
+	}
+	bounds.TargetBytes = auto.TargetScrapeBytes
+	for _, bound := range []struct {
+		set  int32
+		into *int32
+	}{{auto.MinShards, &bounds.MinShards}, {auto.MaxShards, &bounds.MaxShards}} {
+		if bound.set > 0 {
+			*bound.into = bound.set
+		}
+	}
+	if auto.TargetSeriesPerShard > 0 {
+		bounds.TargetSeries = auto.TargetSeriesPerShard
+	}
+	return bounds
+}
+
+func sizeBounds(spec *v1alpha1.KSMScaleSpec) sizing.SizeBounds {
+	bounds, auto := sizing.DefaultSizeBounds(), spec.AutoResources
+	if auto == nil {
+		return bounds
+	}
+	if auto.HeadroomPercent > 0 {
+		bounds.HeadroomPercent = auto.HeadroomPercent
+	}
+	bounds.MinMemoryBytes, bounds.MaxMemoryBytes = bytesOf(auto.MinMemory), bytesOf(auto.MaxMemory)
+	bounds.Limits = ptr.Deref(auto.Limits, true)
+	return bounds
+}
+
+// WithRecommendation returns a KSMScale with a recommendation in its status. With spec.sharding.auto, the recommended number of shards
+// becomes the desired number.
+func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizing.Recommendation) *v1alpha1.KSMScale {
+	recommended := ksmScale.DeepCopy()
+	if next.Shards == 0 {
+		return recommended
+	}
+	status := &v1alpha1.Recommendation{
+		Shards: next.Shards, ReplicasPerShard: next.ReplicasPerShard, Message: next.Basis, ReplicaAdvice: next.ReplicaAdvice, Series: in.Figures.Series(),
+	}
+	if before := ksmScale.Status.Recommendation; before != nil && next == in.Previous {
+		status.Series = before.Series
+	}
+	if next.MemoryRequestBytes > 0 {
+		status.MemoryRequest = new(next.MemoryRequest())
+	}
+	if next.MemoryLimitBytes > 0 {
+		status.MemoryLimit = new(next.MemoryLimit())
+	}
+	if next.MilliCPURequest > 0 {
+		status.CPURequest = new(next.CPURequest())
+	}
+	// Without figures, the number in effect is no recommendation.
+	if next.Basis != "" {
+		recommended.Status.Recommendation = status
+	}
+	if ksmScale.Spec.AutoSharding() != nil {
+		if recommended.Status.ShardingStatus == nil {
+			recommended.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+		}
+		recommended.Status.ShardingStatus.TotalShards = next.Shards
+	}
+	return recommended
+}

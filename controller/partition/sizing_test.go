@@ -1,0 +1,155 @@
+package partition
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/fixtures/snapshots"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+	"github.com/example/ksmscale/sizing"
+)
+
+// auto is a KSMScale with spec.sharding.auto and a number of shards in its status; 0 if that was lost.
+func auto(total int32, overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
+	return fixtures.KSMScale(append([]func(*v1alpha1.KSMScale){func(k *v1alpha1.KSMScale) {
+		k.Spec.Sharding.Auto = &v1alpha1.AutoSharding{TargetSeriesPerShard: 250_000, MinShards: 2, MaxShards: 10}
+		if total > 0 {
+			k.Status.ShardingStatus = &v1alpha1.ShardingStatus{TotalShards: total}
+		}
+	}}, overrides...)...)
+}
+
+func inputOf(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) sizing.Input {
+	return SizingInput(plans.New(ksmScale, scaling.Cluster{Nodes: 800}, fixtures.Time), snapshot, false)
+}
+
+// measuredShards is a snapshot with a whole partition, each shard of which has a number of series.
+func measuredShards(total int32, series int64) observation.Snapshot {
+	var snapshot observation.Snapshot
+	snapshots.AddPartition(&snapshot, total, total, 1, fixtures.Time.Add(-time.Hour))
+	snapshot.Measurements = map[v1alpha1.Shard]observation.Measurement{}
+	for id := range total {
+		snapshot.Measurements[v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}] = observation.Measurement{Series: series, PeakMemoryBytes: 200 << 20}
+	}
+	return snapshot
+}
+
+func TestTheNumberOfShardsInEffect(t *testing.T) {
+	recommendedFive := func(k *v1alpha1.KSMScale) { k.Status.Recommendation = &v1alpha1.Recommendation{Shards: 5} }
+	for _, test := range []struct {
+		name     string
+		ksmScale *v1alpha1.KSMScale
+		snapshot observation.Snapshot
+		want     int32
+	}{
+		{"nothing runs yet", auto(0), observation.Snapshot{}, 0},
+		{"the status has it", auto(4), measuredShards(4, 1), 4},
+		{"the status was lost, so it is the partition that serves", auto(0), measuredShards(4, 1), 4},
+		{"it was unsharded before", auto(1), measuredShards(1, 1), 0},
+		{"the recommendation does not count where a number is in effect", auto(4, recommendedFive), measuredShards(4, 1), 4},
+		{"only recommended", fixtures.KSMScale(recommendedFive), measuredShards(3, 1), 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, test.want, inputOf(test.ksmScale, test.snapshot).Previous.Shards)
+		})
+	}
+}
+
+func TestFiguresOfThePartitionThatServes(t *testing.T) {
+	in := inputOf(auto(4), measuredShards(4, 100))
+	assert.True(t, in.Figures.Measured())
+	assert.EqualValues(t, 400, in.Figures.Series())
+	assert.Equal(t, "v2.20.0", in.Figures.Version, "the image says it until a pod does")
+	assert.EqualValues(t, 800, in.Nodes)
+	assert.EqualValues(t, 54, in.CalculatedReplicas)
+	assert.False(t, in.Busy)
+
+	incomplete := measuredShards(4, 100)
+	delete(incomplete.Measurements, v1alpha1.Shard{KSMScale: "main", ID: 2, Total: 4})
+	assert.False(t, inputOf(auto(4), incomplete).Figures.Measured())
+}
+
+func TestNothingChangesWhileAPartitionIsBusy(t *testing.T) {
+	resharding := measuredShards(4, 100)
+	snapshots.AddPartition(&resharding, 5, 2, 1, fixtures.Time)
+	assert.True(t, inputOf(auto(4), resharding).Busy)
+	rolling := measuredShards(4, 100)
+	rolling.Deployments[0].Status.UpdatedReplicas = 0
+	assert.True(t, inputOf(auto(4), rolling).Busy)
+	planned := plans.New(auto(4), scaling.Cluster{Nodes: 1}, fixtures.Time)
+	assert.True(t, SizingInput(planned, measuredShards(4, 100), true).Busy, "a new leader")
+	assert.False(t, SizingInput(planned, observation.Snapshot{}, true).Busy, "a first recommendation does not wait")
+}
+
+func TestKilledForMemory(t *testing.T) {
+	killed := func(reason string) observation.Snapshot {
+		snapshot := measuredShards(3, 1)
+		snapshot.Pods[0].Spec.Containers = []corev1.Container{{Name: "kube-state-metrics", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("300Mi")},
+		}}}
+		snapshot.Pods[0].Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "kube-state-metrics", LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: reason}},
+		}}
+		return snapshot
+	}
+	assert.EqualValues(t, 300<<20, inputOf(auto(3), killed("OOMKilled")).Figures.KilledRequestBytes)
+	assert.Zero(t, inputOf(auto(3), killed("Error")).Figures.KilledRequestBytes)
+}
+
+func TestBoundsOfTheSpec(t *testing.T) {
+	bounded := auto(3, func(k *v1alpha1.KSMScale) {
+		k.Spec.Sharding.Auto = &v1alpha1.AutoSharding{TargetSeriesPerShard: 5000, TargetScrapeBytes: 16 << 20, MinShards: 3, MaxShards: 20}
+		k.Spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 50, MinMemory: new(resource.MustParse("100Mi")), MaxMemory: new(resource.MustParse("1Gi")), Limits: new(false)}
+	})
+	in := inputOf(bounded, observation.Snapshot{})
+	assert.Equal(t, sizing.Bounds{MinShards: 3, MaxShards: 20, TargetSeries: 5000, TargetBytes: 16 << 20}, in.Bounds)
+	assert.Equal(t, sizing.SizeBounds{HeadroomPercent: 50, MinMemoryBytes: 100 << 20, MaxMemoryBytes: 1 << 30, MinMilliCPU: sizing.DefaultMinMilliCPU}, in.Size)
+	assert.EqualValues(t, 1, inputOf(fixtures.KSMScale(), observation.Snapshot{}).Bounds.MinShards, "one shard can be recommended where none is chosen by itself")
+}
+
+func TestRequestsInEffectCountIfTheStatusWasLost(t *testing.T) {
+	snapshot := measuredShards(3, 1)
+	snapshot.Deployments[0].Spec.Template.Spec.Containers = []corev1.Container{{Name: "kube-state-metrics", Resources: corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("300Mi"), corev1.ResourceCPU: resource.MustParse("200m")},
+	}}}
+	lost := auto(0, func(k *v1alpha1.KSMScale) { k.Spec.AutoResources = &v1alpha1.AutoResources{} })
+	previous := inputOf(lost, snapshot).Previous
+	assert.EqualValues(t, 300<<20, previous.MemoryRequestBytes)
+	assert.EqualValues(t, 200, previous.MilliCPURequest)
+}
+
+// A recommendation survives the way into the status and out of it, so it changes by steps only.
+func TestTheStatusKeepsARecommendation(t *testing.T) {
+	snapshot := measuredShards(4, 300_000)
+	in := inputOf(auto(4), snapshot)
+	settings := sizing.DefaultSettings()
+	next, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)
+	recorded := WithRecommendation(auto(4), in, next)
+	assert.EqualValues(t, 4, recorded.TotalShards(), "ten minutes have not passed")
+	assert.EqualValues(t, 1_200_000, recorded.Status.Recommendation.Series)
+	again := inputOf(recorded, snapshot)
+	assert.Equal(t, next, again.Previous)
+
+	in = inputOf(recorded, measuredShards(4, 310_000))
+	same, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)
+	assert.Equal(t, recorded.Status, WithRecommendation(recorded, in, same).Status, "the figures of the last step stay")
+}
+
+func TestARecommendationAppliesTheNumberOnRequestOnly(t *testing.T) {
+	next := sizing.Recommendation{Shards: 7, Basis: "measured"}
+	applied := WithRecommendation(auto(4), sizing.Input{}, next)
+	assert.EqualValues(t, 7, applied.TotalShards())
+	recommended := WithRecommendation(fixtures.KSMScale(), sizing.Input{}, next)
+	assert.EqualValues(t, 3, recommended.TotalShards())
+	assert.Nil(t, recommended.Status.ShardingStatus)
+	assert.Nil(t, WithRecommendation(fixtures.KSMScale(), sizing.Input{}, sizing.Recommendation{Shards: 3}).Status.Recommendation, "there are no figures")
+	assert.NotNil(t, recommended.Status.Recommendation)
+}

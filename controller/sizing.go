@@ -1,0 +1,113 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/sizing"
+)
+
+// leaderGrace is the longest time after which a new leader changes sizes: it starts without the figures of the leader before it.
+const leaderGrace = 2 * time.Minute
+
+// Sizing recommends the number of shards and the size of their pods. Its zero value recommends nothing.
+type Sizing struct {
+	// Settings are the times that figures have to ask for a change; nil to recommend nothing.
+	Settings *sizing.Settings
+	// Measurements has what gates have measured.
+	Measurements observation.Measured
+	// Counter counts objects for a first recommendation; nil to wait for measurements.
+	Counter ObjectCounter
+
+	states memories[sizing.State]
+	// leads is done at the first reconcile of this leader, which is at leaderSince.
+	leads       sync.Once
+	leaderSince time.Time
+}
+
+// ObjectCounter counts the objects of resources in the cluster.
+type ObjectCounter interface {
+	// Count returns the number of objects of each resource, or observation.NotCounted.
+	Count(ctx context.Context, resources []string) map[string]int64
+}
+
+// plan returns the plan of a KSMScale whose status has its recommendation, its weights, and the shards whose scale-up is paused. It also
+// returns the KSMScale as the API server has it: a new number of shards is in its status before any object of the new partition exists,
+// because the adapter plans from it.
+func (r *Reconciler) plan(ctx context.Context, ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) (plans.Planned, *v1alpha1.KSMScale, error) {
+	desired := r.weighted(ksmScale)
+	planned, err := r.Plans.One(desired)
+	if err != nil {
+		return plans.Planned{}, nil, err
+	}
+	desired = r.recommend(ctx, planned, snapshot)
+	if total := desired.Status.ShardingStatus.TotalShards; desired.Spec.AutoSharding() != nil && total != totalShardsInStatus(ksmScale) && total > 0 {
+		ksmScale, err = r.writeTotalShards(ctx, ksmScale, total)
+		if err != nil {
+			return plans.Planned{}, nil, err
+		}
+	}
+	planned, err = r.Plans.One(partition.WithPausedShards(desired, snapshot))
+	return planned, ksmScale, err
+}
+
+// recommend returns a KSMScale with its recommendation.
+func (r *Reconciler) recommend(ctx context.Context, planned plans.Planned, snapshot observation.Snapshot) *v1alpha1.KSMScale {
+	ksmScale := planned.KSMScale
+	if r.Sizing.Settings == nil {
+		return ksmScale
+	}
+	now := r.Clock.Now()
+	r.Sizing.leads.Do(func() { r.Sizing.leaderSince = now })
+	if ksmScale.Status.Recommendation == nil && len(snapshot.Deployments) == 0 {
+		snapshot.ObjectCounts = r.countObjects(ctx, ksmScale)
+	}
+	isNewLeader := now.Sub(r.Sizing.leaderSince) < min(leaderGrace, r.Sizing.Settings.RiseAfter)
+	in := partition.SizingInput(planned, snapshot, isNewLeader)
+	var recommendation sizing.Recommendation
+	r.Sizing.states.renew(ksmScale.Name, func(state sizing.State) sizing.State {
+		recommendation, state = r.Sizing.Settings.Recommend(in, state, now)
+		return state
+	})
+	return partition.WithRecommendation(ksmScale, in, recommendation)
+}
+
+// countObjects returns nil if the controller may count nothing.
+func (r *Reconciler) countObjects(ctx context.Context, ksmScale *v1alpha1.KSMScale) map[string]int64 {
+	if r.Sizing.Counter == nil {
+		return nil
+	}
+	counts := r.Sizing.Counter.Count(ctx, objects.ExportedResources(ksmScale))
+	if !slices.ContainsFunc(slices.Collect(maps.Values(counts)), func(count int64) bool { return count != observation.NotCounted }) {
+		return nil
+	}
+	return counts
+}
+
+func totalShardsInStatus(ksmScale *v1alpha1.KSMScale) int32 {
+	if ksmScale.Status.ShardingStatus == nil {
+		return 0
+	}
+	return ksmScale.Status.ShardingStatus.TotalShards
+}
+
+func (r *Reconciler) writeTotalShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, total int32) (*v1alpha1.KSMScale, error) {
+	updated := ksmScale.DeepCopy()
+	if updated.Status.ShardingStatus == nil {
+		updated.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	}
+	updated.Status.ShardingStatus.TotalShards = total
+	if err := r.Client.Status().Update(ctx, updated); err != nil {
+		return nil, fmt.Errorf("write the number of shards: %w", err)
+	}
+	return updated, nil
+}

@@ -1,0 +1,171 @@
+package controller
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/sets"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/sizing"
+)
+
+// measured is what the gates of a KSMScale measure: all shards of a partition are as large, and the series of all are constant.
+type measured struct{ series, memory int64 }
+
+func (m *measured) Of(ksmScale string) map[v1alpha1.Shard]observation.Measurement {
+	shards := map[v1alpha1.Shard]observation.Measurement{}
+	for total := int32(1); total <= 10 && m.series > 0; total++ {
+		for id := range total {
+			shards[v1alpha1.Shard{KSMScale: ksmScale, ID: id, Total: total}] = observation.Measurement{Series: m.series / int64(total), PeakMemoryBytes: m.memory}
+		}
+	}
+	return shards
+}
+
+type counted map[string]int64
+
+func (c counted) Count(_ context.Context, resources []string) map[string]int64 {
+	counts := map[string]int64{}
+	for _, resource := range resources {
+		counts[resource] = observation.NotCounted
+		if count, ok := c[resource]; ok {
+			counts[resource] = count
+		}
+	}
+	return counts
+}
+
+// sizingReconciler is a reconciler with figures, and a clock that starts after the grace of a new leader.
+func sizingReconciler(t *testing.T, figures *measured, override func(*v1alpha1.KSMScaleSpec)) (*Reconciler, *clocktesting.FakePassiveClock) {
+	t.Helper()
+	r, _ := newReconciler(t, planner{nodes: 800}, nil)
+	clock := clocktesting.NewFakePassiveClock(fixtures.Time)
+	settings := sizing.DefaultSettings()
+	r.Clock, r.Sizing = clock, Sizing{Settings: &settings, Measurements: figures}
+	ksmScale := readMain(t, r)
+	override(&ksmScale.Spec)
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	return r, clock
+}
+
+func autoSharding(spec *v1alpha1.KSMScaleSpec) {
+	spec.Sharding.Auto = &v1alpha1.AutoSharding{TargetSeriesPerShard: 250_000, MinShards: 2, MaxShards: 10}
+}
+
+func totalsOf(t *testing.T, r *Reconciler) []int32 {
+	t.Helper()
+	var deployments appsv1.DeploymentList
+	require.NoError(t, r.Client.List(t.Context(), &deployments, client.InNamespace("monitoring")))
+	return sets.List(observation.Partitions(deployments.Items))
+}
+
+func reconcileFor(t *testing.T, r *Reconciler, clock *clocktesting.FakePassiveClock, duration time.Duration) *v1alpha1.KSMScale {
+	t.Helper()
+	for range int(duration / time.Minute) {
+		clock.SetTime(clock.Now().Add(time.Minute))
+		_, err := reconcileMain(t, r)
+		require.NoError(t, err)
+	}
+	return readMain(t, r)
+}
+
+func TestARecommendationChangesNothingByItself(t *testing.T) {
+	figures := &measured{series: 3_000_000, memory: 500 << 20}
+	r, clock := sizingReconciler(t, figures, func(*v1alpha1.KSMScaleSpec) {})
+	ksmScale := reconcileFor(t, r, clock, 30*time.Minute)
+	recommendation := ksmScale.Status.Recommendation
+	require.NotNil(t, recommendation)
+	assert.EqualValues(t, 10, recommendation.Shards, "sixteen would be needed")
+	assert.EqualValues(t, 2, recommendation.ReplicasPerShard)
+	assert.Contains(t, recommendation.ReplicaAdvice, "54 calculated from 800 nodes")
+	assert.Equal(t, []int32{3}, totalsOf(t, r))
+	assert.EqualValues(t, 3, ksmScale.Status.ShardingStatus.TotalShards)
+
+	version := ksmScale.ResourceVersion
+	figures.series += 1000
+	assert.Equal(t, version, reconcileFor(t, r, clock, 30*time.Minute).ResourceVersion, "a change of less than a step is not written")
+}
+
+func TestTheNumberOfShardsFollows(t *testing.T) {
+	figures := &measured{series: 500_000, memory: 500 << 20}
+	r, clock := sizingReconciler(t, figures, autoSharding)
+	r.Sizing.Counter = counted{"pods": 20_000, "nodes": 500}
+	ksmScale := reconcileFor(t, r, clock, time.Minute)
+	first := ksmScale.Status.ShardingStatus.TotalShards
+	assert.Equal(t, []int32{first}, totalsOf(t, r))
+	assert.Contains(t, ksmScale.Status.Recommendation.Message, "estimated from counts of objects")
+	assert.Greater(t, first, int32(2), "from the counts of objects")
+	assert.Greater(t, ksmScale.Status.Recommendation.Series, int64(500_000))
+}
+
+func TestTheNumberIsWrittenBeforeObjectsOfThePartition(t *testing.T) {
+	var r *Reconciler
+	var totalsAtCreation []int32
+	r, _ = newReconciler(t, planner{nodes: 800}, func(kind, _ string) error {
+		if kind == "Deployment" && r != nil {
+			totalsAtCreation = append(totalsAtCreation, readMain(t, r).TotalShards())
+		}
+		return nil
+	})
+	settings := sizing.DefaultSettings()
+	r.Sizing = Sizing{Settings: &settings, Measurements: &measured{}, Counter: counted{"pods": 60_000}}
+	ksmScale := readMain(t, r)
+	autoSharding(&ksmScale.Spec)
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	chosen := readMain(t, r).TotalShards()
+	require.Greater(t, chosen, int32(3))
+	require.Len(t, totalsAtCreation, int(chosen))
+	for _, total := range totalsAtCreation {
+		assert.Equal(t, chosen, total, "the adapter plans from the status")
+	}
+}
+
+func TestTheNumberOfAShardCountWithoutFigures(t *testing.T) {
+	r, clock := sizingReconciler(t, &measured{}, autoSharding)
+	ksmScale := reconcileFor(t, r, clock, time.Hour)
+	assert.Nil(t, ksmScale.Status.Recommendation)
+	assert.Equal(t, []int32{3}, totalsOf(t, r), "spec.sharding.shardCount")
+}
+
+func TestTheNumberIsKeptIfTheStatusIsLost(t *testing.T) {
+	figures := &measured{}
+	r, clock := sizingReconciler(t, figures, autoSharding)
+	r.Sizing.Counter = counted{"pods": 60_000}
+	chosen := reconcileFor(t, r, clock, time.Minute).TotalShards()
+	require.NotEqualValues(t, 3, chosen)
+	lost := readMain(t, r)
+	lost.Status = v1alpha1.KSMScaleStatus{}
+	require.NoError(t, r.Client.Status().Update(t.Context(), lost))
+	assert.Equal(t, chosen, reconcileFor(t, r, clock, time.Minute).TotalShards())
+	assert.Equal(t, []int32{chosen}, totalsOf(t, r))
+}
+
+func TestResourcesFollow(t *testing.T) {
+	requestOf := func(t *testing.T, r *Reconciler) (memory string) {
+		t.Helper()
+		var deployment appsv1.Deployment
+		require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, &deployment))
+		resources := deployment.Spec.Template.Spec.Containers[0].Resources
+		assert.Equal(t, 2*resources.Requests.Memory().Value(), resources.Limits.Memory().Value())
+		return resources.Requests.Memory().String()
+	}
+	figures := &measured{}
+	r, clock := sizingReconciler(t, figures, func(spec *v1alpha1.KSMScaleSpec) { spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25} })
+	r.Sizing.Counter = counted{"pods": 20_000}
+	reconcileFor(t, r, clock, time.Minute)
+	first := resource.MustParse(requestOf(t, r))
+	assert.Positive(t, first.Value())
+	assert.Equal(t, readMain(t, r).Status.Recommendation.MemoryRequest.String(), first.String())
+}

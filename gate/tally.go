@@ -1,0 +1,117 @@
+package gate
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// tally counts the series and the objects of an exposition. It has one line in memory at a time.
+//
+// In each family, kube-state-metrics writes all series of an object one after another. So the number of objects in a
+// family is the number of changes of the object from line to line. A resource has as many objects as its family with the
+// most.
+type tally struct {
+	series int64
+	// objects is the number of objects of each resource that has a family, by the resource's name.
+	objects map[string]int64
+
+	// of is the resource of the current family, or nil. mark is the text in front of its objects' names.
+	of   *resource
+	mark []byte
+	// changes is how many objects the current family has had, and last the key of the last one.
+	changes   int64
+	last, key []byte
+}
+
+var namespaceMark = []byte(`namespace="`)
+
+// read counts all lines.
+func (t *tally) read(from io.Reader) error {
+	t.objects = map[string]int64{}
+	lines := bufio.NewScanner(from)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	var current string
+	for lines.Scan() {
+		line := lines.Bytes()
+		familyName := familyOf(line)
+		if len(familyName) == 0 {
+			continue
+		}
+		if string(familyName) != current {
+			current = string(familyName)
+			t.begin(current)
+		}
+		if line[0] != '#' {
+			t.series++
+			t.count(line)
+		}
+	}
+	t.end()
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read metrics: %w", err)
+	}
+	return nil
+}
+
+// begin ends the current family and starts another.
+func (t *tally) begin(familyName string) {
+	t.end()
+	t.of, t.changes, t.last = ownerOf(familyName), 0, t.last[:0]
+	if t.of != nil {
+		t.mark = []byte(t.of.label + `="`)
+	}
+}
+
+func (t *tally) end() {
+	if t.of != nil {
+		t.objects[t.of.name] = max(t.objects[t.of.name], t.changes)
+	}
+}
+
+// count counts the object of a series.
+func (t *tally) count(line []byte) {
+	if t.of == nil {
+		return
+	}
+	name := valueAfter(line, t.mark)
+	if len(name) == 0 {
+		return
+	}
+	t.key = t.key[:0]
+	if t.of.namespaced {
+		t.key = append(t.key, valueAfter(line, namespaceMark)...)
+	}
+	t.key = append(append(t.key, '/'), name...)
+	if !bytes.Equal(t.key, t.last) {
+		t.changes++
+		t.key, t.last = t.last, t.key
+	}
+}
+
+// valueAfter is the value of the label that starts with a mark such as pod="; empty without that label. The mark never
+// occurs in the value of another label, because a quote in a value follows a backslash.
+func valueAfter(line, mark []byte) []byte {
+	for {
+		at := bytes.Index(line, mark)
+		if at <= 0 {
+			return nil
+		}
+		before, value := line[at-1], line[at+len(mark):]
+		if before == '{' || before == ',' {
+			return value[:max(0, bytes.IndexByte(value, '"'))]
+		}
+		line = value
+	}
+}
+
+// ownerOf is the resource that a family belongs to; nil for a family of no built-in resource.
+func ownerOf(familyName string) *resource {
+	for _, kind := range resources {
+		if kind.owns(familyName) {
+			return &kind
+		}
+	}
+	return nil
+}
