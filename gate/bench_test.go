@@ -25,25 +25,25 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// BenchmarkOpen runs the gate as a process, between an API server that answers at once and a kube-state-metrics that exposes
-// everything from the start, and measures the time until it opens, the requests that takes, and the memory that it has at most.
-// Each case has pods, and 26 resources of which there is no object; each pod has 3 kB of metadata.
+// BenchmarkOpen runs the gate as a process. The API server answers immediately, and kube-state-metrics exposes everything
+// from the start. It measures the time until the gate opens, its requests, and its highest memory. Each case has pods, and
+// 26 resources without an object. Each pod has 3 kB of metadata.
 func BenchmarkOpen(b *testing.B) {
 	gate := buildGate(b)
 	for _, size := range []struct{ objects, shards int }{{2000, 1}, {20_000, 1}, {20_000, 3}, {150_000, 1}, {150_000, 10}} {
 		b.Run(fmt.Sprintf("%d objects, shard 0 of %d", size.objects, size.shards), func(b *testing.B) {
-			share := Share{TotalShards: int32(size.shards)}
+			shard := Shard{Total: int32(size.shards)}
 			api := newPagedServer(b, size.objects)
-			monitor := newFakeMonitor(b)
-			monitor.exposeText(exposedPods(size.objects, share))
-			requests, memory := api.requests.Load(), 0.0
+			fakeKSM := newFakeMonitor(b)
+			fakeKSM.exposeText(exposedPods(size.objects, shard))
+			requests, megabytes := api.requests.Load(), 0.0
 			for b.Loop() {
-				running := startGate(b, gate, api.URL, monitor.URL, share)
+				running := startGate(b, gate, api.URL, fakeKSM.URL, shard)
 				running.awaitOpen(b)
-				memory = max(memory, running.stop(b))
+				megabytes = max(megabytes, running.stop(b))
 			}
 			b.ReportMetric(float64(api.requests.Load()-requests)/float64(b.N), "requests/op")
-			b.ReportMetric(memory/1e6, "MB-max")
+			b.ReportMetric(megabytes/1e6, "MB-max")
 		})
 	}
 }
@@ -61,24 +61,24 @@ func buildGate(b *testing.B) string {
 func BenchmarkMeasure(b *testing.B) {
 	const wanted = 250_000
 	var families []string
-	for _, family := range knownFamilies {
-		if pods := resources["pods"]; pods.owns(family.name) && family.plain {
-			families = append(families, family.name)
+	for _, known := range knownFamilies {
+		if pods := resources["pods"]; pods.owns(known.name) && known.plain {
+			families = append(families, known.name)
 		}
 	}
-	pods, share := wanted/len(families), Share{TotalShards: 1}
-	page := exposed(families, pods, share)
+	pods, shard := wanted/len(families), Shard{Total: 1}
+	page := exposed(families, pods, shard)
 	gate, api := buildGate(b), newPagedServer(b, pods)
 	for name, compresses := range map[string]bool{"plain": false, "gzip": true} {
 		b.Run(fmt.Sprintf("%d series, %d MB, %s", pods*len(families), len(page)/1e6, name), func(b *testing.B) {
-			monitor := newFakeMonitor(b)
-			monitor.compresses = compresses
-			monitor.exposeText(page)
-			running := startGate(b, gate, api.URL, monitor.URL, share, "--measure-interval=1s")
+			fakeKSM := newFakeMonitor(b)
+			fakeKSM.compresses = compresses
+			fakeKSM.exposeText(page)
+			running := startGate(b, gate, api.URL, fakeKSM.URL, shard, "--measure-interval=1s")
 			running.awaitOpen(b)
 			awaitReading := func(reading int) {
 				err := wait.PollUntilContextCancel(b.Context(), time.Millisecond, true, func(context.Context) (read bool, err error) {
-					monitor.change(func() { read = monitor.pages >= reading })
+					fakeKSM.change(func() { read = fakeKSM.pages >= reading })
 					return read, nil
 				})
 				require.NoError(b, err)
@@ -101,7 +101,7 @@ type gateProcess struct {
 	address string
 }
 
-func startGate(b *testing.B, gate, apiServer, monitor string, share Share, args ...string) *gateProcess {
+func startGate(b *testing.B, gate, apiServer, monitorURL string, shard Shard, args ...string) *gateProcess {
 	b.Helper()
 	address := freeAddress(b)
 	resources := []string{"pods"}
@@ -111,8 +111,8 @@ func startGate(b *testing.B, gate, apiServer, monitor string, share Share, args 
 		}
 	}
 	command := exec.Command(gate, append(args, "--kubeconfig="+writeKubeconfig(b, apiServer), "--bind-address="+address,
-		"--resources="+strings.Join(resources, ","), fmt.Sprintf("--total-shards=%d", share.TotalShards),
-		"--metrics-url="+monitor+"/metrics", "--telemetry-url="+monitor+"/telemetry")...)
+		"--resources="+strings.Join(resources, ","), fmt.Sprintf("--total-shards=%d", shard.Total),
+		"--metrics-url="+monitorURL+"/metrics", "--telemetry-url="+monitorURL+"/telemetry")...)
 	command.Stderr = io.Discard
 	require.NoError(b, command.Start())
 	b.Cleanup(func() { _ = command.Process.Kill() })
@@ -161,7 +161,8 @@ func (g *gateProcess) stop(b *testing.B) float64 {
 	return float64(status.VmHWM)
 }
 
-// defaultResources are those that kube-state-metrics exports by default, and have objects in hardly any cluster of this benchmark.
+// defaultResources are the resources that kube-state-metrics exports by default, and that have hardly any objects in a
+// cluster.
 var defaultResources = []string{
 	"certificatesigningrequests", "configmaps", "cronjobs", "daemonsets", "deployments", "endpointslices",
 	"horizontalpodautoscalers", "ingresses", "jobs", "leases", "limitranges", "mutatingwebhookconfigurations",
@@ -170,7 +171,7 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
-// pagedServer has pages of pods that are encoded already, in the format that the API server has for them.
+// pagedServer has encoded pages of pods in the format of the API server.
 type pagedServer struct {
 	*httptest.Server
 	pages    [][]byte
@@ -213,7 +214,7 @@ func (s *pagedServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	s.requests.Add(1)
 	page := 0
-	if resource, _ := pathParts(request.URL.Path); resource == "pods" {
+	if name, _ := pathParts(request.URL.Path); name == "pods" {
 		page = 1
 	}
 	if next, err := strconv.Atoi(request.URL.Query().Get("continue")); err == nil {
@@ -237,19 +238,19 @@ func podMetadata(i int) metav1.PartialObjectMetadata {
 	}}
 }
 
-// exposedPods are two families of the share's pods.
-func exposedPods(objects int, share Share) string {
-	return exposed([]string{"kube_pod_container_info", "kube_pod_created"}, objects, share)
+// exposedPods are two families of the shard's pods.
+func exposedPods(objects int, shard Shard) string {
+	return exposed([]string{"kube_pod_container_info", "kube_pod_created"}, objects, shard)
 }
 
-// exposed are families of the share's pods, as kube-state-metrics exposes them.
-func exposed(families []string, objects int, share Share) string {
+// exposed are families of the shard's pods in the format of kube-state-metrics.
+func exposed(families []string, objects int, shard Shard) string {
 	var text strings.Builder
-	for _, family := range families {
-		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", family)
+	for _, familyName := range families {
+		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", familyName)
 		for i := range objects {
-			if share.Has(podUID(i)) {
-				fmt.Fprintf(&text, "%s{namespace=\"namespace-%d\",pod=\"%s\",uid=\"%s\"} 1.7e+09\n", family, i/1000, podName(i), podUID(i))
+			if shard.Has(podUID(i)) {
+				fmt.Fprintf(&text, "%s{namespace=\"namespace-%d\",pod=\"%s\",uid=\"%s\"} 1.7e+09\n", familyName, i/1000, podName(i), podUID(i))
 			}
 		}
 	}

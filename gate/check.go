@@ -15,32 +15,33 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// concurrentLists bounds how many resources are listed side by side, and with that how many pages are held at once.
+// concurrentLists limits how many resources are listed at the same time, and so how many pages are in memory.
 const concurrentLists = 4
 
 var (
-	// errNothingToList is why a gate stays shut whose kube-state-metrics can have nothing to expose.
-	errNothingToList = errors.New("none of the resources to export may be listed: grant the service account of kube-state-metrics the right to list and watch them")
-	// errSuspects is why a gate stays shut until it has listed again what seems to belong to other shards.
-	errSuspects = errors.New("kube-state-metrics exposes objects that belonged to other shards when they were listed; they are listed again")
+	// errNothingToList is the error of a gate whose kube-state-metrics may not list any resource.
+	errNothingToList = errors.New("kube-state-metrics may not list any of the resources to export: grant the service account of kube-state-metrics the right to list and watch them")
+	// errSuspects is the error of a gate that lists a resource again, because exposed objects seem to belong to other
+	// shards.
+	errSuspects = errors.New("kube-state-metrics exposes objects that belonged to other shards in the last list; the gate lists them again")
 )
 
-// incompleteError says how many objects are not exposed yet, by resource.
+// incompleteError has the number of missing objects, by resource.
 type incompleteError struct{ missing map[string]int }
 
 func (e incompleteError) Error() string {
-	return fmt.Sprintf("kube-state-metrics does not expose %s of its share yet", counted(e.missing))
+	return fmt.Sprintf("kube-state-metrics does not expose %s of its shard yet", counted(e.missing))
 }
 
-// foreignError says how many objects of other shards are exposed, by resource.
+// foreignError has the number of exposed objects of other shards, by resource.
 type foreignError struct{ foreign map[string]int }
 
 func (e foreignError) Error() string {
-	return fmt.Sprintf("kube-state-metrics exposes %s of other shards: it divides objects among shards in another way than all versions "+
-		"from v2.10.1 to v2.20.0; set spec.monitorImage to one of these", counted(e.foreign))
+	return fmt.Sprintf("kube-state-metrics exposes %s of other shards, because it divides objects among shards differently from "+
+		"versions v2.10.1 to v2.20.0: set spec.monitorImage to one of these", counted(e.foreign))
 }
 
-// counted is a number of objects, and how many of each resource.
+// counted is the total number of objects, and the number for each resource.
 func counted(objects map[string]int) string {
 	var parts []string
 	total := 0
@@ -55,8 +56,8 @@ func counted(objects map[string]int) string {
 	return fmt.Sprintf("%d %s (%s)", total, noun, strings.Join(parts, ", "))
 }
 
-// check follows one process of kube-state-metrics until it exposes what its share was at the check's start.
-// Objects that are created later come through its watches.
+// check follows one process of kube-state-metrics until it exposes all objects that its shard had at the check's start.
+// Objects that are created later reach kube-state-metrics through its watches.
 type check struct {
 	cluster *cluster
 	monitor *monitor
@@ -64,44 +65,45 @@ type check struct {
 	metrics *metrics
 
 	listings []*listing
-	// every has the resources of which every family has to be read.
+	// every has the resources of which the gate must read every family.
 	every sets.Set[string]
-	// exposed is whether any object was seen.
+	// exposed is whether the gate has seen any object.
 	exposed bool
-	// looked is how long the last look took.
+	// looked is the duration of the last look.
 	looked time.Duration
-	// custom are the custom resources that are exported too; nil if none are.
+	// custom follows the exported custom resources; nil without custom resources.
 	custom *custom
 }
 
 func newCheck(g *Gate, exported []resource) *check {
 	c := &check{cluster: g.cluster, monitor: g.monitor, clock: g.clock, metrics: g.metrics, every: sets.New[string]()}
-	for _, of := range exported {
-		for _, namespace := range g.cluster.namespacesOf(of) {
-			c.listings = append(c.listings, &listing{resource: of, namespace: namespace})
+	for _, kind := range exported {
+		for _, namespace := range g.cluster.namespacesOf(kind) {
+			c.listings = append(c.listings, &listing{resource: kind, namespace: namespace})
 		}
 	}
 	return c
 }
 
-// round looks once more, and returns nil once everything has been seen exposed. changed is whether it brought anything new.
+// round looks once more, and returns nil if it has seen all objects. changed is whether the look found new objects.
 func (c *check) round(ctx context.Context) (changed bool, err error) {
 	changed, err = c.objects(ctx)
 	c.metrics.setObjects(c)
 	if c.custom == nil {
 		return changed, err
 	}
-	// They are looked at while objects are missing as well, to lose no time.
+	// The gate looks at custom resources while objects are missing too, to lose no time.
 	return changed, errors.Join(err, c.custom.look(ctx))
 }
 
-// mayOpen tells whether the deadline opens the gate: if anything was seen exposed, and nothing that belongs to other shards, which
-// Prometheus would store twice.
+// mayOpen reports whether the deadline opens the gate. It does if the gate has seen any object, and no object of another
+// shard, which Prometheus would store twice.
 func (c *check) mayOpen() bool {
 	return len(c.foreign()) == 0 && (c.exposed || c.custom != nil && c.custom.series > 0)
 }
 
-// objects lists what is due, looks at what is exposed, and returns nil once that is the whole share.
+// objects lists the resources that are due, looks at the metrics, and returns nil once all objects of the shard are
+// exposed.
 func (c *check) objects(ctx context.Context) (changed bool, err error) {
 	c.list(ctx)
 	before, began := c.missing(), c.clock.Now()
@@ -113,55 +115,55 @@ func (c *check) objects(ctx context.Context) (changed bool, err error) {
 	return !maps.Equal(before, c.missing()), c.verdict()
 }
 
-// list lists what is due, and has each listing know how that went.
+// list lists the resources that are due, and records the result in each listing.
 func (c *check) list(ctx context.Context) {
-	var lists errgroup.Group
-	lists.SetLimit(concurrentLists)
+	var group errgroup.Group
+	group.SetLimit(concurrentLists)
 	now := c.clock.Now()
-	for _, of := range c.listings {
-		if !of.isDue(now, c.exposed) {
+	for _, list := range c.listings {
+		if !list.isDue(now, c.exposed) {
 			continue
 		}
-		lists.Go(func() error {
+		group.Go(func() error {
 			began := c.clock.Now()
-			objects, err := c.cluster.list(ctx, of.resource, of.namespace)
+			objects, err := c.cluster.list(ctx, list.resource, list.namespace)
 			if err == nil {
-				of.succeed(objects, began, c.clock.Now())
+				list.succeed(objects, began, c.clock.Now())
 				return nil
 			}
-			of.fail(err, c.clock.Now())
-			if !of.isUnlistable() && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Cannot list what kube-state-metrics has to expose", "resource", of.name, "namespace", of.namespace)
-				c.metrics.listErrors.WithLabelValues(of.name).Inc()
+			list.fail(err, c.clock.Now())
+			if !list.isUnlistable() && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Cannot list a resource that kube-state-metrics exports", "resource", list.name, "namespace", list.namespace)
+				c.metrics.listErrors.WithLabelValues(list.name).Inc()
 			}
 			return nil
 		})
 	}
-	_ = lists.Wait() // Each listing has its error.
+	_ = group.Wait() // Each listing has its error.
 }
 
-// look takes what is exposed off what is missing.
+// look removes the exposed objects from the missing objects.
 func (c *check) look(ctx context.Context) error {
-	var wanted []resource
+	var requested []resource
 	seen := map[string][]func(object){}
 	var end []func()
-	for _, of := range c.listings {
-		if !of.isWanted() {
+	for _, list := range c.listings {
+		if !list.needsLook() {
 			continue
 		}
-		if len(seen[of.name]) == 0 {
-			wanted = append(wanted, of.resource)
+		if len(seen[list.name]) == 0 {
+			requested = append(requested, list.resource)
 		}
-		each, ended := of.look()
-		seen[of.name] = append(seen[of.name], each)
+		each, ended := list.look()
+		seen[list.name] = append(seen[list.name], each)
 		end = append(end, ended)
 	}
-	if len(wanted) == 0 {
+	if len(requested) == 0 {
 		return nil
 	}
-	unidentified, err := c.monitor.objects(ctx, wanted, c.every, func(of resource, one object) {
+	unidentified, err := c.monitor.objects(ctx, requested, c.every, func(kind resource, one object) {
 		c.exposed = true
-		for _, each := range seen[of.name] {
+		for _, each := range seen[kind.name] {
 			each(one)
 		}
 	})
@@ -175,19 +177,20 @@ func (c *check) look(ctx context.Context) error {
 	return nil
 }
 
-// verdict returns nil if everything that could be listed has been seen exposed. A list that fails counts, since nobody knows what
-// it would have; one that is refused does not, because kube-state-metrics is refused it as well.
+// verdict returns nil if the gate has seen all objects of all lists that succeeded. Other failures keep the gate closed,
+// because the objects of a failed list are unknown. A refused list does not count, because the API server refuses it to
+// kube-state-metrics too.
 func (c *check) verdict() error {
 	if foreign := c.foreign(); len(foreign) > 0 {
 		return foreignError{foreign}
 	}
 	var errs []error
 	var nothing, suspects = len(c.listings) > 0, false
-	for _, of := range c.listings {
-		nothing = nothing && !of.listed && of.isUnlistable()
-		suspects = suspects || of.suspects.Len() > 0
-		if of.err != nil && !of.isUnlistable() {
-			errs = append(errs, of.err)
+	for _, list := range c.listings {
+		nothing = nothing && !list.listed && list.isUnlistable()
+		suspects = suspects || list.suspects.Len() > 0
+		if list.err != nil && !list.isUnlistable() {
+			errs = append(errs, list.err)
 		}
 	}
 	if nothing {
@@ -202,21 +205,21 @@ func (c *check) verdict() error {
 	return errors.Join(errs...)
 }
 
-// missing is how many objects have not been seen exposed, by resource.
+// missing is how many objects the gate has not seen yet, by resource.
 func (c *check) missing() map[string]int {
-	return c.count(func(of *listing) int { return of.missing.Len() })
+	return c.count(func(list *listing) int { return list.missing.Len() })
 }
 
 // foreign is how many objects of other shards are exposed, by resource.
 func (c *check) foreign() map[string]int {
-	return c.count(func(of *listing) int { return of.foreign.Len() })
+	return c.count(func(list *listing) int { return list.foreign.Len() })
 }
 
 func (c *check) count(objects func(*listing) int) map[string]int {
 	counts := map[string]int{}
-	for _, of := range c.listings {
-		if count := objects(of); count > 0 && !of.isUnlistable() {
-			counts[of.name] += count
+	for _, list := range c.listings {
+		if count := objects(list); count > 0 && !list.isUnlistable() {
+			counts[list.name] += count
 		}
 	}
 	return counts

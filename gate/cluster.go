@@ -17,29 +17,30 @@ import (
 // pageSize is how many objects one request lists. The metadata of an object takes a few kilobytes.
 const pageSize = 500
 
-// cluster lists what the API server has, under the service account of kube-state-metrics.
+// cluster lists objects of the API server with the service account of kube-state-metrics.
 type cluster struct {
 	metadata metadata.Interface
-	share    Share
-	// namespaces are what kube-state-metrics is limited to, if anything, and notNamespaces what it leaves out.
+	shard    Shard
+	// namespaces are the only namespaces that kube-state-metrics exports, and notNamespaces the namespaces that it leaves
+	// out.
 	namespaces, notNamespaces []string
-	// limit is how many objects kube-state-metrics takes of each list, of all shards; 0 is all.
+	// limit is how many objects of each list kube-state-metrics takes, for all shards together; 0 is all.
 	limit int64
 }
 
-// errLimit ends a list.
-var errLimit = errors.New("kube-state-metrics takes no more objects")
+// errLimit ends a list at the limit.
+var errLimit = errors.New("kube-state-metrics takes no further objects")
 
-// listed is what one list has: the objects of the own share, and those that belong to other shards.
+// listed has the objects of one list: those of the own shard, and those of other shards.
 type listed struct{ own, others sets.Set[object] }
 
-// list lists a resource in one namespace, or in all. It reads metadata only, and holds at most two pages at once: one that is
-// being read, and the next one on its way. Of each list it takes as many objects as kube-state-metrics does, which are the same
-// ones, because the API server sorts them. The errors are those of the API server; one that has forgotten where the next page
-// begins ends the list, because the alternative, the rest in a single answer, does not fit into a small container.
-func (c *cluster) list(ctx context.Context, of resource, namespace string) (listed, error) {
+// list lists a resource in one namespace, or in all. It reads only metadata, and has at most two pages in memory: the page
+// that it reads, and the next page. It takes as many objects of each list as kube-state-metrics does. These are the same
+// objects, because the API server sorts them. It returns the errors of the API server. An expired continue token ends the
+// list, because a full list in one answer does not fit into a small container.
+func (c *cluster) list(ctx context.Context, kind resource, namespace string) (listed, error) {
 	objects := listed{own: sets.New[object](), others: sets.New[object]()}
-	client := c.metadata.Resource(of.groupVersionResource).Namespace(namespace)
+	client := c.metadata.Resource(kind.groupVersionResource).Namespace(namespace)
 	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.List(ctx, options)
 	})
@@ -48,7 +49,7 @@ func (c *cluster) list(ctx context.Context, of resource, namespace string) (list
 		pages.PageSize = min(pages.PageSize, c.limit)
 	}
 	taken := int64(0)
-	err := pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: c.fieldSelector(of)}, func(item runtime.Object) error {
+	err := pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: c.fieldSelector(kind)}, func(item runtime.Object) error {
 		if taken++; c.limit > 0 && taken > c.limit {
 			return errLimit
 		}
@@ -56,11 +57,11 @@ func (c *cluster) list(ctx context.Context, of resource, namespace string) (list
 		if !ok {
 			return fmt.Errorf("a list of metadata has a %T", item)
 		}
-		objects.of(c.share.Has(meta.UID)).Insert(of.object(meta.Namespace, meta.Name))
+		objects.of(c.shard.Has(meta.UID)).Insert(kind.object(meta.Namespace, meta.Name))
 		return nil
 	})
 	if err != nil && !errors.Is(err, errLimit) {
-		return listed{}, fmt.Errorf("list %s: %w", of.in(namespace), err)
+		return listed{}, fmt.Errorf("list %s: %w", kind.in(namespace), err)
 	}
 	return objects, nil
 }
@@ -72,19 +73,19 @@ func (l listed) of(own bool) sets.Set[object] {
 	return l.others
 }
 
-// namespacesOf are the namespaces that kube-state-metrics lists a resource in, each on its own.
-func (c *cluster) namespacesOf(of resource) []string {
-	if !of.namespaced || len(c.namespaces) == 0 {
+// namespacesOf are the namespaces in which kube-state-metrics lists a resource separately.
+func (c *cluster) namespacesOf(kind resource) []string {
+	if !kind.namespaced || len(c.namespaces) == 0 {
 		return []string{metav1.NamespaceAll}
 	}
-	// kube-state-metrics that is given both leaves out the ones of the others.
+	// With both options, kube-state-metrics removes the second namespaces from the first.
 	return slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(c.namespaces))), func(namespace string) bool {
 		return slices.Contains(c.notNamespaces, namespace)
 	})
 }
 
-func (c *cluster) fieldSelector(of resource) string {
-	if !of.namespaced || len(c.namespaces) > 0 {
+func (c *cluster) fieldSelector(kind resource) string {
+	if !kind.namespaced || len(c.namespaces) > 0 {
 		return ""
 	}
 	var not []fields.Selector

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// blackHoles passes connections on, until those that there are swallow all that comes.
+// blackHoles passes connections on, until it swallows all data of the open ones.
 type blackHoles struct {
 	net.Listener
 	to string
@@ -67,7 +67,7 @@ func pass(to io.WriteCloser, from io.Reader, dead *atomic.Bool) {
 	}
 }
 
-// swallow has all connections that there are swallow what comes.
+// swallow makes all open connections swallow their data.
 func (h *blackHoles) swallow() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,18 +76,19 @@ func (h *blackHoles) swallow() {
 	}
 }
 
-// The machine of one of several API servers loses power: nothing ends the connection to it, and new ones lead to another.
+// The machine of one of several API servers loses power. Its connection does not end, and new connections lead to another
+// API server.
 func TestAConnectionThatDiesInSilenceIsReplaced(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(auditIDHeader, "1") }))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	holes := newBlackHoles(t, server.Listener.Addr().String())
-	contact, err := newContact(&rest.Config{Host: "https://" + holes.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
+	apiContact, err := newContact(&rest.Config{Host: "https://" + holes.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
 	require.NoError(t, err)
-	require.NoError(t, contact.ask(t.Context(), contactTimeout))
+	require.NoError(t, apiContact.ask(t.Context(), contactTimeout))
 	holes.swallow()
-	require.Error(t, contact.ask(t.Context(), 100*time.Millisecond))
-	require.NoError(t, contact.ask(t.Context(), contactTimeout))
+	require.Error(t, apiContact.ask(t.Context(), 100*time.Millisecond))
+	require.NoError(t, apiContact.ask(t.Context(), contactTimeout))
 	require.Less(t, contactInterval+contactTimeout+contactInterval, contactPatience, "there is time for a second try")
 }

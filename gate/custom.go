@@ -18,35 +18,37 @@ import (
 const (
 	// customInterval is the least time between two looks at the series of custom resources.
 	customInterval = 10 * time.Second
-	// customTolerance is the part of them by which they may grow or shrink in between; they shrink when kube-state-metrics begins
-	// anew. What grows at a constant rate grows by less once it has done so for 200 s: so long may kube-state-metrics take to
-	// load, and no longer does a cluster in which custom resources become more and more hold the gate.
+	// customTolerance is the fraction by which their number may change between two looks. It falls when kube-state-metrics
+	// reloads. A number that grows at a constant rate grows by less than this fraction after 200 s. kube-state-metrics may
+	// take that long to load, and a growing cluster does not delay the gate for longer.
 	customTolerance = 0.05
-	// customPatience is how long there must have been none before it is believed that there are none: a throttled
-	// kube-state-metrics exposes nothing for tens of seconds, and then most of them at once.
+	// customPatience is how long the gate waits for the first series. A throttled kube-state-metrics exposes no series for
+	// tens of seconds, and then most of them together.
 	customPatience = time.Minute
 )
 
-// custom follows the series that kube-state-metrics makes of custom resources. Its configuration decides which labels these
-// have, and whether an object has any, so that no list of objects tells what is missing: only that no more come.
+// custom follows the series of custom resources. The configuration of kube-state-metrics decides which labels a series
+// has, and whether an object has any series. So a list of objects cannot show which objects are missing. The number of
+// series only shows when it stops growing.
 type custom struct {
 	monitor *monitor
 	clock   clock.PassiveClock
 
-	// definitions is how many events of definitions kube-state-metrics had seen before, as monitor.discoveries counts them.
+	// definitions is how many events of definitions kube-state-metrics had seen before, according to monitor.discoveries.
 	definitions float64
-	// none is since when there have been no series, and series how many there were at the last look, which ended at looked. err
-	// is what followed from it.
+	// none is the time since which there have been no series. series is their number at the last look, which ended at
+	// looked, and err is its result.
 	none   time.Time
 	series int
 	looked time.Time
 	err    error
 }
 
-// look returns nil if there are about as many series as an interval ago, or none for long.
+// look returns nil if the number of series is about the same as an interval ago, or if there have been none for
+// customPatience.
 func (c *custom) look(ctx context.Context) error {
-	first := c.looked.IsZero()
-	if !first && c.clock.Since(c.looked) < customInterval {
+	isFirst := c.looked.IsZero()
+	if !isFirst && c.clock.Since(c.looked) < customInterval {
 		return c.err
 	}
 	series, err := c.monitor.customSeries(ctx)
@@ -54,21 +56,21 @@ func (c *custom) look(ctx context.Context) error {
 		return fmt.Errorf("count the series of custom resources: %w", err)
 	}
 	now := c.clock.Now()
-	if first || c.series > 0 {
+	if isFirst || c.series > 0 {
 		c.none = now
 	}
 	c.err = nil
 	few := series == 0 && now.Sub(c.none) < customPatience
-	if first || few || math.Abs(float64(series-c.series)) > customTolerance*float64(c.series) {
-		c.err = fmt.Errorf("kube-state-metrics exposes %d series of custom resources, and there may be more to come", series)
+	if isFirst || few || math.Abs(float64(series-c.series)) > customTolerance*float64(c.series) {
+		c.err = fmt.Errorf("kube-state-metrics exposes %d series of custom resources, and their number may still grow", series)
 	}
 	c.series, c.looked = series, now
 	return c.err
 }
 
-// customSeries is how many series kube-state-metrics exposes that are of custom resources.
+// customSeries is the number of series of custom resources.
 func (m *monitor) customSeries(ctx context.Context) (int, error) {
-	// Versions before v2.18.0 do not know the parameter, and answer with everything.
+	// Versions before v2.18.0 ignore the parameter, and return all metrics.
 	others := url.Values{"exclude_resources": {strings.Join(slices.Sorted(maps.Keys(resources)), ",")}}
 	body, err := m.get(ctx, m.metrics+"?"+others.Encode())
 	if err != nil {
@@ -78,7 +80,7 @@ func (m *monitor) customSeries(ctx context.Context) (int, error) {
 	return countCustom(body)
 }
 
-// countCustom counts the series of families that are of none of the known resources.
+// countCustom counts the series of families that belong to no built-in resource.
 func countCustom(from io.Reader) (int, error) {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
@@ -88,8 +90,8 @@ func countCustom(from io.Reader) (int, error) {
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		if family := familyOf(line); string(family) != current {
-			current = string(family)
+		if familyName := familyOf(line); string(familyName) != current {
+			current = string(familyName)
 			isCustom = ownerOf(current) == nil
 		}
 		if isCustom {

@@ -21,7 +21,7 @@ func TestCountCustom(t *testing.T) {
 		"nothing":                       {"", 0},
 		"headers":                       {"# HELP kube_customresource_a Help.\n# TYPE kube_customresource_a gauge\n", 0},
 		"custom resources":              {"# TYPE kube_customresource_a gauge\nkube_customresource_a{name=\"b\"} 1\nkube_customresource_a{name=\"c\"} 1\n", 2},
-		"others beside them":            {"kube_pod_info{pod=\"a\"} 1\nkube_customresource_a{} 1\nkube_node_info{node=\"a\"} 1\nmine_a 1\nmine_b 1\n", 3},
+		"other families too":            {"kube_pod_info{pod=\"a\"} 1\nkube_customresource_a{} 1\nkube_node_info{node=\"a\"} 1\nmine_a 1\nmine_b 1\n", 3},
 		"one that begins like a family": {"kube_podmonitor_info{name=\"a\"} 1\n", 1},
 		"a long line":                   {"a{b=\"" + strings.Repeat("c", 1<<20) + "\"} 1\n", 1},
 	} {
@@ -35,7 +35,7 @@ func TestCountCustom(t *testing.T) {
 	require.ErrorContains(t, err, "read metrics")
 }
 
-// newCustom looks at what answers as the handler does, by a clock that stands still.
+// newCustom follows the series of a handler, with a fake clock.
 func newCustom(t *testing.T, answer http.HandlerFunc) (*custom, *clocktesting.FakeClock) {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -46,7 +46,7 @@ func newCustom(t *testing.T, answer http.HandlerFunc) (*custom, *clocktesting.Fa
 
 func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 	series, code := 0, http.StatusOK
-	custom, now := newCustom(t, func(w http.ResponseWriter, request *http.Request) {
+	c, now := newCustom(t, func(w http.ResponseWriter, request *http.Request) {
 		assert.Contains(t, strings.Split(request.URL.Query().Get("exclude_resources"), ","), "pods")
 		w.WriteHeader(code)
 		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
@@ -55,7 +55,7 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 		name   string
 		after  time.Duration
 		series int
-		wait   string // what it waits for, if it does
+		wait   string // the expected reason to wait; empty for none
 	}{
 		{"one look tells nothing", 0, 100, "exposes 100 series"},
 		{"nor do two at once", time.Second, 100, "exposes 100 series"},
@@ -75,7 +75,7 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 	} {
 		now.Step(step.after)
 		series = step.series
-		if err := custom.look(t.Context()); step.wait == "" {
+		if err := c.look(t.Context()); step.wait == "" {
 			require.NoError(t, err, step.name)
 		} else {
 			require.ErrorContains(t, err, step.wait, step.name)
@@ -83,45 +83,45 @@ func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {
 	}
 	now.Step(customInterval)
 	code = http.StatusInternalServerError
-	require.ErrorContains(t, custom.look(t.Context()), "500")
+	require.ErrorContains(t, c.look(t.Context()), "500")
 }
 
-// A throttled kube-state-metrics exposes none for a while, as one does that has none.
+// A throttled kube-state-metrics exposes no custom resources for a while, like one without custom resources.
 func TestNoCustomResourcesAreBelievedLate(t *testing.T) {
-	custom, now := newCustom(t, func(http.ResponseWriter, *http.Request) {})
+	c, now := newCustom(t, func(http.ResponseWriter, *http.Request) {})
 	began := now.Now()
-	for custom.look(t.Context()) != nil {
+	for c.look(t.Context()) != nil {
 		now.Step(customInterval)
 	}
 	assert.Equal(t, customPatience, now.Since(began))
 }
 
-// One that begins anew exposes none for a while, however long it exposed some before.
+// A reloading kube-state-metrics exposes no custom resources for a while, even if it exposed some before.
 func TestNoCustomResourcesAreBelievedLateAfterSome(t *testing.T) {
 	series := 10
-	custom, now := newCustom(t, func(w http.ResponseWriter, _ *http.Request) {
+	c, now := newCustom(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
 	})
-	require.Error(t, custom.look(t.Context()))
+	require.Error(t, c.look(t.Context()))
 	now.Step(2 * customPatience)
-	require.NoError(t, custom.look(t.Context()))
+	require.NoError(t, c.look(t.Context()))
 	now.Step(customInterval)
 	series = 0
 	began := now.Now()
-	for custom.look(t.Context()) != nil {
+	for c.look(t.Context()) != nil {
 		now.Step(customInterval)
 	}
 	assert.Equal(t, customPatience, now.Since(began))
 }
 
-// A set that grows all the time must not hold the gate for long.
+// Series whose number always grows must not delay the gate for long.
 func TestCustomResourcesThatBecomeMoreAndMore(t *testing.T) {
 	series := 0
-	custom, now := newCustom(t, func(w http.ResponseWriter, _ *http.Request) {
+	c, now := newCustom(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, strings.Repeat("kube_customresource_a{} 1\n", series))
 	})
 	began := now.Now()
-	for custom.look(t.Context()) != nil {
+	for c.look(t.Context()) != nil {
 		now.Step(customInterval)
 		series += 10
 	}

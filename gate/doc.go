@@ -1,5 +1,5 @@
-// Package gate tells whether a kube-state-metrics exposes its whole share of the cluster's objects. It runs beside
-// kube-state-metrics in each shard pod and answers its readiness probe, because kube-state-metrics' own probes say
-// that it is ready long before its first lists are done. docs/gate.md has what was measured, and why it is done
-// the way it is.
+// Package gate decides whether a kube-state-metrics exposes all objects of its shard. It runs next to kube-state-metrics
+// in each pod of a shard and answers its readiness probe. kube-state-metrics' own probes succeed long before its first
+// lists are done. Package telemetry reads the metrics that identify the process. docs/gate.md has the measurements and the
+// reasons.
 package gate

@@ -13,17 +13,18 @@ import (
 )
 
 const (
-	// maxLine is far above the longest line that annotations can make: an object has at most 1.5 MiB.
+	// maxLine is far above the longest line. Annotations make the longest lines, and an object has at most 1.5 MiB.
 	maxLine = 4 << 20
-	// chunkSize bounds what is parsed, and so held, at once. A large shard's metrics have hundreds of megabytes.
+	// chunkSize limits how much text is parsed at a time, and so the memory. The metrics of a large shard have hundreds of
+	// megabytes.
 	chunkSize = 256 << 10
 )
 
-// reader reads metrics of kube-state-metrics for the objects that they are about.
+// reader finds the objects that metrics of kube-state-metrics name.
 type reader struct {
-	// wanted are the resources to read.
-	wanted []resource
-	// every has the names of resources of which every family is to be read, because none identifies the objects.
+	// requested are the resources to read.
+	requested []resource
+	// every has the names of resources whose families must all be read, because no single family identifies the objects.
 	every sets.Set[string]
 	// seen is called for each object, possibly more than once.
 	seen func(resource, object)
@@ -32,38 +33,38 @@ type reader struct {
 	chunk               bytes.Buffer
 }
 
-// read reads on until one family has identified the objects of each resource: the rest would cost
-// kube-state-metrics more than the gate. It returns the names of the resources that have families, but none that
-// identifies the objects: it may be left out by --metric-allowlist or --metric-denylist.
+// read stops once one family has identified the objects of each resource, because the rest would cost kube-state-metrics
+// more than the gate. It returns the resources that have families, but no family that identifies the objects.
+// --metric-allowlist or --metric-denylist may have removed that family.
 func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error) {
 	r.exposed, r.identified = sets.New[string](), sets.New[string]()
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
-	var of *resource
+	var kind *resource
 	var current string
 	for lines.Scan() {
 		line := lines.Bytes()
-		family := familyOf(line)
-		if len(family) == 0 {
+		familyName := familyOf(line)
+		if len(familyName) == 0 {
 			continue
 		}
-		if string(family) != current {
-			if err := r.flush(of); err != nil {
+		if string(familyName) != current {
+			if err := r.flush(kind); err != nil {
 				return nil, err
 			}
-			if len(r.identified) == len(r.wanted) {
+			if len(r.identified) == len(r.requested) {
 				return sets.Set[string]{}, nil
 			}
-			current = string(family)
-			of = r.resourceOf(current)
+			current = string(familyName)
+			kind = r.resourceOf(current)
 		}
-		if of == nil || line[0] == '#' {
+		if kind == nil || line[0] == '#' {
 			continue
 		}
 		r.chunk.Write(line)
 		r.chunk.WriteByte('\n')
 		if r.chunk.Len() >= chunkSize {
-			if err := r.flush(of); err != nil {
+			if err := r.flush(kind); err != nil {
 				return nil, err
 			}
 		}
@@ -71,14 +72,14 @@ func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error)
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read metrics: %w", err)
 	}
-	return r.exposed.Difference(r.identified), r.flush(of)
+	return r.exposed.Difference(r.identified), r.flush(kind)
 }
 
-// familyOf is the name of the family that a header or a series is of; empty if it is neither. Series may come without
-// headers: versions before v2.20.0 leave these out when the first namespace of --namespaces has no object.
+// familyOf is the name of the family of a header or a series; empty for other lines. Series may come without headers.
+// Versions before v2.20.0 omit headers if the first namespace of --namespaces has no object.
 func familyOf(line []byte) []byte {
 	for _, header := range []string{"# HELP ", "# TYPE "} {
-		if rest, found := bytes.CutPrefix(line, []byte(header)); found {
+		if rest, isHeader := bytes.CutPrefix(line, []byte(header)); isHeader {
 			name, _, _ := bytes.Cut(rest, []byte{' '})
 			return name
 		}
@@ -89,30 +90,30 @@ func familyOf(line []byte) []byte {
 	return line[:max(0, bytes.IndexAny(line, "{ "))]
 }
 
-// resourceOf is the resource whose objects are to be read from a family, if any.
-func (r *reader) resourceOf(family string) *resource {
-	for i := range r.wanted {
-		of := &r.wanted[i]
-		if !of.owns(family) {
+// resourceOf is the resource whose objects are read from a family; nil if no object is read from it.
+func (r *reader) resourceOf(familyName string) *resource {
+	for i := range r.requested {
+		kind := &r.requested[i]
+		if !kind.owns(familyName) {
 			continue
 		}
-		r.exposed.Insert(of.name)
+		r.exposed.Insert(kind.name)
 		switch {
-		case r.identified.Has(of.name):
+		case r.identified.Has(kind.name):
 			return nil
-		case of.identifies(family):
-			r.identified.Insert(of.name)
-			return of
-		case r.every.Has(of.name):
-			return of
+		case kind.identifies(familyName):
+			r.identified.Insert(kind.name)
+			return kind
+		case r.every.Has(kind.name):
+			return kind
 		}
 		return nil
 	}
 	return nil
 }
 
-// flush parses the chunk, whose lines are all of one family.
-func (r *reader) flush(of *resource) error {
+// flush parses the chunk, whose lines all belong to one family.
+func (r *reader) flush(kind *resource) error {
 	if r.chunk.Len() == 0 {
 		return nil
 	}
@@ -120,19 +121,19 @@ func (r *reader) flush(of *resource) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(&r.chunk)
 	if err != nil {
-		return fmt.Errorf("parse metrics of %s: %w", of.name, err)
+		return fmt.Errorf("parse metrics of %s: %w", kind.name, err)
 	}
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			if about, ok := of.objectOf(metric); ok {
-				r.seen(*of, about)
+	for _, parsed := range families {
+		for _, metric := range parsed.GetMetric() {
+			if about, ok := kind.objectOf(metric); ok {
+				r.seen(*kind, about)
 			}
 		}
 	}
 	return nil
 }
 
-// objectOf is the object that a series is about.
+// objectOf is the object that a series names.
 func (r *resource) objectOf(metric *dto.Metric) (object, bool) {
 	var namespace, name string
 	for _, label := range metric.GetLabel() {

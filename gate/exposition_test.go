@@ -11,75 +11,75 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	const family = "# HELP %[1]s Help.\n# TYPE %[1]s gauge\n"
+	const familyText = "# HELP %[1]s Help.\n# TYPE %[1]s gauge\n"
 	for name, test := range map[string]struct {
-		wanted       []string
+		requested    []string
 		every        []string
 		exposed      string
 		seen         []object
 		unidentified []string
 	}{
 		"a pod": {
-			wanted:  []string{"pods"},
-			exposed: fmt.Sprintf(family, "kube_pod_info") + `kube_pod_info{namespace="a",pod="b",uid="c"} 1` + "\n",
-			seen:    []object{objectOf("a", "b")},
+			requested: []string{"pods"},
+			exposed:   fmt.Sprintf(familyText, "kube_pod_info") + `kube_pod_info{namespace="a",pod="b",uid="c"} 1` + "\n",
+			seen:      []object{objectOf("a", "b")},
 		},
 		"the rest is not read": {
-			wanted: []string{"pods"},
-			exposed: fmt.Sprintf(family, "kube_pod_created") + `kube_pod_created{namespace="a",pod="b"} 1` + "\n" +
-				fmt.Sprintf(family, "kube_pod_info") + "this is no metric\n",
+			requested: []string{"pods"},
+			exposed: fmt.Sprintf(familyText, "kube_pod_created") + `kube_pod_created{namespace="a",pod="b"} 1` + "\n" +
+				fmt.Sprintf(familyText, "kube_pod_info") + "this is no metric\n",
 			seen: []object{objectOf("a", "b")},
 		},
 		"a job has its name in job_name": {
-			wanted:  []string{"jobs"},
-			exposed: fmt.Sprintf(family, "kube_job_info") + `kube_job_info{namespace="a",job_name="b"} 1` + "\n",
-			seen:    []object{objectOf("a", "b")},
+			requested: []string{"jobs"},
+			exposed:   fmt.Sprintf(familyText, "kube_job_info") + `kube_job_info{namespace="a",job_name="b"} 1` + "\n",
+			seen:      []object{objectOf("a", "b")},
 		},
 		"objects without a namespace may have an empty one": {
-			wanted:  []string{"nodes", "mutatingwebhookconfigurations"},
-			exposed: fmt.Sprintf(family, "kube_node_info") + `kube_node_info{node="a"} 1` + "\n" + fmt.Sprintf(family, "kube_mutatingwebhookconfiguration_info") + `kube_mutatingwebhookconfiguration_info{namespace="default",mutatingwebhookconfiguration="b"} 1` + "\n",
-			seen:    []object{objectOf("", "a"), objectOf("", "b")},
+			requested: []string{"nodes", "mutatingwebhookconfigurations"},
+			exposed:   fmt.Sprintf(familyText, "kube_node_info") + `kube_node_info{node="a"} 1` + "\n" + fmt.Sprintf(familyText, "kube_mutatingwebhookconfiguration_info") + `kube_mutatingwebhookconfiguration_info{namespace="default",mutatingwebhookconfiguration="b"} 1` + "\n",
+			seen:      []object{objectOf("", "a"), objectOf("", "b")},
 		},
 		"a namespace's name is a namespace": {
-			wanted:  []string{"namespaces"},
-			exposed: fmt.Sprintf(family, "kube_namespace_created") + `kube_namespace_created{namespace="a"} 1` + "\n",
-			seen:    []object{objectOf("", "a")},
+			requested: []string{"namespaces"},
+			exposed:   fmt.Sprintf(familyText, "kube_namespace_created") + `kube_namespace_created{namespace="a"} 1` + "\n",
+			seen:      []object{objectOf("", "a")},
 		},
 		"endpoint slices of versions that do not tell their namespaces, and of those that do": {
-			wanted:  []string{"endpointslices"},
-			exposed: fmt.Sprintf(family, "kube_endpointslice_info") + `kube_endpointslice_info{endpointslice="a",addresstype="IPv4"} 1` + "\n" + `kube_endpointslice_info{endpointslice="b",namespace="c",addresstype="IPv4"} 1` + "\n",
-			seen:    []object{objectOf("", "a"), objectOf("", "b")},
+			requested: []string{"endpointslices"},
+			exposed:   fmt.Sprintf(familyText, "kube_endpointslice_info") + `kube_endpointslice_info{endpointslice="a",addresstype="IPv4"} 1` + "\n" + `kube_endpointslice_info{endpointslice="b",namespace="c",addresstype="IPv4"} 1` + "\n",
+			seen:      []object{objectOf("", "a"), objectOf("", "b")},
 		},
 		"another kind whose name begins alike": {
-			wanted:  []string{"pods"},
-			exposed: fmt.Sprintf(family, "kube_poddisruptionbudget_created") + `kube_poddisruptionbudget_created{namespace="a",pod="b"} 1` + "\n",
+			requested: []string{"pods"},
+			exposed:   fmt.Sprintf(familyText, "kube_poddisruptionbudget_created") + `kube_poddisruptionbudget_created{namespace="a",pod="b"} 1` + "\n",
 		},
 		"series without headers, after others": {
-			wanted: []string{"pods", "nodes"},
-			exposed: fmt.Sprintf(family, "kube_node_status_addresses") + `kube_node_status_addresses{node="a"} 1` + "\n" +
+			requested: []string{"pods", "nodes"},
+			exposed: fmt.Sprintf(familyText, "kube_node_status_addresses") + `kube_node_status_addresses{node="a"} 1` + "\n" +
 				`kube_pod_info{namespace="b",pod="c"} 1` + "\n" + `kube_node_info{node="d"} 1` + "\n" + `kube_node_info{node="e"} 1` + "\n",
 			seen: []object{objectOf("b", "c"), objectOf("", "d"), objectOf("", "e")},
 		},
 		"no family identifies the objects": {
-			wanted:       []string{"pods"},
-			exposed:      fmt.Sprintf(family, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
+			requested:    []string{"pods"},
+			exposed:      fmt.Sprintf(familyText, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
 			unidentified: []string{"pods"},
 		},
 		"so that every one is read": {
-			wanted:       []string{"pods"},
+			requested:    []string{"pods"},
 			every:        []string{"pods"},
-			exposed:      fmt.Sprintf(family, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
+			exposed:      fmt.Sprintf(familyText, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
 			seen:         []object{objectOf("a", "b")},
 			unidentified: []string{"pods"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var wanted []resource
-			for _, name := range test.wanted {
-				wanted = append(wanted, resources[name])
+			var requested []resource
+			for _, name := range test.requested {
+				requested = append(requested, resources[name])
 			}
 			seen := sets.New[object]()
-			r := &reader{wanted: wanted, every: sets.New(test.every...), seen: func(_ resource, about object) { seen.Insert(about) }}
+			r := &reader{requested: requested, every: sets.New(test.every...), seen: func(_ resource, about object) { seen.Insert(about) }}
 			unidentified, err := r.read(strings.NewReader(test.exposed))
 			require.NoError(t, err)
 			assert.ElementsMatch(t, test.seen, seen.UnsortedList())
@@ -97,35 +97,35 @@ func TestReadOfMoreThanAChunk(t *testing.T) {
 	}
 	require.Greater(t, text.Len(), chunkSize)
 	seen := sets.New[object]()
-	r := &reader{wanted: []resource{resources["pods"]}, seen: func(_ resource, about object) { seen.Insert(about) }}
+	r := &reader{requested: []resource{resources["pods"]}, seen: func(_ resource, about object) { seen.Insert(about) }}
 	_, err := r.read(strings.NewReader(text.String()))
 	require.NoError(t, err)
 	assert.Len(t, seen, count)
 }
 
 func TestReadOfGarbage(t *testing.T) {
-	r := &reader{wanted: []resource{resources["pods"]}, seen: func(resource, object) {}}
+	r := &reader{requested: []resource{resources["pods"]}, seen: func(resource, object) {}}
 	_, err := r.read(strings.NewReader("# HELP kube_pod_info Help.\nkube_pod_info{namespace=\n"))
 	require.ErrorContains(t, err, "parse metrics of pods")
 }
 
-// Whatever kube-state-metrics exposes, the gate reads it without an end of its own, and sees no object that is not named.
+// The gate reads any exposition to its end, and sees only objects that it names.
 func FuzzReader(f *testing.F) {
 	f.Add("# HELP kube_pod_created c\n# TYPE kube_pod_created gauge\nkube_pod_created{namespace=\"a\",pod=\"b\",uid=\"c\"} 1\n")
 	f.Add("kube_pod_info{pod=\"b\"} 1\nkube_node_info{node=\"\\n\\\"\"} NaN 12\n")
 	f.Add("kube_pod_created{pod=\"b\"\n")
 	f.Add("kube_endpointslice_info{endpointslice=\"a\"} 1\n{\"kube_pod_created\",pod=\"b\"} 1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		wanted := []resource{resources["pods"], resources["nodes"], resources["endpointslices"]}
+		requested := []resource{resources["pods"], resources["nodes"], resources["endpointslices"]}
 		for _, every := range []sets.Set[string]{nil, sets.New("pods", "nodes", "endpointslices")} {
-			reader := &reader{wanted: wanted, every: every, seen: func(of resource, one object) {
-				if one == of.object("", "") || !strings.Contains(text, "kube_"+of.singular) {
-					t.Errorf("%q has no object of %s", text, of.name)
+			r := &reader{requested: requested, every: every, seen: func(kind resource, one object) {
+				if one == kind.object("", "") || !strings.Contains(text, "kube_"+kind.singular) {
+					t.Errorf("%q has no object of %s", text, kind.name)
 				}
 			}}
-			unidentified, err := reader.read(strings.NewReader(text))
-			if err == nil && len(unidentified) > len(wanted) {
-				t.Errorf("%q has %d unidentified resources of %d", text, len(unidentified), len(wanted))
+			unidentified, err := r.read(strings.NewReader(text))
+			if err == nil && len(unidentified) > len(requested) {
+				t.Errorf("%q has %d unidentified resources of %d", text, len(unidentified), len(requested))
 			}
 			_, _ = countCustom(strings.NewReader(text))
 		}

@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// fakeAPIServer lists metadata page by page, as the API server does.
+// fakeAPIServer lists metadata page by page, like the API server.
 type fakeAPIServer struct {
 	*httptest.Server
 
@@ -31,9 +31,9 @@ type fakeAPIServer struct {
 	objects map[string][]metav1.PartialObjectMetadata
 	// refuse returns the error of a list; nil to answer it.
 	refuse func(resource, namespace string) *apierrors.StatusError
-	// lists are how many lists of each resource have begun, and pages how many requests these took.
+	// lists are how many lists of each resource have started, and pages the number of their requests.
 	lists, pages map[string]int
-	// away is whether a load balancer answers instead, and silent whether nothing does.
+	// away is whether a load balancer answers instead, and silent whether the server does not answer.
 	away, silent bool
 }
 
@@ -58,53 +58,53 @@ func (s *fakeAPIServer) metadata(t testing.TB) metadata.Interface {
 }
 
 // create adds an object whose UID is its name.
-func (s *fakeAPIServer) create(resource, namespace string, names ...string) {
+func (s *fakeAPIServer) create(kind, namespace string, names ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range names {
-		s.objects[resource] = append(s.objects[resource], metav1.PartialObjectMetadata{
+		s.objects[kind] = append(s.objects[kind], metav1.PartialObjectMetadata{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name)},
 		})
 	}
-	slices.SortStableFunc(s.objects[resource], func(a, b metav1.PartialObjectMetadata) int {
+	slices.SortStableFunc(s.objects[kind], func(a, b metav1.PartialObjectMetadata) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 
 // delete removes an object.
-func (s *fakeAPIServer) delete(resource, namespace, name string) {
+func (s *fakeAPIServer) delete(kind, namespace, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[resource] = slices.DeleteFunc(s.objects[resource], func(one metav1.PartialObjectMetadata) bool {
+	s.objects[kind] = slices.DeleteFunc(s.objects[kind], func(one metav1.PartialObjectMetadata) bool {
 		return one.Namespace == namespace && one.Name == name
 	})
 }
 
 // recreate gives an object another UID.
-func (s *fakeAPIServer) recreate(resource, namespace, name string, uid types.UID) {
+func (s *fakeAPIServer) recreate(kind, namespace, name string, uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.objects[resource] {
-		if one := &s.objects[resource][i]; one.Namespace == namespace && one.Name == name {
+	for i := range s.objects[kind] {
+		if one := &s.objects[kind][i]; one.Namespace == namespace && one.Name == name {
 			one.UID = uid
 		}
 	}
 }
 
-// refusing has the lists of a resource refused in some namespaces, or in all if none is named.
-func (s *fakeAPIServer) refusing(err func(resource string) *apierrors.StatusError, resource string, namespaces ...string) {
+// refusing makes the server refuse lists of a resource in some namespaces; without a namespace, in all.
+func (s *fakeAPIServer) refusing(err func(resource string) *apierrors.StatusError, kind string, namespaces ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.refuse
 	s.refuse = func(name, namespace string) *apierrors.StatusError {
-		if (resource == "*" || name == resource) && (len(namespaces) == 0 || slices.Contains(namespaces, namespace)) {
+		if (kind == "*" || name == kind) && (len(namespaces) == 0 || slices.Contains(namespaces, namespace)) {
 			return err(name)
 		}
 		return before(name, namespace)
 	}
 }
 
-// accepting has all lists answered again.
+// accepting makes the server answer all lists again.
 func (s *fakeAPIServer) accepting() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,10 +117,10 @@ func (s *fakeAPIServer) set(change func()) {
 	change()
 }
 
-func (s *fakeAPIServer) listsOf(resource string) int {
+func (s *fakeAPIServer) listsOf(kind string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lists[resource]
+	return s.lists[kind]
 }
 
 func (s *fakeAPIServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
@@ -139,23 +139,23 @@ func (s *fakeAPIServer) ServeHTTP(w http.ResponseWriter, request *http.Request) 
 		_, _ = w.Write([]byte("{}"))
 		return
 	}
-	resource, namespace := pathParts(request.URL.Path)
+	kind, namespace := pathParts(request.URL.Path)
 	query := request.URL.Query()
-	s.pages[resource]++
+	s.pages[kind]++
 	if query.Get("continue") == "" {
-		s.lists[resource]++
+		s.lists[kind]++
 	}
-	if err := s.refuse(resource, namespace); err != nil {
+	if err := s.refuse(kind, namespace); err != nil {
 		err.ErrStatus.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 		w.WriteHeader(int(err.ErrStatus.Code))
 		_ = json.NewEncoder(w).Encode(err.ErrStatus)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(s.page(resource, namespace, query.Get("fieldSelector"), query.Get("limit"), query.Get("continue")))
+	_ = json.NewEncoder(w).Encode(s.page(kind, namespace, query.Get("fieldSelector"), query.Get("limit"), query.Get("continue")))
 }
 
 // pathParts are the resource and the namespace of a path such as /apis/apps/v1/namespaces/default/deployments.
-func pathParts(path string) (resource, namespace string) {
+func pathParts(path string) (kind, namespace string) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	parts = parts[map[string]int{"api": 2, "apis": 3}[parts[0]]:]
 	if len(parts) == 3 {
@@ -164,11 +164,11 @@ func pathParts(path string) (resource, namespace string) {
 	return parts[len(parts)-1], namespace
 }
 
-func (s *fakeAPIServer) page(resource, namespace, selector, limit, token string) metav1.PartialObjectMetadataList {
+func (s *fakeAPIServer) page(kind, namespace, selector, limit, token string) metav1.PartialObjectMetadataList {
 	matches := fields.ParseSelectorOrDie(selector)
 	list := metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}}
 	var items []metav1.PartialObjectMetadata
-	for _, one := range s.objects[resource] {
+	for _, one := range s.objects[kind] {
 		if (namespace == "" || one.Namespace == namespace) && matches.Matches(fields.Set{"metadata.namespace": one.Namespace}) {
 			items = append(items, one)
 		}
@@ -183,20 +183,20 @@ func (s *fakeAPIServer) page(resource, namespace, selector, limit, token string)
 	return list
 }
 
-// Errors that an API server answers lists with.
-func forbidden(resource string) *apierrors.StatusError {
-	return apierrors.NewForbidden(resources[resource].groupVersionResource.GroupResource(), "", nil)
+// Errors of the API server for a list.
+func forbidden(kind string) *apierrors.StatusError {
+	return apierrors.NewForbidden(resources[kind].groupVersionResource.GroupResource(), "", nil)
 }
 
-func notFound(resource string) *apierrors.StatusError {
-	return apierrors.NewNotFound(resources[resource].groupVersionResource.GroupResource(), "")
+func notFound(kind string) *apierrors.StatusError {
+	return apierrors.NewNotFound(resources[kind].groupVersionResource.GroupResource(), "")
 }
 
 func undecryptable(string) *apierrors.StatusError {
 	return apierrors.NewInternalError(fmt.Errorf("unable to decrypt one object"))
 }
 
-// fakeMonitor is a kube-state-metrics of which the test says what it exposes.
+// fakeMonitor is a kube-state-metrics whose test decides what it exposes.
 type fakeMonitor struct {
 	*httptest.Server
 
@@ -204,7 +204,7 @@ type fakeMonitor struct {
 	silent  bool
 	started int
 	version string
-	// definitions is how many more times that it is asked it has seen another definition of custom resources.
+	// definitions is how many further definitions of custom resources it discovers, one with each request.
 	definitions, discovered int
 	exposed                 string
 	// used is what it exports of what its process has used.
@@ -256,14 +256,14 @@ func (m *fakeMonitor) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// define has it see so many more definitions of custom resources, one each time that it is asked.
+// define makes it discover so many further definitions of custom resources, one with each request.
 func (m *fakeMonitor) define(definitions int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.definitions += definitions
 }
 
-// expose has it expose these pods of the namespace default, or of the one before a slash, and no nodes.
+// expose makes it expose these pods of the namespace default, or of the namespace before a slash, and no nodes.
 func (m *fakeMonitor) expose(pods ...string) {
 	var text strings.Builder
 	text.WriteString("# HELP kube_node_created Unix creation timestamp\n# TYPE kube_node_created gauge\n")
@@ -309,14 +309,14 @@ func (m *fakeMonitor) change(change func()) {
 }
 
 // uses has it export this CPU time and memory, and how long it has answered scrapes.
-func (m *fakeMonitor) uses(cpu, memory, requests int) {
+func (m *fakeMonitor) uses(cpu, bytes, requests int) {
 	m.change(func() {
 		m.used = fmt.Sprintf("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d\n"+
 			"# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %d\n"+
 			"# TYPE http_request_duration_seconds histogram\n"+
 			"http_request_duration_seconds_bucket{handler=\"metrics\",method=\"get\",le=\"+Inf\"} 7\n"+
 			"http_request_duration_seconds_sum{handler=\"metrics\",method=\"get\"} %d\n"+
-			"http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"} 7\n", cpu, memory, requests)
+			"http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"} 7\n", cpu, bytes, requests)
 	})
 }
 
@@ -330,9 +330,9 @@ func TestTheFakeAPIServerListsPages(t *testing.T) {
 	server := newFakeAPIServer(t)
 	server.create("pods", "default", "a", "b", "c")
 	server.create("pods", "other", "d")
-	first := server.page("pods", "", "metadata.namespace!=other", "2", "")
-	assert.Len(t, first.Items, 2)
-	second := server.page("pods", "", "metadata.namespace!=other", "2", first.Continue)
+	firstPage := server.page("pods", "", "metadata.namespace!=other", "2", "")
+	assert.Len(t, firstPage.Items, 2)
+	second := server.page("pods", "", "metadata.namespace!=other", "2", firstPage.Continue)
 	assert.Len(t, second.Items, 1)
 	assert.Empty(t, second.Continue)
 }

@@ -8,30 +8,30 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// familiesText has the versions of kube-state-metrics that are tested, and the names of all families that these make of
-// objects, but for those of custom resources. The names are followed by optIn where that is so.
+// familiesText has the tested versions of kube-state-metrics, and the names of all their families of objects, without
+// custom resources. optIn follows the name of an opt-in family.
 //
 //go:embed families.txt
 var familiesText string
 
-// plainText has the families that plain objects have, as far as they are exported at all (test/e2e/families_test.go).
+// plainText has the families that every plain object has, if they are exported (test/e2e/families_test.go).
 //
 //go:embed plain.txt
 var plainText string
 
 const optIn = "opt-in"
 
-// family is a family of metrics that kube-state-metrics is known to make of objects.
+// family is a known family of metrics of objects.
 type family struct {
 	name string
-	// plain is whether a plain object has it, and not only objects with something special, such as a deletion timestamp.
+	// plain is whether every plain object has it. Other families need something special, such as a deletion timestamp.
 	plain bool
-	// optIn is whether it is exported only if --metric-opt-in-list has it. Of a family that differs in that from version to
-	// version there are two.
+	// optIn is whether it is exported only if --metric-opt-in-list contains it. A family that is opt-in in some versions
+	// only has two entries.
 	optIn bool
 }
 
-// knownFamilies are those of the versions up to newestKnown.
+// knownFamilies are the families of the versions up to newestKnown.
 var knownFamilies, newestKnown = parseFamilies(familiesText, plainText)
 
 func parseFamilies(text, plain string) (families []family, newest *version.Version) {
@@ -52,9 +52,9 @@ func parseFamilies(text, plain string) (families []family, newest *version.Versi
 	return families, newest
 }
 
-// mayHaveMoreFamilies tells whether a version of kube-state-metrics, as it names itself, may have families that are not
-// known. None up to the newest that is known was found to have any.
-func mayHaveMoreFamilies(said string) bool {
-	parsed, err := version.ParseGeneric(said)
+// mayHaveMoreFamilies reports whether a version that kube-state-metrics reports may have families that are not known.
+// Versions up to the newest known one have no others.
+func mayHaveMoreFamilies(reported string) bool {
+	parsed, err := version.ParseGeneric(reported)
 	return err != nil || parsed.GreaterThan(newestKnown)
 }

@@ -15,80 +15,83 @@ import (
 )
 
 const (
-	// minPause is the least time between two looks while they bring something new, and pauseFactor how many times as long as a
-	// look the pause after it is: loading comes first.
+	// minPause is the least time between two looks while they find new objects. After a look, the gate pauses pauseFactor
+	// times as long as the look, because loading has priority.
 	minPause    = 200 * time.Millisecond
 	pauseFactor = 2
-	// maxPause is the longest pause between two looks. It doubles up to that while they bring nothing new.
+	// maxPause is the longest pause between two looks. While looks find no new objects, the pause doubles up to it.
 	maxPause = 10 * time.Second
-	// discoverInterval is how often kube-state-metrics is asked for definitions of custom resources that it has found.
+	// discoverInterval is the time between two requests for the number of custom resource definitions that
+	// kube-state-metrics has found.
 	discoverInterval = time.Second
-	// followInterval is how often the gate makes sure that the process that was complete still runs. A readiness probe that meets
-	// another one wakes it sooner.
+	// followInterval is the time between two checks that the complete process still runs. A readiness probe that finds
+	// another process starts a check sooner.
 	followInterval = 5 * time.Second
-	// contactInterval is how often the API server is asked for an answer, contactTimeout how long it has to give
-	// one, and contactPatience for how long none is borne. With the readiness probe's own patience, kube-state-metrics
-	// is unready less than a minute after it has lost the API server, and stays ready while that restarts.
+	// contactInterval is the time between two requests to the API server, and contactTimeout the time for an answer. After
+	// contactPatience without an answer the gate closes. With the failure threshold of the readiness probe,
+	// kube-state-metrics is unready less than a minute after it has lost the API server. It stays ready while an API
+	// server restarts.
 	contactInterval = 5 * time.Second
 	contactTimeout  = 5 * time.Second
 	contactPatience = 30 * time.Second
-	// processTimeout is how long kube-state-metrics has for an answer about itself. A readiness probe that gives up sooner leaves
-	// it to the next one.
+	// processTimeout is the time in which kube-state-metrics must answer a request for its own metrics. A readiness probe
+	// that ends sooner leaves the answer to the next probe.
 	processTimeout = 4 * time.Second
-	// roundTimeout is how long one round of lists and a look may take.
+	// roundTimeout limits one round, which is lists and a look.
 	roundTimeout = 5 * time.Minute
-	// discoveryPause is how long kube-state-metrics must have seen no change of definitions of custom resources: it looks
-	// every three seconds whether there was one, and then begins anew, with all resources.
+	// discoveryPause is how long kube-state-metrics must have seen no change of custom resource definitions. It checks
+	// them every three seconds, and reloads all resources after a change.
 	discoveryPause = 10 * time.Second
 )
 
 var (
-	errNotLookedYet = errors.New("the gate has not compared yet what kube-state-metrics exposes with what the API server has")
-	errDiscovering  = errors.New("kube-state-metrics has just learnt of custom resources, and begins anew for them")
+	errNotLookedYet = errors.New("the gate has not compared the metrics of kube-state-metrics with the objects of the API server yet")
+	errDiscovering  = errors.New("kube-state-metrics has just found custom resource definitions, and reloads all resources")
 )
 
-// Gate is open while the kube-state-metrics beside it exposes its whole share.
+// Gate is open while the kube-state-metrics of its pod exposes all objects of its shard.
 type Gate struct {
 	cluster *cluster
 	monitor *monitor
 	contact *contact
-	// exported are the resources that count for a version of kube-state-metrics.
+	// exported returns the resources that count for a version of kube-state-metrics.
 	exported func(version string) []resource
 	deadline time.Duration
-	// discovers is whether kube-state-metrics exports custom resources too, and so looks for their definitions.
+	// discovers is whether kube-state-metrics also exports custom resources, and so looks for their definitions.
 	discovers bool
-	// memory outlives the gate's container.
+	// memory survives a restart of the gate's container.
 	memory memory
-	// kept is what the memory has; the goroutine of Run has it for itself.
+	// kept is the content of the memory. Only the goroutine of Run uses it.
 	kept remembered
-	// schedule is when everything that kube-state-metrics exposes is measured.
+	// schedule is when the gate reads everything that kube-state-metrics exposes.
 	schedule schedule
 	clock    clock.WithTicker
 	metrics  *metrics
 
-	// processes reads which process runs, once for all that ask at the same time.
+	// processes reads which process runs, once for all simultaneous callers.
 	processes singleflight.Group
-	// another has an item when a probe has met a process other than the complete one.
+	// another has an item when a probe has found a process other than the complete one.
 	another chan struct{}
 
 	mu sync.Mutex
-	// complete is the process of kube-state-metrics that exposed its whole share, and incomplete why there is none.
+	// complete is the process of kube-state-metrics that has exposed all objects of its shard, and incomplete the reason
+	// why there is no such process.
 	complete   process
 	incomplete error
-	// opened is closed once there is another complete process.
+	// opened is closed once another process is complete.
 	opened chan struct{}
 	// contacted is when the API server last answered.
 	contacted time.Time
 }
 
-// open fills in what a gate needs to run: a process that was complete before the gate's container restarted still is, and the
-// API server gets the time to answer that it has at any other moment.
+// open sets the fields that a gate needs to run. A process that was complete before the gate's container restarted stays
+// complete. The API server gets the full time for its first answer.
 func (g *Gate) open(ctx context.Context) *Gate {
 	g.another, g.opened = make(chan struct{}, 1), make(chan struct{})
 	g.incomplete, g.contacted = errNotLookedYet, g.clock.Now()
 	g.monitor.observe = func(families telemetry.Families) { g.metrics.measured.observe(families, g.clock.Now()) }
 	if kept, err := g.memory.load(); err != nil {
-		klog.FromContext(ctx).Info("Warning: cannot read which kube-state-metrics was complete before", "reason", err.Error())
+		klog.FromContext(ctx).Info("Warning: cannot read the stored process of kube-state-metrics", "reason", err.Error())
 	} else {
 		g.complete, g.kept = kept.process(), kept
 		g.metrics.measured.resume(kept.StartTimeSeconds, kept.PeakMemoryBytes)
@@ -96,14 +99,14 @@ func (g *Gate) open(ctx context.Context) *Gate {
 	return g
 }
 
-// Check returns nil if kube-state-metrics exposes its whole share, and else why it is not known to. It asks
-// kube-state-metrics itself, because a new process must not be taken for the one before.
+// Check returns nil if kube-state-metrics exposes all objects of its shard, and otherwise the reason. It sends a request
+// to kube-state-metrics, because the process may have changed.
 func (g *Gate) Check(ctx context.Context) error {
 	_, err := g.check(ctx)
 	return err
 }
 
-// Await is Check, but waits for a process that does not expose its whole share yet, until the context is done.
+// Await is Check, but waits until the running process is complete, or the context is done.
 func (g *Gate) Await(ctx context.Context) error {
 	for {
 		opened, err := g.check(ctx)
@@ -118,7 +121,8 @@ func (g *Gate) Await(ctx context.Context) error {
 	}
 }
 
-// check returns what Check does, and what is closed once a process exposes its whole share, if the one that runs does not yet.
+// check returns the result of Check. If the running process is not complete yet, it also returns a channel that is closed
+// once a process is complete.
 func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
 	running, err := g.running(ctx)
 	if err != nil {
@@ -129,17 +133,17 @@ func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
 	if running != g.complete {
 		select {
 		case g.another <- struct{}{}:
-		default: // The gate is going to look anyway.
+		default: // The gate will look in any case.
 		}
 		return g.opened, g.incomplete
 	}
 	if silent := g.clock.Since(g.contacted); silent > contactPatience {
 		return nil, fmt.Errorf("the API server has not answered for %s", silent.Round(time.Second))
 	}
-	return nil, nil //nolint:nilnil // Open: there is neither an error nor anything to wait for.
+	return nil, nil //nolint:nilnil // Open: there is no error and no channel to wait for.
 }
 
-// running is the process of kube-state-metrics that runs. It returns an error if that does not answer in time.
+// running is the running process of kube-state-metrics. It returns an error if kube-state-metrics does not answer in time.
 func (g *Gate) running(ctx context.Context) (process, error) {
 	answer := g.processes.DoChan("", func() (any, error) {
 		return g.monitor.process(context.WithoutCancel(ctx), processTimeout)
@@ -153,7 +157,7 @@ func (g *Gate) running(ctx context.Context) (process, error) {
 	}
 }
 
-// Run follows kube-state-metrics from start to start, until the context is done.
+// Run follows each process of kube-state-metrics, until the context is done.
 func (g *Gate) Run(ctx context.Context) {
 	go g.keepContact(ctx)
 	go g.measure(ctx)
@@ -173,46 +177,46 @@ func (g *Gate) Run(ctx context.Context) {
 	}
 }
 
-// follow looks at one process of kube-state-metrics again and again, until it exposes its share, is another one, or
-// the deadline is over.
+// follow looks at one process of kube-state-metrics repeatedly, until it is complete, is replaced by another process, or
+// the deadline has passed.
 func (g *Gate) follow(ctx context.Context, running process) {
 	log := klog.FromContext(ctx)
 	began := g.clock.Now()
 	g.metrics.open.Set(0)
 	g.setIncomplete(errNotLookedYet)
 	exported := g.exported(running.version)
-	log.Info("Waiting until kube-state-metrics exposes its share", "version", running.version, "resources", len(exported))
-	check := g.begin(ctx, running, exported, began)
+	log.Info("Waiting until kube-state-metrics exposes all objects of its shard", "version", running.version, "resources", len(exported))
+	current := g.begin(ctx, running, exported, began)
 	floor := minPause
-	for check != nil && ctx.Err() == nil {
-		changed, err := g.look(ctx, check)
+	for current != nil && ctx.Err() == nil {
+		changed, err := g.look(ctx, current)
 		waited := g.clock.Since(began)
-		if g.opens(ctx, check, waited, err) {
+		if g.opens(ctx, current, waited, err) {
 			g.setComplete(ctx, running, waited)
 			return
 		}
 		g.setIncomplete(err)
-		log.V(1).Info("Not yet", "reason", err.Error())
-		floor = nextFloor(floor, changed || !check.exposed)
-		g.sleep(ctx, min(max(floor, pauseFactor*check.looked), maxPause))
+		log.V(1).Info("Objects are missing", "reason", err.Error())
+		floor = nextFloor(floor, changed || !current.exposed)
+		g.sleep(ctx, min(max(floor, pauseFactor*current.looked), maxPause))
 		now, definitions, err := g.monitor.discoveries(ctx, processTimeout)
 		switch {
 		case err == nil && now != running:
 			return
-		case err == nil && check.custom != nil && definitions != check.custom.definitions && waited < g.deadline:
-			check = g.begin(ctx, running, exported, began)
+		case err == nil && current.custom != nil && definitions != current.custom.definitions && waited < g.deadline:
+			current = g.begin(ctx, running, exported, began)
 		}
 	}
 }
 
-// opens tells whether the gate opens after a look: if nothing is missing, or because of the deadline.
-func (g *Gate) opens(ctx context.Context, check *check, waited time.Duration, err error) bool {
+// opens reports whether the gate opens after a look, because no object is missing, or because of the deadline.
+func (g *Gate) opens(ctx context.Context, current *check, waited time.Duration, err error) bool {
 	log := klog.FromContext(ctx)
 	switch {
 	case err == nil:
-		log.Info("kube-state-metrics exposes its share", "seconds", waited.Seconds())
-	case waited >= g.deadline && check.mayOpen():
-		log.Info("Warning: opened by the deadline, though kube-state-metrics does not expose its share", "deadline", g.deadline, "reason", err.Error())
+		log.Info("kube-state-metrics exposes all objects of its shard", "seconds", waited.Seconds())
+	case waited >= g.deadline && current.mayOpen():
+		log.Info("Warning: opened by the deadline, although kube-state-metrics does not expose all objects of its shard", "deadline", g.deadline, "reason", err.Error())
 		g.metrics.openedByDeadline.Inc()
 	default:
 		return false
@@ -220,7 +224,8 @@ func (g *Gate) opens(ctx context.Context, check *check, waited time.Duration, er
 	return true
 }
 
-// nextFloor is the least pause after a look. While kube-state-metrics exposes nothing at all, a look costs next to nothing.
+// nextFloor is the least pause after a look. A look is cheap while kube-state-metrics exposes no object at all, so the
+// pause stays short.
 func nextFloor(floor time.Duration, changed bool) time.Duration {
 	if changed {
 		return minPause
@@ -228,22 +233,22 @@ func nextFloor(floor time.Duration, changed bool) time.Duration {
 	return min(2*floor, maxPause)
 }
 
-// begin returns a check of a process, which has waited since began; nil if there is another process instead.
+// begin returns a check of a process, whose wait started at began; nil if another process runs instead.
 func (g *Gate) begin(ctx context.Context, running process, exported []resource, began time.Time) *check {
-	check := newCheck(g, exported)
+	current := newCheck(g, exported)
 	if !g.discovers {
-		return check
+		return current
 	}
 	definitions, same := g.settle(ctx, running, began)
 	if !same {
 		return nil
 	}
-	check.custom = &custom{monitor: g.monitor, clock: g.clock, definitions: definitions}
-	return check
+	current.custom = &custom{monitor: g.monitor, clock: g.clock, definitions: definitions}
+	return current
 }
 
-// settle waits until a process has found the definitions of custom resources that there are, or the deadline is over, and
-// returns how many events of them it has seen. It returns false if there is another process instead.
+// settle waits until a process has found all definitions of custom resources, or the deadline has passed. It returns how
+// many events of definitions the process has seen, and false if another process runs instead.
 func (g *Gate) settle(ctx context.Context, running process, began time.Time) (float64, bool) {
 	g.setIncomplete(errDiscovering)
 	seen, since := 0.0, g.clock.Now()
@@ -262,17 +267,17 @@ func (g *Gate) settle(ctx context.Context, running process, began time.Time) (fl
 	return seen, ctx.Err() == nil
 }
 
-func (g *Gate) look(ctx context.Context, check *check) (changed bool, err error) {
+func (g *Gate) look(ctx context.Context, current *check) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
-	return check.round(ctx)
+	return current.round(ctx)
 }
 
-// keepContact asks the API server for an answer from time to time.
+// keepContact sends a request to the API server periodically.
 func (g *Gate) keepContact(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := g.contact.ask(ctx, contactTimeout); err != nil {
-			klog.FromContext(ctx).V(1).Info("No contact", "reason", err.Error())
+			klog.FromContext(ctx).V(1).Info("The API server does not answer", "reason", err.Error())
 		} else {
 			g.mu.Lock()
 			g.contacted = g.clock.Now()
@@ -282,18 +287,18 @@ func (g *Gate) keepContact(ctx context.Context) {
 	}
 }
 
-// isComplete tells whether a process exposed its whole share.
+// isComplete reports whether a process is the complete one.
 func (g *Gate) isComplete(running process) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return running == g.complete
 }
 
-// setComplete opens the gate for a process, which has been waited for.
+// setComplete opens the gate for a process, and records how long the gate has waited for it.
 func (g *Gate) setComplete(ctx context.Context, running process, waited time.Duration) {
 	g.kept = remember(running, g.metrics.measured.peakOf(running))
 	if err := g.memory.save(g.kept); err != nil {
-		klog.FromContext(ctx).Info("Warning: cannot keep which kube-state-metrics is complete, for a restart of this container", "reason", err.Error())
+		klog.FromContext(ctx).Info("Warning: cannot store which kube-state-metrics is complete, for a restart of this container", "reason", err.Error())
 	}
 	g.metrics.open.Set(1)
 	g.metrics.syncDuration.Set(waited.Seconds())
@@ -304,8 +309,8 @@ func (g *Gate) setComplete(ctx context.Context, running process, waited time.Dur
 	g.opened = make(chan struct{})
 }
 
-// setIncomplete says why kube-state-metrics is not known to expose its share. One that is complete stays so while
-// it does not answer: only another process has to start from the beginning.
+// setIncomplete records why no other process is complete. The complete process stays complete while it does not answer.
+// Only another process starts from the beginning.
 func (g *Gate) setIncomplete(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -321,7 +326,7 @@ func (g *Gate) sleep(ctx context.Context, duration time.Duration) {
 	}
 }
 
-// sleepUntilAnother sleeps, at most until a probe meets another process.
+// sleepUntilAnother sleeps until a probe finds another process, for at most the duration.
 func (g *Gate) sleepUntilAnother(ctx context.Context, duration time.Duration) {
 	timer := g.clock.NewTimer(duration)
 	defer timer.Stop()

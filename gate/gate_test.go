@@ -31,11 +31,11 @@ func newFixture(t *testing.T, pods ...string) *fixture {
 		clock: clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
 	}
 	f.api.create("pods", "default", pods...)
-	contact, err := newContact(f.api.config())
+	apiContact, err := newContact(f.api.config())
 	require.NoError(t, err)
 	f.Gate = (&Gate{
-		cluster:  &cluster{metadata: f.api.metadata(t), share: Share{TotalShards: 1}},
-		contact:  contact,
+		cluster:  &cluster{metadata: f.api.metadata(t), shard: Shard{Total: 1}},
+		contact:  apiContact,
 		monitor:  f.fakeMonitor.monitor(),
 		exported: exporting(t, "pods", "nodes"),
 		deadline: 10 * time.Minute,
@@ -67,16 +67,16 @@ func (f *fixture) start(t *testing.T) {
 	})
 }
 
-// becomes waits, and lets the gate's time go by, until it says what is expected; empty is open.
+// becomes steps the gate's clock until the gate reports what is expected; empty for an open gate.
 func (f *fixture) becomes(t *testing.T, expected string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		f.clock.Step(minPause)
-		f.says(t, expected)
+		f.reports(t, expected)
 	}, 10*time.Second, time.Millisecond)
 }
 
-func (f *fixture) says(t assert.TestingT, expected string) {
+func (f *fixture) reports(t assert.TestingT, expected string) {
 	err := f.Check(context.Background())
 	if expected == "" {
 		assert.NoError(t, err)
@@ -85,14 +85,14 @@ func (f *fixture) says(t assert.TestingT, expected string) {
 	}
 }
 
-func TestOpensWhenTheWholeShareIsExposed(t *testing.T) {
+func TestOpensWhenAllObjectsAreExposed(t *testing.T) {
 	f := newFixture(t, "a", "b", "c")
 	f.expose()
-	f.says(t, errNotLookedYet.Error())
+	f.reports(t, errNotLookedYet.Error())
 	f.start(t)
-	f.becomes(t, "3 objects (pods: 3) of its share yet")
+	f.becomes(t, "3 objects (pods: 3) of its shard yet")
 	f.expose("a", "c")
-	f.becomes(t, "1 object (pods: 1) of its share yet")
+	f.becomes(t, "1 object (pods: 1) of its shard yet")
 	assert.InDelta(t, 0, testutil.ToFloat64(f.metrics.open), 0)
 	f.expose("a", "b", "c")
 	f.becomes(t, "")
@@ -106,7 +106,7 @@ func TestShutsForANewProcess(t *testing.T) {
 	f.start(t)
 	f.becomes(t, "")
 	f.expose()
-	f.says(t, "") // Objects are looked for at the start only.
+	f.reports(t, "") // The gate looks for objects only at the start.
 	f.restart()
 	require.Error(t, f.Check(t.Context()), "before the gate has looked at the new process")
 	f.becomes(t, "pods: 1")
@@ -117,9 +117,9 @@ func TestShutsForANewProcess(t *testing.T) {
 func TestWhatCountsDependsOnTheVersion(t *testing.T) {
 	f := newFixture(t, "a")
 	options := &Options{Resources: []string{"pods", "nodes"}}
-	for _, family := range knownFamilies {
-		if pods := resources["pods"]; pods.owns(family.name) {
-			options.MetricDenylist = append(options.MetricDenylist, "^"+family.name+"$")
+	for _, known := range knownFamilies {
+		if pods := resources["pods"]; pods.owns(known.name) {
+			options.MetricDenylist = append(options.MetricDenylist, "^"+known.name+"$")
 		}
 	}
 	var err error
@@ -133,7 +133,7 @@ func TestWhatCountsDependsOnTheVersion(t *testing.T) {
 	f.becomes(t, "")
 }
 
-// With custom resources, kube-state-metrics begins anew soon after it has started.
+// With custom resources, kube-state-metrics reloads soon after its start.
 func TestOpensOnceDefinitionsHaveBeenFound(t *testing.T) {
 	f := newFixture(t, "a")
 	f.discovers = true
@@ -150,14 +150,14 @@ func TestOpensOnceCustomResourcesGrowNoLonger(t *testing.T) {
 	f.exposeText("kube_customresource_a{} 1\n")
 	f.start(t)
 	f.becomes(t, "exposes 1 series of custom resources")
-	f.says(t, "pods: 1")
+	f.reports(t, "pods: 1")
 	f.exposeText(strings.Repeat("kube_customresource_a{} 1\n", 2) + "kube_pod_created{namespace=\"default\",pod=\"a\"} 1\n")
 	f.becomes(t, "exposes 2 series of custom resources")
 	f.becomes(t, "")
 	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
 }
 
-// Custom resources are something too.
+// Custom resources also count as exposed.
 func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
 	f := newFixture(t, "a")
 	f.discovers = true
@@ -169,7 +169,7 @@ func TestOpensByTheDeadlineIfOnlyCustomResourcesAreExposed(t *testing.T) {
 	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.openedByDeadline), 0)
 }
 
-// A share may be empty, so that the deadline does not open the gate.
+// A shard may have no objects, so the deadline does not open the gate.
 func TestOpensAfterTheDeadlineThoughAnotherDefinitionHasCome(t *testing.T) {
 	f := newFixture(t)
 	f.discovers = true
@@ -185,7 +185,7 @@ func TestOpensAfterTheDeadlineThoughAnotherDefinitionHasCome(t *testing.T) {
 
 func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	f := newFixture(t)
-	f.definitions = 16 // One of them is seen before.
+	f.definitions = 16 // One of them was discovered before.
 	f.stepWhileItSleeps(t)
 	running, err := f.Gate.monitor.process(t.Context(), processTimeout)
 	require.NoError(t, err)
@@ -212,7 +212,7 @@ func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	})
 }
 
-// What was exposed before kube-state-metrics began anew for another definition may not be any more.
+// Objects from before a reload for another definition may no longer be exposed.
 func TestLooksAgainAtEverythingOnceAnotherDefinitionComes(t *testing.T) {
 	f := newFixture(t, "a", "b")
 	f.discovers = true
@@ -227,7 +227,7 @@ func TestLooksAgainAtEverythingOnceAnotherDefinitionComes(t *testing.T) {
 	f.becomes(t, "")
 }
 
-// stepWhileItSleeps lets time go by whenever what runs in the test waits for it.
+// stepWhileItSleeps steps the clock whenever the test's code waits for it.
 func (f *fixture) stepWhileItSleeps(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -252,7 +252,7 @@ func TestShutsWhenNobodyAnswers(t *testing.T) {
 	f.start(t)
 	f.becomes(t, "")
 	f.silence()
-	f.says(t, "kube-state-metrics does not answer")
+	f.reports(t, "kube-state-metrics does not answer")
 }
 
 func TestShutsWithoutTheAPIServer(t *testing.T) {
@@ -275,10 +275,10 @@ func TestDeletedObjectsAreNotWaitedFor(t *testing.T) {
 
 func TestOtherShardsObjectsAreNotWaitedFor(t *testing.T) {
 	f := newFixture(t, "a", "b", "c", "d", "e", "f")
-	f.cluster.share = Share{Shard: 1, TotalShards: 2}
+	f.cluster.shard = Shard{ID: 1, Total: 2}
 	var own []string
 	for _, pod := range []string{"a", "b", "c", "d", "e", "f"} {
-		if f.cluster.share.Has(types.UID(pod)) {
+		if f.cluster.shard.Has(types.UID(pod)) {
 			own = append(own, pod)
 		}
 	}
@@ -291,7 +291,7 @@ func TestOtherShardsObjectsAreNotWaitedFor(t *testing.T) {
 	f.becomes(t, "")
 }
 
-// kube-state-metrics takes as many objects of a list as it may, and of these its share.
+// kube-state-metrics takes the first objects of a list up to the limit, and exposes those of its shard.
 func TestObjectsBeyondTheLimitAreNotWaitedFor(t *testing.T) {
 	f := newFixture(t, "a", "b", "c", "d")
 	f.cluster.limit = 2
@@ -302,7 +302,7 @@ func TestObjectsBeyondTheLimitAreNotWaitedFor(t *testing.T) {
 	f.becomes(t, "")
 }
 
-// The first objects of a list are others when one is deleted, or made before them, while kube-state-metrics starts.
+// The first objects of a list change if one is deleted, or created before them, while kube-state-metrics starts.
 func TestTheLimitIsThatOfTheObjectsThereAre(t *testing.T) {
 	f := newFixture(t, "b", "c")
 	f.cluster.limit = 2
@@ -332,11 +332,11 @@ func TestEndpointSlicesMayComeWithoutTheirNamespaces(t *testing.T) {
 	f := newFixture(t)
 	f.exported = exporting(t, "endpointslices")
 	f.api.create("endpointslices", "default", "a")
-	const family = "# HELP kube_endpointslice_info Information\n# TYPE kube_endpointslice_info gauge\n"
-	f.exposeText(family)
+	const familyText = "# HELP kube_endpointslice_info Information\n# TYPE kube_endpointslice_info gauge\n"
+	f.exposeText(familyText)
 	f.start(t)
 	f.becomes(t, "endpointslices: 1")
-	f.exposeText(family + "kube_endpointslice_info{endpointslice=\"a\",addresstype=\"IPv4\"} 1\n")
+	f.exposeText(familyText + "kube_endpointslice_info{endpointslice=\"a\",addresstype=\"IPv4\"} 1\n")
 	f.becomes(t, "")
 }
 

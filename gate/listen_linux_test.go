@@ -15,8 +15,8 @@ import (
 
 const listenVariable = "GATE_TEST_LISTEN"
 
-// Where the kernel has no IPv6, Go listens on the addresses of IPv4 instead of "::", which kube-state-metrics listens on by default:
-// users need no setting for such nodes, for it or for the gate.
+// Without IPv6 in the kernel, Go listens on the IPv4 addresses instead of "::". kube-state-metrics listens on "::" by
+// default. So users need no setting for such nodes, for kube-state-metrics or for the gate.
 func TestListensWithoutIPv6(t *testing.T) {
 	if address := os.Getenv(listenVariable); address != "" {
 		listenWithoutIPv6(t, address)
@@ -26,7 +26,7 @@ func TestListensWithoutIPv6(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			host, _, err := net.SplitHostPort(address)
 			require.NoError(t, err)
-			// A process of its own, because Go asks the kernel once, and what is taken away stays so.
+			// A separate process, because Go checks the kernel only once, and the filter cannot be removed.
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestListensWithoutIPv6$", "-test.v")
 			command.Env = append(os.Environ(), listenVariable+"="+net.JoinHostPort(host, "0"))
 			output, err := command.CombinedOutput()
@@ -52,7 +52,7 @@ func listenWithoutIPv6(t *testing.T, address string) {
 	t.Log("reached over IPv4")
 }
 
-// takeIPv6Away has the kernel answer this process as one without IPv6 does.
+// takeIPv6Away makes the kernel answer this process like a kernel without IPv6.
 func takeIPv6Away() error {
 	const number, firstArgument = 0, 16 // Of struct seccomp_data.
 	filter := []unix.SockFilter{

@@ -8,60 +8,62 @@ import (
 )
 
 const (
-	// retryMin and retryMax bound the pause after a list that failed, which doubles from one to the next.
+	// retryMin and retryMax limit the pause after a failed list. The pause doubles after each failure.
 	retryMin, retryMax = time.Second, 30 * time.Second
-	// relistMin and relistMax bound the pause between two lists of the same objects, which doubles while kube-state-metrics
-	// exposes nothing new of them.
+	// relistMin and relistMax limit the pause between two lists of the same objects. The pause doubles while
+	// kube-state-metrics exposes no new object of them.
 	relistMin, relistMax = time.Second, time.Minute
-	// unseenRelistMin is the least pause where kube-state-metrics exposes none of the objects: most likely it has not listed
-	// them yet, so that a new list brings nothing.
+	// unseenRelistMin is the least pause while kube-state-metrics exposes none of the objects. It has probably not listed
+	// them yet, so another list would not help.
 	unseenRelistMin = 5 * time.Second
-	// relistFactor is how many times as long as a list the pause after it is, and unseenRelistFactor where none of the objects
-	// are exposed. Each gate that starts lists the cluster.
+	// relistFactor is the pause after a list, as a multiple of the list's duration. unseenRelistFactor applies while none
+	// of the objects are exposed. Each gate that starts lists the cluster.
 	relistFactor, unseenRelistFactor = 2, 10
 	// nothingRelistPause is the pause while kube-state-metrics exposes no object at all.
 	nothingRelistPause = 5 * time.Minute
 )
 
-// listing is one list of a resource: in one namespace, or in all. It knows what of it kube-state-metrics has yet to expose.
+// listing is one list of a resource, in one namespace or in all. It records which of its objects kube-state-metrics has
+// not exposed yet.
 type listing struct {
 	resource
 	namespace string
 
-	// listed is whether the API server has ever listed it, ended when the last try ended, and took how long the last list took.
+	// listed is whether a list has ever succeeded, ended the end of the last attempt, and took the duration of the last
+	// list.
 	listed bool
 	ended  time.Time
 	took   time.Duration
-	// err is why the last try failed, if so, and failures how many did in a row.
+	// err is the error of the last attempt, and failures the number of failures in a row.
 	err      error
 	failures int
-	// relists is how often it was listed again since kube-state-metrics last exposed something new of it.
+	// relists is the number of repeated lists since kube-state-metrics last exposed a new object.
 	relists int
 
-	// missing are the objects of the own share that have not been seen exposed. others belong to other shards.
+	// missing are the objects of the own shard that the gate has not seen yet. others belong to other shards.
 	missing, others sets.Set[object]
-	// seen is whether any object was ever seen exposed, and stalled whether the last look brought nothing new.
+	// seen is whether the gate has ever seen an object, and stalled whether the last look found no new object.
 	seen, stalled bool
-	// suspects are the others that were exposed at the last look. relisted are those of them that still belong to other shards by
-	// a list after that look, and foreign those of these that the next look has found exposed again.
+	// suspects are objects of other shards that the last look found. relisted are the suspects that still belonged to
+	// other shards in a list after that look. foreign are the relisted objects that the next look found again.
 	suspects, relisted, foreign sets.Set[object]
 }
 
-// isWanted tells whether to look for its objects in what is exposed. Those of a list that fails show whether kube-state-metrics
-// exposes anything.
-func (l *listing) isWanted() bool {
+// needsLook reports whether to look for its objects in the metrics. After a failed list, they show whether
+// kube-state-metrics exposes any object.
+func (l *listing) needsLook() bool {
 	return l.missing.Len() > 0 || l.suspects.Len() > 0 || l.err != nil && !l.isUnlistable()
 }
 
-// isUnlistable tells whether the API server does not let the service account list it, or does not have it. kube-state-metrics
-// cannot list it either.
+// isUnlistable reports whether the API server refuses the list to the service account, or does not have the resource.
+// kube-state-metrics cannot list it either.
 func (l *listing) isUnlistable() bool {
 	return apierrors.IsForbidden(l.err) || apierrors.IsNotFound(l.err)
 }
 
-// isDue tells whether to list, or to list again: what is missing may have been deleted before kube-state-metrics could list it,
-// and an object of another shard may have been created again, with a UID that belongs to this one. exposes is whether
-// kube-state-metrics exposes anything.
+// isDue reports whether to list, or to list again. Missing objects may have been deleted before kube-state-metrics listed
+// them. An object of another shard may have been created again with a UID of this shard. exposes is whether
+// kube-state-metrics exposes any object.
 func (l *listing) isDue(now time.Time, exposes bool) bool {
 	switch {
 	case l.err != nil:
@@ -86,7 +88,7 @@ func (l *listing) relistPause(exposes bool) time.Duration {
 	}
 }
 
-// doubled is a pause that doubles a number of times, up to a bound; or the pause itself if that is above the bound.
+// doubled is a pause that doubles a number of times, up to a bound. A pause above the bound stays the same.
 func doubled(pause time.Duration, times int, bound time.Duration) time.Duration {
 	for ; times > 0 && pause < bound; times-- {
 		pause = min(2*pause, bound)
@@ -94,13 +96,13 @@ func doubled(pause time.Duration, times int, bound time.Duration) time.Duration 
 	return pause
 }
 
-// fail records that a try to list has failed. What an earlier one had stays.
+// fail records a failed attempt to list. Objects of an earlier list stay.
 func (l *listing) fail(err error, ended time.Time) {
 	l.err, l.ended = err, ended
 	l.failures++
 }
 
-// succeed records what a list has. What was seen exposed before stays so.
+// succeed records the objects of a list. Objects that the gate has seen before stay seen.
 func (l *listing) succeed(objects listed, began, ended time.Time) {
 	if l.listed {
 		objects.own = l.missing.Intersection(objects.own)
@@ -112,14 +114,14 @@ func (l *listing) succeed(objects listed, began, ended time.Time) {
 	l.err, l.failures = nil, 0
 }
 
-// look begins a look at what is exposed, for which seen is to be called with each object, and ended once it is over.
+// look begins a look at the metrics. The caller calls seen with each object, and then ended.
 func (l *listing) look() (seen func(object), ended func()) {
-	before, exposed := l.missing.Len(), sets.New[object]()
+	before, exposedOthers := l.missing.Len(), sets.New[object]()
 	seen = func(one object) {
 		l.seen = true
 		l.missing.Delete(one)
 		if l.others.Has(one) {
-			exposed.Insert(one)
+			exposedOthers.Insert(one)
 		}
 	}
 	return seen, func() {
@@ -127,6 +129,6 @@ func (l *listing) look() (seen func(object), ended func()) {
 		if !l.stalled {
 			l.relists = 0
 		}
-		l.suspects, l.foreign = exposed, exposed.Intersection(l.relisted)
+		l.suspects, l.foreign = exposedOthers, exposedOthers.Intersection(l.relisted)
 	}
 }

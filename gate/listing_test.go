@@ -41,41 +41,42 @@ func TestADoubledPauseStaysWithinItsBounds(t *testing.T) {
 		pause := time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "pause"))
 		times := rapid.IntRange(0, 100).Draw(t, "times")
 		bound := time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "bound"))
-		doubled := doubled(pause, times, bound)
-		require.GreaterOrEqual(t, doubled, pause)
-		require.LessOrEqual(t, doubled, max(pause, bound))
+		actual := doubled(pause, times, bound)
+		require.GreaterOrEqual(t, actual, pause)
+		require.LessOrEqual(t, actual, max(pause, bound))
 	})
 }
 
 func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testing.T) {
-	of := &listing{resource: resources["pods"]}
+	pods := &listing{resource: resources["pods"]}
 	others := listed{own: sets.New[object](), others: sets.New[object](1, 2)}
 	expose := func(objects ...object) {
-		seen, ended := of.look()
+		seen, ended := pods.look()
 		for _, one := range objects {
 			seen(one)
 		}
 		ended()
 	}
 	list := func() {
-		of.succeed(listed{own: sets.New[object](), others: others.others.Clone()}, time.Time{}, time.Time{})
+		pods.succeed(listed{own: sets.New[object](), others: others.others.Clone()}, time.Time{}, time.Time{})
 	}
 	list()
 	expose(1, 2, 3)
-	assert.Equal(t, sets.New[object](1, 2), of.suspects)
+	assert.Equal(t, sets.New[object](1, 2), pods.suspects)
 	expose(1, 2, 3)
-	assert.Empty(t, of.foreign, "they were not listed again")
+	assert.Empty(t, pods.foreign, "they were not listed again")
 	others.others.Delete(2)
 	list()
-	assert.Empty(t, of.foreign, "kube-state-metrics was not asked again")
+	assert.Empty(t, pods.foreign, "the gate has not looked again")
 	expose(1, 2)
-	assert.Equal(t, sets.New[object](1), of.foreign, "the other belongs to this shard now")
+	assert.Equal(t, sets.New[object](1), pods.foreign, "the other belongs to this shard now")
 	expose(2)
-	assert.Empty(t, of.foreign)
-	assert.Empty(t, of.suspects)
+	assert.Empty(t, pods.foreign)
+	assert.Empty(t, pods.suspects)
 }
 
-// Each list of all objects costs the API server something, and kube-state-metrics that exposes nothing has listed nothing.
+// Each list of all objects costs the API server resources. kube-state-metrics without any exposed object has not listed
+// anything.
 func TestListsSeldomWhileNothingIsExposed(t *testing.T) {
 	f := newFixture(t, "a", "b")
 	f.expose()
@@ -83,8 +84,8 @@ func TestListsSeldomWhileNothingIsExposed(t *testing.T) {
 	f.start(t)
 	began := f.clock.Now()
 	require.Eventually(t, func() bool { return f.clock.Since(began) > 10*time.Minute }, time.Minute, time.Millisecond)
-	lists := f.api.listsOf("pods")
-	assert.LessOrEqual(t, lists, 3, "in %s", f.clock.Since(began))
+	before := f.api.listsOf("pods")
+	assert.LessOrEqual(t, before, 3, "in %s", f.clock.Since(began))
 }
 
 func TestAListThatFails(t *testing.T) {
@@ -196,7 +197,7 @@ func TestDeniedNamespacesAreNotWaitedFor(t *testing.T) {
 	assert.Zero(t, testutil.ToFloat64(f.metrics.openedByDeadline))
 }
 
-// Leases have no family that tells when they were created.
+// Leases have no family with their creation time.
 func TestLeasesAreIdentifiedByTheirOwners(t *testing.T) {
 	f := newFixture(t)
 	f.exported = exporting(t, "leases")
@@ -212,9 +213,9 @@ func TestLeasesAreIdentifiedByTheirOwners(t *testing.T) {
 func TestOtherShardsObjectsKeepTheGateShut(t *testing.T) {
 	newSharded := func(t *testing.T) (f *fixture, own, others []string) {
 		f = newFixture(t, "a", "b", "c", "d", "e", "f")
-		f.cluster.share = Share{Shard: 1, TotalShards: 2}
+		f.cluster.shard = Shard{ID: 1, Total: 2}
 		for _, pod := range []string{"a", "b", "c", "d", "e", "f"} {
-			if f.cluster.share.Has(types.UID(pod)) {
+			if f.cluster.shard.Has(types.UID(pod)) {
 				own = append(own, pod)
 			} else {
 				others = append(others, pod)
@@ -268,14 +269,14 @@ func TestAGateThatRestartsKnowsWhichProcessWasComplete(t *testing.T) {
 	another := newFixture(t, "a")
 	another.Gate.monitor, another.memory = f.fakeMonitor.monitor(), memory{file}
 	another.open(t.Context())
-	another.says(t, "")
+	another.reports(t, "")
 	another.start(t)
 	another.becomes(t, "")
 	assert.Zero(t, another.api.listsOf("pods"))
 
 	f.restart()
 	f.expose()
-	another.says(t, errNotLookedYet.Error())
+	another.reports(t, errNotLookedYet.Error())
 
 	t.Run("unless the file is no such file", func(t *testing.T) {
 		_, err := memory{t.TempDir()}.load()
@@ -320,6 +321,6 @@ func TestOnlyAnAnswerOfTheAPIServerItselfIsContact(t *testing.T) {
 
 func TestErrorsNameEverything(t *testing.T) {
 	err := errors.Join(incompleteError{map[string]int{"pods": 2, "nodes": 1}}, foreignError{map[string]int{"pods": 1}})
-	assert.ErrorContains(t, err, "does not expose 3 objects (nodes: 1, pods: 2) of its share yet")
+	assert.ErrorContains(t, err, "does not expose 3 objects (nodes: 1, pods: 2) of its shard yet")
 	assert.ErrorContains(t, err, "exposes 1 object (pods: 1) of other shards")
 }

@@ -12,17 +12,17 @@ import (
 // anyResource stands for every resource in the lists of labels and annotations.
 const anyResource = "*"
 
-// lists say which families kube-state-metrics exports. What it exposes does not say so: of a resource that has no family
-// left it exposes the same as of one that it has not listed yet, which is nothing.
+// lists are the lists of metrics, which decide the families that kube-state-metrics exports. The metrics do not show that.
+// A resource without any remaining family looks like a resource that is not listed yet: both have no series.
 type lists struct {
 	allowed, denied, optedIn []*regexp.Regexp
-	// labelled and annotated are the resources of which there are labels and annotations: the families are exported
-	// of others too, but have no series.
+	// labelled and annotated are the resources in the lists of labels and annotations. kube-state-metrics exports these
+	// families of other resources too, but without series.
 	labelled, annotated sets.Set[string]
 }
 
-// newLists returns an error for a regular expression that Go does not know, such as one that looks ahead, which
-// versions from v2.18.0 do.
+// newLists returns an error for a regular expression that Go does not support, such as a lookahead. kube-state-metrics
+// supports these from v2.18.0 on.
 func newLists(options *Options) (lists, error) {
 	allowed, err := compile(options.MetricAllowlist)
 	if err != nil {
@@ -44,72 +44,74 @@ func compile(expressions []string) ([]*regexp.Regexp, error) {
 	for _, expression := range expressions {
 		one, err := regexp.Compile(expression)
 		if err != nil {
-			return nil, fmt.Errorf("a list of metrics has the regular expression %q, which the gate cannot read: %w", expression, err)
+			return nil, fmt.Errorf("a list of metrics has the regular expression %q, which Go does not support: %w", expression, err)
 		}
 		compiled = append(compiled, one)
 	}
 	return compiled, nil
 }
 
-// resourcesOf are those that a list such as pods=[app,team],nodes=[*] is about.
+// resourcesOf are the resources of a list such as pods=[app,team],nodes=[*].
 func resourcesOf(values []string) sets.Set[string] {
-	found := sets.New[string]()
+	names := sets.New[string]()
 	for _, item := range values {
 		if name, _, begins := strings.Cut(item, "="); begins {
-			found.Insert(strings.TrimSpace(name))
+			names.Insert(strings.TrimSpace(name))
 		}
 	}
-	return found
+	return names
 }
 
-// leave tells whether a resource has a family left that its objects have, in a version that may have more families than those known or not.
-func (l lists) leave(of resource, mayHaveMore bool) bool {
-	for _, family := range knownFamilies {
-		if family.plain && of.owns(family.name) && l.export(of, family) {
+// leave reports whether the lists leave a family that all objects of the resource have. mayHaveMore is whether the version
+// may have unknown families.
+func (l lists) leave(kind resource, mayHaveMore bool) bool {
+	for _, known := range knownFamilies {
+		if known.plain && kind.owns(known.name) && l.export(kind, known) {
 			return true
 		}
 	}
-	return mayHaveMore && l.leaveMore(of)
+	return mayHaveMore && l.leaveMore(kind)
 }
 
-// leaveMore tells whether the lists leave families that are not known. An allowlist does if it has the name of one.
-// A denylist does unless it denies whatever the resource has, by a pattern: one that names the families one by one was
-// written for a version that has no others, and a newer one may. To wait in vain, because it has none either, costs the
-// time until the deadline and an alert, which tells how to mend it for good; not to wait for what there is would cost a
-// gap in each rollout, which nobody is told of.
-func (l lists) leaveMore(of resource) bool {
+// leaveMore reports whether the lists leave unknown families. An allowlist does if it names one. A denylist does unless a
+// pattern denies every family of the resource. A denylist of single names was written for a version without other
+// families, and a newer version may have more.
+//
+// If the gate waits for families that do not exist, it opens at its deadline, and its alert has the fix. If it
+// did not wait for families that exist, each rollout would have an unnoticed gap.
+func (l lists) leaveMore(kind resource) bool {
 	if len(l.allowed) == 0 {
-		return !matchesAny(l.denied, "kube_"+of.singular+"_unheard_of")
+		return !matchesAny(l.denied, "kube_"+kind.singular+"_unheard_of")
 	}
 	return slices.ContainsFunc(l.allowed, func(allowed *regexp.Regexp) bool {
-		return of.owns(strings.TrimPrefix(allowed.String(), "^")) && !slices.ContainsFunc(knownFamilies, func(family family) bool {
-			return of.owns(family.name) && allowed.MatchString(family.name)
+		return kind.owns(strings.TrimPrefix(allowed.String(), "^")) && !slices.ContainsFunc(knownFamilies, func(known family) bool {
+			return kind.owns(known.name) && allowed.MatchString(known.name)
 		})
 	})
 }
 
-// export tells whether there are series of a family.
-func (l lists) export(of resource, family family) bool {
-	switch strings.TrimPrefix(family.name, "kube_"+of.singular) {
+// export reports whether there are series of a family.
+func (l lists) export(kind resource, known family) bool {
+	switch strings.TrimPrefix(known.name, "kube_"+kind.singular) {
 	case "_labels":
-		// Those of volume attachments are always exported (internal/store/volumeattachment.go).
-		if of.name != "volumeattachments" && !l.labelled.HasAny(of.name, anyResource) {
+		// kube-state-metrics always exports the labels of volume attachments (internal/store/volumeattachment.go).
+		if kind.name != "volumeattachments" && !l.labelled.HasAny(kind.name, anyResource) {
 			return false
 		}
 	case "_annotations":
-		if !l.annotated.HasAny(of.name, anyResource) {
+		if !l.annotated.HasAny(kind.name, anyResource) {
 			return false
 		}
 	}
-	if family.optIn && !matchesAny(l.optedIn, family.name) {
+	if known.optIn && !matchesAny(l.optedIn, known.name) {
 		return false
 	}
 	if len(l.allowed) > 0 {
-		return matchesAny(l.allowed, family.name)
+		return matchesAny(l.allowed, known.name)
 	}
-	return !matchesAny(l.denied, family.name)
+	return !matchesAny(l.denied, known.name)
 }
 
-func matchesAny(expressions []*regexp.Regexp, family string) bool {
-	return slices.ContainsFunc(expressions, func(one *regexp.Regexp) bool { return one.MatchString(family) })
+func matchesAny(expressions []*regexp.Regexp, familyName string) bool {
+	return slices.ContainsFunc(expressions, func(one *regexp.Regexp) bool { return one.MatchString(familyName) })
 }

@@ -54,8 +54,7 @@ func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
 	}
 }
 
-// Of a version that may have more families than those known, a resource counts unless the lists leave it nothing whatever it
-// has.
+// For a version that may have unknown families, a resource counts unless the lists remove every possible family of it.
 func TestFamiliesThatAreNotKnownCount(t *testing.T) {
 	oneByOne := []string{"--metric-denylist=^kube_configmap_(info|created|labels|annotations)$,kube_configmap_metadata_resource_version"}
 	all := []string{"configmaps", "nodes", "pods"}
@@ -91,7 +90,7 @@ func TestFamiliesThatAreNotKnownCount(t *testing.T) {
 	}
 }
 
-// Newer versions of kube-state-metrics know more of regular expressions than Go does.
+// Newer versions of kube-state-metrics support more regular expressions than Go.
 func TestAllAreWaitedForIfTheListsCannotBeRead(t *testing.T) {
 	for _, flag := range []string{"--metric-allowlist", "--metric-denylist", "--metric-opt-in-list"} {
 		exported, err := exportedWith(t, "v2.20.0", []string{flag + "=^kube_(?!pod_).*$"})
@@ -108,8 +107,8 @@ func exportedWith(t *testing.T, version string, args []string) ([]string, error)
 	require.NoError(t, flags.Parse(append([]string{"--resources=pods,nodes,configmaps,pods,unknown"}, args...)))
 	exported, err := options.exported()
 	var names []string
-	for _, of := range exported(version) {
-		names = append(names, of.name)
+	for _, kind := range exported(version) {
+		names = append(names, kind.name)
 	}
 	return names, err
 }
@@ -121,12 +120,12 @@ func TestParseFamilies(t *testing.T) {
 }
 
 func TestEveryResourceHasAFamily(t *testing.T) {
-	for _, of := range resources {
-		assert.True(t, lists{}.leave(of, false), of.name)
+	for _, kind := range resources {
+		assert.True(t, lists{}.leave(kind, false), kind.name)
 	}
 }
 
-// A PodDisruptionBudget has a deletion timestamp only while it is deleted.
+// A PodDisruptionBudget has a deletion timestamp only during its deletion.
 func TestFamiliesThatHardlyAnyObjectHasAreNotWaitedFor(t *testing.T) {
 	options := NewOptions()
 	options.Resources = []string{"nodes", "poddisruptionbudgets"}

@@ -14,29 +14,30 @@ import (
 )
 
 const (
-	// firstWithin is how soon after the gate has opened the first reading begins, at the latest.
+	// firstWithin is the longest time from the opening of the gate to the first reading.
 	firstWithin = 30 * time.Second
-	// measureTimeout bounds one reading. Prometheus gives up a scrape sooner.
+	// measureTimeout limits one reading. Prometheus ends a scrape sooner.
 	measureTimeout = time.Minute
 )
 
-var errRestarted = errors.New("kube-state-metrics has restarted meanwhile")
+var errRestarted = errors.New("kube-state-metrics has restarted during the reading")
 
-// schedule is when a gate reads everything that kube-state-metrics exposes. Each gate has a phase of its own, from 0 to less
+// schedule is when a gate reads everything that kube-state-metrics exposes. Each gate has another phase, from 0 to less
 // than 1, so the gates of a shard do not read at the same time.
 type schedule struct {
-	// interval is the time from one reading to the next; 0 for no readings at all.
+	// interval is the time from one reading to the next; 0 for no readings.
 	interval time.Duration
 	phase    float64
 }
 
-// first is the pause between the opening of the gate and the first reading. Replicas that open together are apart.
+// first is the pause between the opening of the gate and the first reading. It differs between replicas that open
+// together.
 func (s schedule) first() time.Duration {
 	return time.Duration(s.phase * float64(min(s.interval/2, firstWithin)))
 }
 
-// next is the pause until the next reading. All readings but the first are at the same phase of the interval, so gates stay
-// apart. The pause is at least half an interval, whatever a reading takes.
+// next is the pause until the next reading. All readings except the first are at the same phase of the interval, so the
+// gates keep their distance. The pause is at least half an interval, even after a long reading.
 func (s schedule) next(now time.Time) time.Duration {
 	pause := now.Truncate(s.interval).Add(time.Duration(s.phase * float64(s.interval))).Sub(now)
 	for pause < s.interval/2 {
@@ -45,13 +46,13 @@ func (s schedule) next(now time.Time) time.Duration {
 	return pause
 }
 
-// measure reads everything that kube-state-metrics exposes, again and again while the gate is open, until the context is
-// done. No failure of it closes the gate.
+// measure reads everything that kube-state-metrics exposes, repeatedly while the gate is open, until the context is done.
+// A failed reading does not close the gate.
 func (g *Gate) measure(ctx context.Context) {
 	if g.schedule.interval <= 0 {
 		return
 	}
-	var of process
+	var measuredProcess process
 	var due time.Time
 	for ctx.Err() == nil {
 		running, err := g.running(ctx)
@@ -60,8 +61,8 @@ func (g *Gate) measure(ctx context.Context) {
 			continue
 		}
 		now := g.clock.Now()
-		if running != of {
-			of, due = running, now.Add(g.schedule.first())
+		if running != measuredProcess {
+			measuredProcess, due = running, now.Add(g.schedule.first())
 		}
 		if !now.Before(due) {
 			g.measureOnce(ctx, running)
@@ -72,7 +73,7 @@ func (g *Gate) measure(ctx context.Context) {
 	}
 }
 
-// measureOnce measures what a process exposes, and counts a failure.
+// measureOnce measures the exposition of a process, and counts a failure.
 func (g *Gate) measureOnce(ctx context.Context, running process) {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
@@ -81,12 +82,12 @@ func (g *Gate) measureOnce(ctx context.Context, running process) {
 	if err == nil {
 		exposition.MeasuredAt = g.clock.Now()
 		exposition.ScrapeSeconds = exposition.MeasuredAt.Sub(began).Seconds()
-		// A process that has just started exposes a part.
+		// A process that has just started exposes only some objects.
 		err = g.stillRuns(ctx, running)
 	}
 	if err != nil {
 		g.metrics.measured.failures.Inc()
-		klog.FromContext(ctx).Error(err, "Cannot measure what kube-state-metrics exposes")
+		klog.FromContext(ctx).Error(err, "Cannot measure kube-state-metrics")
 		return
 	}
 	g.metrics.measured.set(exposition)
@@ -101,7 +102,7 @@ func (g *Gate) stillRuns(ctx context.Context, before process) error {
 	return err
 }
 
-// keepPeak keeps the highest memory of the complete process for a restart of the gate's container.
+// keepPeak stores the highest memory of the complete process for a restart of the gate's container.
 func (g *Gate) keepPeak(ctx context.Context, running process) {
 	peak := g.metrics.measured.peakOf(running)
 	if peak <= g.kept.PeakMemoryBytes && running == g.kept.process() {
@@ -109,11 +110,11 @@ func (g *Gate) keepPeak(ctx context.Context, running process) {
 	}
 	g.kept = remember(running, peak)
 	if err := g.memory.save(g.kept); err != nil {
-		klog.FromContext(ctx).V(1).Info("Cannot keep the highest memory of kube-state-metrics", "reason", err.Error())
+		klog.FromContext(ctx).V(1).Info("Cannot store the highest memory of kube-state-metrics", "reason", err.Error())
 	}
 }
 
-// sleepUntilOpened sleeps, at most until a process becomes complete.
+// sleepUntilOpened sleeps until a process becomes complete, for at most the duration.
 func (g *Gate) sleepUntilOpened(ctx context.Context, duration time.Duration) {
 	g.mu.Lock()
 	opened := g.opened
@@ -127,32 +128,32 @@ func (g *Gate) sleepUntilOpened(ctx context.Context, duration time.Duration) {
 	}
 }
 
-// exposition reads everything that kube-state-metrics exposes, as a scraper does, and keeps nothing but the numbers.
+// exposition reads everything that kube-state-metrics exposes, like a scraper, and keeps only the numbers.
 func (m *monitor) exposition(ctx context.Context) (measurements.Exposition, error) {
-	// A client that names the encoding itself decompresses itself, and so can count what is transferred.
+	// A client that sets the encoding also decompresses, and so can count the transferred bytes.
 	response, err := m.do(ctx, m.metrics, "gzip")
 	if err != nil {
 		return measurements.Exposition{}, err
 	}
 	defer response.Body.Close()
 	transferred := &byteCounter{from: response.Body}
-	exposed := &byteCounter{from: transferred}
+	plain := &byteCounter{from: transferred}
 	if response.Header.Get("Content-Encoding") == "gzip" {
-		if exposed.from, err = gzip.NewReader(transferred); err != nil {
+		if plain.from, err = gzip.NewReader(transferred); err != nil {
 			return measurements.Exposition{}, fmt.Errorf("decompress metrics: %w", err)
 		}
 	}
 	var counts tally
-	if err := counts.read(exposed); err != nil {
+	if err := counts.read(plain); err != nil {
 		return measurements.Exposition{}, err
 	}
 	return measurements.Exposition{
 		Series: counts.series, Objects: counts.objects,
-		ExpositionBytes: exposed.bytes, TransferredBytes: transferred.bytes,
+		ExpositionBytes: plain.bytes, TransferredBytes: transferred.bytes,
 	}, nil
 }
 
-// byteCounter counts what is read through it.
+// byteCounter counts the bytes that are read through it.
 type byteCounter struct {
 	from  io.Reader
 	bytes int64

@@ -19,7 +19,7 @@ import (
 	"github.com/example/ksmscale/telemetry"
 )
 
-// measurement is what the gate exports, as the controller reads it.
+// measurement is what the controller reads from the gate.
 func (f *fixture) measurement(t *testing.T) measurements.Measurement {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -31,7 +31,7 @@ func (f *fixture) measurement(t *testing.T) measurements.Measurement {
 	return measurement
 }
 
-// measures measures once, as the process that runs.
+// measures measures the running process once.
 func (f *fixture) measures(t *testing.T) {
 	t.Helper()
 	running, err := f.running(t.Context())
@@ -108,7 +108,7 @@ func TestNothingIsMeasuredBeforeTheGateIsOpen(t *testing.T) {
 	f.becomes(t, "pods: 1")
 	for range 20 {
 		f.clock.Step(minPause)
-		f.says(t, "pods: 1")
+		f.reports(t, "pods: 1")
 	}
 	assert.Zero(t, f.pagesRead())
 
@@ -117,9 +117,9 @@ func TestNothingIsMeasuredBeforeTheGateIsOpen(t *testing.T) {
 	opened := f.clock.Now()
 	f.awaitPages(t, 1)
 	assert.InDelta(t, 15, f.clock.Since(opened).Seconds(), 2*followInterval.Seconds(), "half of what the first reading waits at most")
-	first := f.clock.Now()
+	firstReading := f.clock.Now()
 	f.awaitPages(t, 2)
-	assert.InDelta(t, f.schedule.interval.Seconds(), f.clock.Since(first).Seconds(), f.schedule.interval.Seconds()/2+2*followInterval.Seconds())
+	assert.InDelta(t, f.schedule.interval.Seconds(), f.clock.Since(firstReading).Seconds(), f.schedule.interval.Seconds()/2+2*followInterval.Seconds())
 	second := f.clock.Now()
 	f.awaitPages(t, 3)
 	assert.InDelta(t, f.schedule.interval.Seconds(), f.clock.Since(second).Seconds(), 2*minPause.Seconds())
@@ -175,7 +175,7 @@ func TestGatesReadAtDifferentTimes(t *testing.T) {
 				assert.GreaterOrEqual(t, pause, interval/2)
 				assert.LessOrEqual(t, pause, interval*3/2)
 				now = now.Add(pause)
-				assert.InDelta(t, phase, float64(now.Sub(now.Truncate(interval)))/float64(interval), 1e-6, "apart from the other gates, for good")
+				assert.InDelta(t, phase, float64(now.Sub(now.Truncate(interval)))/float64(interval), 1e-6, "the distance to the other gates stays")
 				now = now.Add(time.Duration(random.Int64N(int64(interval / 2)))) // It takes a while.
 			}
 		}

@@ -11,14 +11,14 @@ import (
 	"github.com/example/ksmscale/telemetry"
 )
 
-// Families that kube-state-metrics exports of itself.
+// Families that kube-state-metrics exports about itself.
 const (
 	residentMemoryMetric  = "process_resident_memory_bytes"
 	cpuMetric             = "process_cpu_seconds_total"
 	requestDurationMetric = "http_request_duration_seconds"
 )
 
-// measured is what the gate has measured of kube-state-metrics, as a collector: what is not known yet has no series.
+// measured is a collector of the gate's measurements of kube-state-metrics. A value that is not known yet has no series.
 type measured struct {
 	failures prometheus.Counter
 
@@ -29,11 +29,11 @@ type measured struct {
 func newMeasured() *measured {
 	return &measured{failures: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: measurements.MeasurementErrors,
-		Help: "Number of readings of everything that kube-state-metrics exposes that failed.",
+		Help: "Number of failed readings of everything that kube-state-metrics exposes.",
 	})}
 }
 
-// observe takes in what a process of kube-state-metrics exports of itself. Another process has another peak.
+// observe records the metrics that a process of kube-state-metrics exports about itself. Each process has its own peak.
 func (m *measured) observe(families telemetry.Families, now time.Time) {
 	started, err := families.Started()
 	if err != nil {
@@ -56,21 +56,21 @@ func (m *measured) observe(families telemetry.Families, now time.Time) {
 	m.measurement.Process = read
 }
 
-func first(family *dto.MetricFamily) *dto.Metric {
-	for _, metric := range family.GetMetric() {
+func first(metrics *dto.MetricFamily) *dto.Metric {
+	for _, metric := range metrics.GetMetric() {
 		return metric
 	}
 	return nil
 }
 
-// resume starts with the peak that the gate knew before its container restarted.
+// resume starts with the peak that was known before the gate's container restarted.
 func (m *measured) resume(started float64, peak int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.measurement.Process = measurements.Process{StartTimeSeconds: started, PeakMemoryBytes: peak}
 }
 
-// peakOf is the highest memory of a process; 0 if another one runs.
+// peakOf is the highest memory of a process; 0 if another process runs.
 func (m *measured) peakOf(running process) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,14 +80,14 @@ func (m *measured) peakOf(running process) int64 {
 	return m.measurement.PeakMemoryBytes
 }
 
-// set replaces what is exposed.
+// set replaces the numbers of the exposition.
 func (m *measured) set(exposition measurements.Exposition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.measurement.Exposition = exposition
 }
 
-// gauge and counter are metrics whose value is read when they are collected.
+// gauge and counter describe metrics whose value is read at collection.
 func gauge(name, help string, labels ...string) desc {
 	return desc{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
 }
@@ -108,16 +108,16 @@ func (d desc) of(value float64, labels ...string) prometheus.Metric {
 var (
 	seriesDesc           = gauge(measurements.Series, "Number of series that kube-state-metrics exposed at the last reading.")
 	expositionBytesDesc  = gauge(measurements.ExpositionBytes, "Size of everything that kube-state-metrics exposed at the last reading, without compression.")
-	transferredBytesDesc = gauge(measurements.TransferredBytes, "Size of the same as it was transferred, which is smaller if kube-state-metrics compresses.")
-	scrapeDurationDesc   = gauge(measurements.ScrapeDuration, "Time that the last reading took.")
+	transferredBytesDesc = gauge(measurements.TransferredBytes, "Transferred size of the last reading, which is smaller if kube-state-metrics compresses.")
+	scrapeDurationDesc   = gauge(measurements.ScrapeDuration, "Duration of the last reading.")
 	measuredAtDesc       = gauge(measurements.MeasurementTimestamp, "Time of the last reading.")
 	objectsDesc          = gauge(measurements.Objects, "Number of objects that kube-state-metrics exposed at the last reading.", measurements.ResourceLabel)
 
 	peakMemoryDesc = gauge(measurements.PeakMemory, "Highest resident memory of this process of kube-state-metrics since its start.")
 	cpuDesc        = counter(measurements.CPU, "CPU time of this process of kube-state-metrics since its start.")
-	requestsDesc   = counter(measurements.Requests, "Time that this process of kube-state-metrics has answered requests for metrics since its start.")
+	requestsDesc   = counter(measurements.Requests, "Time for which this process of kube-state-metrics has answered requests for metrics since its start.")
 	startTimeDesc  = gauge(measurements.StartTime, "Start time of this process of kube-state-metrics.")
-	readAtDesc     = gauge(measurements.ProcessTimestamp, "Time when kube-state-metrics last told what its process has used.")
+	readAtDesc     = gauge(measurements.ProcessTimestamp, "Time when kube-state-metrics last reported the use of its process.")
 )
 
 // Describe sends the descriptions of all metrics.
@@ -131,27 +131,27 @@ func (m *measured) Describe(descriptions chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect sends the metrics of what is known.
-func (m *measured) Collect(metrics chan<- prometheus.Metric) {
+// Collect sends the metrics of the known values.
+func (m *measured) Collect(to chan<- prometheus.Metric) {
 	m.mu.Lock()
 	measurement := m.measurement
 	m.mu.Unlock()
-	m.failures.Collect(metrics)
+	m.failures.Collect(to)
 	if exposition := measurement.Exposition; !exposition.MeasuredAt.IsZero() {
-		metrics <- seriesDesc.of(float64(exposition.Series))
-		metrics <- expositionBytesDesc.of(float64(exposition.ExpositionBytes))
-		metrics <- transferredBytesDesc.of(float64(exposition.TransferredBytes))
-		metrics <- scrapeDurationDesc.of(exposition.ScrapeSeconds)
-		metrics <- measuredAtDesc.of(measurements.Seconds(exposition.MeasuredAt))
+		to <- seriesDesc.of(float64(exposition.Series))
+		to <- expositionBytesDesc.of(float64(exposition.ExpositionBytes))
+		to <- transferredBytesDesc.of(float64(exposition.TransferredBytes))
+		to <- scrapeDurationDesc.of(exposition.ScrapeSeconds)
+		to <- measuredAtDesc.of(measurements.Seconds(exposition.MeasuredAt))
 		for name, count := range exposition.Objects {
-			metrics <- objectsDesc.of(float64(count), name)
+			to <- objectsDesc.of(float64(count), name)
 		}
 	}
-	if process := measurement.Process; !process.ReadAt.IsZero() {
-		metrics <- peakMemoryDesc.of(float64(process.PeakMemoryBytes))
-		metrics <- cpuDesc.of(process.CPUSeconds)
-		metrics <- requestsDesc.of(process.RequestSeconds)
-		metrics <- startTimeDesc.of(process.StartTimeSeconds)
-		metrics <- readAtDesc.of(measurements.Seconds(process.ReadAt))
+	if used := measurement.Process; !used.ReadAt.IsZero() {
+		to <- peakMemoryDesc.of(float64(used.PeakMemoryBytes))
+		to <- cpuDesc.of(used.CPUSeconds)
+		to <- requestsDesc.of(used.RequestSeconds)
+		to <- startTimeDesc.of(used.StartTimeSeconds)
+		to <- readAtDesc.of(measurements.Seconds(used.ReadAt))
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"path/filepath"
 )
 
-// memory keeps which process of kube-state-metrics was complete where a restart of the gate's container does not lose it, so
-// that such a restart takes no loaded pod away.
+// memory stores the complete process of kube-state-metrics in a file that survives a restart of the gate's container. So
+// such a restart does not make a loaded pod unready for long.
 type memory struct {
-	// file is the path of a file in a volume of the pod; empty to keep nothing.
+	// file is the path of a file in a volume of the pod; empty for no file.
 	file string
 }
 
-// remembered is what the file has.
+// remembered is the content of the file.
 type remembered struct {
-	// StartTimeSeconds and Version are those of the process.
+	// StartTimeSeconds and Version identify the process.
 	StartTimeSeconds float64 `json:"startTimeSeconds"`
 	Version          string  `json:"version"`
 	// PeakMemoryBytes is the highest resident memory of the process.
@@ -33,7 +33,7 @@ func (r remembered) process() process {
 	return process{started: r.StartTimeSeconds, version: r.Version}
 }
 
-// load returns the process that was complete, or none. It returns an error if the file cannot be read.
+// load returns the stored process, or an empty one. It returns an error if it cannot read the file.
 func (m memory) load() (remembered, error) {
 	if m.file == "" {
 		return remembered{}, nil
@@ -52,8 +52,8 @@ func (m memory) load() (remembered, error) {
 	return kept, nil
 }
 
-// save replaces the file as a whole, so that a container that is killed meanwhile leaves the old one or the new one. It returns
-// an error if the file cannot be written.
+// save replaces the whole file. A container that is killed during that leaves the old file or the new one. It returns an
+// error if it cannot write the file.
 func (m memory) save(kept remembered) error {
 	if m.file == "" {
 		return nil

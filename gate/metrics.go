@@ -2,7 +2,7 @@ package gate
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are the gate's own.
+// metrics are the gate's own metrics.
 type metrics struct {
 	open             prometheus.Gauge
 	openedByDeadline prometheus.Counter
@@ -16,7 +16,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ksmscale_gate_open",
-			Help: "1 once this process of kube-state-metrics has exposed its whole share, 0 until then.",
+			Help: "1 once this process of kube-state-metrics has exposed all objects of its shard, 0 until then.",
 		}),
 		openedByDeadline: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ksmscale_gate_opened_by_deadline_total",
@@ -28,15 +28,15 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}),
 		missing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ksmscale_gate_missing_objects",
-			Help: "Number of objects of this share that kube-state-metrics has not exposed yet since its start.",
+			Help: "Number of objects of this shard that kube-state-metrics has not exposed yet since its start.",
 		}, []string{"resource"}),
 		foreign: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ksmscale_gate_foreign_objects",
-			Help: "Number of objects that kube-state-metrics exposes although they belong to other shards. Above 0 the gate stays shut.",
+			Help: "Number of objects that kube-state-metrics exposes although they belong to other shards. Above 0 the gate stays closed.",
 		}, []string{"resource"}),
 		listErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ksmscale_gate_list_errors_total",
-			Help: "Number of lists of a resource that the API server answered with an error other than a refusal, or did not answer.",
+			Help: "Number of failed lists of a resource, except lists that the API server refused.",
 		}, []string{"resource"}),
 		measured: newMeasured(),
 	}
@@ -44,11 +44,11 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
-// setObjects sets how many objects of each resource are missing, and foreign.
-func (m *metrics) setObjects(check *check) {
-	missing, foreign := check.missing(), check.foreign()
-	for _, of := range check.listings {
-		m.missing.WithLabelValues(of.name).Set(float64(missing[of.name]))
-		m.foreign.WithLabelValues(of.name).Set(float64(foreign[of.name]))
+// setObjects sets the numbers of missing and foreign objects of each resource.
+func (m *metrics) setObjects(c *check) {
+	missing, foreign := c.missing(), c.foreign()
+	for _, list := range c.listings {
+		m.missing.WithLabelValues(list.name).Set(float64(missing[list.name]))
+		m.foreign.WithLabelValues(list.name).Set(float64(foreign[list.name]))
 	}
 }

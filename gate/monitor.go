@@ -15,23 +15,23 @@ import (
 	"github.com/example/ksmscale/telemetry"
 )
 
-// monitor is the kube-state-metrics beside the gate.
+// monitor reads from the kube-state-metrics of the pod.
 type monitor struct {
 	client *http.Client
-	// metrics and telemetry are the URLs of the metrics of the cluster's objects, and of its own.
+	// metrics and telemetry are the URLs of the metrics of objects, and of kube-state-metrics' own metrics.
 	metrics, telemetry string
 	// observe is called with what kube-state-metrics exports of itself, whenever that is read; nil for nothing.
 	observe func(telemetry.Families)
 }
 
-// process is one start of a kube-state-metrics; the empty one is none.
+// process is one start of a kube-state-metrics. The empty process stands for no process.
 type process struct {
-	// started tells one start from the next, and version is what it says of itself, if anything.
+	// started identifies the start, and version is the version that the process reports; empty if it reports none.
 	started float64
 	version string
 }
 
-// process returns an error if kube-state-metrics does not answer in time.
+// process returns the running process. It returns an error if kube-state-metrics does not answer in time.
 func (m *monitor) process(ctx context.Context, timeout time.Duration) (process, error) {
 	families, err := m.itself(ctx, timeout)
 	if err != nil {
@@ -45,12 +45,12 @@ func processOf(families telemetry.Families) (process, error) {
 	if err != nil {
 		return process{}, fmt.Errorf("read the metrics of kube-state-metrics itself: %w", err)
 	}
-	// One that does not say its version is as one that nobody knows.
+	// A process without a version counts as an unknown version.
 	version, _ := families.Version()
 	return process{started, version}, nil
 }
 
-// discoveries is how often a process of kube-state-metrics has seen a definition of custom resources come, change or go.
+// discoveries returns how many events of custom resource definitions a process has seen.
 func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (now process, count float64, err error) {
 	families, err := m.itself(ctx, timeout)
 	if err != nil {
@@ -65,7 +65,7 @@ func (m *monitor) discoveries(ctx context.Context, timeout time.Duration) (now p
 	return now, count, err
 }
 
-// itself are the metrics of kube-state-metrics itself.
+// itself returns kube-state-metrics' own metrics.
 func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.Families, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -79,20 +79,20 @@ func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.
 	return families, nil
 }
 
-// objects calls seen for each object of the wanted resources that is exposed, and returns the names of those that
-// no family identifies the objects of.
-func (m *monitor) objects(ctx context.Context, wanted []resource, every sets.Set[string], seen func(resource, object)) (sets.Set[string], error) {
-	names := make([]string, len(wanted))
-	for i := range wanted {
-		names[i] = wanted[i].name
+// objects calls seen for each exposed object of the requested resources. It returns the names of the resources whose
+// objects no single family identifies.
+func (m *monitor) objects(ctx context.Context, requested []resource, every sets.Set[string], seen func(resource, object)) (sets.Set[string], error) {
+	names := make([]string, len(requested))
+	for i := range requested {
+		names[i] = requested[i].name
 	}
-	// Versions before v2.18.0 do not know the parameter, and answer with everything.
+	// Versions before v2.18.0 ignore the parameter, and return all metrics.
 	body, err := m.get(ctx, m.metrics+"?"+url.Values{"resources": {strings.Join(names, ",")}}.Encode())
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	return (&reader{wanted: wanted, every: every, seen: seen}).read(body)
+	return (&reader{requested: requested, every: every, seen: seen}).read(body)
 }
 
 func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {

@@ -11,41 +11,41 @@ import (
 	"github.com/example/ksmscale/ksmflags"
 )
 
-// minMeasureInterval keeps kube-state-metrics from being measured most of the time.
+// minMeasureInterval limits how much of the time kube-state-metrics serves measurements.
 const minMeasureInterval = time.Second
 
-// Options is how a gate is run. Create it with NewOptions. Shard, TotalShards, Resources, the lists of metrics and of
-// namespaces, and ObjectLimit are those of the kube-state-metrics beside it.
+// Options configures a gate. Create it with NewOptions. Shard, Resources, the lists of metrics and of namespaces, and
+// ObjectLimit are the options of the kube-state-metrics in the same pod.
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
 	Kubeconfig string
-	// Share is the shard that kube-state-metrics exports.
-	Share Share
-	// Resources are what kube-state-metrics exports, but for custom resources.
+	// Shard is the shard that kube-state-metrics exports.
+	Shard Shard
+	// Resources are the resources that kube-state-metrics exports, without custom resources.
 	Resources []string
-	// CustomResources is whether kube-state-metrics exports some of them too.
+	// CustomResources is whether kube-state-metrics also exports custom resources.
 	CustomResources bool
-	// MetricAllowlist, MetricDenylist and MetricOptInList are of families of metrics, and MetricLabelsAllowlist and
-	// MetricAnnotationsAllowlist of what the families of labels and annotations have.
+	// MetricAllowlist, MetricDenylist and MetricOptInList contain families of metrics. MetricLabelsAllowlist and
+	// MetricAnnotationsAllowlist contain the labels and annotations in the families of labels and annotations.
 	MetricAllowlist, MetricDenylist, MetricOptInList, MetricLabelsAllowlist, MetricAnnotationsAllowlist []string
-	// Namespaces are what kube-state-metrics is limited to; empty for all.
+	// Namespaces are the only namespaces that kube-state-metrics exports; empty for all.
 	Namespaces []string
-	// NamespacesDenylist are what kube-state-metrics leaves out of all namespaces.
+	// NamespacesDenylist are the namespaces that kube-state-metrics leaves out.
 	NamespacesDenylist []string
 	// ObjectLimit is how many objects kube-state-metrics takes of each list; 0 is all.
 	ObjectLimit int64
-	// Authenticate is whether kube-state-metrics asks who wants its metrics.
+	// Authenticate is whether kube-state-metrics authenticates its clients.
 	Authenticate bool
-	// MetricsURL and TelemetryURL are where kube-state-metrics serves the metrics of objects, and its own.
+	// MetricsURL and TelemetryURL are the URLs of the metrics of objects, and of kube-state-metrics' own metrics.
 	MetricsURL, TelemetryURL string
-	// Certificate is the file of the certificate that kube-state-metrics serves with; empty if it serves without TLS.
+	// Certificate is the file of the certificate that kube-state-metrics serves with; empty without TLS.
 	Certificate string
-	// Address is where the gate serves /readyz, /healthz and /metrics.
+	// Address is the address on which the gate serves /readyz, /healthz and /metrics.
 	Address string
-	// StateFile is the path of a file that outlives the gate's container, in which the gate keeps which process of
-	// kube-state-metrics was complete; empty to keep nothing.
+	// StateFile is the path of a file that survives a restart of the gate's container. The gate stores the complete
+	// process of kube-state-metrics in it; empty for no file.
 	StateFile string
-	// Deadline is after what time the gate opens though objects are missing.
+	// Deadline is the time after which the gate opens although objects are missing.
 	Deadline time.Duration
 	// MeasureInterval is how often the open gate reads everything that kube-state-metrics exposes; 0 for never.
 	MeasureInterval time.Duration
@@ -54,7 +54,7 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		Share:        Share{TotalShards: 1},
+		Shard:        Shard{Total: 1},
 		MetricsURL:   "http://localhost:8080/metrics",
 		TelemetryURL: "http://localhost:8081/metrics",
 		Address:      ":8082",
@@ -67,39 +67,39 @@ func NewOptions() *Options {
 // AddFlags adds a flag for each option.
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
-	flags.Int32Var(&o.Share.Shard, "shard", o.Share.Shard, "Number of the shard that kube-state-metrics exports, from 0.")
-	flags.Int32Var(&o.Share.TotalShards, "total-shards", o.Share.TotalShards, "Number of shards.")
+	flags.Int32Var(&o.Shard.ID, "shard", o.Shard.ID, "Number of the shard that kube-state-metrics exports, from 0.")
+	flags.Int32Var(&o.Shard.Total, "total-shards", o.Shard.Total, "Number of shards.")
 	flags.Var((*ksmflags.List)(&o.Resources), "resources", "Resources that kube-state-metrics exports.")
-	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics exports custom resources too, whose series are waited for until no more come.")
-	flags.Var((*ksmflags.List)(&o.MetricAllowlist), "metric-allowlist", "Metrics that kube-state-metrics exports, and no others: regular expressions.")
+	flags.BoolVar(&o.CustomResources, "custom-resources", o.CustomResources, "Whether kube-state-metrics also exports custom resources. The gate waits until the number of their series stops growing.")
+	flags.Var((*ksmflags.List)(&o.MetricAllowlist), "metric-allowlist", "The only metrics that kube-state-metrics exports: regular expressions.")
 	flags.Var((*ksmflags.List)(&o.MetricDenylist), "metric-denylist", "Metrics that kube-state-metrics leaves out: regular expressions.")
-	flags.Var((*ksmflags.List)(&o.MetricOptInList), "metric-opt-in-list", "Metrics that kube-state-metrics exports though it does not by default: regular expressions.")
+	flags.Var((*ksmflags.List)(&o.MetricOptInList), "metric-opt-in-list", "Metrics that kube-state-metrics exports in addition to its default: regular expressions.")
 	flags.Var((*ksmflags.List)(&o.MetricLabelsAllowlist), "metric-labels-allowlist", "Labels that kube-state-metrics exports, by resource.")
 	flags.Var((*ksmflags.List)(&o.MetricAnnotationsAllowlist), "metric-annotations-allowlist", "Annotations that kube-state-metrics exports, by resource.")
-	flags.Var((*ksmflags.List)(&o.Namespaces), "namespaces", "Namespaces that kube-state-metrics is limited to; empty for all.")
+	flags.Var((*ksmflags.List)(&o.Namespaces), "namespaces", "The only namespaces that kube-state-metrics exports; empty for all.")
 	flags.Var((*ksmflags.List)(&o.NamespacesDenylist), "namespaces-denylist", "Namespaces that kube-state-metrics leaves out.")
 	flags.Int64Var(&o.ObjectLimit, "object-limit", o.ObjectLimit, "Objects that kube-state-metrics takes of each list; 0 for all.")
 	flags.BoolVar(&o.Authenticate, "authenticate", o.Authenticate, "Send kube-state-metrics the token of the service account.")
-	flags.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "URL of the metrics that kube-state-metrics makes of objects.")
-	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of the metrics of kube-state-metrics itself.")
-	flags.StringVar(&o.Certificate, "certificate", o.Certificate, "File of the certificate that kube-state-metrics has to show, if the URLs are of https.")
+	flags.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "URL of the metrics of objects.")
+	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of kube-state-metrics' own metrics.")
+	flags.StringVar(&o.Certificate, "certificate", o.Certificate, "File of the certificate that kube-state-metrics must serve, if the URLs use https.")
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
-	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that outlives a restart of this container, to keep which kube-state-metrics was complete; empty to keep nothing.")
-	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which kube-state-metrics counts as ready though objects are missing, with a warning, if it exposes anything.")
-	flags.DurationVar(&o.MeasureInterval, "measure-interval", o.MeasureInterval, "How often everything that kube-state-metrics exposes is read and measured, once it is complete; 0 for never.")
+	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that survives a restart of this container. The gate stores the complete process of kube-state-metrics in it; empty for no file.")
+	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which the gate opens with a warning although objects are missing, if kube-state-metrics exposes any object.")
+	flags.DurationVar(&o.MeasureInterval, "measure-interval", o.MeasureInterval, "How often the open gate reads and measures everything that kube-state-metrics exposes; 0 for never.")
 }
 
-// Complete has nothing to fill in.
+// Complete has no options to set.
 func (o *Options) Complete() {}
 
-// Validate returns what is wrong with the options, naming the flags.
+// Validate returns the errors in the options, with the names of the flags.
 func (o *Options) Validate() error {
 	var errs []error
-	if o.Share.TotalShards < 1 {
-		errs = append(errs, fmt.Errorf("--total-shards is %d, and must be at least 1", o.Share.TotalShards))
+	if o.Shard.Total < 1 {
+		errs = append(errs, fmt.Errorf("--total-shards is %d, and must be at least 1", o.Shard.Total))
 	}
-	if o.Share.Shard < 0 || o.Share.Shard >= o.Share.TotalShards {
-		errs = append(errs, fmt.Errorf("--shard is %d, and must be from 0 to %d, which is --total-shards less 1", o.Share.Shard, o.Share.TotalShards-1))
+	if o.Shard.ID < 0 || o.Shard.ID >= o.Shard.Total {
+		errs = append(errs, fmt.Errorf("--shard is %d, and must be from 0 to %d (--total-shards minus 1)", o.Shard.ID, o.Shard.Total-1))
 	}
 	if o.ObjectLimit < 0 {
 		errs = append(errs, fmt.Errorf("--object-limit is %d, and must be at least 0", o.ObjectLimit))
@@ -113,24 +113,24 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-// exported are the resources that count, in the order of their names, for a version of kube-state-metrics as it names
-// itself: those that the lists of metrics leave something of. If these leave nothing at all, none is left out, so that a
-// kube-state-metrics that exposes nothing never replaces another. So it is if there is an error, which says why the lists do
-// not tell.
+// exported returns a function. For a version that kube-state-metrics reports, this function returns the resources that
+// count, sorted by name. These are the resources of which the lists of metrics leave a family. If the lists leave no
+// family at all, all resources count, so a kube-state-metrics without metrics never replaces another one. All resources
+// also count if there is an error, which is the cause why the lists cannot be read.
 func (o *Options) exported() (func(version string) []resource, error) {
 	var all []resource
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Resources))) {
-		if of, known := resources[name]; known {
-			all = append(all, of)
+		if kind, known := resources[name]; known {
+			all = append(all, kind)
 		}
 	}
-	lists, err := newLists(o)
+	metricLists, err := newLists(o)
 	if err != nil {
 		return func(string) []resource { return all }, err
 	}
 	return func(version string) []resource {
 		mayHaveMore := mayHaveMoreFamilies(version)
-		left := slices.DeleteFunc(slices.Clone(all), func(of resource) bool { return !lists.leave(of, mayHaveMore) })
+		left := slices.DeleteFunc(slices.Clone(all), func(kind resource) bool { return !metricLists.leave(kind, mayHaveMore) })
 		if len(left) == 0 && !o.CustomResources {
 			return all
 		}

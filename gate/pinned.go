@@ -10,10 +10,10 @@ import (
 	"os"
 )
 
-var errOtherCertificate = errors.New("kube-state-metrics shows another certificate than the one that it was given")
+var errOtherCertificate = errors.New("kube-state-metrics serves a certificate other than the mounted one")
 
-// pinned connects to no one but who shows the certificate in a file, and has its key. Neither names nor times count: the
-// certificate is made for those who scrape, and to be unready when it has expired would help no one.
+// pinned connects only to a server that has the certificate in a file, and its key. It does not check names and times. The
+// certificate is for the clients that scrape, and a pod that is unready after its expiry would help no client.
 func pinned(file string) http.RoundTripper {
 	return &http.Transport{
 		ForceAttemptHTTP2: true,
@@ -21,7 +21,7 @@ func pinned(file string) http.RoundTripper {
 			MinVersion:         tls.VersionTLS12,
 			InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate itself.
 			VerifyConnection: func(state tls.ConnectionState) error {
-				// It is read each time, because it changes.
+				// The file is read for each connection, because it changes.
 				given, err := certificateOf(file)
 				if err != nil {
 					return err
@@ -35,7 +35,7 @@ func pinned(file string) http.RoundTripper {
 	}
 }
 
-// certificateOf is the first certificate in a file, which is that of the server.
+// certificateOf is the first certificate in a file, which is the server's.
 func certificateOf(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

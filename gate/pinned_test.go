@@ -15,7 +15,7 @@ import (
 )
 
 func TestTheCertificateHasToBeTheOneInTheFile(t *testing.T) {
-	first, firstKey := newCertificate(t)
+	firstCertificate, firstKey := newCertificate(t)
 	second, secondKey := newCertificate(t)
 	var serving tls.Certificate
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
@@ -32,8 +32,8 @@ func TestTheCertificateHasToBeTheOneInTheFile(t *testing.T) {
 		certificate, key []byte
 		message          string
 	}{
-		{"the same", first, first, firstKey, ""},
-		{"another", first, second, secondKey, errOtherCertificate.Error()},
+		{"the same", firstCertificate, firstCertificate, firstKey, ""},
+		{"another", firstCertificate, second, secondKey, errOtherCertificate.Error()},
 		{"a new one, once both have it", second, second, secondKey, ""},
 		{"none", []byte("nothing"), second, secondKey, "has no certificate"},
 	} {

@@ -8,65 +8,65 @@ import (
 
 // resource is a kind of objects that kube-state-metrics exports.
 type resource struct {
-	// name is what --resources calls it.
+	// name is its name in --resources.
 	name string
 	// singular is the part of its metrics' names after "kube_": kube_pod_info.
 	singular string
-	// label is the label that has an object's name.
+	// label is the label that contains an object's name.
 	label string
 	// namespaced is whether its objects are in namespaces.
 	namespaced bool
-	// byName is whether its objects are told apart by their names alone, though they are in namespaces.
+	// byName is whether only its name identifies an object, although it is in a namespace.
 	byName               bool
 	groupVersionResource schema.GroupVersionResource
 }
 
-// resources are all that kube-state-metrics can export, but for custom resources (pkg/internal/store/builder.go of
-// kube-state-metrics, availableStores), by name.
+// resources are all built-in resources that kube-state-metrics can export, by name (pkg/internal/store/builder.go of
+// kube-state-metrics, availableStores).
 var resources = index(
-	of("", "v1", "configmaps", "configmap"),
-	of("", "v1", "endpoints", "endpoint"),
-	of("", "v1", "limitranges", "limitrange"),
-	of("", "v1", "namespaces", "namespace").cluster(),
-	of("", "v1", "nodes", "node").cluster(),
-	of("", "v1", "persistentvolumeclaims", "persistentvolumeclaim"),
-	of("", "v1", "persistentvolumes", "persistentvolume").cluster(),
-	of("", "v1", "pods", "pod"),
-	of("", "v1", "replicationcontrollers", "replicationcontroller"),
-	of("", "v1", "resourcequotas", "resourcequota"),
-	of("", "v1", "secrets", "secret"),
-	of("", "v1", "serviceaccounts", "serviceaccount"),
-	of("", "v1", "services", "service"),
-	of("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "mutatingadmissionpolicy").cluster(),
-	of("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding").cluster(),
-	of("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration").cluster(),
-	of("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "validatingadmissionpolicy").cluster(),
-	of("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "validatingadmissionpolicybinding").cluster(),
-	of("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "validatingwebhookconfiguration").cluster(),
-	of("apps", "v1", "daemonsets", "daemonset"),
-	of("apps", "v1", "deployments", "deployment"),
-	of("apps", "v1", "replicasets", "replicaset"),
-	of("apps", "v1", "statefulsets", "statefulset"),
-	of("autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler"),
-	of("batch", "v1", "cronjobs", "cronjob"),
-	of("batch", "v1", "jobs", "job").labelled("job_name"),
-	of("certificates.k8s.io", "v1", "certificatesigningrequests", "certificatesigningrequest").cluster(),
-	of("coordination.k8s.io", "v1", "leases", "lease"),
-	// Their namespaces are not in the metrics of kube-state-metrics before v2.11.0. Their names end in random letters.
-	of("discovery.k8s.io", "v1", "endpointslices", "endpointslice").toldApartByName(),
-	of("networking.k8s.io", "v1", "ingressclasses", "ingressclass").cluster(),
-	of("networking.k8s.io", "v1", "ingresses", "ingress"),
-	of("networking.k8s.io", "v1", "networkpolicies", "networkpolicy"),
-	of("policy", "v1", "poddisruptionbudgets", "poddisruptionbudget"),
-	of("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "clusterrolebinding").cluster(),
-	of("rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole").cluster(),
-	of("rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding"),
-	of("rbac.authorization.k8s.io", "v1", "roles", "role"),
-	of("storage.k8s.io", "v1", "storageclasses", "storageclass").cluster(),
-	of("storage.k8s.io", "v1", "volumeattachments", "volumeattachment").cluster(),
+	builtIn("", "v1", "configmaps", "configmap"),
+	builtIn("", "v1", "endpoints", "endpoint"),
+	builtIn("", "v1", "limitranges", "limitrange"),
+	builtIn("", "v1", "namespaces", "namespace").cluster(),
+	builtIn("", "v1", "nodes", "node").cluster(),
+	builtIn("", "v1", "persistentvolumeclaims", "persistentvolumeclaim"),
+	builtIn("", "v1", "persistentvolumes", "persistentvolume").cluster(),
+	builtIn("", "v1", "pods", "pod"),
+	builtIn("", "v1", "replicationcontrollers", "replicationcontroller"),
+	builtIn("", "v1", "resourcequotas", "resourcequota"),
+	builtIn("", "v1", "secrets", "secret"),
+	builtIn("", "v1", "serviceaccounts", "serviceaccount"),
+	builtIn("", "v1", "services", "service"),
+	builtIn("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "mutatingadmissionpolicy").cluster(),
+	builtIn("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding").cluster(),
+	builtIn("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration").cluster(),
+	builtIn("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "validatingadmissionpolicy").cluster(),
+	builtIn("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "validatingadmissionpolicybinding").cluster(),
+	builtIn("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "validatingwebhookconfiguration").cluster(),
+	builtIn("apps", "v1", "daemonsets", "daemonset"),
+	builtIn("apps", "v1", "deployments", "deployment"),
+	builtIn("apps", "v1", "replicasets", "replicaset"),
+	builtIn("apps", "v1", "statefulsets", "statefulset"),
+	builtIn("autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler"),
+	builtIn("batch", "v1", "cronjobs", "cronjob"),
+	builtIn("batch", "v1", "jobs", "job").labelled("job_name"),
+	builtIn("certificates.k8s.io", "v1", "certificatesigningrequests", "certificatesigningrequest").cluster(),
+	builtIn("coordination.k8s.io", "v1", "leases", "lease"),
+	// Metrics of kube-state-metrics before v2.11.0 lack their namespaces. Their names end in random letters.
+	builtIn("discovery.k8s.io", "v1", "endpointslices", "endpointslice").identifiedByName(),
+	builtIn("networking.k8s.io", "v1", "ingressclasses", "ingressclass").cluster(),
+	builtIn("networking.k8s.io", "v1", "ingresses", "ingress"),
+	builtIn("networking.k8s.io", "v1", "networkpolicies", "networkpolicy"),
+	builtIn("policy", "v1", "poddisruptionbudgets", "poddisruptionbudget"),
+	builtIn("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "clusterrolebinding").cluster(),
+	builtIn("rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole").cluster(),
+	builtIn("rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding"),
+	builtIn("rbac.authorization.k8s.io", "v1", "roles", "role"),
+	builtIn("storage.k8s.io", "v1", "storageclasses", "storageclass").cluster(),
+	builtIn("storage.k8s.io", "v1", "volumeattachments", "volumeattachment").cluster(),
 )
 
-func of(group, version, name, singular string) resource {
+func builtIn(group, version, name, singular string) resource {
 	return resource{
 		name: name, singular: singular, label: singular, namespaced: true,
 		groupVersionResource: schema.GroupVersionResource{Group: group, Version: version, Resource: name},
@@ -78,7 +78,7 @@ func (r resource) cluster() resource {
 	return r
 }
 
-func (r resource) toldApartByName() resource {
+func (r resource) identifiedByName() resource {
 	r.byName = true
 	return r
 }
@@ -96,7 +96,7 @@ func index(all ...resource) map[string]resource {
 	return byName
 }
 
-// in names the resource, and the namespace if it is limited to one.
+// in is the name of the resource, with the namespace if it is limited to one.
 func (r resource) in(namespace string) string {
 	if namespace == "" {
 		return r.name
@@ -104,7 +104,7 @@ func (r resource) in(namespace string) string {
 	return r.name + " in namespace " + namespace
 }
 
-// object is one of its objects.
+// object is one object of the resource.
 func (r resource) object(namespace, name string) object {
 	if !r.namespaced || r.byName {
 		namespace = ""
@@ -112,17 +112,16 @@ func (r resource) object(namespace, name string) object {
 	return objectOf(namespace, name)
 }
 
-// owns tells whether a metric family is about this resource: kube_pod_info is about pods, and
-// kube_poddisruptionbudget_created is not.
-func (r resource) owns(family string) bool {
-	rest, found := strings.CutPrefix(family, "kube_"+r.singular)
-	return found && (rest == "" || rest[0] == '_')
+// owns reports whether a metric family belongs to this resource: kube_pod_info belongs to pods, and
+// kube_poddisruptionbudget_created does not.
+func (r resource) owns(familyName string) bool {
+	rest, isPrefixed := strings.CutPrefix(familyName, "kube_"+r.singular)
+	return isPrefixed && (rest == "" || rest[0] == '_')
 }
 
-// identifies tells whether a family has one series for each object, whatever is in the object. One such family is
-// enough to read, where there are dozens.
-func (r resource) identifies(family string) bool {
-	switch strings.TrimPrefix(family, "kube_"+r.singular) {
+// identifies reports whether a family has one series for every object. Then it is enough to read this family, of dozens.
+func (r resource) identifies(familyName string) bool {
+	switch strings.TrimPrefix(familyName, "kube_"+r.singular) {
 	case "_created", "_info":
 		return true
 	case "_owner":

@@ -25,16 +25,16 @@ import (
 const (
 	// headerTimeout is how long a client has to send its request.
 	headerTimeout = 10 * time.Second
-	// probeTimeout is how long a readiness probe waits for the gate to open: just less than the kubelet waits for an answer, and
-	// than the period of its probes, so that there always is one that waits.
+	// probeTimeout is how long a readiness probe waits for the gate to open. It is slightly shorter than the kubelet's
+	// timeout and the period of its probes, so one probe always waits.
 	probeTimeout = 800 * time.Millisecond
-	// gcPercent keeps garbage within 40 % of what is in use, instead of 100 %: there is a gate in every pod, most of what it reads
-	// is garbage at once, and it lists for seconds only.
+	// gcPercent limits garbage to 40 % of the used memory, instead of 100 %. Every pod has a gate. Most of what it reads
+	// is garbage soon, and it lists only for seconds.
 	gcPercent = 40
 )
 
-// Run watches over the kube-state-metrics beside it until the context is done, and answers its readiness probe.
-// It returns an error if it cannot be set up, or cannot serve.
+// Run follows the kube-state-metrics of its pod until the context is done, and answers its readiness probe. It returns an
+// error if it cannot be set up, or cannot serve.
 func Run(ctx context.Context, options *Options) error {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
@@ -70,13 +70,13 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 		return nil, fmt.Errorf("configure the client: %w", err)
 	}
 	config = rest.AddUserAgent(config, "ksmscale-gate")
-	// No limit of our own: the API server has priority and fairness for that, and a gate that waits for itself keeps metrics away.
+	// No client-side limit: the API server has priority and fairness, and a gate that throttles itself delays metrics.
 	config.QPS = -1
 	objects, err := metadata.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create the client of metadata: %w", err)
 	}
-	contact, err := newContact(config)
+	apiContact, err := newContact(config)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +90,10 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 	}
 	gate := &Gate{
 		cluster: &cluster{
-			metadata: objects, share: options.Share,
+			metadata: objects, shard: options.Shard,
 			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
 		},
-		contact:   contact,
+		contact:   apiContact,
 		monitor:   &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
 		exported:  exported,
 		deadline:  options.Deadline,
@@ -106,7 +106,8 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 	return gate.open(ctx), nil
 }
 
-// newMonitorClient sends requests to kube-state-metrics; with the token of the service account if that is asked for.
+// newMonitorClient returns the client of kube-state-metrics. With Options.Authenticate, it sends the token of the service
+// account.
 func newMonitorClient(config *rest.Config, options *Options) (*http.Client, error) {
 	transporter := http.DefaultTransport
 	if options.Certificate != "" {
@@ -115,7 +116,7 @@ func newMonitorClient(config *rest.Config, options *Options) (*http.Client, erro
 	if !options.Authenticate {
 		return &http.Client{Transport: transporter}, nil
 	}
-	// The token is read from its file again and again, because it changes.
+	// The client reads the token from its file repeatedly, because the token changes.
 	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, transporter)
 	if err != nil {
 		return nil, fmt.Errorf("read the token of the service account: %w", err)

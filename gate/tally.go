@@ -7,19 +7,20 @@ import (
 	"io"
 )
 
-// tally counts the series and the objects of an exposition. It holds one line at a time.
+// tally counts the series and the objects of an exposition. It has one line in memory at a time.
 //
-// kube-state-metrics writes all series of an object in a family one after another. So the number of objects in a family is
-// how often the object changes from line to line. A resource has as many objects as its family with the most.
+// In each family, kube-state-metrics writes all series of an object one after another. So the number of objects in a
+// family is the number of changes of the object from line to line. A resource has as many objects as its family with the
+// most.
 type tally struct {
 	series int64
 	// objects is the number of objects of each resource that has a family, by the resource's name.
 	objects map[string]int64
 
-	// of is the resource of the current family, nil if the family is of none, and mark what precedes its objects' names.
+	// of is the resource of the current family, or nil. mark is the text in front of its objects' names.
 	of   *resource
 	mark []byte
-	// changes is how many objects the current family has had, and last the key of the latest.
+	// changes is how many objects the current family has had, and last the key of the last one.
 	changes   int64
 	last, key []byte
 }
@@ -34,12 +35,12 @@ func (t *tally) read(from io.Reader) error {
 	var current string
 	for lines.Scan() {
 		line := lines.Bytes()
-		family := familyOf(line)
-		if len(family) == 0 {
+		familyName := familyOf(line)
+		if len(familyName) == 0 {
 			continue
 		}
-		if string(family) != current {
-			current = string(family)
+		if string(familyName) != current {
+			current = string(familyName)
 			t.begin(current)
 		}
 		if line[0] != '#' {
@@ -55,9 +56,9 @@ func (t *tally) read(from io.Reader) error {
 }
 
 // begin ends the current family and starts another.
-func (t *tally) begin(family string) {
+func (t *tally) begin(familyName string) {
 	t.end()
-	t.of, t.changes, t.last = ownerOf(family), 0, t.last[:0]
+	t.of, t.changes, t.last = ownerOf(familyName), 0, t.last[:0]
 	if t.of != nil {
 		t.mark = []byte(t.of.label + `="`)
 	}
@@ -69,7 +70,7 @@ func (t *tally) end() {
 	}
 }
 
-// count takes the object of a series into account.
+// count counts the object of a series.
 func (t *tally) count(line []byte) {
 	if t.of == nil {
 		return
@@ -89,8 +90,8 @@ func (t *tally) count(line []byte) {
 	}
 }
 
-// valueAfter is the value of the label that a mark such as pod=" begins; empty if there is none. No value of another label
-// has the mark, because a quote in a value follows a backslash.
+// valueAfter is the value of the label that starts with a mark such as pod="; empty without that label. The mark never
+// occurs in the value of another label, because a quote in a value follows a backslash.
 func valueAfter(line, mark []byte) []byte {
 	for {
 		at := bytes.Index(line, mark)
@@ -105,11 +106,11 @@ func valueAfter(line, mark []byte) []byte {
 	}
 }
 
-// ownerOf is the resource that a family is about; nil if it is none of the known ones.
-func ownerOf(family string) *resource {
-	for _, of := range resources {
-		if of.owns(family) {
-			return &of
+// ownerOf is the resource that a family belongs to; nil for a family of no built-in resource.
+func ownerOf(familyName string) *resource {
+	for _, kind := range resources {
+		if kind.owns(familyName) {
+			return &kind
 		}
 	}
 	return nil

@@ -1,4 +1,5 @@
-// Package measurements is the contract between a gate and those that read it: the names of the metrics in which a gate
-// exports what it has measured of its kube-state-metrics, and a reader of them. Package gate writes them. Package loads
-// divides replicas by the CPU in them. It imports no types of Kubernetes, because each pod of a shard runs a gate.
+// Package measurements is the contract between a gate and its readers. It has the names of the metrics in which a gate
+// exports its measurements of kube-state-metrics, and it reads them. Package gate writes these metrics. Package loads
+// divides replicas by the CPU in them. The package imports no types of Kubernetes, because each pod of a shard runs a
+// gate.
 package measurements

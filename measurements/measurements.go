@@ -11,7 +11,7 @@ import (
 	"github.com/example/ksmscale/telemetry"
 )
 
-// Metrics of the gate about what kube-state-metrics exposes. There are none before the first reading.
+// Metrics of the gate about the exposition of kube-state-metrics. They are absent before the first reading.
 const (
 	Series               = "ksmscale_gate_series"
 	ExpositionBytes      = "ksmscale_gate_exposition_bytes"
@@ -25,7 +25,7 @@ const (
 	ResourceLabel = "resource"
 )
 
-// Metrics of the gate about the process of kube-state-metrics. There are none before its first answer.
+// Metrics of the gate about the process of kube-state-metrics. They are absent before its first answer.
 const (
 	PeakMemory       = "ksmscale_gate_monitor_resident_memory_max_bytes"
 	CPU              = "ksmscale_gate_monitor_cpu_seconds_total"
@@ -34,13 +34,13 @@ const (
 	ProcessTimestamp = "ksmscale_gate_monitor_timestamp_seconds"
 )
 
-// Measurement is what a gate has measured.
+// Measurement is all measurements of a gate.
 type Measurement struct {
 	Exposition
 	Process
 }
 
-// Exposition is what kube-state-metrics exposed at one reading.
+// Exposition describes one reading of everything that kube-state-metrics exposes.
 type Exposition struct {
 	// Series is the number of series.
 	Series int64
@@ -55,9 +55,9 @@ type Exposition struct {
 	MeasuredAt time.Time
 }
 
-// Process is what a process of kube-state-metrics has used.
+// Process describes the resources that a process of kube-state-metrics has used.
 type Process struct {
-	// StartTimeSeconds differs between two processes; 0 if the gate knows of none.
+	// StartTimeSeconds differs between two processes; 0 if the gate does not know the process.
 	StartTimeSeconds float64
 	// PeakMemoryBytes is the highest resident memory that the gate has seen of the process.
 	PeakMemoryBytes int64
@@ -67,8 +67,8 @@ type Process struct {
 	ReadAt time.Time
 }
 
-// Read returns what the gate behind a URL has measured. A gate of an older version exports none of it, so StartTimeSeconds
-// and MeasuredAt are zero. It returns an error if no metrics come within five seconds.
+// Read returns the measurements of the gate at a URL. An older gate exports no measurements, so StartTimeSeconds and
+// MeasuredAt are zero. It returns an error if the answer takes longer than five seconds, or has no metrics.
 func Read(ctx context.Context, client telemetry.Client, url string) (Measurement, error) {
 	families, err := client.Read(ctx, url)
 	if err != nil {
@@ -77,7 +77,7 @@ func Read(ctx context.Context, client telemetry.Client, url string) (Measurement
 	return Of(families), nil
 }
 
-// Of returns the measurement that is in the metrics of a gate.
+// Of returns the measurement in the metrics of a gate.
 func Of(families telemetry.Families) Measurement {
 	objects := map[string]int64{}
 	for _, metric := range families[Objects].GetMetric() {
@@ -113,10 +113,10 @@ func valueOf(metric *dto.Metric) float64 {
 	return metric.GetGauge().GetValue()
 }
 
-// Seconds is a time as metrics have it.
+// Seconds is a time in the unit of metrics.
 func Seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
 
-// timeOf is the time that Seconds was of; zero if there is none.
+// timeOf is the inverse of Seconds; zero for no time.
 func timeOf(seconds float64) time.Time {
 	if seconds <= 0 {
 		return time.Time{}

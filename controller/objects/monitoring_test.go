@@ -160,7 +160,7 @@ func TestSecureScraping(t *testing.T) {
 	for name, test := range map[string]struct {
 		monitoring v1alpha1.MonitoringConfig
 		tls        v1alpha1.TLSConfig
-		desired     scraped
+		desired    scraped
 	}{
 		"neither": {},
 		"a Secret with the authority": {
@@ -188,7 +188,7 @@ func TestSecureScraping(t *testing.T) {
 		},
 		"credentials": {
 			monitoring: v1alpha1.MonitoringConfig{Authorization: v1alpha1.ScrapeAuthorization{Credentials: key}},
-			desired:     scraped{Authorization: &monitoringv1.SafeAuthorization{Credentials: secret}},
+			desired:    scraped{Authorization: &monitoringv1.SafeAuthorization{Credentials: secret}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -155,11 +155,11 @@ func (c *cluster) scrape(w http.ResponseWriter, host, port string) {
 
 // metricsOf is what the kube-state-metrics of a shard expose.
 func metricsOf(shard v1alpha1.Shard) string {
-	share := gate.Share{Shard: shard.ID, TotalShards: shard.Total}
+	gateShard := gate.Shard{ID: shard.ID, Total: shard.Total}
 	var text strings.Builder
 	for i := range objects {
 		uid := types.UID(fmt.Sprintf("6f1f4b6e-0000-4000-8000-%012d", i))
-		if !share.Has(uid) {
+		if !gateShard.Has(uid) {
 			continue
 		}
 		_, _ = fmt.Fprintf(&text, "kube_pod_info{namespace=\"shop\",pod=\"web-%d\",uid=\"%s\",node=\"node-1\"} 1\n", i, uid)

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// kube-state-metrics' own package decided the shards of the table: see `make generate`.
-func TestShareIsThatOfKubeStateMetrics(t *testing.T) {
+// kube-state-metrics' own package computed the shards of the table: see `make generate`.
+func TestShardIsTheSameAsInKubeStateMetrics(t *testing.T) {
 	header, rows := shardTable(t)
 	assert.GreaterOrEqual(t, len(rows), 1000)
 	assert.Equal(t, []string{"uid", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}, header)
@@ -32,9 +32,9 @@ func shardTable(t *testing.T) (header []string, rows [][]string) {
 	file, err := os.Open("testdata/shards.csv")
 	require.NoError(t, err)
 	defer file.Close()
-	reader := csv.NewReader(file)
-	reader.Comment = '#'
-	rows, err = reader.ReadAll()
+	table := csv.NewReader(file)
+	table.Comment = '#'
+	rows, err = table.ReadAll()
 	require.NoError(t, err)
 	require.NotEmpty(t, rows)
 	return rows[0], rows[1:]
@@ -44,17 +44,17 @@ func TestEachObjectBelongsToOneShardAndMovesOnlyToANewOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		uid := types.UID(rapid.String().Draw(t, "uid"))
 		total := rapid.Int32Range(1, 10).Draw(t, "total")
-		was, is := shardsOf(uid, total), shardsOf(uid, total+1)
-		require.Len(t, was, 1)
-		require.Len(t, is, 1)
-		require.True(t, is[0] == was[0] || is[0] == total, "from %d to %d of %d", was, is, total+1)
+		before, after := shardsOf(uid, total), shardsOf(uid, total+1)
+		require.Len(t, before, 1)
+		require.Len(t, after, 1)
+		require.True(t, after[0] == before[0] || after[0] == total, "from %d to %d of %d", before, after, total+1)
 	})
 }
 
 func shardsOf(uid types.UID, total int32) []int32 {
 	var shards []int32
 	for shard := range total {
-		if (Share{Shard: shard, TotalShards: total}).Has(uid) {
+		if (Shard{ID: shard, Total: total}).Has(uid) {
 			shards = append(shards, shard)
 		}
 	}
