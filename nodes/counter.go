@@ -33,8 +33,8 @@ type Counter struct {
 	onChange []func()
 }
 
-// count is the number of nodes that are in a selection, and if there is a placement, of those that it allows and of
-// those of them that have a zone.
+// count is the number of nodes that are in a selection. If there is a placement, it also has the number of nodes that it allows, and how
+// many of these have a zone.
 type count struct {
 	selection
 	*placement

@@ -23,7 +23,7 @@ const validity = 365 * 24 * time.Hour
 // pki writes the keys and certificates of a cluster to a folder, as NAME.crt and NAME.key.
 type pki struct{ dir string }
 
-// authority is a CA: a certificate together with the key that signs with it.
+// A CA is a certificate together with the key that signs with it.
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
