@@ -11,14 +11,15 @@ export GOTOOLCHAIN := auto
 
 KUBERNETES_VERSION := v1.37.2
 VERSION ?= v0.1.0
-IMAGE ?= ghcr.io/example/ksmscale:$(VERSION)
+# Where images and the chart are published, with the organisation: the one place to set it. `make generate` writes it to where it is needed.
+REGISTRY ?= ghcr.io/example
 
 TOOL := go tool -modfile=go.tools.mod
 # `go build` that shows its progress: from nothing, Kubernetes takes minutes to an hour.
 BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
+UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -52,10 +53,6 @@ build: ## Build adapter, controller and gate into bin/.
 	@echo "Building adapter, controller and gate into bin/ ..."
 	@$(BUILD) -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
 
-.PHONY: image
-image: ## Build the image with Docker.
-	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
-
 ##@ Test
 
 .PHONY: test
@@ -67,6 +64,8 @@ unit: ## Run the unit tests: no binaries, no cluster.
 	cd test/e2e/kind && go test .
 # Go does not see when the chart changes, which is in another module.
 	cd test/chart && go test -count=1 .
+# Nor when what is released changes.
+	cd release && go test -count=1 -timeout 30m ./...
 
 .PHONY: rules
 rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
@@ -98,7 +97,7 @@ e2e-full: e2e-images kube-state-metrics node ## Run all events of the end-to-end
 	E2E_FULL=1 go test $(ONE_THREAD) -v -count=1 -timeout 12h -run 'TestCoverage/$(ROWS)' ./test/e2e
 
 .PHONY: e2e-images
-e2e-images: build kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0 prometheus-operator
+e2e-images: release-images kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0 prometheus-operator
 	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
 
 .PHONY: plain-families
@@ -115,6 +114,18 @@ kind-e2e: e2e-images ## Run the end-to-end tests on a kind cluster, which needs 
 	trap '$(KIND) delete cluster --name $(KIND_CLUSTER)' EXIT; \
 	for file in bin/images/*.tar; do $(KIND) load image-archive $$file --name $(KIND_CLUSTER) || exit 1; done; \
 	KUBECONFIG=$(CURDIR)/bin/kind.kubeconfig go test -v -count=1 -parallel 4 -timeout 60m ./test/e2e
+
+COMPATIBILITY := test/compatibility/kube-state-metrics
+COMPATIBLE := $(patsubst $(COMPATIBILITY)/%,bin/compatibility/kube-state-metrics-%,$(wildcard $(COMPATIBILITY)/v*))
+
+.PHONY: compatibility
+compatibility: build kube kube-state-metrics $(COMPATIBLE) ## Run all supported versions of Kubernetes and kube-state-metrics, of docs/api-promise.md (half an hour).
+	go test $(ONE_THREAD) -v -count=1 -timeout 60m ./test/compatibility
+	cd test/chart && COMPATIBILITY_FULL=1 go test -v -count=1 -run TestManifestsAreValidForEachKubernetes .
+
+bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILITY)/%/go.sum
+	@mkdir -p $(@D)
+	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
 .PHONY: race
 race: ## Run the unit tests under the race detector, which needs a C compiler.
@@ -134,16 +145,47 @@ sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards w
 sizing-series: build kube kube-state-metrics ## Count the series of one object of each resource, for package sizing (2 minutes).
 	go run ./test/sizing series
 
+##@ Release
+
+RELEASE := cd release && go run .
+NAMES := --version $(VERSION) --registry $(REGISTRY)
+DIST := $(CURDIR)/dist
+# Files of a private key to sign with, and of its public key to verify with; COSIGN_PASSWORD has the password.
+KEY ?=
+PUBLIC_KEY ?=
+
+.PHONY: release
+release: ## Write a release into dist/, for example: make release VERSION=v0.2.0 KEY=cosign.key
+	$(RELEASE) build $(NAMES) --output $(DIST) $(CURDIR)
+	$(if $(KEY),$(RELEASE) sign --key $(abspath $(KEY)) $(DIST))
+
+.PHONY: release-verify
+release-verify: ## Verify the files in dist/, and their signature with PUBLIC_KEY=cosign.pub.
+	$(RELEASE) verify $(if $(PUBLIC_KEY),--key $(abspath $(PUBLIC_KEY))) $(DIST)
+
+.PHONY: publish
+publish: ## Push images and chart of dist/ to the registry that they name, with signatures by KEY.
+	$(RELEASE) publish $(if $(KEY),--key $(abspath $(KEY))) $(DIST)
+
+.PHONY: release-images
+release-images: ## Write the images of a release for this machine, and the manifest that installs them, into bin/release.
+	$(RELEASE) images $(NAMES) --output $(CURDIR)/bin/release $(CURDIR)
+
+.PHONY: reproducible
+reproducible: ## Build a release twice, the second time in another folder without any cache, and compare (a quarter of an hour).
+	cd release && RELEASE_FULL=1 go test -v -count=1 -timeout 60m -run TestRelease ./dist
+
 ##@ Check
 
 # Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
 # golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
-LINTED := . test/chart test/e2e/kind
+LINTED := . test/chart test/e2e/kind release
 
 .PHONY: lint
 lint: ## Run the linters.
 	@for module in $(LINTED); do echo "Linting $$module"; \
 		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint-kube-api-linter run) || exit 1; done
+	go tool -modfile=release/validators/go.mod actionlint
 
 # The database of known vulnerabilities as it was on a day, so that a check can be repeated. To raise it, write the version that
 # `go list -m golang.org/x/vulndb@latest` prints.
@@ -158,6 +200,7 @@ vulncheck: $(VULNDB)/index/db.json ## Look for known vulnerabilities in our prog
 	rm -rf $(SCANNED)
 	go build -o $(SCANNED)/ ./cmd/...
 	cd test/chart && go test -c -o $(CURDIR)/$(SCANNED)/chart.test .
+	cd release && go build -o $(CURDIR)/$(SCANNED)/release .
 	cd test/e2e/kind && go test -c -o $(CURDIR)/$(SCANNED)/kind.test .
 	for program in $(SCANNED)/*; do \
 		$(TOOL) govulncheck -mode binary -format json -db file://$(CURDIR)/$(VULNDB) $$program || exit 1; \
@@ -174,7 +217,7 @@ generate: ## Generate deep copies, the CustomResourceDefinition, its reference i
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
-	mkdir -p deploy
+	$(RELEASE) names $(NAMES) $(CURDIR)
 	$(TOOL) kustomize build config/default > deploy/install.yaml
 	$(TOOL) crd-ref-docs --source-path=./api --config=.crd-ref-docs.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
 	@$(MAKE) --no-print-directory generate-rules

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -35,8 +38,10 @@ func NewProvider(plans Plans) *Provider { return &Provider{plans: plans} }
 
 // seriesOf has, for the name of each metric, the function that returns its series of a plan.
 var seriesOf = map[string]func(plans.Planned) []series{
-	v1alpha1.MetricDesiredReplicas: desiredReplicas,
-	v1alpha1.MetricNodes:           countedNodes,
+	v1alpha1.MetricDesiredReplicas:   desiredReplicas,
+	v1alpha1.MetricNodes:             countedNodes,
+	v1alpha1.MetricRecommendedShards: recommended(func(r *v1alpha1.Recommendation) int64 { return int64(r.Shards) }),
+	v1alpha1.MetricSeries:            recommended(func(r *v1alpha1.Recommendation) int64 { return r.Series }),
 }
 
 type series struct {
@@ -60,6 +65,17 @@ func countedNodes(planned plans.Planned) []series {
 	}}
 }
 
+// recommended returns a figure of the recommendation in the status. A KSMScale without a recommendation has no series.
+func recommended(figure func(*v1alpha1.Recommendation) int64) func(plans.Planned) []series {
+	return func(planned plans.Planned) []series {
+		recommendation := planned.KSMScale.Status.Recommendation
+		if recommendation == nil {
+			return nil
+		}
+		return []series{{labels: map[string]string{v1alpha1.MetricLabelKSMScale: planned.KSMScale.Name}, value: figure(recommendation)}}
+	}
+}
+
 // GetExternalMetric returns the series of a metric in a namespace whose labels match. It never returns an empty list, and
 // returns zero only for ksmscale_nodes. A HorizontalPodAutoscaler that receives an error does not scale; one that reads
 // zero scales down. Errors are API status errors: 404 for an unknown metric and for a selector without a match, 503 until
@@ -67,8 +83,8 @@ func countedNodes(planned plans.Planned) []series {
 func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, selector labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {
 	toSeries, known := seriesOf[info.Metric]
 	if !known {
-		return nil, notFound("the external metric %s does not exist: use %s or %s",
-			info.Metric, v1alpha1.MetricDesiredReplicas, v1alpha1.MetricNodes)
+		return nil, notFound("the external metric %s does not exist: use one of %s",
+			info.Metric, strings.Join(slices.Sorted(maps.Keys(seriesOf)), ", "))
 	}
 	all, err := p.plans.All(ctx)
 	if errors.Is(err, plans.ErrNotSynced) {
@@ -104,7 +120,11 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 // ListAllExternalMetrics returns the names of the metrics. They do not depend on the existing KSMScales, so discovery does
 // not change with them.
 func (p *Provider) ListAllExternalMetrics() []provider.ExternalMetricInfo {
-	return []provider.ExternalMetricInfo{{Metric: v1alpha1.MetricDesiredReplicas}, {Metric: v1alpha1.MetricNodes}}
+	var metrics []provider.ExternalMetricInfo
+	for _, name := range slices.Sorted(maps.Keys(seriesOf)) {
+		metrics = append(metrics, provider.ExternalMetricInfo{Metric: name})
+	}
+	return metrics
 }
 
 func notFound(format string, args ...any) error {

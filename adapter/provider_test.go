@@ -44,6 +44,9 @@ func planned(name, namespace string, nodes int) plans.Planned {
 			Sharding: &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 3, MinReplicasPerShard: 1},
 		},
 	}
+	if name == "one" {
+		ksmScale.Status.Recommendation = &v1alpha1.Recommendation{Shards: 4, Series: 600_000}
+	}
 	cluster := scaling.Cluster{Nodes: nodes}
 	return plans.Planned{KSMScale: ksmScale, Cluster: cluster, AsOf: asOf, Plan: scaling.New(ksmScale, cluster)}
 }
@@ -67,6 +70,9 @@ func TestGetExternalMetric(t *testing.T) {
 		{name: "another namespace", namespace: "b", metric: v1alpha1.MetricDesiredReplicas, want: []int64{1, 1, 1}},
 		{name: "set-based", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "shard in (1,2),ksmscale!=two", want: []int64{1, 1}},
 		{name: "nodes", namespace: "a", metric: v1alpha1.MetricNodes, selector: "ksmscale=two", want: []int64{90}},
+		{name: "recommended shards", namespace: "a", metric: v1alpha1.MetricRecommendedShards, want: []int64{4}},
+		{name: "series", namespace: "a", metric: v1alpha1.MetricSeries, want: []int64{600_000}},
+		{name: "no recommendation", namespace: "b", metric: v1alpha1.MetricRecommendedShards, code: http.StatusNotFound},
 		{name: "someone else's namespace", namespace: "b", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one", code: http.StatusNotFound},
 		{name: "a namespace without any", namespace: "c", metric: v1alpha1.MetricDesiredReplicas, code: http.StatusNotFound},
 		{name: "no namespace", namespace: "", metric: v1alpha1.MetricDesiredReplicas, code: http.StatusNotFound},
@@ -103,8 +109,10 @@ func TestNotSyncedIsUnavailable(t *testing.T) {
 	assert.ErrorIs(t, err, other)
 }
 
-func TestDiscoveryListsBothMetrics(t *testing.T) {
-	assert.Equal(t, []provider.ExternalMetricInfo{{Metric: v1alpha1.MetricDesiredReplicas}, {Metric: v1alpha1.MetricNodes}},
+func TestDiscoveryListsAllMetrics(t *testing.T) {
+	assert.Equal(t, []provider.ExternalMetricInfo{
+		{Metric: v1alpha1.MetricDesiredReplicas}, {Metric: v1alpha1.MetricNodes}, {Metric: v1alpha1.MetricRecommendedShards}, {Metric: v1alpha1.MetricSeries},
+	},
 		adapter.NewProvider(stub{}).ListAllExternalMetrics())
 }
 

@@ -17,14 +17,14 @@ import (
 	"github.com/example/ksmscale/controller/status"
 )
 
-// applier applies the objects of one owner.
+// applier applies the objects of one KSMScale.
 type applier struct {
 	*Reconciler
 	owner *v1alpha1.KSMScale
 }
 
-// apply applies one object, by server-side apply, unless that would change nothing: fields that others own do not matter, and a
-// field of ours that someone else has changed is no longer ours, and so differs.
+// apply applies one object by server-side apply, unless the apply would change nothing. It compares only the fields that the controller owns.
+// When someone else changes such a field, the controller no longer owns it, so the comparison finds a difference.
 func apply[T any, Object pointer[T], Configuration configuration[Configuration]](
 	ctx context.Context, a applier, desired Configuration, live Object,
 	extract func(Object, string) (Configuration, error),
@@ -32,14 +32,14 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 	kind, key := *desired.GetKind(), client.ObjectKey{Namespace: ptr.Deref(desired.GetNamespace(), ""), Name: *desired.GetName()}
 	err := a.Client.Get(ctx, key, live)
 	if apierrors.IsNotFound(err) {
-		// The cache has only objects with our label. This costs a request for each object that is created.
+		// The cache has only objects with our label. The extra request happens once for each created object.
 		err = a.APIReader.Get(ctx, key, live)
 	}
 	applied := objects.Digest(desired)
 	options := []client.ApplyOption{client.FieldOwner(objects.FieldOwner)}
 	switch {
 	case apierrors.IsNotFound(err):
-		// Without force, one that someone else creates at this moment with other values is a conflict.
+		// Without force, an object that someone else has just created with other values is a conflict.
 	case err != nil:
 		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
 	case !observation.IsOwnedBy(live, a.owner):
@@ -52,7 +52,7 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 		if a.isApplied(owned, desired) {
 			return nil
 		}
-		// One that has taken its place since is a conflict.
+		// The UID makes a new object of the same name a conflict.
 		desired = desired.WithUID(live.GetUID())
 		options = append(options, client.ForceOwnership)
 	}
@@ -63,28 +63,28 @@ func apply[T any, Object pointer[T], Configuration configuration[Configuration]]
 	if err := a.Client.Get(ctx, key, after); err != nil {
 		return fmt.Errorf("get %s %s: %w", kind, key.Name, err)
 	}
-	// The configuration has the response now. What someone else has changed since is no outcome of ours.
+	// The response is in desired now. If someone else has changed the object since, the read does not show our outcome.
 	if owned, err := extract(after, objects.FieldOwner); err == nil && after.GetResourceVersion() == objects.ResourceVersionOf(desired) {
 		a.outcomes.of(a.owner.Name)[outcomeID(kind, key)] = objects.Outcome{Applied: applied, Kept: objects.Digest(owned)}
 	}
 	return nil
 }
 
-// isApplied tells whether to apply a configuration would change nothing of what the controller owns of an object.
+// isApplied reports whether an apply would change nothing, given the fields that the controller owns.
 func (a applier) isApplied(owned, desired named) bool {
 	key := client.ObjectKey{Namespace: ptr.Deref(desired.GetNamespace(), ""), Name: *desired.GetName()}
 	last := a.outcomes.of(a.owner.Name)[outcomeID(*desired.GetKind(), key)]
 	return equality.Semantic.DeepEqual(owned, desired) || last == objects.Outcome{Applied: objects.Digest(desired), Kept: objects.Digest(owned)}
 }
 
-// named is what identifies the object of an apply configuration.
+// named identifies the object of an apply configuration.
 type named interface {
 	GetKind() *string
 	GetName() *string
 	GetNamespace() *string
 }
 
-// configuration is any apply configuration; C is itself.
+// configuration is any apply configuration. C is the type itself.
 type configuration[C any] interface {
 	runtime.ApplyConfiguration
 	GetKind() *string

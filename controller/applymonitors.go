@@ -21,17 +21,17 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// applyMonitors makes the objects for the Prometheus Operator that a KSMScale is to have, of the kinds that there are,
-// and deletes others that were made for it. If a kind goes away meanwhile, the next look tells.
-func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring) error {
-	if !found.Known {
+// applyMonitors applies the desired objects for the Prometheus Operator of the installed kinds, and deletes other objects of the KSMScale. A
+// kind may disappear meanwhile. The next poll notices that, so such an error does not matter.
+func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Monitoring) error {
+	if !observed.Known {
 		return nil
 	}
 	a := applier{Reconciler: r, owner: ksmScale}
-	wanted := sets.New(found.DesiredKinds(ksmScale)...)
-	// Others first, so that nothing is scraped twice for longer than it takes.
-	errs := []error{r.pruneMonitors(ctx, ksmScale, found, wanted)}
-	for kind := range wanted.Intersection(found.Installed) {
+	desired := sets.New(observed.DesiredKinds(ksmScale)...)
+	// Deletion comes first, so Prometheus scrapes nothing twice for longer than necessary.
+	errs := []error{r.pruneMonitors(ctx, ksmScale, observed, desired)}
+	for kind := range desired.Intersection(observed.Installed) {
 		switch kind {
 		case monitoringv1alpha1.ScrapeConfigsKind:
 			for _, scrapeConfig := range objects.ScrapeConfigs(ksmScale) {
@@ -40,7 +40,7 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 		case monitoringv1.ServiceMonitorsKind:
 			errs = append(errs, apply(ctx, a, objects.ServiceMonitor(ksmScale), &monitoringv1.ServiceMonitor{}, extractServiceMonitor))
 		case monitoringv1.PrometheusRuleKind:
-			errs = append(errs, apply(ctx, a, objects.PrometheusRule(ksmScale, found.Rules.Deduplicate), &monitoringv1.PrometheusRule{}, extractPrometheusRule))
+			errs = append(errs, apply(ctx, a, objects.PrometheusRule(ksmScale, observed.Rules.Deduplicate), &monitoringv1.PrometheusRule{}, extractPrometheusRule))
 		}
 	}
 	for i, err := range errs {
@@ -51,10 +51,11 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	return errors.Join(errs...)
 }
 
-func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, found observation.Monitoring, wanted sets.Set[string]) error {
+// pruneMonitors deletes the objects of a KSMScale whose kind is not desired.
+func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Monitoring, desired sets.Set[string]) error {
 	var errs []error
-	for _, object := range found.Objects {
-		if wanted.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
+	for _, object := range observed.Objects {
+		if desired.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
 			continue
 		}
 		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !observation.IsGone(err) {
@@ -65,24 +66,21 @@ func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 }
 
 func extractScrapeConfig(live *monitoringv1alpha1.ScrapeConfig, owner string) (*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration, error) {
-	is := monitoringv1alpha1ac.ScrapeConfig(live.Name, live.Namespace)
-	return extractMonitor(live, owner, is)
+	return extractMonitor(live, owner, monitoringv1alpha1ac.ScrapeConfig(live.Name, live.Namespace))
 }
 
 func extractServiceMonitor(live *monitoringv1.ServiceMonitor, owner string) (*monitoringv1ac.ServiceMonitorApplyConfiguration, error) {
-	is := monitoringv1ac.ServiceMonitor(live.Name, live.Namespace)
-	return extractMonitor(live, owner, is)
+	return extractMonitor(live, owner, monitoringv1ac.ServiceMonitor(live.Name, live.Namespace))
 }
 
 func extractPrometheusRule(live *monitoringv1.PrometheusRule, owner string) (*monitoringv1ac.PrometheusRuleApplyConfiguration, error) {
-	is := monitoringv1ac.PrometheusRule(live.Name, live.Namespace)
-	return extractMonitor(live, owner, is)
+	return extractMonitor(live, owner, monitoringv1ac.PrometheusRule(live.Name, live.Namespace))
 }
 
-// extractMonitor fills in what an owner has applied. Nobody owns what identifies an object, which is kept.
+// extractMonitor fills a configuration with the fields that an owner has applied. It keeps the identity, which is never an owned field.
 func extractMonitor[C identified[C]](live runtime.Object, owner string, into C) (C, error) {
 	kind, version, name, namespace := *into.GetKind(), *into.GetAPIVersion(), *into.GetName(), *into.GetNamespace()
-	// Read from the structs themselves, fields that are embedded three deep are lost, as an endpoint's authorization.
+	// An extraction from the struct would lose fields of embedded structs, such as the authorization of an endpoint.
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 	if err != nil {
 		return into, err
@@ -101,8 +99,8 @@ type identified[C any] interface {
 	WithNamespace(namespace string) C
 }
 
-// monitorFields is the schema that fields of the Prometheus Operator's kinds are told apart by, as far as ours need one:
-// its client has none.
+// monitorFields is a schema for the kinds of the Prometheus Operator, because its client has none. It has only the fields whose ownership
+// differs from the default.
 var monitorFields = parsedFields(`types:
 - name: any
   scalar: untyped
@@ -141,10 +139,11 @@ var monitorFields = parsedFields(`types:
   map: {elementType: {namedType: any}, elementRelationship: atomic}
 `)
 
+// parsedFields parses a schema, and panics if it is invalid.
 func parsedFields(schema typed.YAMLObject) typed.ParseableType {
 	parser, err := typed.NewParser(schema)
 	if err != nil {
-		panic(fmt.Sprintf("the schema of monitors cannot be read: %v", err))
+		panic(fmt.Sprintf("cannot read the schema of monitors: %v", err))
 	}
 	return parser.Type("object")
 }

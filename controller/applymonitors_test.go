@@ -16,18 +16,18 @@ import (
 // The API server owns maps as a whole that our builders fill, as its schema says: what it returns is what was applied.
 func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	key := v1alpha1.KeySelector{Name: "a", Key: "b"}
-	wanted := objects.ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
+	desired := objects.ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
 		TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: key}},
 		Authorization: v1alpha1.ScrapeAuthorization{Credentials: key},
 	}))
 	live := &monitoringv1.ServiceMonitor{}
-	fixtures.Convert(t, wanted, live)
-	wanted.Labels, wanted.OwnerReferences = nil, nil
+	fixtures.Convert(t, desired, live)
+	desired.Labels, desired.OwnerReferences = nil, nil
 	live.ManagedFields = []metav1.ManagedFieldsEntry{{
 		Manager: objects.FieldOwner, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1",
 		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:endpoints":{},"f:namespaceSelector":{"f:matchNames":{}},"f:selector":{}}}`),
 	}}
 	owned, err := extractServiceMonitor(live, objects.FieldOwner)
 	require.NoError(t, err)
-	assert.Equal(t, wanted.Spec, owned.Spec)
+	assert.Equal(t, desired.Spec, owned.Spec)
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// applyRights applies the service account of a KSMScale and its bindings. It deletes bindings that are neither desired nor used by a pod.
-// A binding gives rights to whoever owns the account by that name, also to someone who creates it later. So bindings exist only while
-// the account exists and belongs to the KSMScale.
+// applyRights applies the service account of a KSMScale and its bindings, and deletes bindings that are neither desired nor used by a pod. A
+// binding gives rights to any account of that name, even if someone else creates the account later. So bindings exist only while the account
+// exists and belongs to the KSMScale.
 func (r *Reconciler) applyRights(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
@@ -46,7 +46,7 @@ func (r *Reconciler) applyRights(ctx context.Context, ksmScale *v1alpha1.KSMScal
 	return errors.Join(errs...)
 }
 
-// hasServiceAccount tells whether the service account exists that was made for a KSMScale. One of someone else's counts as none.
+// hasServiceAccount reports whether the service account of a KSMScale exists and the KSMScale owns it.
 func (r *Reconciler) hasServiceAccount(ctx context.Context, ksmScale *v1alpha1.KSMScale) (bool, error) {
 	var account corev1.ServiceAccount
 	key := client.ObjectKey{Namespace: ksmScale.Spec.Namespace, Name: v1alpha1.ServiceAccountName(ksmScale.Name)}

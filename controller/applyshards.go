@@ -22,9 +22,9 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// applyAll makes the objects of shards as they are wanted, except Deployments whose rollout has to wait, which it returns the
-// shards of. One that fails does not keep the others from being made; the errors are joined.
-func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
+// applyShards applies the objects of shards. It returns the shards whose Deployment has to wait for its turn to start a rollout. An error of one
+// shard does not stop the others, and all errors are joined.
+func (r *Reconciler) applyShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
 	outdated = sets.New[v1alpha1.Shard]()
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
@@ -41,8 +41,8 @@ func (r *Reconciler) applyAll(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 	return outdated, errors.Join(errs...)
 }
 
-// applyDeployment applies the Deployment of a shard. It returns true, and only adopts the Deployment if it is an orphan, if another pod
-// template would start a rollout whose turn has not come.
+// applyDeployment applies the Deployment of a shard. If another pod template would start a rollout out of turn, it returns true and only
+// adopts an orphaned Deployment.
 func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, before *observation.Snapshot) (waits bool, err error) {
 	desired, live := objects.Deployment(a.owner, planned, objects.GateOptions{Image: a.GateImage, MeasureInterval: a.MeasureInterval}), before.Deployment(planned.Shard)
 	send := func() error { return apply(ctx, a, desired, &appsv1.Deployment{}, appsv1ac.ExtractDeployment) }
@@ -53,10 +53,13 @@ func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, bef
 	if err != nil {
 		return false, fmt.Errorf("read the managed fields of Deployment %s: %w", live.Name, err)
 	}
-	if a.isApplied(owned, desired) || !partition.HasOtherTemplate(owned, desired) || partition.ChangesTLS(live, desired) || !partition.NeedsTurn(live, partition.IsUrgent(live, before.PodsOf(planned.Shard), now(a.Clock))) {
+	if a.isApplied(owned, desired) || !partition.HasOtherTemplate(owned, desired) || partition.ChangesTLS(live, desired) {
 		return false, send()
 	}
-	// No two reconciles take the last turn: the list has what the one before has applied, and waits for it in any case.
+	if urgent := partition.IsUrgent(live, before.PodsOf(planned.Shard), wholeSeconds(a.Clock)); !partition.NeedsTurn(live, urgent) {
+		return false, send()
+	}
+	// The lock keeps two reconciles from taking the last turn. The list waits until it has the writes of the previous holder.
 	a.turns.Lock()
 	defer a.turns.Unlock()
 	var all appsv1.DeploymentList
@@ -69,7 +72,8 @@ func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, bef
 	return false, send()
 }
 
-// applyForDeployment makes what a shard has because of its Deployment.
+// applyForDeployment applies the objects that accompany a Deployment: a PodDisruptionBudget and, depending on the mode, a
+// HorizontalPodAutoscaler.
 func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) error {
 	err := apply(ctx, a, objects.DisruptionBudget(a.owner, shard), &policyv1.PodDisruptionBudget{}, policyv1ac.ExtractPodDisruptionBudget)
 	if a.owner.Spec.AutoscalingMode() != v1alpha1.ModeHorizontalPodAutoscaler {
@@ -78,10 +82,10 @@ func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) er
 	return errors.Join(err, applyAutoscaler(ctx, a, shard))
 }
 
-// applyOthers makes what shards need that run and are not applied as a whole: until those that are wanted have taken over they may
-// lose it, or have been retired before, or the mode may change. Their Deployments stay as they are. Of those that are retired,
-// there only remains to be said so.
-func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
+// applyOtherShards applies the objects around the kept shards that applyShards skips, such as the shards of the previous partition. They keep serving
+// until the takeover, so lost objects are created again and the mode can change. Their Deployments stay as they are. A retired shard gets
+// only its retired Service.
+func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	applied := sets.New[v1alpha1.Shard]()
 	for _, shard := range decision.Apply {
@@ -106,7 +110,7 @@ func (r *Reconciler) applyOthers(ctx context.Context, ksmScale *v1alpha1.KSMScal
 	return errors.Join(errs...)
 }
 
-// adopt makes a KSMScale the owner of a Deployment that is an orphan, and leaves the rest of it as it is.
+// adopt makes a KSMScale the owner of an orphaned Deployment, and changes no other field.
 func adopt(ctx context.Context, a applier, deployment *appsv1.Deployment) error {
 	if !observation.IsOrphan(deployment, a.owner) {
 		return nil

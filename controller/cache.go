@@ -18,9 +18,8 @@ import (
 	"github.com/example/ksmscale/nodes"
 )
 
-// cacheOptions narrow the cache to what is looked at, so that it does not grow with the cluster: of most kinds,
-// the objects with the label of a KSMScale; of nodes, what decides whether they count; of Secrets, those in the
-// controller's own namespace.
+// cacheOptions limit the cache, so it does not grow with the cluster. Of most kinds it has the objects with the label of a KSMScale. Of nodes it
+// has the fields that decide whether a node counts. It has only the Secrets in the namespace of the controller.
 func cacheOptions(namespace string) cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&corev1.Node{}:                           nodes.ForCache(),
@@ -36,6 +35,7 @@ func cacheOptions(namespace string) cache.Options {
 	}}
 }
 
+// ofAnyKSMScale selects the objects of all KSMScales.
 func ofAnyKSMScale() labels.Selector {
 	exists, err := labels.NewRequirement(v1alpha1.LabelKSMScale, selection.Exists, nil)
 	runtime.Must(err)

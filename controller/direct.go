@@ -18,52 +18,51 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// scaleDirectly scales the shards of a KSMScale that is in mode Direct, those of all partitions that there are. It
-// returns after how long there is more to do; 0 if nothing is by time alone.
+// scaleDirectly scales the shards of all partitions of a KSMScale in mode Direct. It returns the time until the next step, or 0 if no step
+// follows by time alone.
 func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, observed observation.Snapshot) (time.Duration, error) {
 	if planned.KSMScale.Spec.AutoscalingMode() != v1alpha1.ModeDirect {
 		r.histories.forget(planned.KSMScale.Name)
 		return 0, nil
 	}
-	// Scaling would fight an autoscaler of others that is not known yet. The first look that succeeds triggers a reconcile.
+	// The controller would fight an autoscaler of others that it does not know yet. The first successful poll triggers a reconcile.
 	if observed.ForeignAutoscalers.Unknown {
 		return 0, nil
 	}
 	shards := planned.AllShards()
-	histories := r.histories.of(planned.KSMScale.Name, shards)
+	shardHistories := r.histories.of(planned.KSMScale.Name, shards)
 	pace := scaling.NewPace(&planned.KSMScale.Spec)
-	var again time.Duration
+	var requeueAfter time.Duration
 	var errs []error
 	for _, shard := range shards {
 		deployment := observed.Deployment(shard.Shard)
 		if deployment == nil || len(observed.ForeignAutoscalers.Names[deployment.Name]) > 0 {
 			continue
 		}
-		after, err := r.scaleShard(ctx, pace, histories[shard.Shard], shard, deployment)
-		again = scaling.Sooner(again, after)
+		after, err := r.scaleShard(ctx, pace, shardHistories[shard.Shard], shard, deployment)
+		requeueAfter = scaling.Sooner(requeueAfter, after)
 		errs = append(errs, err)
 	}
-	return again, errors.Join(errs...)
+	return requeueAfter, errors.Join(errs...)
 }
 
-// scaleShard sets the replicas of one shard by the scale subresource, as a HorizontalPodAutoscaler does, so that no
-// one owns them by server-side apply.
+// scaleShard sets the replicas of one shard through the scale subresource, as a HorizontalPodAutoscaler does. So no field manager owns them by
+// server-side apply.
 func (r *Reconciler) scaleShard(ctx context.Context, pace scaling.Pace, history *scaling.History, shard scaling.Shard, deployment *appsv1.Deployment) (time.Duration, error) {
-	now, current := r.Clock.Now(), observation.ReplicasOf(deployment)
-	history.Recommend(pace, current, shard.Replicas, now)
-	next, again := pace.Next(history, current, now)
+	at, current := r.Clock.Now(), observation.ReplicasOf(deployment)
+	history.Recommend(pace, current, shard.Replicas, at)
+	next, requeueAfter := pace.Next(history, current, at)
 	if next == current {
-		return again, nil
+		return requeueAfter, nil
 	}
-	// The cache may lag behind, and an error would be out of all proportion: each pod that gets ready changes the
-	// Deployment.
+	// Conflicts are common, because each pod that becomes ready changes the Deployment. A retry avoids an error in the status.
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		scale := &autoscalingv1.Scale{}
 		if err := r.Client.SubResource("scale").Get(ctx, deployment, scale); err != nil {
 			return err
 		}
 		current = scale.Spec.Replicas
-		if next, again = pace.Next(history, current, now); next == current {
+		if next, requeueAfter = pace.Next(history, current, at); next == current {
 			return nil
 		}
 		scale.Spec.Replicas = next
@@ -73,26 +72,26 @@ func (r *Reconciler) scaleShard(ctx context.Context, pace scaling.Pace, history 
 		return 0, fmt.Errorf("scale Deployment %s: %w", deployment.Name, err)
 	}
 	if next != current {
-		history.Scaled(current, next, now)
+		history.Scaled(current, next, at)
 	}
-	return again, nil
+	return requeueAfter, nil
 }
 
-// histories are what mode Direct remembers of the shards of each KSMScale. When they are lost, no replica is removed for a whole
-// stabilization window.
+// histories has the past recommendations of mode Direct for the shards of each KSMScale. After a loss, the controller removes no replica for
+// one stabilization window.
 type histories struct {
 	memories[map[v1alpha1.Shard]*scaling.History]
 }
 
-// of is that of a KSMScale's shards, with an empty one for those that are new, and none for others.
+// of returns the histories of the shards of a KSMScale. A new shard gets an empty history, and other shards lose theirs.
 func (h *histories) of(ksmScale string, shards []scaling.Shard) map[v1alpha1.Shard]*scaling.History {
 	return h.renew(ksmScale, func(before map[v1alpha1.Shard]*scaling.History) map[v1alpha1.Shard]*scaling.History {
-		now := map[v1alpha1.Shard]*scaling.History{}
+		current := map[v1alpha1.Shard]*scaling.History{}
 		for _, shard := range shards {
-			if now[shard.Shard] = before[shard.Shard]; now[shard.Shard] == nil {
-				now[shard.Shard] = &scaling.History{}
+			if current[shard.Shard] = before[shard.Shard]; current[shard.Shard] == nil {
+				current[shard.Shard] = &scaling.History{}
 			}
 		}
-		return now
+		return current
 	})
 }

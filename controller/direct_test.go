@@ -32,7 +32,7 @@ func setMode(t *testing.T, r *Reconciler, mode v1alpha1.AutoscalingMode) {
 }
 
 // reconcileAt reconciles some time after the start, with that many nodes, and returns the replicas of each shard.
-func reconcileAt(t *testing.T, r *Reconciler, after time.Duration, nodes int) (replicas []int32, again time.Duration) {
+func reconcileAt(t *testing.T, r *Reconciler, after time.Duration, nodes int) (replicas []int32, requeueAfter time.Duration) {
 	t.Helper()
 	r.Clock, r.Plans = clocktesting.NewFakePassiveClock(fixtures.Time.Add(after)), planner{nodes: nodes}
 	result, err := reconcileMain(t, r)
@@ -61,21 +61,21 @@ func autoscalerCount(t *testing.T, r *Reconciler) int {
 func TestDirectScalesAtThePaceOfAnAutoscaler(t *testing.T) {
 	r, _ := newReconciler(t, planner{}, nil)
 	setMode(t, r, v1alpha1.ModeDirect)
-	replicas, again := reconcileAt(t, r, 0, 60)
+	replicas, requeueAfter := reconcileAt(t, r, 0, 60)
 	assert.Equal(t, []int32{2, 1, 1}, replicas, "at once")
-	assert.Zero(t, again)
+	assert.Zero(t, requeueAfter)
 	assert.Zero(t, autoscalerCount(t, r))
 
-	replicas, again = reconcileAt(t, r, time.Minute, 450)
+	replicas, requeueAfter = reconcileAt(t, r, time.Minute, 450)
 	assert.Equal(t, []int32{6, 5, 5}, replicas, "four more of each at the most")
-	assert.Equal(t, 15*time.Second, again)
-	replicas, again = reconcileAt(t, r, 75*time.Second, 450)
+	assert.Equal(t, 15*time.Second, requeueAfter)
+	replicas, requeueAfter = reconcileAt(t, r, 75*time.Second, 450)
 	assert.Equal(t, []int32{10, 10, 10}, replicas)
-	assert.Zero(t, again)
+	assert.Zero(t, requeueAfter)
 
-	replicas, again = reconcileAt(t, r, time.Hour, 75)
+	replicas, requeueAfter = reconcileAt(t, r, time.Hour, 75)
 	assert.Equal(t, []int32{10, 10, 10}, replicas, "not down yet")
-	assert.Equal(t, 5*time.Minute, again)
+	assert.Equal(t, 5*time.Minute, requeueAfter)
 	replicas, _ = reconcileAt(t, r, time.Hour+5*time.Minute, 75)
 	assert.Equal(t, []int32{2, 2, 1}, replicas)
 }
@@ -85,9 +85,9 @@ func TestDirectRemovesNothingForAWindowAfterARestart(t *testing.T) {
 	setMode(t, r, v1alpha1.ModeDirect)
 	reconcileAt(t, r, 0, 90)
 	r.histories = histories{}
-	replicas, again := reconcileAt(t, r, time.Hour, 45)
+	replicas, requeueAfter := reconcileAt(t, r, time.Hour, 45)
 	assert.Equal(t, []int32{2, 2, 2}, replicas)
-	assert.Equal(t, 5*time.Minute, again)
+	assert.Equal(t, 5*time.Minute, requeueAfter)
 	replicas, _ = reconcileAt(t, r, time.Hour+5*time.Minute, 45)
 	assert.Equal(t, []int32{1, 1, 1}, replicas)
 }
@@ -106,9 +106,9 @@ func TestDirectRemovesNothingForAWindowAfterOthersScaled(t *testing.T) {
 	require.NoError(t, r.Client.Update(t.Context(), &deployment))
 
 	setMode(t, r, v1alpha1.ModeDirect)
-	replicas, again := reconcileAt(t, r, 2*time.Hour, 45)
+	replicas, requeueAfter := reconcileAt(t, r, 2*time.Hour, 45)
 	assert.Equal(t, []int32{2, 1, 1}, replicas)
-	assert.Equal(t, 5*time.Minute, again)
+	assert.Equal(t, 5*time.Minute, requeueAfter)
 }
 
 // Someone else's autoscaler may be there, and is not known before the first look.
@@ -249,11 +249,11 @@ func TestSwitchingModesChangesNoReplicas(t *testing.T) {
 		setMode(t, r, mode)
 		replicas, _ := reconcileAt(t, r, time.Duration(i)*time.Hour, 90)
 		assert.Equal(t, []int32{2, 2, 2}, replicas, "%d: %s", i, mode)
-		wanted := 0
+		desired := 0
 		if mode == hpa {
-			wanted = 3
+			desired = 3
 		}
-		assert.Equal(t, wanted, autoscalerCount(t, r), "%d: %s", i, mode)
+		assert.Equal(t, desired, autoscalerCount(t, r), "%d: %s", i, mode)
 	}
 }
 

@@ -8,24 +8,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// controllerContainerName is the name of the container in the controller's own pod.
-const controllerContainerName = "controller"
+// gateInitContainer is the name of the init container in the controller's own pod that has the image of the gates.
+const gateInitContainer = "gate"
 
-// gateImage is the image of the gates: the one that the controller itself runs from, so that mirrors and digests
-// have to be set in one place only.
-func gateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
+// readGateImage returns the image of the gates. By default it is the image of the init container "gate" in the pod of the controller.
+// Kustomize, mirrors that rewrite images in pods, and scanners find it there like any other image.
+func readGateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
 	if options.GateImage != "" {
 		return options.GateImage, nil
 	}
 	var pod corev1.Pod
 	key := client.ObjectKey{Namespace: options.Namespace, Name: options.PodName}
 	if err := pods.Get(ctx, key, &pod); err != nil {
-		return "", fmt.Errorf("read the image of the gates off the controller's pod: %w", err)
+		return "", fmt.Errorf("read the image of the gates from the controller's pod: %w", err)
 	}
-	for _, container := range pod.Spec.Containers {
-		if container.Name == controllerContainerName {
+	for _, container := range pod.Spec.InitContainers {
+		if container.Name == gateInitContainer {
 			return container.Image, nil
 		}
 	}
-	return "", fmt.Errorf("read the image of the gates: pod %s has no container %s; set --gate-image", key, controllerContainerName)
+	return "", fmt.Errorf("read the image of the gates: pod %s has no init container %s; set --gate-image", key, gateInitContainer)
 }

@@ -4,27 +4,25 @@ import (
 	"sync"
 )
 
-// memories are what is remembered of each KSMScale, by its name. They are lost with the process, or when another one becomes the
-// leader.
+// memories stores a value for each KSMScale by its name. It is lost when the process ends, and a new leader starts with empty memories.
 type memories[T any] struct {
 	mu  sync.Mutex
 	all map[string]T
 }
 
-// renew replaces what is remembered of a KSMScale, and returns it. No one else may use it at the same time, as no one else
-// reconciles the KSMScale.
+// renew replaces the value of a KSMScale, and returns the new value. Only the reconcile of this KSMScale may use the value.
 func (m *memories[T]) renew(ksmScale string, from func(before T) T) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.all == nil {
 		m.all = map[string]T{}
 	}
-	now := from(m.all[ksmScale])
-	m.all[ksmScale] = now
-	return now
+	renewed := from(m.all[ksmScale])
+	m.all[ksmScale] = renewed
+	return renewed
 }
 
-// forget is for a KSMScale that is gone, or of which nothing is to be remembered any more.
+// forget drops the value of a KSMScale.
 func (m *memories[T]) forget(ksmScale string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,11 +12,11 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// collector exports the mode and the conditions of each KSMScale, and what its status says of its shards. It reads it when it is
-// scraped, so that a deleted KSMScale leaves nothing behind.
+// collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
+// KSMScale disappear.
 type collector struct {
 	ksmScales client.Reader
-	// synced tells whether the KSMScales have been read; until then there is nothing to say of them.
+	// synced reports whether the cache has the KSMScales.
 	synced func() bool
 }
 
@@ -28,6 +28,9 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- shardCovered
 	descriptions <- statusCondition
 	descriptions <- autoscalingMode
+	descriptions <- recommendedShards
+	descriptions <- recommendedMemory
+	descriptions <- recommendedCPU
 }
 
 // Collect is part of prometheus.Collector.
@@ -44,9 +47,26 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		collectMode(&list.Items[i], metrics)
 		collectConditions(&list.Items[i], metrics)
 		collectShards(&list.Items[i], metrics)
+		collectRecommendation(&list.Items[i], metrics)
 	}
 }
 
+// collectRecommendation exports the figures that a recommendation has.
+func collectRecommendation(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	recommendation := ksmScale.Status.Recommendation
+	if recommendation == nil {
+		return
+	}
+	metrics <- prometheus.MustNewConstMetric(recommendedShards, prometheus.GaugeValue, float64(recommendation.Shards), ksmScale.Name)
+	if memory := recommendation.MemoryRequest; memory != nil {
+		metrics <- prometheus.MustNewConstMetric(recommendedMemory, prometheus.GaugeValue, float64(memory.Value()), ksmScale.Name)
+	}
+	if cpu := recommendation.CPURequest; cpu != nil {
+		metrics <- prometheus.MustNewConstMetric(recommendedCPU, prometheus.GaugeValue, cpu.AsApproximateFloat64(), ksmScale.Name)
+	}
+}
+
+// collectMode exports the mode of a KSMScale.
 func collectMode(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
 	for _, mode := range autoscalingModes {
 		metrics <- prometheus.MustNewConstMetric(autoscalingMode, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoscalingMode() == mode),
@@ -54,6 +74,7 @@ func collectMode(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) 
 	}
 }
 
+// collectConditions exports the conditions of a KSMScale.
 func collectConditions(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
 	for _, condition := range ksmScale.Status.Conditions {
 		for status, name := range conditionStatuses {
@@ -63,6 +84,7 @@ func collectConditions(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Me
 	}
 }
 
+// collectShards exports the shards of a KSMScale.
 func collectShards(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
 	sharding := ksmScale.Status.ShardingStatus
 	if sharding == nil {
@@ -76,6 +98,7 @@ func collectShards(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric
 	}
 }
 
+// oneIf is 1 if a condition holds, and 0 otherwise.
 func oneIf(condition bool) float64 {
 	if condition {
 		return 1
@@ -97,9 +120,16 @@ var (
 		"Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.",
 		[]string{v1alpha1.MetricLabelKSMScale, "mode"}, nil)
 
+	recommendedShards = prometheus.NewDesc(v1alpha1.MetricRecommendedShards,
+		"Recommended number of shards of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	recommendedMemory = prometheus.NewDesc("ksmscale_recommended_memory_bytes",
+		"Recommended memory request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	recommendedCPU = prometheus.NewDesc("ksmscale_recommended_cpu_cores",
+		"Recommended CPU request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+
 	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 
-	// conditionStatuses has them as kube-state-metrics spells them.
+	// conditionStatuses has the statuses in the spelling of kube-state-metrics.
 	conditionStatuses = map[metav1.ConditionStatus]string{
 		metav1.ConditionTrue: "true", metav1.ConditionFalse: "false", metav1.ConditionUnknown: "unknown",
 	}

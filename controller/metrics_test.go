@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -22,6 +23,7 @@ func TestCollector(t *testing.T) {
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
 	scaled := &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Status: v1alpha1.KSMScaleStatus{
+		Recommendation: &v1alpha1.Recommendation{Shards: 4, MemoryRequest: new(resource.MustParse("1Mi")), CPURequest: new(resource.MustParse("250m"))},
 		ShardingStatus: &v1alpha1.ShardingStatus{TotalShards: 2, ShardDistribution: map[string]v1alpha1.ShardReplicas{"0": {Ready: 3}, "1": {}}},
 		Conditions: []metav1.Condition{
 			{Type: v1alpha1.ConditionCovered, Status: metav1.ConditionFalse},
@@ -46,6 +48,15 @@ ksmscale_autoscaling_mode{ksmscale="new",mode="None"} 1
 # TYPE ksmscale_ready_replicas gauge
 ksmscale_ready_replicas{ksmscale="main",shard="0",total_shards="2"} 3
 ksmscale_ready_replicas{ksmscale="main",shard="1",total_shards="2"} 0
+# HELP ksmscale_recommended_cpu_cores Recommended CPU request of a kube-state-metrics container of a KSMScale.
+# TYPE ksmscale_recommended_cpu_cores gauge
+ksmscale_recommended_cpu_cores{ksmscale="main"} 0.25
+# HELP ksmscale_recommended_memory_bytes Recommended memory request of a kube-state-metrics container of a KSMScale.
+# TYPE ksmscale_recommended_memory_bytes gauge
+ksmscale_recommended_memory_bytes{ksmscale="main"} 1.048576e+06
+# HELP ksmscale_recommended_shards Recommended number of shards of a KSMScale.
+# TYPE ksmscale_recommended_shards gauge
+ksmscale_recommended_shards{ksmscale="main"} 4
 # HELP ksmscale_shard_covered 1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.
 # TYPE ksmscale_shard_covered gauge
 ksmscale_shard_covered{ksmscale="main",shard="0",total_shards="2"} 1

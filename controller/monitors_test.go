@@ -23,7 +23,7 @@ import (
 	"github.com/example/ksmscale/controller/status"
 )
 
-// Objects follow the type, are not written again when they are as wanted, and those of others are left alone.
+// Objects follow the type, are not written again when they are as desired, and those of others are left alone.
 func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 	var applied int
 	r, _ := newReconciler(t, planner{nodes: 60}, func(kind, _ string) error {
@@ -38,7 +38,7 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 		Namespace: "monitoring", Name: "foreign", UID: "foreign", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"},
 	}}
 	require.NoError(t, r.Client.Create(t.Context(), foreign))
-	again := func(change func(*v1alpha1.MonitoringConfig)) {
+	reconcileTwice := func(change func(*v1alpha1.MonitoringConfig)) {
 		ksmScale := readMain(t, r)
 		change(&ksmScale.Spec.Monitoring)
 		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
@@ -52,29 +52,29 @@ func TestMonitorsAreAppliedAndPruned(t *testing.T) {
 		require.NoError(t, r.Client.List(t.Context(), list))
 		return meta.LenList(list)
 	}
-	again(func(c *v1alpha1.MonitoringConfig) { c.Rules = true })
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.Rules = true })
 	assert.Equal(t, 3, names(&monitoringv1alpha1.ScrapeConfigList{}))
 	assert.Equal(t, 1, names(&monitoringv1.PrometheusRuleList{}))
 	assert.Equal(t, 4, applied, "each once")
-	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]v1alpha1.LabelValue{"release": "stack"} })
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.Labels = map[string]v1alpha1.LabelValue{"release": "stack"} })
 	assert.Equal(t, 8, applied)
-	again(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
-	assert.Equal(t, 12, applied, "a label that is no longer wanted is taken away")
-	again(func(c *v1alpha1.MonitoringConfig) {
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.Labels = nil })
+	assert.Equal(t, 12, applied, "a label that is no longer desired is taken away")
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) {
 		c.TLSConfig = &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: v1alpha1.KeySelector{Name: "a", Key: "b"}}}
 		c.Authorization = v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "a", Key: "b"}}
 	})
 	assert.Equal(t, 14, applied, "those of kube-state-metrics, once")
-	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, v1alpha1.ScrapeAuthorization{} })
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig, c.Authorization = nil, v1alpha1.ScrapeAuthorization{} })
 	assert.Equal(t, 16, applied, "and without")
 
-	again(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.Type = v1alpha1.MonitoringServiceMonitor })
 	assert.Zero(t, names(&monitoringv1alpha1.ScrapeConfigList{}))
 	assert.Equal(t, 2, names(&monitoringv1.ServiceMonitorList{}), "ours, and the foreign one")
 	assert.Equal(t, 18, applied, "with the rules that it needs")
-	again(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig = &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true} })
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.TLSConfig = &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true} })
 	assert.Equal(t, 19, applied)
-	again(func(c *v1alpha1.MonitoringConfig) { c.Type, c.Rules = v1alpha1.MonitoringNone, false })
+	reconcileTwice(func(c *v1alpha1.MonitoringConfig) { c.Type, c.Rules = v1alpha1.MonitoringNone, false })
 	assert.Zero(t, names(&monitoringv1.PrometheusRuleList{}))
 	assert.Equal(t, 1, names(&monitoringv1.ServiceMonitorList{}), "the foreign one")
 }

@@ -15,36 +15,33 @@ import (
 	"github.com/example/ksmscale/sizing"
 )
 
-// Options is how a controller is run. Create it with NewOptions.
+// Options configures a controller. Create it with NewOptions.
 type Options struct {
-	// Kubeconfig is the path of a kubeconfig; empty to use the service account of the pod.
+	// Kubeconfig is the path of a kubeconfig; empty for the service account of the pod.
 	Kubeconfig string
-	// Namespace is where the controller and the adapter run: that of the lease, of the adapter's Service and of
-	// its certificate.
+	// Namespace is the namespace of the controller and the adapter, which has the lease, the adapter's Service and its certificate.
 	Namespace string
-	// PodName is the name of the controller's own pod, and GateImage the image of the gate in each shard's pods; empty
-	// for the image of that pod.
+	// PodName is the name of the pod of the controller. GateImage is the image of the gates; empty for the image of its init container gate.
 	PodName, GateImage string
-	// ExternalMetrics has the adapter registered as the server of external metrics; not where no adapter runs.
+	// ExternalMetrics registers the adapter as the server of external metrics; false if the installation has no adapter.
 	ExternalMetrics bool
-	// AdapterService and AdapterServicePort are where the adapter is served.
+	// AdapterService and AdapterServicePort are the name and the port of the adapter's Service.
 	AdapterService     string
 	AdapterServicePort int32
-	// ManageCertificate has the controller make and renew the adapter's certificate; not where something else does.
+	// ManageCertificate creates and renews the adapter's certificate; false if something else does.
 	ManageCertificate bool
-	// CertificateSecret is the name of the Secret of the adapter's certificate, and CertificateDirectory where
-	// it is mounted.
+	// CertificateSecret is the name of the Secret with the adapter's certificate, and CertificateDirectory is where it is mounted.
 	CertificateSecret    string
 	CertificateDirectory string
-	// CertificateValidity and CAValidity are for how long the adapter's certificate and its authority are
-	// valid, and CertificateRenewBefore how long before their end each is renewed.
+	// CertificateValidity and CAValidity are how long the adapter's certificate and its CA are valid. CertificateRenewBefore is how long before
+	// its end each is renewed.
 	CertificateValidity, CAValidity, CertificateRenewBefore time.Duration
-	// LeaderElect has one of several controllers act.
+	// LeaderElect lets only one of several controllers act.
 	LeaderElect bool
-	// LeaseDuration is after what time without renewal another controller may become the leader, RenewDeadline
-	// for how long the leader tries to renew its lease before it ends, and RetryPeriod is the time between tries.
+	// LeaseDuration is the time without a renewal after which another controller can become the leader. RenewDeadline is how long the leader
+	// tries to renew its lease before it exits, and RetryPeriod is the time between two attempts.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
-	// LoadInterval is how often the load of shards is measured.
+	// LoadInterval is the time between two measurements of the load of shards.
 	LoadInterval time.Duration
 	// SizeInterval is the time between two readings of what the gates have measured, and MeasureInterval the time between two
 	// measurements of a gate.
@@ -53,13 +50,12 @@ type Options struct {
 	Sizing sizing.Settings
 	// Rollouts bound how many shards replace their pods at the same time.
 	Rollouts partition.RolloutLimits
-	// MetricsAddress and HealthAddress are where the controller's own metrics and its probes are served;
-	// "0" not to serve metrics.
+	// MetricsAddress and HealthAddress are the addresses of the controller's metrics and probes; "0" for MetricsAddress disables metrics.
 	MetricsAddress string
 	HealthAddress  string
 }
 
-// NewOptions returns the defaults. The namespace is that of the pod, if the environment tells it.
+// NewOptions returns the defaults. The environment variable POD_NAMESPACE sets the namespace.
 func NewOptions() *Options {
 	namespace := os.Getenv("POD_NAMESPACE")
 	if namespace == "" {
@@ -74,8 +70,8 @@ func NewOptions() *Options {
 		ManageCertificate:    true,
 		CertificateSecret:    "ksmscale-adapter-certificate",
 		CertificateDirectory: "/etc/ksmscale/certificate",
-		// A certificate lives for three quarters of a year, and its authority for almost ten. Both are renewed so long
-		// before their end that a controller may be away for weeks.
+		// A certificate is in use for three quarters of a year, and its CA for almost ten years. The controller renews both early enough that it
+		// can be down for weeks.
 		CertificateValidity:    365 * 24 * time.Hour,
 		CAValidity:             10 * 365 * 24 * time.Hour,
 		CertificateRenewBefore: 90 * 24 * time.Hour,
@@ -98,21 +94,21 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig; empty in a pod.")
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the controller and the adapter. The environment variable POD_NAMESPACE sets the default.")
 	flags.StringVar(&o.PodName, "pod", o.PodName, "Name of the pod that the controller runs in. The environment variable POD_NAME sets the default.")
-	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs beside each kube-state-metrics; empty for the image that the controller runs from, read from its pod.")
-	flags.BoolVar(&o.ExternalMetrics, "external-metrics", o.ExternalMetrics, "Register the adapter as the server of external metrics. Without, nothing is done about the adapter and its certificate.")
+	flags.StringVar(&o.GateImage, "gate-image", o.GateImage, "Image of the gate, which runs next to each kube-state-metrics; empty for the image of the init container gate in the pod of the controller.")
+	flags.BoolVar(&o.ExternalMetrics, "external-metrics", o.ExternalMetrics, "Register the adapter as the server of external metrics. If false, the controller ignores the adapter and its certificate.")
 	flags.StringVar(&o.AdapterService, "adapter-service", o.AdapterService, "Name of the adapter's Service.")
 	flags.Int32Var(&o.AdapterServicePort, "adapter-service-port", o.AdapterServicePort, "Port of the adapter's Service.")
-	flags.BoolVar(&o.ManageCertificate, "manage-certificate", o.ManageCertificate, "Make and renew the adapter's certificate. Without, something else has to, cert-manager for example, and what its Secret has as ca.crt is trusted.")
+	flags.BoolVar(&o.ManageCertificate, "manage-certificate", o.ManageCertificate, "Create and renew the adapter's certificate. If false, something else has to, for example cert-manager, and the CA in ca.crt of its Secret is trusted.")
 	flags.StringVar(&o.CertificateSecret, "certificate-secret", o.CertificateSecret, "Name of the Secret that has the adapter's certificate.")
 	flags.StringVar(&o.CertificateDirectory, "certificate-directory", o.CertificateDirectory, "Directory where that Secret is mounted.")
-	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid for.")
-	flags.DurationVar(&o.CAValidity, "certificate-authority-validity", o.CAValidity, "How long the authority of that certificate is valid for.")
-	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and its authority too. Adapters have to get the new certificate, and trust in the new authority, within this time. If the certificate is not managed, this is only exported as a metric.")
-	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several controllers act.")
-	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller may become the leader.")
-	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "Time that the leader tries to renew its lease for before it ends; shorter than the lease's duration.")
-	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between tries to get or renew the lease; shorter than the deadline of renewals.")
-	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' gates (port 8082), for KSMScales with the strategy least-loaded.")
+	flags.DurationVar(&o.CertificateValidity, "certificate-validity", o.CertificateValidity, "How long a certificate of the adapter is valid.")
+	flags.DurationVar(&o.CAValidity, "certificate-authority-validity", o.CAValidity, "How long the CA of that certificate is valid.")
+	flags.DurationVar(&o.CertificateRenewBefore, "certificate-renew-before", o.CertificateRenewBefore, "How long before its end the certificate is renewed, and likewise its CA. Adapters have to get the new certificate within this time. If the certificate is not managed, this is only exported as a metric.")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Let only one of several controllers act.")
+	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller can become the leader.")
+	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "How long the leader tries to renew its lease before it exits; shorter than the duration of the lease.")
+	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between two attempts to get or renew the lease; shorter than the deadline of renewals.")
+	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
 	flags.DurationVar(&o.SizeInterval, "size-interval", o.SizeInterval, "How often the controller reads from port 8082 of pods what their gates have measured.")
 	flags.DurationVar(&o.MeasureInterval, "gate-measure-interval", o.MeasureInterval, "How often each gate reads the metrics of its kube-state-metrics to measure them. A change restarts all shards, one after the other.")
 	flags.DurationVar(&o.Sizing.RiseAfter, "shards-rise-after", o.Sizing.RiseAfter, "How long a shard is over a target of spec.sharding.auto before the number of shards rises.")
@@ -120,15 +116,15 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.Sizing.CPURiseAfter, "cpu-rise-after", o.Sizing.CPURiseAfter, "How long a CPU request is too small before spec.autoResources raises it.")
 	flags.DurationVar(&o.Sizing.ShrinkAfter, "requests-fall-after", o.Sizing.ShrinkAfter, "How long a memory or CPU request is two steps too large before spec.autoResources lowers it.")
 	flags.IntVar(&o.Rollouts.Total, "max-concurrent-rollouts", o.Rollouts.Total, "How many shards of all KSMScales together replace their pods at the same time, after a change of their template or an upgrade of KSMScale. Each kube-state-metrics that starts lists the whole cluster. Shards that are being created, and rollouts past their progress deadline, do not count.")
-	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale do so.")
-	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address to serve metrics of the controller on, with TLS, to those with the right to get /metrics; 0 not to.")
-	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "Address to serve /healthz and /readyz on.")
+	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale replace their pods at the same time.")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address of the controller's metrics, which are served with TLS to clients with the right to get /metrics; 0 disables them.")
+	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "Address of /healthz and /readyz.")
 }
 
-// Complete has nothing to fill in.
+// Complete fills in options that depend on others. There are none.
 func (o *Options) Complete() {}
 
-// Validate returns what is wrong with the options, naming the flags.
+// Validate returns an error for each invalid flag.
 func (o *Options) Validate() error {
 	var errs []error
 	for _, required := range []struct{ flag, value string }{
@@ -155,22 +151,23 @@ func (o *Options) Validate() error {
 	if o.RenewDeadline >= o.LeaseDuration {
 		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline is %s, and must be shorter than --leader-elect-lease-duration, which is %s", o.RenewDeadline, o.LeaseDuration))
 	}
-	// Retries are spread by a fifth more than the period.
+	// Leader election adds up to a fifth to each period.
 	if longest := o.RetryPeriod * 6 / 5; o.RetryPeriod <= 0 || longest >= o.RenewDeadline {
 		errs = append(errs, fmt.Errorf("--leader-elect-retry-period is %s, and must be above 0 and, with a fifth added, shorter than --leader-elect-renew-deadline, which is %s", o.RetryPeriod, o.RenewDeadline))
 	}
 	return errors.Join(errs...)
 }
 
+// validateCertificate validates the validity of the certificate and its CA.
 func (o *Options) validateCertificate() error {
 	if !o.ManageCertificate {
-		return nil // Others renew it as they like, and metrics tell when that is.
+		return nil // Something else renews the certificate, and metrics show when.
 	}
 	var errs []error
 	if o.CertificateRenewBefore < minRenewBefore {
 		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at least %s", o.CertificateRenewBefore, minRenewBefore))
 	}
-	// One that is to be renewed from the start would be renewed without an end.
+	// A certificate that is due for renewal at its creation would be renewed without end.
 	if o.CertificateRenewBefore > o.CertificateValidity/2 {
 		errs = append(errs, fmt.Errorf("--certificate-renew-before is %s, and must be at most half of --certificate-validity, which is %s", o.CertificateRenewBefore, o.CertificateValidity))
 	}
@@ -180,15 +177,7 @@ func (o *Options) validateCertificate() error {
 	return errors.Join(errs...)
 }
 
-// gateMeasureInterval returns 0 for the default, which is the default of the gate too: an upgrade from a version without the flag changes
-// no more of a pod template than it must.
-func (o *Options) gateMeasureInterval() time.Duration {
-	if o.MeasureInterval == NewOptions().MeasureInterval {
-		return 0
-	}
-	return o.MeasureInterval
-}
-
+// validateSizing validates the times of sizes.
 func (o *Options) validateSizing() error {
 	var errs []error
 	for _, limit := range []struct {
@@ -206,6 +195,7 @@ func (o *Options) validateSizing() error {
 	return errors.Join(errs...)
 }
 
+// validateRollouts validates the limits of rollouts.
 func (o *Options) validateRollouts() error {
 	var errs []error
 	for _, limit := range []struct {
@@ -219,10 +209,12 @@ func (o *Options) validateRollouts() error {
 	return errors.Join(errs...)
 }
 
+// adapter returns the Service of the adapter.
 func (o *Options) adapter() v1alpha1.ServiceReference {
 	return v1alpha1.ServiceReference{Namespace: o.Namespace, Name: o.AdapterService, Port: o.AdapterServicePort}
 }
 
+// registration returns the options of the registration of external metrics.
 func (o *Options) registration() registration.Options {
 	return registration.Options{
 		ExternalMetrics: o.ExternalMetrics, ManageCertificate: o.ManageCertificate,
@@ -230,6 +222,7 @@ func (o *Options) registration() registration.Options {
 	}
 }
 
+// certificate returns the options of the adapter's certificate.
 func (o *Options) certificate() registration.CertificateOptions {
 	return registration.CertificateOptions{
 		Adapter:     o.adapter(),
@@ -241,8 +234,17 @@ func (o *Options) certificate() registration.CertificateOptions {
 	}
 }
 
-// minRenewBefore is what kubelets take to give adapters a new certificate, with some time to spare.
+// minRenewBefore leaves kubelets ample time to deliver a new certificate to adapters.
 const minRenewBefore = 10 * time.Minute
 
-// minLoadInterval is the shortest time in which what a process uses can be told with some precision.
+// minLoadInterval is the shortest time over which the CPU usage of a process is precise enough.
 const minLoadInterval = time.Second
+
+// gateMeasureInterval returns 0 for the default, which is also the default of the gate. So an upgrade from a version without the flag does
+// not change the pod template for it.
+func (o *Options) gateMeasureInterval() time.Duration {
+	if o.MeasureInterval == NewOptions().MeasureInterval {
+		return 0
+	}
+	return o.MeasureInterval
+}

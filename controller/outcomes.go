@@ -6,12 +6,12 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 )
 
-// outcomes are the outcomes of each KSMScale's objects, by kind and name.
+// outcomes has the outcomes of the objects of each KSMScale, by kind and name.
 type outcomes struct {
 	memories[map[string]objects.Outcome]
 }
 
-// of returns the outcomes of one KSMScale, which only its reconcile uses.
+// of returns the outcomes of a KSMScale. Only its reconcile may use them.
 func (o *outcomes) of(ksmScale string) map[string]objects.Outcome {
 	return o.renew(ksmScale, func(before map[string]objects.Outcome) map[string]objects.Outcome {
 		if before == nil {
@@ -21,7 +21,7 @@ func (o *outcomes) of(ksmScale string) map[string]objects.Outcome {
 	})
 }
 
-// forgetOne has an object applied again although it is as it was left.
+// forgetOne drops the outcome of an object, so the next reconcile applies the object again.
 func (o *outcomes) forgetOne(ksmScale, id string) { delete(o.of(ksmScale), id) }
 
 // outcomeID identifies an object among those of a KSMScale.

@@ -20,21 +20,21 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// pruneShards deletes the objects of shards that were made for a KSMScale, but for those of the partitions to keep.
+// pruneShards deletes the objects of the shards of a KSMScale, except the partitions to keep.
 func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
-	wanted := func(object client.Object) bool {
+	keepPartition := func(object client.Object) bool {
 		total, ok := observation.PartitionOf(object.GetLabels())
 		return ok && keep.Has(total)
 	}
-	// HorizontalPodAutoscalers go first, so that none is left without what it scales.
+	// HorizontalPodAutoscalers go first, because they need their Deployments.
 	return errors.Join(
-		r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, wanted),
-		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, wanted),
-		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, wanted),
-		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, wanted))
+		r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, keepPartition),
+		r.pruneKind(ctx, ksmScale, &appsv1.DeploymentList{}, keepPartition),
+		r.pruneKind(ctx, ksmScale, &corev1.ServiceList{}, keepPartition),
+		r.pruneKind(ctx, ksmScale, &policyv1.PodDisruptionBudgetList{}, keepPartition))
 }
 
-// pruneAutoscalers deletes the HorizontalPodAutoscalers that were made for a KSMScale if its mode has none.
+// pruneAutoscalers deletes the HorizontalPodAutoscalers of a KSMScale, unless its mode uses them.
 func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KSMScale) error {
 	if ksmScale.Spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
 		return nil
@@ -42,20 +42,21 @@ func (r *Reconciler) pruneAutoscalers(ctx context.Context, ksmScale *v1alpha1.KS
 	return r.pruneKind(ctx, ksmScale, &autoscalingv2.HorizontalPodAutoscalerList{}, func(client.Object) bool { return false })
 }
 
-// pruneBindings deletes the bindings that were made for a KSMScale, except those to keep, by their names.
+// pruneBindings deletes the ClusterRoleBindings of a KSMScale, except the names to keep.
 func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[string]) error {
 	return r.pruneKind(ctx, ksmScale, &rbacv1.ClusterRoleBindingList{}, func(binding client.Object) bool {
 		return keep.Has(binding.GetName())
 	})
 }
 
-func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, wanted func(client.Object) bool) error {
+// pruneKind deletes the objects of one kind that a KSMScale owns, except the objects to keep.
+func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, keep func(client.Object) bool) error {
 	if err := r.Client.List(ctx, list, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
 		return fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
 	}
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		object, ok := item.(client.Object)
-		if !ok || wanted(object) || !observation.IsOwnedBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
+		if !ok || keep(object) || !observation.IsOwnedBy(object, ksmScale) || object.GetDeletionTimestamp() != nil {
 			return nil
 		}
 		precondition := client.Preconditions{UID: new(object.GetUID())}

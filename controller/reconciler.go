@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,36 +22,38 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// syncInterval is how often a KSMScale is looked at again until the nodes have been counted.
+// syncInterval is the time between two attempts until the nodes have been counted.
 const syncInterval = time.Second
 
-// Reconciler makes the objects of a KSMScale, and writes its status.
+// Reconciler applies the objects of a KSMScale, and writes its status.
 type Reconciler struct {
-	// Client reads from a cache that has what the controller itself has written.
+	// Client reads from a cache that already has the writes of the controller.
 	Client client.Client
 	// APIReader reads from the API server.
 	APIReader client.Reader
+	// Plans makes the plan, and NodeKinds has the kinds of nodes in the cluster.
 	Plans     Plans
 	NodeKinds NodeKinds
-	// Foreign has the autoscalers of others.
+	// Foreign lists the autoscalers of others.
 	Foreign *observation.ForeignAutoscalers
-	// Budgets has the PodDisruptionBudgets of others.
+	// Budgets lists the PodDisruptionBudgets of others.
 	Budgets *observation.ForeignBudgets
-	// Loads are the loads of shards that have been measured.
-	Loads    Loads
+	// Loads has the measured loads of shards.
+	Loads Loads
+	// Recorder records events, and Clock is the clock of this process.
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
-	// Adapter is where the adapter is served.
+	// Adapter is the Service of the adapter.
 	Adapter v1alpha1.ServiceReference
-	// Registration is how its registration with the API server goes.
+	// Registration has the state of the registration of external metrics.
 	Registration *registration.State
-	// Versions knows which versions of kube-state-metrics run; nil for one that AddToManager makes.
+	// Versions reads the versions of kube-state-metrics. AddToManager sets it if it is nil.
 	Versions *observation.Versions
 	// Rollouts bound how many shards replace their pods at the same time.
 	Rollouts partition.RolloutLimits
-	// Monitors has what there is of the Prometheus Operator; nil if no one is to look.
+	// Monitors lists the objects of the Prometheus Operator; nil to skip them.
 	Monitors *observation.Monitors
-	// GateImage is the image of the gate in each shard's pods: the controller's own.
+	// GateImage is the image of the gate in the pods of each shard.
 	GateImage string
 	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
 	MeasureInterval time.Duration
@@ -65,22 +68,25 @@ type Reconciler struct {
 	turns sync.Mutex
 }
 
-// Plans has the plan of a KSMScale, or plans.ErrNotSynced.
+// Plans makes plans for KSMScales.
 type Plans interface {
+	// One returns the plan of a KSMScale, or plans.ErrNotSynced.
 	One(ksmScale *v1alpha1.KSMScale) (plans.Planned, error)
 }
 
-// NodeKinds has the kinds of nodes that there are.
+// NodeKinds has the kinds of nodes in the cluster.
 type NodeKinds interface {
+	// Kinds returns the kinds in no particular order.
 	Kinds() []scaling.NodeKind
 }
 
-// Loads has the weights of shards to record in the status of a KSMScale.
+// Loads has the measured loads of shards.
 type Loads interface {
+	// Weights returns the weights to record in the status of a KSMScale.
 	Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights
 }
 
-// Reconcile brings one KSMScale's objects and status up to date. Errors of objects are in the status as well.
+// Reconcile brings the objects and the status of one KSMScale up to date. The status also has the errors of the objects.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	ksmScale := &v1alpha1.KSMScale{}
 	err := r.Client.Get(ctx, request.NamespacedName, ksmScale)
@@ -88,11 +94,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	if err != nil || ksmScale.DeletionTimestamp != nil {
-		r.histories.forget(request.Name)
-		r.retirements.forget(request.Name)
-		r.outcomes.forget(request.Name)
-		r.Sizing.states.forget(request.Name)
-		// The garbage collector deletes what it owns.
+		// The garbage collector deletes the objects.
+		r.forget(request.Name)
 		return ctrl.Result{}, nil
 	}
 	before, err := r.observe(ctx, ksmScale)
@@ -106,37 +109,34 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-
-	desired := planned.KSMScale
 	decision := partition.Decide(partition.Targets(planned, before), before, r.Clock.Now())
-	// Rights, and who no longer scales, are taken away whatever else fails; shards only once those that replace them
-	// are there.
-	pruneErr := r.pruneAutoscalers(ctx, desired)
-	rightsErr := r.applyRights(ctx, desired, before)
-	outdated, applyErr := r.applyAll(ctx, desired, before, decision.Apply)
-	failed := status.Failures{Apply: errors.Join(pruneErr, rightsErr, applyErr, r.applyOthers(ctx, desired, before, decision))}
-	if failed.Apply == nil {
-		failed.Apply = r.pruneShards(ctx, desired, decision.Keep)
-	}
-	failed.Monitoring = r.applyMonitors(ctx, desired, before.Monitoring)
+	applied := r.carryOut(ctx, planned.KSMScale, before, decision)
 	after, err := r.observe(ctx, ksmScale)
 	if err != nil {
-		return ctrl.Result{}, errors.Join(failed.Apply, failed.Monitoring, err)
+		return ctrl.Result{}, errors.Join(applied.failures.Apply, applied.failures.Monitoring, err)
 	}
-	after.Outdated = outdated
-	var again time.Duration
-	if pruneErr == nil {
-		again, failed.Scale = r.scaleDirectly(ctx, planned, after)
+	after.Outdated = applied.outdated
+	failures, nextScaling := applied.failures, time.Duration(0)
+	if applied.autoscalersPruned {
+		nextScaling, failures.Scale = r.scaleDirectly(ctx, planned, after)
 	}
-	status := status.Compute(status.Input{
-		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failed,
-		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: now(r.Clock),
-	})
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, again), after.Versions.RecheckAfter)},
-		errors.Join(failed.Apply, failed.Scale, failed.Monitoring, r.writeStatus(ctx, ksmScale, status))
+	err = r.writeStatus(ctx, ksmScale, status.Compute(status.Input{
+		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failures,
+		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
+	}))
+	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)},
+		errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err)
 }
 
-// observe takes a snapshot of a KSMScale's objects.
+// forget drops the memories of a KSMScale that no longer exists.
+func (r *Reconciler) forget(ksmScale string) {
+	r.histories.forget(ksmScale)
+	r.retirements.forget(ksmScale)
+	r.outcomes.forget(ksmScale)
+	r.Sizing.states.forget(ksmScale)
+}
+
+// observe takes a snapshot of a KSMScale.
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
 	snapshot, err := observation.Reader{
 		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
@@ -149,15 +149,40 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 	return snapshot, nil
 }
 
-// weighted is a KSMScale as its status is going to be, as far as it is planned from.
-func (r *Reconciler) weighted(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
-	weighted := ksmScale.DeepCopy()
-	if weighted.Status.ShardingStatus == nil {
-		weighted.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+// withWeights returns a copy of a KSMScale for the planner, with the current weights in its status.
+func (r *Reconciler) withWeights(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale {
+	updated := ksmScale.DeepCopy()
+	if updated.Status.ShardingStatus == nil {
+		updated.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
 	}
-	weighted.Status.ShardingStatus.Weights = r.Loads.Weights(ksmScale)
-	return weighted
+	updated.Status.ShardingStatus.Weights = r.Loads.Weights(ksmScale)
+	return updated
 }
 
-// now is the time to the second, as the API server keeps it.
-func now(clock clock.PassiveClock) metav1.Time { return metav1.NewTime(clock.Now()).Rfc3339Copy() }
+// carriedOut is the result of carryOut.
+type carriedOut struct {
+	// outdated are the shards that wait for their turn to get the current pod template.
+	outdated sets.Set[v1alpha1.Shard]
+	failures status.Failures
+	// autoscalersPruned reports that no HorizontalPodAutoscaler of the KSMScale can interfere with mode Direct.
+	autoscalersPruned bool
+}
+
+// carryOut applies and prunes the objects of a KSMScale by a decision. It removes autoscalers and rights even if another step fails. It removes
+// shards only if every other step has succeeded, because the remaining shards must replace them.
+func (r *Reconciler) carryOut(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, decision partition.Decision) carriedOut {
+	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
+	rightsErr := r.applyRights(ctx, ksmScale, before)
+	outdated, shardsErr := r.applyShards(ctx, ksmScale, before, decision.Apply)
+	applyErr := errors.Join(pruneErr, rightsErr, shardsErr, r.applyOtherShards(ctx, ksmScale, before, decision))
+	if applyErr == nil {
+		applyErr = r.pruneShards(ctx, ksmScale, decision.Keep)
+	}
+	monitoringErr := r.applyMonitors(ctx, ksmScale, before.Monitoring)
+	return carriedOut{outdated, status.Failures{Apply: applyErr, Monitoring: monitoringErr}, pruneErr == nil}
+}
+
+// wholeSeconds is the current time in whole seconds, as the API server stores it.
+func wholeSeconds(source clock.PassiveClock) metav1.Time {
+	return metav1.NewTime(source.Now()).Rfc3339Copy()
+}

@@ -225,9 +225,9 @@ func TestOneShardThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
 	})
 	_, err := reconcileMain(t, r)
 	require.ErrorIs(t, err, refusal)
-	for id, wanted := range []bool{true, false, true} {
+	for id, desired := range []bool{true, false, true} {
 		err := r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(int32(id)).Name()}, &appsv1.Deployment{})
-		assert.Equal(t, wanted, err == nil, "shard %d", id)
+		assert.Equal(t, desired, err == nil, "shard %d", id)
 	}
 	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(1).Name()}, &corev1.Service{}))
 	ready := meta.FindStatusCondition(readMain(t, r).Status.Conditions, v1alpha1.ConditionReady)
@@ -244,7 +244,7 @@ func TestReconcileWaitsForTheNodes(t *testing.T) {
 }
 
 func TestReconcileOfWhatIsGone(t *testing.T) {
-	r, _ := newReconciler(t, planner{}, func(string, string) error { return errors.New("not wanted") })
+	r, _ := newReconciler(t, planner{}, func(string, string) error { return errors.New("not desired") })
 	_, err := r.Reconcile(t.Context(), requestFor("gone"))
 	assert.NoError(t, err)
 }

@@ -18,19 +18,19 @@ import (
 const (
 	// eventAction is the action of all events of a KSMScale.
 	eventAction = "Reconcile"
-	// maxEventNote is the length in bytes that the API server accepts.
+	// maxEventNote is the longest note in bytes that the API server accepts.
 	maxEventNote = 1024
 )
 
-// writeStatus writes a status if it differs from the one there is, and then tells of it.
-func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, status v1alpha1.KSMScaleStatus) error {
-	status.LastUpdated = ksmScale.Status.LastUpdated
-	if equality.Semantic.DeepEqual(ksmScale.Status, status) {
+// writeStatus writes a status if it differs from the previous status, and then records an event.
+func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScale, computed v1alpha1.KSMScaleStatus) error {
+	computed.LastUpdated = ksmScale.Status.LastUpdated
+	if equality.Semantic.DeepEqual(ksmScale.Status, computed) {
 		return nil
 	}
-	status.LastUpdated = now(r.Clock)
+	computed.LastUpdated = wholeSeconds(r.Clock)
 	updated := ksmScale.DeepCopy()
-	updated.Status = status
+	updated.Status = computed
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
@@ -38,7 +38,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScal
 	return nil
 }
 
-// externalMetrics is how a status reports an error of the registration.
+// externalMetrics converts the error of the registration for the status.
 func externalMetrics(err error) status.ExternalMetrics {
 	state := status.ExternalMetrics{Err: err, Disabled: errors.Is(err, registration.ErrDisabled)}
 	var failed registration.ReleaseError
@@ -48,19 +48,19 @@ func externalMetrics(err error) status.ExternalMetrics {
 	return state
 }
 
-// recordTransition tells of a change of the Ready condition's status or reason, after it has been written.
+// recordTransition records an event after the status or the reason of the condition Ready has changed.
 func (r *Reconciler) recordTransition(ksmScale *v1alpha1.KSMScale, before []metav1.Condition) {
-	was, is := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionReady)
-	if was != nil && was.Status == is.Status && was.Reason == is.Reason {
+	previous, current := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionReady)
+	if previous != nil && previous.Status == current.Status && previous.Reason == current.Reason {
 		return
 	}
-	r.Recorder.Eventf(ksmScale, nil, eventType(is, meta.IsStatusConditionTrue(before, v1alpha1.ConditionCovered)), is.Reason, eventAction, "%s", status.Shortened(is.Message, maxEventNote))
+	r.Recorder.Eventf(ksmScale, nil, eventType(current, meta.IsStatusConditionTrue(before, v1alpha1.ConditionCovered)), current.Reason, eventAction, "%s", status.Shortened(current.Message, maxEventNote))
 }
 
-// eventType is Warning for what needs someone's attention: not for work under way, nor for shards that have never
-// been covered, such as those that have only just been created.
-func eventType(is *metav1.Condition, wereCovered bool) string {
-	switch is.Reason {
+// eventType is Warning for a condition that needs attention. Work under way is Normal, and so are shards that have never been covered, such
+// as new shards.
+func eventType(ready *metav1.Condition, wereCovered bool) string {
+	switch ready.Reason {
 	case v1alpha1.ReasonScaling, v1alpha1.ReasonResharding, v1alpha1.ReasonRollingOut, v1alpha1.ReasonPodsNotReady, v1alpha1.ReasonStarting:
 		return corev1.EventTypeNormal
 	case v1alpha1.ReasonShardsNotReady:
@@ -68,7 +68,7 @@ func eventType(is *metav1.Condition, wereCovered bool) string {
 			return corev1.EventTypeNormal
 		}
 	}
-	if is.Status == metav1.ConditionTrue {
+	if ready.Status == metav1.ConditionTrue {
 		return corev1.EventTypeNormal
 	}
 	return corev1.EventTypeWarning

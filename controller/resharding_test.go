@@ -39,32 +39,32 @@ import (
 func TestReshardingNeverUncoversAnObject(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := fixtures.Time
-		var there observation.Snapshot
-		snapshots.AddPartition(&there, 3, 3, 1, now.Add(-time.Hour))
+		var snapshot observation.Snapshot
+		snapshots.AddPartition(&snapshot, 3, 3, 1, now.Add(-time.Hour))
 		if rapid.Bool().Draw(t, "taken over from") {
-			snapshots.Retire(&there, now.Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "seconds ago"))*time.Second))
-			snapshots.AddPartition(&there, 5, 5, 1, now.Add(-time.Hour))
+			snapshots.Retire(&snapshot, now.Add(-time.Duration(rapid.IntRange(0, 20).Draw(t, "seconds ago"))*time.Second))
+			snapshots.AddPartition(&snapshot, 5, 5, 1, now.Add(-time.Hour))
 		}
 		var planned plans.Planned
 		var seen retirements
 		for range rapid.IntRange(1, 5).Draw(t, "changes of mind") {
-			ksmScale := fixtures.Sharded(rapid.Int32Range(1, 6).Draw(t, "wanted"))
+			ksmScale := fixtures.Sharded(rapid.Int32Range(1, 6).Draw(t, "desired"))
 			ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: rapid.SampledFrom([]v1alpha1.AutoscalingMode{
 				v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeNone}).Draw(t, "mode")}
 			planned = plans.New(ksmScale, scaling.Cluster{Nodes: rapid.IntRange(1, 200).Draw(t, "nodes")}, now)
 			for range rapid.IntRange(0, 30).Draw(t, "reconciles") {
 				now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
-				scraped := scrapedWhole(there, now)
+				scraped := scrapedWhole(snapshot, now)
 				if rapid.IntRange(0, 9).Draw(t, "another leader") == 9 {
 					seen = retirements{}
 				}
-				there.RetiredSince = seen.of("main", there.Services, now)
-				decision := partition.Decide(partition.Targets(planned, there), there, now)
-				requireUnscraped(t, there, decision, now)
+				snapshot.RetiredSince = seen.of("main", snapshot.Services, now)
+				decision := partition.Decide(partition.Targets(planned, snapshot), snapshot, now)
+				requireUnscraped(t, snapshot, decision, now)
 				fails := rapid.Float64Range(0, 1).Draw(t, "share of what cannot be made")
-				obey(&there, decision, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
-				require.True(t, !scraped || scrapedWhole(there, now), "%d is wanted, %v is kept", planned.Total, decision.Keep)
-				comeAndGo(t, &there, now)
+				obey(&snapshot, decision, now, func() bool { return rapid.Float64Range(0, 1).Draw(t, "luck") < fails })
+				require.True(t, !scraped || scrapedWhole(snapshot, now), "%d is desired, %v is kept", planned.Total, decision.Keep)
+				comeAndGo(t, &snapshot, now)
 			}
 		}
 
@@ -73,31 +73,31 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 		for range 30 {
 			now = now.Add(time.Minute)
 			for _, shard := range planned.Shards {
-				if deployment := there.Deployment(shard.Shard); deployment != nil {
+				if deployment := snapshot.Deployment(shard.Shard); deployment != nil {
 					deployment.Spec.Replicas = new(shard.Replicas)
 				}
 			}
-			for i := range there.Deployments {
-				getReady(&there, &there.Deployments[i], now)
+			for i := range snapshot.Deployments {
+				getReady(&snapshot, &snapshot.Deployments[i], now)
 			}
-			if crowded && observation.Partitions(there.Deployments).Len() > 1 {
-				crowdOut(&there, planned.Total)
+			if crowded && observation.Partitions(snapshot.Deployments).Len() > 1 {
+				crowdOut(&snapshot, planned.Total)
 			}
 			// However often the leader changes.
 			seen = retirements{}
-			there.RetiredSince = seen.of("main", there.Services, now)
-			obey(&there, partition.Decide(partition.Targets(planned, there), there, now), now, func() bool { return false })
+			snapshot.RetiredSince = seen.of("main", snapshot.Services, now)
+			obey(&snapshot, partition.Decide(partition.Targets(planned, snapshot), snapshot, now), now, func() bool { return false })
 		}
-		require.Equal(t, []int32{planned.Total}, observation.Partitions(there.Deployments).UnsortedList())
-		require.Len(t, there.Services, int(planned.Total))
-		require.True(t, scrapedWhole(there, now))
+		require.Equal(t, []int32{planned.Total}, observation.Partitions(snapshot.Deployments).UnsortedList())
+		require.Len(t, snapshot.Services, int(planned.Total))
+		require.True(t, scrapedWhole(snapshot, now))
 	})
 }
 
 // requireUnscraped requires that no Service is to be deleted that Prometheus may scrape still.
-func requireUnscraped(t *rapid.T, there observation.Snapshot, decision partition.Decision, now time.Time) {
-	for i := range there.Services {
-		service := &there.Services[i]
+func requireUnscraped(t *rapid.T, snapshot observation.Snapshot, decision partition.Decision, now time.Time) {
+	for i := range snapshot.Services {
+		service := &snapshot.Services[i]
 		if total, _ := observation.PartitionOf(service.Labels); !decision.Keep.Has(total) {
 			require.True(t, observation.IsRetired(service), "%s is scraped", service.Name)
 			require.GreaterOrEqual(t, now.Sub(observation.AppliedAt(service)), partition.DiscoveryDelay, service.Name)
@@ -106,14 +106,14 @@ func requireUnscraped(t *rapid.T, there observation.Snapshot, decision partition
 }
 
 // scrapedWhole tells whether Prometheus is sure to scrape a ready pod of each shard of some partition.
-func scrapedWhole(there observation.Snapshot, now time.Time) bool {
-	for total := range observation.Partitions(there.Deployments) {
+func scrapedWhole(snapshot observation.Snapshot, now time.Time) bool {
+	for total := range observation.Partitions(snapshot.Deployments) {
 		whole := true
 		for id := range total {
 			shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
-			service := there.Service(shard)
+			service := snapshot.Service(shard)
 			whole = whole && service != nil && !observation.IsRetired(service) && now.Sub(observation.AppliedAt(service)) >= partition.DiscoveryDelay &&
-				there.Replicas(shard).Ready > 0
+				snapshot.Replicas(shard).Ready > 0
 		}
 		if whole {
 			return true
@@ -124,7 +124,7 @@ func scrapedWhole(there observation.Snapshot, now time.Time) bool {
 
 // obey makes what was decided, but for what fails, and then removes what is not to be kept, if nothing failed. New Deployments
 // have no ready pod yet.
-func obey(there *observation.Snapshot, decision partition.Decision, now time.Time, fails func() bool) {
+func obey(snapshot *observation.Snapshot, decision partition.Decision, now time.Time, fails func() bool) {
 	failed := false
 	luckily := func(do func()) {
 		if fails() {
@@ -134,17 +134,17 @@ func obey(there *observation.Snapshot, decision partition.Decision, now time.Tim
 		}
 	}
 	applyService := func(shard v1alpha1.Shard, retired bool) {
-		switch service := there.Service(shard); {
+		switch service := snapshot.Service(shard); {
 		case service == nil:
-			luckily(func() { there.Services = append(there.Services, fixtures.ServiceOf(shard, now, retired)) })
+			luckily(func() { snapshot.Services = append(snapshot.Services, fixtures.ServiceOf(shard, now, retired)) })
 		case observation.IsRetired(service) != retired:
 			luckily(func() { *service = fixtures.ServiceOf(shard, now, retired) })
 		}
 	}
 	for _, shard := range decision.Apply {
-		if there.Deployment(shard.Shard) == nil {
+		if snapshot.Deployment(shard.Shard) == nil {
 			luckily(func() {
-				there.Deployments = append(there.Deployments, appsv1.Deployment{
+				snapshot.Deployments = append(snapshot.Deployments, appsv1.Deployment{
 					ObjectMeta: metav1.ObjectMeta{Name: shard.Name(), Labels: shard.Selector()},
 					Spec:       appsv1.DeploymentSpec{Replicas: new(shard.Replicas)},
 				})
@@ -152,8 +152,8 @@ func obey(there *observation.Snapshot, decision partition.Decision, now time.Tim
 		}
 		applyService(shard.Shard, false)
 	}
-	for _, shard := range there.Shards() {
-		if decision.Retired.Has(shard.Total) && there.Service(shard) != nil {
+	for _, shard := range snapshot.Shards() {
+		if decision.Retired.Has(shard.Total) && snapshot.Service(shard) != nil {
 			applyService(shard, true)
 		} else if decision.Keep.Has(shard.Total) && !decision.Retired.Has(shard.Total) {
 			applyService(shard, false)
@@ -166,27 +166,27 @@ func obey(there *observation.Snapshot, decision partition.Decision, now time.Tim
 		total, _ := observation.PartitionOf(labels)
 		return !decision.Keep.Has(total)
 	}
-	there.Deployments = slices.DeleteFunc(there.Deployments, func(d appsv1.Deployment) bool { return goes(d.Labels) })
-	there.Services = slices.DeleteFunc(there.Services, func(s corev1.Service) bool { return goes(s.Labels) })
-	there.Pods = slices.DeleteFunc(there.Pods, func(p corev1.Pod) bool { return goes(p.Labels) })
+	snapshot.Deployments = slices.DeleteFunc(snapshot.Deployments, func(d appsv1.Deployment) bool { return goes(d.Labels) })
+	snapshot.Services = slices.DeleteFunc(snapshot.Services, func(s corev1.Service) bool { return goes(s.Labels) })
+	snapshot.Pods = slices.DeleteFunc(snapshot.Pods, func(p corev1.Pod) bool { return goes(p.Labels) })
 }
 
 // comeAndGo has some Deployments, or none, get another ready pod or lose one, and some Services be deleted.
-func comeAndGo(t *rapid.T, there *observation.Snapshot, now time.Time) {
-	for i := range there.Deployments {
-		deployment := &there.Deployments[i]
+func comeAndGo(t *rapid.T, snapshot *observation.Snapshot, now time.Time) {
+	for i := range snapshot.Deployments {
+		deployment := &snapshot.Deployments[i]
 		switch rapid.SampledFrom([]string{"nothing", "gets ready", "gets ready", "dies"}).Draw(t, "a pod of "+deployment.Name) {
 		case "gets ready":
-			getReady(there, deployment, now)
+			getReady(snapshot, deployment, now)
 		case "dies":
-			if index := slices.IndexFunc(there.Pods, func(pod corev1.Pod) bool { return sameShard(pod.Labels, deployment.Labels) }); index >= 0 {
-				there.Pods = slices.Delete(there.Pods, index, index+1)
+			if index := slices.IndexFunc(snapshot.Pods, func(pod corev1.Pod) bool { return sameShard(pod.Labels, deployment.Labels) }); index >= 0 {
+				snapshot.Pods = slices.Delete(snapshot.Pods, index, index+1)
 				deployment.Status.Replicas--
 			}
 		}
 		deployment.Status.UpdatedReplicas, deployment.Status.ReadyReplicas = deployment.Status.Replicas, deployment.Status.Replicas
 	}
-	there.Services = slices.DeleteFunc(there.Services, func(service corev1.Service) bool {
+	snapshot.Services = slices.DeleteFunc(snapshot.Services, func(service corev1.Service) bool {
 		return rapid.IntRange(0, 19).Draw(t, "fate of Service "+service.Name) == 19
 	})
 }
@@ -198,34 +198,34 @@ func sameShard(a, b map[string]string) bool {
 }
 
 // getReady has a Deployment get another ready pod, if it is to have one more.
-func getReady(there *observation.Snapshot, deployment *appsv1.Deployment, now time.Time) {
+func getReady(snapshot *observation.Snapshot, deployment *appsv1.Deployment, now time.Time) {
 	pods := int(deployment.Status.Replicas)
 	if pods >= int(observation.ReplicasOf(deployment)) {
 		return
 	}
 	pod := fixtures.ReadyPod(v1alpha1.Shard{KSMScale: "main"}, pods, now)
 	pod.Labels = deployment.Labels
-	there.Pods = append(there.Pods, pod)
+	snapshot.Pods = append(snapshot.Pods, pod)
 	deployment.Status.Replicas++
 	deployment.Status.UpdatedReplicas, deployment.Status.ReadyReplicas = deployment.Status.Replicas, deployment.Status.Replicas
 }
 
 // crowdOut takes the nodes of all pods of a partition except the first of each shard.
-func crowdOut(there *observation.Snapshot, total int32) {
+func crowdOut(snapshot *observation.Snapshot, total int32) {
 	seen := sets.New[v1alpha1.Shard]()
-	for i := range there.Pods {
-		pod := &there.Pods[i]
+	for i := range snapshot.Pods {
+		pod := &snapshot.Pods[i]
 		shard, _ := observation.ShardOf(pod.Labels)
 		if shard.Total == total && seen.Has(shard) && !observation.IsUnschedulable(pod) {
 			pod.Status.Conditions = make([]corev1.PodCondition, 2)
 			fixtures.Unschedulable(pod)
-			status := &there.Deployment(shard).Status
+			status := &snapshot.Deployment(shard).Status
 			status.ReadyReplicas--
 			status.UnavailableReplicas++
 		}
 		seen.Insert(shard)
 	}
-	snapshots.CountPods(there)
+	snapshots.CountPods(snapshot)
 }
 
 // reshardingWorld has a KSMScale of three shards that are scraped long since, and pods that are ready long since of three and of two.
@@ -310,13 +310,13 @@ func (w reshardingWorld) services(selector string) []corev1.Service {
 }
 
 // reconciled has the totals of what is there, and of it the Services that are scraped.
-func (w reshardingWorld) reconciled() (deployments, scraped []string, again time.Duration) {
+func (w reshardingWorld) reconciled() (deployments, scraped []string, requeueAfter time.Duration) {
 	result, err := reconcileMain(w.t, w.Reconciler)
 	require.NoError(w.t, err)
-	var made appsv1.DeploymentList
-	require.NoError(w.t, w.Client.List(w.t.Context(), &made))
-	for i := range made.Items {
-		deployments = append(deployments, made.Items[i].Labels["total-shards"])
+	var listed appsv1.DeploymentList
+	require.NoError(w.t, w.Client.List(w.t.Context(), &listed))
+	for i := range listed.Items {
+		deployments = append(deployments, listed.Items[i].Labels["total-shards"])
 	}
 	for _, service := range w.services("ksmscale.example.com=main,!ksmscale.example.com/retired") {
 		scraped = append(scraped, service.Labels["total-shards"])
@@ -337,29 +337,29 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 	assert.Equal(t, []string{"2", "3", "3", "3"}, scraped)
 	w.reconciled()
 	w.pass(enough - time.Second)
-	_, scraped, again := w.reconciled()
+	_, scraped, requeueAfter := w.reconciled()
 	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, scraped, "Prometheus may not have noticed the new ones")
-	assert.Equal(t, time.Second, again)
+	assert.Equal(t, time.Second, requeueAfter)
 	w.pass(time.Second)
-	deployments, scraped, again = w.reconciled()
+	deployments, scraped, requeueAfter = w.reconciled()
 	assert.Equal(t, []string{"2", "2", "3", "3", "3"}, deployments)
 	assert.Equal(t, []string{"2", "2"}, scraped)
-	assert.Equal(t, partition.DiscoveryDelay, again)
+	assert.Equal(t, partition.DiscoveryDelay, requeueAfter)
 
 	w.pass(partition.DiscoveryDelay - time.Second)
-	deployments, scraped, again = w.reconciled()
+	deployments, scraped, requeueAfter = w.reconciled()
 	assert.Len(t, deployments, 5, "Prometheus may not have noticed that the old ones are to go")
 	assert.Len(t, scraped, 2)
-	assert.Equal(t, time.Second, again)
+	assert.Equal(t, time.Second, requeueAfter)
 
-	t.Run("and come back if they are wanted again", func(t *testing.T) {
+	t.Run("and come back if they are desired again", func(t *testing.T) {
 		w.reshardTo(3)
-		deployments, scraped, again := w.reconciled()
+		deployments, scraped, requeueAfter := w.reconciled()
 		assert.Len(t, deployments, 5)
 		assert.Equal(t, []string{"2", "2", "3", "3", "3"}, scraped)
-		assert.Zero(t, again, "the change of the Services is what is waited for")
-		_, _, again = w.reconciled()
-		assert.Equal(t, enough, again)
+		assert.Zero(t, requeueAfter, "the change of the Services is what is waited for")
+		_, _, requeueAfter = w.reconciled()
+		assert.Equal(t, enough, requeueAfter)
 		w.pass(enough)
 		deployments, scraped, _ = w.reconciled()
 		assert.Len(t, deployments, 5)
@@ -374,10 +374,10 @@ func TestServicesLeaveServiceDiscoveryBeforeTheyAreDeleted(t *testing.T) {
 	})
 
 	w.pass(partition.DiscoveryDelay)
-	deployments, scraped, again = w.reconciled()
+	deployments, scraped, requeueAfter = w.reconciled()
 	assert.Equal(t, []string{"2", "2"}, deployments)
 	assert.Equal(t, []string{"2", "2"}, scraped)
-	assert.Zero(t, again)
+	assert.Zero(t, requeueAfter)
 }
 
 // A pod of nobody's with the labels of a shard is not one of its pods.
@@ -418,7 +418,7 @@ func TestShardsAreScrapedUntilOthersHaveServices(t *testing.T) {
 	}
 }
 
-// What someone deletes of a shard that is still needed is made again, wanted or not.
+// What someone deletes of a shard that is still needed is made again, desired or not.
 func TestServicesOfShardsThatAreStillNeededAreMadeAgain(t *testing.T) {
 	w := newReshardingWorld(t, nil)
 	w.reshardTo(2)

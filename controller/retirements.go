@@ -8,19 +8,18 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// clockTolerance is how far the clocks of controller and API server may be apart. Leaders that follow one another more quickly than
-// Prometheus takes to notice would keep old shards for ever; after this it is the API server's time that counts.
+// clockTolerance is the largest expected difference between the clocks of the controller and the API server. After this time the clock of the
+// API server also counts. Otherwise leaders that change quickly would keep replaced shards forever.
 const clockTolerance = 45 * time.Second
 
-// retirements are since when Services of each KSMScale have been seen not to be scraped any more: by this process and its clock, as
-// leader election does it, because that of the API server may be another. When they are lost, the old shards stay for so much
-// longer.
+// retirements has the time at which this process first saw each retired Service, by its own clock. Like leader election, it does not compare
+// its clock with timestamps of other machines. After a loss, the replaced shards stay longer.
 type retirements struct {
 	memories[map[string]time.Time]
 }
 
-// of is that of a KSMScale's Services, by their names.
-func (r *retirements) of(ksmScale string, services []corev1.Service, now time.Time) map[string]time.Time {
+// of returns these times for the retired Services of a KSMScale, by their names.
+func (r *retirements) of(ksmScale string, services []corev1.Service, at time.Time) map[string]time.Time {
 	return r.renew(ksmScale, func(before map[string]time.Time) map[string]time.Time {
 		retired := map[string]time.Time{}
 		for i := range services {
@@ -29,7 +28,7 @@ func (r *retirements) of(ksmScale string, services []corev1.Service, now time.Ti
 			}
 			since, seen := before[services[i].Name]
 			if !seen {
-				since = now
+				since = at
 			}
 			if latest := observation.AppliedAt(&services[i]).Add(clockTolerance); latest.Before(since) {
 				since = latest

@@ -28,14 +28,13 @@ import (
 	"github.com/example/ksmscale/plans"
 )
 
-// Run reconciles until the context is done. It returns an error if the controller cannot be set up, or loses its
-// lease.
+// Run reconciles until the context is done. It returns an error if the setup fails or the controller loses its lease.
 func Run(ctx context.Context, options *Options) error {
 	manager, err := newManager(options)
 	if err != nil {
 		return err
 	}
-	gateImage, err := gateImage(ctx, manager.GetAPIReader(), options)
+	gateImage, err := readGateImage(ctx, manager.GetAPIReader(), options)
 	if err != nil {
 		return err
 	}
@@ -50,17 +49,17 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 
-	changed := newChanges()
-	state, err := registration.AddToManager(manager, options.registration(), changed.notify)
+	changes := newChanges()
+	state, err := registration.AddToManager(manager, options.registration(), changes.notify)
 	if err != nil {
 		return err
 	}
-	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, changed.notify)
-	// Only the leader measures, which has all to itself what it has decided and not yet recorded.
+	meter := loads.NewMeter(manager.GetCache(), clock.RealClock{}, options.LoadInterval, changes.notify)
+	// The manager starts the meter on the leader only, because only the leader records its decisions.
 	if err := manager.Add(meter); err != nil {
 		return fmt.Errorf("measure loads: %w", err)
 	}
-	measurements := observation.NewMeasurements(manager.GetCache(), clock.RealClock{}, options.SizeInterval, changed.notify)
+	measurements := observation.NewMeasurements(manager.GetCache(), clock.RealClock{}, options.SizeInterval, changes.notify)
 	if err := manager.Add(measurements); err != nil {
 		return fmt.Errorf("read measurements: %w", err)
 	}
@@ -71,7 +70,7 @@ func Run(ctx context.Context, options *Options) error {
 			Settings: &options.Sizing, Measurements: measurements,
 			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},
 		},
-	}).AddToManager(manager, counter, changed); err != nil {
+	}).AddToManager(manager, counter, changes); err != nil {
 		return err
 	}
 	if err := errors.Join(
@@ -91,30 +90,25 @@ func Run(ctx context.Context, options *Options) error {
 	return manager.Start(ctx)
 }
 
+// newManager returns a manager for the options.
 func newManager(options *Options) (ctrl.Manager, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read --kubeconfig: %w", err)
 	}
-	// No limit of our own: the API server has priority and fairness for that.
+	// The client has no rate limit, because the API server has priority and fairness.
 	config.QPS = -1
-	scheme := runtime.NewScheme()
-	if err := errors.Join(
-		clientgoscheme.AddToScheme(scheme),
-		apiregistrationv1.AddToScheme(scheme),
-		monitoringv1.AddToScheme(scheme),
-		monitoringv1alpha1.AddToScheme(scheme),
-		v1alpha1.AddToScheme(scheme),
-	); err != nil {
+	scheme, err := newScheme()
+	if err != nil {
 		return nil, err
 	}
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache:  cacheOptions(options.Namespace),
-		// A cache that lags behind our own writes would have us write them again.
+		// With a cache that lags behind our own writes, the controller would repeat them.
 		Client: client.Options{Cache: &client.CacheOptions{
 			EnableReadYourWritesConsistency: new(true),
-			// Kinds that may not be there cannot be watched.
+			// A cache cannot watch kinds that may not be installed.
 			DisableFor: []client.Object{&monitoringv1alpha1.ScrapeConfig{}, &monitoringv1.ServiceMonitor{}, &monitoringv1.PrometheusRule{}},
 		}},
 		LeaderElection:                options.LeaderElect,
@@ -135,4 +129,16 @@ func newManager(options *Options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("create the manager: %w", err)
 	}
 	return manager, nil
+}
+
+// newScheme returns a scheme with all kinds that the controller reads or writes.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(
+		clientgoscheme.AddToScheme(scheme),
+		apiregistrationv1.AddToScheme(scheme),
+		monitoringv1.AddToScheme(scheme),
+		monitoringv1alpha1.AddToScheme(scheme),
+		v1alpha1.AddToScheme(scheme),
+	)
 }

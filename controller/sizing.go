@@ -44,7 +44,7 @@ type ObjectCounter interface {
 // returns the KSMScale as the API server has it: a new number of shards is in its status before any object of the new partition exists,
 // because the adapter plans from it.
 func (r *Reconciler) plan(ctx context.Context, ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) (plans.Planned, *v1alpha1.KSMScale, error) {
-	desired := r.weighted(ksmScale)
+	desired := r.withWeights(ksmScale)
 	planned, err := r.Plans.One(desired)
 	if err != nil {
 		return plans.Planned{}, nil, err

@@ -17,18 +17,17 @@ import (
 )
 
 const (
-	// toleranceRetry is after how long an API server that dropped tolerances is sent one again: it may have been
+	// toleranceRetry is how long the controller sends no tolerances to an API server that dropped one. After that the API server may have been
 	// upgraded.
 	toleranceRetry = time.Hour
-	// unknownTolerance is what API servers before Kubernetes 1.33 say to a tolerance, which they do not know at all.
+	// unknownTolerance is in the error of an API server before Kubernetes 1.33, which does not know tolerances.
 	unknownTolerance = "tolerance: field not declared in schema"
 )
 
-// applyAutoscaler makes the HorizontalPodAutoscaler of a shard as it is wanted, without tolerances if the API server
-// does not keep them.
+// applyAutoscaler applies the HorizontalPodAutoscaler of a shard, without tolerances if the API server does not keep them.
 func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error {
-	now := a.Clock.Now()
-	sent := a.tolerances.kept(now)
+	at := a.Clock.Now()
+	sent := a.tolerances.kept(at)
 	live := &autoscalingv2.HorizontalPodAutoscaler{}
 	err := apply(ctx, a, objects.Autoscaler(a.owner, shard, sent), live, autoscalingv2ac.ExtractHorizontalPodAutoscaler)
 	if !sent {
@@ -38,38 +37,39 @@ func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error
 		if !strings.Contains(err.Error(), unknownTolerance) {
 			return err
 		}
-		a.tolerances.drops(now)
+		a.tolerances.drops(at)
 		return apply(ctx, a, objects.Autoscaler(a.owner, shard, false), live, autoscalingv2ac.ExtractHorizontalPodAutoscaler)
 	}
-	// What came of it, from the cache, which has our own writes.
+	// The cache has our own writes, so it has the result of the apply.
 	key := client.ObjectKey{Namespace: a.owner.Spec.Namespace, Name: shard.Name()}
 	switch err := a.Client.Get(ctx, key, live); {
 	case client.IgnoreNotFound(err) != nil:
 		return fmt.Errorf("get HorizontalPodAutoscaler %s: %w", key, err)
 	case err == nil && observation.LacksTolerance(*live):
-		a.tolerances.drops(now)
-		// The retry is not the same apply again if the API server has been upgraded.
+		a.tolerances.drops(at)
+		// The retry must not be skipped, because an upgraded API server keeps the same tolerances.
 		a.outcomes.forgetOne(a.owner.Name, outcomeID("HorizontalPodAutoscaler", key))
 	}
 	return nil
 }
 
-// tolerances remembers whether the API server drops the tolerances of HorizontalPodAutoscalers. One that is sent again
-// and again what it drops would be written to with each look.
+// tolerances remembers whether the API server drops tolerances of HorizontalPodAutoscalers. Otherwise the controller would apply them again in
+// each reconcile.
 type tolerances struct {
 	mu      sync.Mutex
 	dropped time.Time
 }
 
-// kept tells whether tolerances are kept, as far as is known.
-func (t *tolerances) kept(now time.Time) bool {
+// kept reports whether the API server keeps tolerances, as far as the controller knows.
+func (t *tolerances) kept(at time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.dropped.IsZero() || now.Sub(t.dropped) >= toleranceRetry
+	return t.dropped.IsZero() || at.Sub(t.dropped) >= toleranceRetry
 }
 
-func (t *tolerances) drops(now time.Time) {
+// drops records that the API server has dropped a tolerance.
+func (t *tolerances) drops(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.dropped = now
+	t.dropped = at
 }

@@ -37,21 +37,21 @@ const (
 	// ControllerName is the name of the controller of KSMScales in logs, metrics and events.
 	ControllerName = "ksmscale"
 
-	// nodeChangeDelay gathers changes of nodes, which come in bursts, into one write of the status. Scaling does
-	// not wait for it: where it is the controller that scales, the delay is directChangeDelay.
+	// nodeChangeDelay gathers bursts of node changes into one write of the status. In mode Direct the delay is directChangeDelay, because
+	// there the controller scales.
 	nodeChangeDelay   = time.Second
 	directChangeDelay = 200 * time.Millisecond
-	// concurrentReconciles keeps one KSMScale that the API server is slow for from holding up the others.
+	// concurrentReconciles lets other KSMScales proceed while one KSMScale waits for the API server.
 	concurrentReconciles = 4
-	// reconcileTimeout ends a wait for a cache that does not catch up with our own writes.
+	// reconcileTimeout bounds the wait for a cache that does not catch up with the writes of the controller.
 	reconcileTimeout = time.Minute
-	// A mistake that a user has to mend is tried again after retryMax at the latest.
+	// After an error the controller retries within retryMax, even if a user has to fix the cause.
 	retryMin, retryMax = 200 * time.Millisecond, time.Minute
 )
 
-// AddToManager fills in the fields that are not set, and configures the manager to call Reconcile when a KSMScale, an object of
-// it, the number of nodes, or anything that changed reports changes.
-func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, changed changes) error {
+// AddToManager fills in the fields that are not set. It configures the manager to call Reconcile after a change of a KSMScale, of one of its
+// objects, of the number of nodes, or after a change that the channel announces.
+func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, changes changeChannel) error {
 	if r.Client == nil {
 		r.Client = manager.GetClient()
 	}
@@ -65,14 +65,14 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		r.Clock = clock.RealClock{}
 	}
 	if r.Versions == nil {
-		r.Versions = observation.NewVersions(r.Clock, changed.notify)
+		r.Versions = observation.NewVersions(r.Clock, changes.notify)
 	}
-	if err := r.addPollers(manager, changed.notify); err != nil {
+	if err := r.addPollers(manager, changes.notify); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(manager).
 		Named(ControllerName).
-		// The status is our own, and changes without the generation.
+		// The controller writes the status itself, which does not change the generation.
 		For(&v1alpha1.KSMScale{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&appsv1.Deployment{}).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales), builder.WithPredicates(turnEnded())).
@@ -84,7 +84,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ksmScaleOf), builder.WithPredicates(podChanged())).
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
-		WatchesRawSource(source.Channel(changed, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
+		WatchesRawSource(source.Channel(changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(concurrentReconciles)).
 		Complete(r)
 }
@@ -105,11 +105,12 @@ func (r *Reconciler) addPollers(manager ctrl.Manager, notify func()) error {
 		r.Monitors = observation.NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
 	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
-		return fmt.Errorf("look for objects that are not watched: %w", err)
+		return fmt.Errorf("add the pollers: %w", err)
 	}
 	return nil
 }
 
+// controllerOptions are the options of both controllers.
 func controllerOptions(concurrent int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: concurrent,
@@ -118,25 +119,28 @@ func controllerOptions(concurrent int) controller.Options {
 	}
 }
 
-// changes has an event if something that all KSMScales depend on has changed since the last event was received.
-type changes chan event.GenericEvent
+// changeChannel announces that something has changed that all KSMScales depend on. It has at most one event, which stands for all changes since
+// the last event was received.
+type changeChannel chan event.GenericEvent
 
-func newChanges() changes { return make(changes, 1) }
+func newChanges() changeChannel { return make(changeChannel, 1) }
 
-// notify never blocks.
-func (c changes) notify() {
+// notify announces a change. It never blocks.
+func (c changeChannel) notify() {
 	select {
 	case c <- event.GenericEvent{Object: &v1alpha1.KSMScale{}}:
-	default: // An event that has not been received stands for this change too.
+	default: // The waiting event stands for this change too.
 	}
 }
 
-func nodeChanges(counter *nodes.Counter) changes {
+// nodeChanges announces changes of the number of nodes.
+func nodeChanges(counter *nodes.Counter) changeChannel {
 	changes := newChanges()
 	counter.OnChange(changes.notify)
 	return changes
 }
 
+// afterNodeChange reconciles all KSMScales after the delay of their mode.
 func (r *Reconciler) afterNodeChange() handler.EventHandler {
 	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		for _, ksmScale := range r.listKSMScales(ctx) {
@@ -149,6 +153,7 @@ func (r *Reconciler) afterNodeChange() handler.EventHandler {
 	}}
 }
 
+// allKSMScales requests a reconcile of every KSMScale.
 func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, ksmScale := range r.listKSMScales(ctx) {
@@ -157,16 +162,18 @@ func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconc
 	return requests
 }
 
+// listKSMScales lists all KSMScales, or logs an error.
 func (r *Reconciler) listKSMScales(ctx context.Context) []v1alpha1.KSMScale {
 	var list v1alpha1.KSMScaleList
-	// Their status does not matter, and there is no deadline here for a wait until the cache has our own writes.
+	// A stale status does not matter here. A read of our own writes could wait without end, because this context has no deadline.
 	if err := r.Client.List(ctx, &list, client.DisableReadYourWritesConsistency); err != nil {
-		log.FromContext(ctx).Error(err, "Cannot list KSMScales, so that their status may lag behind the nodes")
+		log.FromContext(ctx).Error(err, "Cannot list KSMScales, so their status may lag behind the nodes")
 		return nil
 	}
 	return list.Items
 }
 
+// ksmScaleOf requests a reconcile of the KSMScale that the label of an object names.
 func ksmScaleOf(_ context.Context, object client.Object) []reconcile.Request {
 	return []reconcile.Request{requestFor(object.GetLabels()[v1alpha1.LabelKSMScale])}
 }
@@ -175,13 +182,13 @@ func requestFor(ksmScale string) reconcile.Request {
 	return reconcile.Request{NamespacedName: client.ObjectKey{Name: ksmScale}}
 }
 
-// podChanged passes changes of what the status is made from.
+// podChanged passes changes of the fields that the status depends on.
 func podChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*corev1.Pod)
 		after, okAfter := e.ObjectNew.(*corev1.Pod)
 		if !ok || !okAfter {
-			panic(fmt.Sprintf("a change of a pod has %T and %T", e.ObjectOld, e.ObjectNew))
+			panic(fmt.Sprintf("an update event of a pod has %T and %T", e.ObjectOld, e.ObjectNew))
 		}
 		return !equality.Semantic.DeepEqual(before.Status, after.Status) ||
 			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
@@ -190,12 +197,12 @@ func podChanged() predicate.Predicate {
 	}}
 }
 
-// turnEnded passes changes after which a shard of another KSMScale may start a rollout.
+// turnEnded passes events after which a shard of another KSMScale can start a rollout.
 func turnEnded() predicate.Predicate {
 	takes := func(object client.Object) bool {
 		deployment, ok := object.(*appsv1.Deployment)
 		if !ok {
-			panic(fmt.Sprintf("a change of a Deployment has a %T", object))
+			panic(fmt.Sprintf("an event of a Deployment has a %T", object))
 		}
 		return partition.TakesTurn(deployment)
 	}

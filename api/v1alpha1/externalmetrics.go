@@ -1,6 +1,6 @@
 package v1alpha1
 
-// APIServiceName is the name of the one APIService of external metrics in a cluster.
+// APIServiceName is the name of the APIService of external metrics. A cluster has only one.
 const APIServiceName = "v1beta1.external.metrics.k8s.io"
 
 // ServiceReference names a port of a Service.

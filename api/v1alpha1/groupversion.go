@@ -15,6 +15,6 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(scheme *runtime.Scheme) error 
 	return nil
 })
 
-// AddToScheme registers the types of this package. It fails only when a scheme already has another type under
-// one of their names.
+// AddToScheme registers the types of this package. It fails only if the scheme already has another type with one of
+// their names.
 var AddToScheme = schemeBuilder.AddToScheme

@@ -1,14 +1,14 @@
 package v1alpha1
 
-// MetricsConfig is what kube-state-metrics exports, as its flags of the same names say.
+// MetricsConfig selects what kube-state-metrics exports. Its fields are named after the flags of kube-state-metrics.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.metricAllowlist) || !has(self.metricDenylist)",message="spec.metrics.metricAllowlist and spec.metrics.metricDenylist must not both be set, which kube-state-metrics refuses: keep the allowlist, and leave out of it what the denylist has"
-// +kubebuilder:validation:XValidation:rule="!has(self.namespaces) || !has(self.namespacesDenylist)",message="spec.metrics.namespaces and spec.metrics.namespacesDenylist must not both be set: write the namespaces to export into spec.metrics.namespaces only"
-// +kubebuilder:validation:XValidation:rule="!has(self.resources) || !has(self.customResourceState) || !has(self.customResourceState.only) || !self.customResourceState.only",message="spec.metrics.resources must not be set with spec.metrics.customResourceState.only, with which kube-state-metrics ignores it: remove one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.metricAllowlist) || !has(self.metricDenylist)",message="spec.metrics.metricAllowlist and spec.metrics.metricDenylist must not both be set, because kube-state-metrics refuses that: remove metricDenylist, and its metrics from metricAllowlist"
+// +kubebuilder:validation:XValidation:rule="!has(self.namespaces) || !has(self.namespacesDenylist)",message="spec.metrics.namespaces and spec.metrics.namespacesDenylist must not both be set: remove namespacesDenylist, and its namespaces from namespaces"
+// +kubebuilder:validation:XValidation:rule="!has(self.resources) || !has(self.customResourceState) || !has(self.customResourceState.only) || !self.customResourceState.only",message="spec.metrics.resources must not be set with spec.metrics.customResourceState.only, because kube-state-metrics then ignores it: remove one of them"
 type MetricsConfig struct {
-	// resources are the kinds of objects to export, by the names of --resources, such as pods. By default they are
-	// those of kube-state-metrics but for Secrets, which it may read only if they are named here, and for the
-	// admission policies, which older versions do not know.
+	// resources are the kinds of objects to export, as --resources names them, such as pods. The default has the default
+	// resources of kube-state-metrics without Secrets and admission policies. kube-state-metrics may read Secrets only
+	// if they are listed here. Old versions do not know the admission policies.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=63
@@ -16,58 +16,61 @@ type MetricsConfig struct {
 	// +listType=set
 	// +optional
 	Resources []string `json:"resources,omitempty"`
-	// metricAllowlist are the metrics to export, and no others: regular expressions, which match anywhere in a name
-	// unless they begin with ^ and end with $. Of each resource, have a metric of every object, such as kube_node_info,
-	// or none: the gate would wait for the others.
+	// metricAllowlist are the metrics to export: kube-state-metrics exports no others. Each item is a regular expression
+	// that matches anywhere in a name, unless it begins with ^ and ends with $. For each resource, allow at least one
+	// metric that every object has, such as kube_node_info, or no metric at all. Otherwise the gate waits for objects
+	// that have no metrics.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricAllowlist must be one name or regular expression, and kube-state-metrics takes a comma for the end of it: write one per item, without commas"
-	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricAllowlist must have at most 65536 bytes in all, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: write regular expressions that match several names, such as ^kube_pod_"
+	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricAllowlist must be one name or regular expression without commas, because kube-state-metrics splits at commas: write one per item"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricAllowlist must have at most 65536 bytes in all, because Linux limits the length of an argument: write regular expressions that match several names, such as ^kube_pod_"
 	// +listType=set
 	// +optional
 	MetricAllowlist []string `json:"metricAllowlist,omitempty"`
-	// metricDenylist are metrics not to export: regular expressions, which match anywhere in a name unless they begin
-	// with ^ and end with $. Of each resource, leave a metric of every object, such as kube_node_info, or none: the gate
-	// would wait for the others.
+	// metricDenylist are the metrics that kube-state-metrics does not export. Each item is a regular expression that
+	// matches anywhere in a name, unless it begins with ^ and ends with $. For each resource, keep at least one metric
+	// that every object has, such as kube_node_info, or deny all its metrics. Otherwise the gate waits for objects that
+	// have no metrics.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricDenylist must be one name or regular expression, and kube-state-metrics takes a comma for the end of it: write one per item, without commas"
-	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricDenylist must have at most 65536 bytes in all, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: write regular expressions that match several names, such as ^kube_pod_"
+	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricDenylist must be one name or regular expression without commas, because kube-state-metrics splits at commas: write one per item"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricDenylist must have at most 65536 bytes in all, because Linux limits the length of an argument: write regular expressions that match several names, such as ^kube_pod_"
 	// +listType=set
 	// +optional
 	MetricDenylist []string `json:"metricDenylist,omitempty"`
-	// metricOptInList are metrics to export that kube-state-metrics does not by default.
+	// metricOptInList are metrics to export that kube-state-metrics does not export by default.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricOptInList must be one name or regular expression, and kube-state-metrics takes a comma for the end of it: write one per item, without commas"
-	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricOptInList must have at most 65536 bytes in all, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: write regular expressions that match several names, such as ^kube_pod_"
+	// +kubebuilder:validation:XValidation:rule="self.all(metric, metric.size() > 0 && !metric.contains(','))",message="each of spec.metrics.metricOptInList must be one name or regular expression without commas, because kube-state-metrics splits at commas: write one per item"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 65536",message="spec.metrics.metricOptInList must have at most 65536 bytes in all, because Linux limits the length of an argument: write regular expressions that match several names, such as ^kube_pod_"
 	// +listType=set
 	// +optional
 	MetricOptInList []string `json:"metricOptInList,omitempty"`
-	// metricLabelsAllowlist are the labels of objects to export, for each resource, as in pods=[app,team] or
+	// metricLabelsAllowlist are the labels of objects to export, for each resource. Examples are pods=[app,team] and
 	// nodes=[*].
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[^=,\\\\[\\\\]]+=\\\\[[^=\\\\[\\\\]]*\\\\]$'))",message="each of spec.metrics.metricLabelsAllowlist must be a resource with keys of labels, written as pods=[app,team] or nodes=[*]"
-	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricLabelsAllowlist must have at most 32768 bytes in all, because kube-state-metrics gets it in one argument, and takes minutes to read a longer one: write * for all labels of a resource, as in pods=[*]"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricLabelsAllowlist must have at most 32768 bytes in all, because kube-state-metrics takes minutes to read more: write * for all labels of a resource, as in pods=[*]"
 	// +listType=set
 	// +optional
 	MetricLabelsAllowlist []string `json:"metricLabelsAllowlist,omitempty"`
-	// metricAnnotationsAllowlist are the annotations of objects to export, for each resource, as in
+	// metricAnnotationsAllowlist are the annotations of objects to export, for each resource. An example is
 	// namespaces=[example.com/team].
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[^=,\\\\[\\\\]]+=\\\\[[^=\\\\[\\\\]]*\\\\]$'))",message="each of spec.metrics.metricAnnotationsAllowlist must be a resource with keys of annotations, written as pods=[example.com/team] or nodes=[*]"
-	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricAnnotationsAllowlist must have at most 32768 bytes in all, because kube-state-metrics gets it in one argument, and takes minutes to read a longer one: write * for all annotations of a resource, as in pods=[*]"
+	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricAnnotationsAllowlist must have at most 32768 bytes in all, because kube-state-metrics takes minutes to read more: write * for all annotations of a resource, as in pods=[*]"
 	// +listType=set
 	// +optional
 	MetricAnnotationsAllowlist []string `json:"metricAnnotationsAllowlist,omitempty"`
-	// namespaces are those whose objects are exported; by default all. Objects that are in no namespace always are.
+	// namespaces are the namespaces whose objects are exported. The default is all namespaces. Objects without a
+	// namespace are always exported.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=63
@@ -75,7 +78,7 @@ type MetricsConfig struct {
 	// +listType=set
 	// +optional
 	Namespaces []string `json:"namespaces,omitempty"`
-	// namespacesDenylist are namespaces whose objects are not exported.
+	// namespacesDenylist are the namespaces whose objects are not exported.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=512
 	// +kubebuilder:validation:items:MaxLength=63
@@ -83,57 +86,61 @@ type MetricsConfig struct {
 	// +listType=set
 	// +optional
 	NamespacesDenylist []string `json:"namespacesDenylist,omitempty"`
-	// customResourceState makes metrics of custom resources. With it, kube-state-metrics forgets all that it has listed
-	// whenever a CustomResourceDefinition comes, changes or goes: better have a KSMScale of its own for them.
+	// customResourceState configures metrics of custom resources. With it, kube-state-metrics lists everything again
+	// whenever a CustomResourceDefinition is created, changed or deleted. Use a separate KSMScale for custom resources.
 	// +optional
 	CustomResourceState *CustomResourceState `json:"customResourceState,omitempty"`
-	// useAPIServerCache has kube-state-metrics list from the API server's cache rather than from etcd.
+	// useAPIServerCache makes kube-state-metrics list from the cache of the API server instead of etcd.
 	// +optional
 	UseAPIServerCache bool `json:"useAPIServerCache,omitempty"`
-	// objectLimit is how many objects of a resource kube-state-metrics lists, of all shards together, and of each
-	// namespace if namespaces are set. It leaves out the others, but for those that change or come later. 0 is unlimited.
-	// kube-state-metrics before v2.16.0 does not start with it.
+	// objectLimit is the maximum number of objects of a resource that kube-state-metrics lists. It counts the objects of
+	// all shards together, and for each namespace if namespaces is set. kube-state-metrics leaves out the other objects
+	// until they change. Objects created later are exported. 0 is unlimited. kube-state-metrics before v2.16.0 does not
+	// start with an objectLimit.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	ObjectLimit int64 `json:"objectLimit,omitempty"`
-	// authFilter has kube-state-metrics answer those only whom the API server lets get /metrics, on both of its ports:
-	// Prometheus needs a token then: set spec.monitoring.authorization. kube-state-metrics before v2.16.0 does not start with it.
+	// authFilter makes kube-state-metrics answer only clients that the API server allows to get /metrics. It applies to
+	// both ports. Prometheus then needs a token: set spec.monitoring.authorization. kube-state-metrics before v2.16.0
+	// does not start with authFilter.
 	// +optional
 	AuthFilter bool `json:"authFilter,omitempty"`
-	// tls has kube-state-metrics serve with TLS, on both of its ports: Prometheus has to use https then, and
-	// to know whom to trust: set spec.monitoring.tlsConfig.
+	// tls makes kube-state-metrics serve with TLS on both of its ports. Prometheus then uses https and needs a CA to
+	// trust: set spec.monitoring.tlsConfig.
 	// +optional
 	TLS TLSConfig `json:"tls,omitzero"`
 }
 
-// TLSConfig is what kube-state-metrics serves with TLS by.
+// TLSConfig is the certificate that kube-state-metrics serves with.
 type TLSConfig struct {
-	// secretName is the name of a Secret of the type kubernetes.io/tls, in the namespace of the shards. Its certificate
-	// should be valid for the names of the shards' Services, such as *.monitoring.svc. A new one is served about a
-	// minute after it is there, and no pod is replaced for it.
+	// secretName is the name of a Secret of type kubernetes.io/tls in the namespace of the shards. Its certificate must
+	// be valid for the names of the shards' Services, such as *.monitoring.svc. kube-state-metrics serves a new
+	// certificate about a minute after the Secret changes. No pod is replaced.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.tls.secretName must be the name of a Secret"
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.tls.secretName must be the name of a Secret, such as kube-state-metrics-tls"
 	// +required
 	SecretName string `json:"secretName,omitempty"`
 }
 
-// CustomResourceState is a configuration of metrics of custom resources. kube-state-metrics needs further rights for
-// them: to list and watch customresourcedefinitions and the custom resources.
+// CustomResourceState is a configuration of metrics of custom resources. kube-state-metrics needs more rights for it: to
+// list and watch customresourcedefinitions and the custom resources.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.config) != has(self.configMap)",message="spec.metrics.customResourceState must have either config, with the configuration itself, or configMap, with the name of a ConfigMap"
+// +kubebuilder:validation:XValidation:rule="has(self.config) != has(self.configMap)",message="spec.metrics.customResourceState must have either config, with the configuration itself, or configMap, with the name of a ConfigMap: set one of them"
 type CustomResourceState struct {
-	// config is the configuration: a CustomResourceStateMetrics in YAML. A change of it is rolled out without a gap.
+	// config is the configuration: a CustomResourceStateMetrics in YAML. A change is rolled out without a gap in the
+	// metrics.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=262144
-	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 131000",message="spec.metrics.customResourceState.config must have at most 131000 bytes, because kube-state-metrics gets it in one argument, and Linux takes none of more than 131071: put it into a ConfigMap, and name that in spec.metrics.customResourceState.configMap"
+	// +kubebuilder:validation:XValidation:rule="bytes(self).size() <= 131000",message="spec.metrics.customResourceState.config must have at most 131000 bytes, because Linux limits the length of an argument: put it into a ConfigMap, and set spec.metrics.customResourceState.configMap instead"
 	// +optional
 	Config string `json:"config,omitempty"`
-	// configMap has the configuration. Changes of its content do not reach pods that run, since kube-state-metrics would
-	// begin anew in all of them at once: make a ConfigMap of another name, and name it here.
+	// configMap is the ConfigMap key that has the configuration. A change of its content does not reach running pods,
+	// because kube-state-metrics would list everything again in all of them at once. To change the configuration, create
+	// a ConfigMap with another name, and set that name here.
 	// +optional
 	ConfigMap ConfigMapKey `json:"configMap,omitzero"`
-	// only has kube-state-metrics export nothing but custom resources.
+	// only makes kube-state-metrics export custom resources and no other objects.
 	// +optional
 	Only bool `json:"only,omitempty"`
 }
@@ -143,10 +150,10 @@ type ConfigMapKey struct {
 	// name is the name of the ConfigMap.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.customResourceState.configMap.name must be the name of a ConfigMap"
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.customResourceState.configMap.name must be the name of a ConfigMap, such as custom-resource-state"
 	// +required
 	Name string `json:"name,omitempty"`
-	// key is the key of the configuration.
+	// key is the key that has the configuration.
 	// +kubebuilder:default="config.yaml"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

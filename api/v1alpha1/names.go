@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// Labels of the objects and pods of a shard. LabelKSMScale, LabelShardID and LabelTotalShards together name one
-// shard of one partition and make up every selector.
+// Labels of the objects and pods of a shard. LabelKSMScale, LabelShardID and LabelTotalShards together identify a shard
+// of a partition. Every selector consists of these three.
 const (
-	// LabelKSMScale has the name of the KSMScale.
+	// LabelKSMScale is the name of the KSMScale.
 	LabelKSMScale = "ksmscale.example.com"
-	// LabelShardID has the number of the shard, from 0.
+	// LabelShardID is the number of the shard, from 0.
 	LabelShardID = "shard-id"
-	// LabelTotalShards has the number of shards that the objects are divided among.
+	// LabelTotalShards is the number of shards of the partition.
 	LabelTotalShards = "total-shards"
 	// LabelShardingEnabled is "true" or "false", as spec.sharding.enabled.
 	LabelShardingEnabled = "sharding-enabled"
-	// LabelRetired is "true" on the Services of shards that others have taken over from: they are not to be scraped any
-	// more, and are deleted once Prometheus has noticed.
+	// LabelRetired is "true" on retired Services. Prometheus stops scraping a retired Service. The controller deletes it
+	// afterwards.
 	LabelRetired = "ksmscale.example.com/retired"
-	// AnnotationShardAssignment says which shard a pod is, for people.
+	// AnnotationShardAssignment describes the shard of a pod, for people.
 	AnnotationShardAssignment = "ksmscale.example.com/shard-assignment"
-	// AnnotationWebConfig has how kube-state-metrics serves, and becomes a file in the pod.
+	// AnnotationWebConfig is the web configuration of kube-state-metrics. A volume makes it a file in the pod.
 	AnnotationWebConfig = "ksmscale.example.com/web-config"
 )
 
 // Jobs of Prometheus, which rules and dashboards name.
 const (
-	// JobMetrics has the metrics of the cluster's objects.
+	// JobMetrics has the metrics of the objects of the cluster.
 	JobMetrics = "kube-state-metrics"
-	// JobPods has what kube-state-metrics and the gates say of themselves.
+	// JobPods has the metrics that kube-state-metrics and the gates have about themselves.
 	JobPods = "kube-state-metrics-pods"
 )
 
-// Ports of a kube-state-metrics pod and of its shard's Service.
+// Ports of a kube-state-metrics pod and of the Service of its shard.
 const (
-	// PortNameMetrics is the port with the metrics of the cluster's objects.
+	// PortNameMetrics is the port with the metrics of the objects of the cluster.
 	PortNameMetrics = "http-metrics"
 	// PortMetrics is the number of PortNameMetrics.
 	PortMetrics int32 = 8080
@@ -44,7 +44,7 @@ const (
 	PortNameTelemetry = "telemetry"
 	// PortTelemetry is the number of PortNameTelemetry.
 	PortTelemetry int32 = 8081
-	// PortNameGate is the port of the gate, with its own metrics, and the readiness of kube-state-metrics.
+	// PortNameGate is the port of the gate, with its own metrics and the readiness of kube-state-metrics.
 	PortNameGate = "gate"
 	// PortGate is the number of PortNameGate.
 	PortGate int32 = 8082
@@ -52,24 +52,28 @@ const (
 
 // External metrics, served in the namespace of a KSMScale, and their labels.
 const (
-	// MetricPrefix begins the name of each of them, and of none that another server of external metrics has.
+	// MetricPrefix begins the name of each external metric of KSMScale. Other servers of external metrics have no metric
+	// with it.
 	MetricPrefix = "ksmscale_"
-	// MetricDesiredReplicas is the number of replicas wanted of a shard. Its labels are MetricLabelKSMScale,
+	// MetricDesiredReplicas is the number of desired replicas of a shard. Its labels are MetricLabelKSMScale,
 	// MetricLabelShard and MetricLabelTotalShards.
 	MetricDesiredReplicas = "ksmscale_desired_replicas"
-	// MetricNodes is the number of nodes counted. Its label is MetricLabelKSMScale.
+	// MetricNodes is the number of counted nodes. Its label is MetricLabelKSMScale.
 	MetricNodes = "ksmscale_nodes"
+	// MetricRecommendedShards is the recommended number of shards. Its label is MetricLabelKSMScale.
+	MetricRecommendedShards = "ksmscale_recommended_shards"
+	// MetricSeries is the number of series at the last change of the recommendation. Its label is MetricLabelKSMScale.
+	MetricSeries = "ksmscale_series"
 
-	// MetricLabelKSMScale has the name of the KSMScale.
+	// MetricLabelKSMScale is the name of the KSMScale.
 	MetricLabelKSMScale = "ksmscale"
-	// MetricLabelShard has the number of the shard, from 0.
+	// MetricLabelShard is the number of the shard, from 0.
 	MetricLabelShard = "shard"
-	// MetricLabelTotalShards has the number of shards that the objects are divided among.
+	// MetricLabelTotalShards is the number of shards of the partition.
 	MetricLabelTotalShards = "total_shards"
 )
 
-// Shard names one shard of a KSMScale. The total is part of the name because two partitions of the objects can
-// exist side by side.
+// Shard identifies one shard of a KSMScale. The total is part of it because two partitions can exist at the same time.
 //
 // +kubebuilder:object:generate=false
 type Shard struct {
@@ -77,19 +81,19 @@ type Shard struct {
 	KSMScale string
 	// ID is the number of the shard, from 0 to Total-1.
 	ID int32
-	// Total is the number of shards that the objects are divided among; 1 without sharding.
+	// Total is the number of shards of the partition; 1 without sharding.
 	Total int32
 }
 
-// Name is the name that all objects of the shard share.
+// Name is the common name of all objects of the shard.
 func (s Shard) Name() string {
 	return fmt.Sprintf("%s%d-of-%d", ShardNamePrefix(s.KSMScale), s.ID, s.Total)
 }
 
-// ShardNamePrefix is how the names of all shards of a KSMScale begin.
+// ShardNamePrefix begins the names of all shards of a KSMScale.
 func ShardNamePrefix(ksmScale string) string { return "ksm-" + ksmScale + "-shard-" }
 
-// Selector is the labels that every selector of the shard's pods has.
+// Selector has the labels of every selector of the pods of the shard.
 func (s Shard) Selector() map[string]string {
 	return map[string]string{
 		LabelKSMScale:    s.KSMScale,
@@ -98,7 +102,7 @@ func (s Shard) Selector() map[string]string {
 	}
 }
 
-// MetricLabels is the labels of the shard's MetricDesiredReplicas.
+// MetricLabels are the labels of the shard's MetricDesiredReplicas.
 func (s Shard) MetricLabels() map[string]string {
 	return map[string]string{
 		MetricLabelKSMScale:    s.KSMScale,
@@ -107,12 +111,11 @@ func (s Shard) MetricLabels() map[string]string {
 	}
 }
 
-// ServiceAccountName is the name of the service account that the pods of a KSMScale run under, and of its
-// ClusterRoleBinding.
+// ServiceAccountName is the name of the service account of the pods of a KSMScale, and of its ClusterRoleBinding.
 func ServiceAccountName(ksmScale string) string { return "ksm-" + ksmScale }
 
-// TotalShards is the desired number of shards; 1 without sharding. With spec.sharding.auto the status has it, and until then it is
-// spec.sharding.shardCount.
+// TotalShards is the desired number of shards; 1 without sharding. With spec.sharding.auto it is the number in the
+// status, or spec.sharding.shardCount if the status has none.
 func (k *KSMScale) TotalShards() int32 {
 	sharding := k.Spec.Sharding
 	switch {
@@ -125,7 +128,7 @@ func (k *KSMScale) TotalShards() int32 {
 	}
 }
 
-// AutoSharding is spec.sharding.auto, if sharding is enabled, or nil.
+// AutoSharding is spec.sharding.auto if sharding is enabled, and nil otherwise.
 func (s *KSMScaleSpec) AutoSharding() *AutoSharding {
 	if s.Sharding == nil || !s.Sharding.Enabled {
 		return nil
@@ -133,7 +136,7 @@ func (s *KSMScaleSpec) AutoSharding() *AutoSharding {
 	return s.Sharding.Auto
 }
 
-// AutoscalingMode is who sets the replicas of the shards.
+// AutoscalingMode is spec.autoscaling.mode or its default.
 func (s *KSMScaleSpec) AutoscalingMode() AutoscalingMode {
 	if s.Autoscaling == nil || s.Autoscaling.Mode == "" {
 		return ModeHorizontalPodAutoscaler
@@ -141,7 +144,7 @@ func (s *KSMScaleSpec) AutoscalingMode() AutoscalingMode {
 	return s.Autoscaling.Mode
 }
 
-// Strategy is how the wanted replicas are divided among the shards.
+// Strategy is spec.sharding.replicationStrategy or its default.
 func (s *KSMScaleSpec) Strategy() ReplicationStrategy {
 	if s.Sharding == nil || s.Sharding.ReplicationStrategy == "" {
 		return RoundRobin
@@ -149,10 +152,10 @@ func (s *KSMScaleSpec) Strategy() ReplicationStrategy {
 	return s.Sharding.ReplicationStrategy
 }
 
-// defaultScrapeInterval is that of spec.monitoring.interval.
+// defaultScrapeInterval is the default of spec.monitoring.interval.
 const defaultScrapeInterval = 30 * time.Second
 
-// ScrapeInterval is the longest time between two scrapes of a shard.
+// ScrapeInterval is spec.monitoring.interval or its default.
 func (s *KSMScaleSpec) ScrapeInterval() time.Duration {
 	if s.Monitoring.Interval.Duration <= 0 {
 		return defaultScrapeInterval

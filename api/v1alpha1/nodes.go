@@ -5,38 +5,38 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// NodesConfig is which of the registered nodes count. A node counts if nothing here excludes it: by default, every
-// one but virtual kubelets, whether pods can be scheduled there or not.
+// NodesConfig selects the nodes that count. A node counts unless a field here excludes it. By default all nodes count
+// except virtual kubelets, schedulable or not.
 type NodesConfig struct {
-	// selector has the labels of the nodes that count. By default it excludes the label type=virtual-kubelet. A
-	// selector that is set replaces the default as a whole, so that {} selects virtual kubelets too.
+	// selector has the labels of the nodes that count. The default excludes nodes with the label type=virtual-kubelet. A
+	// selector replaces the whole default, so {} selects virtual kubelets too.
 	// +kubebuilder:default={matchExpressions: {{key: "type", operator: "NotIn", values: {"virtual-kubelet"}}}}
 	// +optional
 	Selector *NodeSelector `json:"selector,omitempty"`
-	// schedulableOnly leaves out nodes that are cordoned. Replicas then fall while nodes are drained for an upgrade,
-	// although the objects that kube-state-metrics exports stay.
+	// schedulableOnly excludes cordoned nodes. The desired replicas then fall while an upgrade drains nodes, although
+	// the objects to export remain.
 	// +optional
 	SchedulableOnly bool `json:"schedulableOnly,omitempty"`
-	// readyOnly leaves out nodes that are not ready.
+	// readyOnly excludes nodes that are not ready.
 	// +optional
 	ReadyOnly bool `json:"readyOnly,omitempty"`
-	// ignoredTaints leave out nodes that have any of these taints.
+	// ignoredTaints exclude nodes that have any of these taints.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
 	// +optional
 	IgnoredTaints []IgnoredTaint `json:"ignoredTaints,omitempty"`
 }
 
-// NodeSelector is a metav1.LabelSelector, with what it holds checked here already.
+// NodeSelector is a metav1.LabelSelector whose keys and values the API server validates.
 //
 // +structType=atomic
 type NodeSelector struct {
-	// matchLabels are labels that nodes must have, with these values.
+	// matchLabels are labels that a node must have, with these values.
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.nodes.selector.matchLabels must be the key of a label, such as node-role.kubernetes.io/worker"
 	// +optional
 	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
-	// matchExpressions are further requirements, all of which nodes must meet.
+	// matchExpressions are further requirements. A node must meet all of them.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
 	// +optional
@@ -45,7 +45,7 @@ type NodeSelector struct {
 
 // NodeSelectorRequirement is a metav1.LabelSelectorRequirement.
 //
-// +kubebuilder:validation:XValidation:rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",message="values must be given with the operators In and NotIn, and not with Exists and DoesNotExist"
+// +kubebuilder:validation:XValidation:rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",message="values must be set with the operators In and NotIn, and must not be set with Exists and DoesNotExist: add or remove them, or change the operator"
 type NodeSelectorRequirement struct {
 	// key is the key of a label.
 	// +kubebuilder:validation:MinLength=1
@@ -53,12 +53,11 @@ type NodeSelectorRequirement struct {
 	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be the key of a label, such as node-role.kubernetes.io/worker"
 	// +required
 	Key string `json:"key,omitempty"`
-	// operator is how the label is compared with the values. As in all label selectors, NotIn is also met by nodes
-	// without the label.
+	// operator compares the label with values. NotIn also selects nodes without the label, as in all label selectors.
 	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
 	// +required
 	Operator metav1.LabelSelectorOperator `json:"operator,omitempty"`
-	// values are what the label's value is compared with.
+	// values are compared with the value of the label.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
 	// +optional
@@ -68,10 +67,10 @@ type NodeSelectorRequirement struct {
 // LabelValue is the value of a label or a taint.
 //
 // +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="must be the value of a label: letters, digits, '-', '_' and '.', at most 63 of them"
+// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="must be the value of a label: at most 63 letters, digits, '-', '_' and '.', such as team-a"
 type LabelValue string
 
-// IgnoredTaint is what a taint is compared with.
+// IgnoredTaint selects taints.
 type IgnoredTaint struct {
 	// key is the key of the taint.
 	// +kubebuilder:validation:MinLength=1
@@ -79,30 +78,30 @@ type IgnoredTaint struct {
 	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be the key of a taint, such as node-role.kubernetes.io/control-plane"
 	// +required
 	Key string `json:"key,omitempty"`
-	// value is the value of the taint; any, if it is left out.
+	// value is the value of the taint. Without it, any value matches.
 	// +optional
 	Value *LabelValue `json:"value,omitempty"`
-	// effect is the effect of the taint; any, if it is left out.
+	// effect is the effect of the taint. Without it, any effect matches.
 	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
 	// +optional
 	Effect corev1.TaintEffect `json:"effect,omitempty"`
 }
 
-// Matches tells whether a taint is one of those meant.
+// Matches reports whether the taint is selected.
 func (t *IgnoredTaint) Matches(taint *corev1.Taint) bool {
 	return t.Key == taint.Key &&
 		(t.Value == nil || string(*t.Value) == taint.Value) &&
 		(t.Effect == "" || t.Effect == taint.Effect)
 }
 
-// defaultNodeSelector is that of spec.nodes.selector.
+// defaultNodeSelector is the default of spec.nodes.selector.
 func defaultNodeSelector() *NodeSelector {
 	return &NodeSelector{MatchExpressions: []NodeSelectorRequirement{
 		{Key: "type", Operator: metav1.LabelSelectorOpNotIn, Values: []LabelValue{"virtual-kubelet"}},
 	}}
 }
 
-// NodesOrDefault is which nodes count, with the default selector if none is set.
+// NodesOrDefault is spec.nodes, with the default selector if the spec has none.
 func (s *KSMScaleSpec) NodesOrDefault() NodesConfig {
 	nodes := s.Nodes
 	if nodes.Selector == nil {
@@ -111,7 +110,7 @@ func (s *KSMScaleSpec) NodesOrDefault() NodesConfig {
 	return nodes
 }
 
-// LabelSelector is the selector in the type that the libraries know.
+// LabelSelector converts the selector to the type of the libraries.
 func (s *NodeSelector) LabelSelector() *metav1.LabelSelector {
 	selector := &metav1.LabelSelector{}
 	for key, value := range s.MatchLabels {

@@ -6,117 +6,117 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Phase sums a KSMScale up in a word, for people; programs read the conditions.
+// Phase summarizes a KSMScale in one word, for people. Programs read the conditions.
 //
 // +kubebuilder:validation:Enum=Incomplete;Resharding;Scaling;Ready
 type Phase string
 
-// The phases of a KSMScale, the worse first.
+// The phases of a KSMScale, the worst first.
 const (
-	// PhaseIncomplete is while some shard has no ready pod, so that its objects are missing from the metrics.
+	// PhaseIncomplete means that some shard has no ready pod, so its objects are missing from the metrics.
 	PhaseIncomplete Phase = "Incomplete"
-	// PhaseResharding is while the shards of another number of shards run as well, until those wanted have taken
-	// over from them.
+	// PhaseResharding means that a previous partition still runs, until the desired one takes over.
 	PhaseResharding Phase = "Resharding"
-	// PhaseScaling is while the pods are not as many as are wanted.
+	// PhaseScaling means that the number of pods is not the desired one.
 	PhaseScaling Phase = "Scaling"
-	// PhaseReady is while every shard has a ready pod, and as many pods as are wanted.
+	// PhaseReady means that every shard has a ready pod, and the number of pods is the desired one.
 	PhaseReady Phase = "Ready"
 )
 
-// MaxPodsInStatus is how many names a shard's status lists at most, so that a large shard does not make a large
-// object.
+// MaxPodsInStatus is the maximum number of pod names in the status of a shard. It keeps the object of a large shard
+// small.
 const MaxPodsInStatus = 100
 
-// KSMScaleStatus is what the controller last saw.
+// KSMScaleStatus is the state that the controller observed last.
 type KSMScaleStatus struct {
-	// observedGeneration is the metadata.generation that the rest of the status is about.
+	// observedGeneration is the metadata.generation that the rest of the status describes.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase is Incomplete while some shard has no ready pod, Resharding while shards of another number of shards
-	// run as well, Scaling while the pods are not as many as are wanted, and Ready otherwise.
+	// phase is Incomplete while some shard has no ready pod, and Resharding while a previous partition still runs. It is
+	// Scaling while the number of pods is not the desired one, and Ready otherwise.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
-	// nodeCount is the number of nodes counted.
+	// nodeCount is the number of nodes that count.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
-	// nodes are the nodes of the cluster, and how many of them count.
+	// nodes has numbers of nodes of the cluster.
 	// +optional
 	Nodes *NodesStatus `json:"nodes,omitempty"`
-	// desiredReplicas is the number of pods wanted, of all shards. In mode None it is a recommendation.
+	// desiredReplicas is the desired number of pods of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
-	// currentReplicas is the number of pods there are, ready or not, of all shards.
+	// currentReplicas is the number of pods of all shards, ready or not.
 	// +optional
 	CurrentReplicas int32 `json:"currentReplicas,omitempty"`
-	// lastUpdated is when the status last changed.
+	// lastUpdated is the time of the last change of the status.
 	// +optional
 	LastUpdated metav1.Time `json:"lastUpdated,omitzero"`
-	// recommendation is what KSMScale would choose from the size of the cluster. spec.sharding.auto and spec.autoResources apply it.
+	// recommendation is what KSMScale would choose for the size of the cluster. spec.sharding.auto and
+	// spec.autoResources apply it.
 	// +optional
 	Recommendation *Recommendation `json:"recommendation,omitempty"`
-	// shardingStatus is about each shard.
+	// shardingStatus describes the shards.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
-	// conditions are Ready, which is derived from Progressing, Covered, Schedulable, Autoscaling and Monitoring, and the
-	// warnings VersionSupported and Evictable. All are True when all is well.
+	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling and
+	// Monitoring. VersionSupported and Evictable are warnings.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NodesStatus is how many nodes there are.
+// NodesStatus has numbers of nodes.
 type NodesStatus struct {
-	// registered is the number of all nodes that the API server has.
+	// registered is the number of all nodes of the cluster.
 	// +required
 	Registered int32 `json:"registered"`
-	// schedulable is the number of those that are not cordoned.
+	// schedulable is the number of nodes that are not cordoned.
 	// +required
 	Schedulable int32 `json:"schedulable"`
-	// counted is the number of those that spec.nodes has count, as in nodeCount.
+	// counted is the number of nodes that spec.nodes selects. It is the same as nodeCount.
 	// +required
 	Counted int32 `json:"counted"`
 }
 
-// ShardingStatus is what there is of each shard.
+// ShardingStatus describes the shards.
 type ShardingStatus struct {
-	// totalShards is the number of shards wanted; 1 without sharding.
+	// totalShards is the desired number of shards; 1 without sharding.
 	// +required
 	TotalShards int32 `json:"totalShards"`
-	// partitions are the numbers of shards that the objects are divided among: more than one while resharding, when
-	// each partition exports every object. External metrics are served for all of them.
+	// partitions has the number of shards of each partition. While resharding there are several partitions, and each
+	// exports every object. External metrics are served for all of them.
 	// +listType=set
 	// +optional
 	Partitions []int32 `json:"partitions,omitempty"`
-	// scaleUpPaused are the shards whose desired replicas do not rise, because the scheduler finds no node for one of
-	// their pods. External metrics follow it.
+	// scaleUpPaused are the shards whose scale-up is paused, because the scheduler finds no node for one of their pods.
+	// External metrics follow it.
 	// +listType=map
 	// +listMapKey=totalShards
 	// +listMapKey=shard
 	// +optional
 	ScaleUpPaused []PausedShard `json:"scaleUpPaused,omitempty"`
-	// shardDistribution has what there is of a wanted shard under its number, from "0".
+	// shardDistribution has the replicas of each shard of the desired partition, under the number of the shard from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
-	// weights are the loads that the strategy least-loaded divides replicas by, of each partition that has been
-	// measured. They change only when the load has changed for good.
+	// weights are the loads by which the strategy least-loaded divides replicas, for each measured partition. They
+	// change only after a lasting change of the load.
 	// +listType=map
 	// +listMapKey=totalShards
 	// +optional
 	Weights []ShardWeights `json:"weights,omitempty"`
 }
 
-// MaxWeight is the greatest weight of a shard.
+// MaxWeight is the maximum weight of a shard.
 const MaxWeight = 1000
 
-// ShardWeights are the loads of the shards of one partition, in relation to each other.
+// ShardWeights are the loads of the shards of one partition, relative to each other.
 type ShardWeights struct {
 	// totalShards is the number of shards of the partition.
 	// +required
 	TotalShards int32 `json:"totalShards"`
-	// weights has the weight of each shard, from shard 0. A shard with the mean load has 10.
+	// weights has the weight of each shard, from shard 0. The weight of the mean load is 10.
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=1000
 	// +listType=atomic
@@ -124,7 +124,7 @@ type ShardWeights struct {
 	Weights []int32 `json:"weights"`
 }
 
-// WeightsOf are the weights recorded of the shards of a partition, or nil if there are none.
+// WeightsOf returns the weights of the shards of a partition, or nil if the status has none.
 func (s *KSMScaleStatus) WeightsOf(totalShards int32) []int32 {
 	if s.ShardingStatus == nil {
 		return nil
@@ -138,25 +138,25 @@ func (s *KSMScaleStatus) WeightsOf(totalShards int32) []int32 {
 	return nil
 }
 
-// PausedShard is a shard whose desired replicas do not rise for now.
+// PausedShard is a shard whose scale-up is paused.
 type PausedShard struct {
 	// totalShards is the number of shards of its partition.
 	// +required
 	TotalShards int32 `json:"totalShards"`
-	// shard is its number, from 0.
+	// shard is the number of the shard, from 0.
 	// +required
 	Shard int32 `json:"shard"`
-	// replicas is the most that is desired, unless the minimum is more.
+	// replicas is the maximum of the desired replicas of the shard. A larger minReplicasPerShard takes precedence.
 	// +required
 	Replicas int32 `json:"replicas"`
 }
 
-// ShardReplicas is what there is of one shard.
+// ShardReplicas has the pods of one shard.
 type ShardReplicas struct {
-	// replicas is the number of pods, ready or not. Pods that are being deleted do not count.
+	// replicas is the number of pods, ready or not. Terminating pods do not count.
 	// +required
 	Replicas int32 `json:"replicas"`
-	// pods are the names of these pods in order, the first 100 of them.
+	// pods has the sorted names of these pods, at most the first 100.
 	// +listType=atomic
 	// +optional
 	Pods []string `json:"pods"`
@@ -167,131 +167,140 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the others except the warnings VersionSupported and Evictable: True when all of them are and nothing is under way.
+	// ConditionReady is derived from the other conditions except the warnings VersionSupported and Evictable. It is True
+	// when all of them are True and no work is in progress.
 	ConditionReady = "Ready"
-	// ConditionProgressing is False when the wanted objects or pods cannot be made. As that of a Deployment,
-	// it is True both while work is under way and when there is none left; the reason tells.
+	// ConditionProgressing is False when the controller cannot create the desired objects or pods. As in a Deployment,
+	// it is True both while work is in progress and after the work is done. The reason tells these apart.
 	ConditionProgressing = "Progressing"
-	// ConditionCovered is False while some shard has no ready pod. While resharding, any complete partition will do.
+	// ConditionCovered is False while some shard has no ready pod. While resharding, it is True if one partition is
+	// complete.
 	ConditionCovered = "Covered"
 	// ConditionSchedulable is False while the scheduler finds no node for some pod.
 	ConditionSchedulable = "Schedulable"
 	// ConditionAutoscaling is False while replicas do not follow the nodes.
 	ConditionAutoscaling = "Autoscaling"
-	// ConditionMonitoring is False while what spec.monitoring asks for cannot be made.
+	// ConditionMonitoring is False while the controller cannot create the objects of spec.monitoring.
 	ConditionMonitoring = "Monitoring"
-	// ConditionVersionSupported is False while some shard runs a kube-state-metrics that is known for bugs in sharding,
-	// and Unknown until all have said their version.
+	// ConditionVersionSupported is False while some shard runs a version of kube-state-metrics with known bugs in
+	// sharding. It is Unknown until every shard reports its version.
 	ConditionVersionSupported = "VersionSupported"
-	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, so that evicting them always
-	// fails, and Unknown until PodDisruptionBudgets of others have been listed.
+	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, because evicting them then
+	// always fails. It is Unknown until the controller has listed the PodDisruptionBudgets of others.
 	ConditionEvictable = "Evictable"
 )
 
-// Reasons of the conditions. Reasons of waiting containers (such as ImagePullBackOff) and of
-// HorizontalPodAutoscalers (such as FailedGetExternalMetric) are passed on as they are.
+// Reasons of the conditions. Other reasons come from waiting containers, such as ImagePullBackOff, and from
+// HorizontalPodAutoscalers, such as FailedGetExternalMetric.
 const (
-	// ReasonAsPlanned is for Ready: the calculated number of replicas is running.
+	// ReasonAsPlanned is for Ready, True: the calculated number of replicas runs.
 	ReasonAsPlanned = "AsPlanned"
-	// ReasonWithinTolerance is for Ready: the replicas that run differ from those wanted by no more than a tolerance of
-	// spec.autoscaling.behavior.
+	// ReasonWithinTolerance is for Ready, True: the replicas that run differ from the desired replicas by at most a
+	// tolerance of spec.autoscaling.behavior.
 	ReasonWithinTolerance = "WithinTolerance"
-	// ReasonManualScaling is for Autoscaling: spec.autoscaling.mode None leaves the replicas to others. It is for Ready
-	// if they have chosen another number than was calculated.
+	// ReasonManualScaling is for Autoscaling, True: spec.autoscaling.mode None leaves the replicas to others. It is for
+	// Ready, True, if their number of replicas is not the calculated one.
 	ReasonManualScaling = "ManualScaling"
-	// ReasonAtMinimum is for Ready: fewer replicas were calculated than the minimum, which is running.
+	// ReasonAtMinimum is for Ready, True: the calculated number of replicas is below the minimum, and the minimum runs.
 	ReasonAtMinimum = "AtMinimum"
-	// ReasonAtMaximum is for Ready: more replicas were calculated than the maximum, which is running.
+	// ReasonAtMaximum is for Ready, True: the calculated number of replicas is above the maximum, and the maximum runs.
 	ReasonAtMaximum = "AtMaximum"
 
-	// ReasonComplete is for Progressing: nothing is left to do.
+	// ReasonComplete is for Progressing, True: all work is done.
 	ReasonComplete = "Complete"
-	// ReasonScaling is for Progressing: the pods are not yet as many as are wanted.
+	// ReasonScaling is for Progressing, True: the number of pods is not the desired one yet.
 	ReasonScaling = "Scaling"
-	// ReasonResharding is for Progressing: shards of another number of shards run until those wanted have taken over.
+	// ReasonResharding is for Progressing, True: a previous partition runs until the desired one takes over.
 	ReasonResharding = "Resharding"
-	// ReasonRollingOut is for Progressing: some Deployment replaces its pods, or waits for its turn to.
+	// ReasonRollingOut is for Progressing, True: some Deployment replaces its pods, or waits for its turn to do so.
 	ReasonRollingOut = "RollingOut"
-	// ReasonPodsNotReady is for Progressing: the pods are as many as are wanted, but not all of them are ready.
+	// ReasonPodsNotReady is for Progressing, True: the number of pods is the desired one, but some pods are not ready.
 	ReasonPodsNotReady = "PodsNotReady"
-	// ReasonNamespaceNotFound is for Progressing: spec.namespace does not exist.
+	// ReasonNamespaceNotFound is for Progressing, False: spec.namespace does not exist.
 	ReasonNamespaceNotFound = "NamespaceNotFound"
-	// ReasonNamespaceTerminating is for Progressing: spec.namespace is being deleted.
+	// ReasonNamespaceTerminating is for Progressing, False: spec.namespace is being deleted.
 	ReasonNamespaceTerminating = "NamespaceTerminating"
-	// ReasonForbidden is for Progressing, Autoscaling, Monitoring and Evictable: the controller lacks a right.
+	// ReasonForbidden is for Progressing, Autoscaling and Monitoring, False, and for Evictable, Unknown: the controller
+	// lacks a right.
 	ReasonForbidden = "Forbidden"
-	// ReasonNotOwned is for Progressing and Monitoring: an object of a wanted name exists and belongs to someone else.
+	// ReasonNotOwned is for Progressing and Monitoring, False: an object with the desired name exists and belongs to
+	// someone else.
 	ReasonNotOwned = "NotOwned"
-	// ReasonApplyFailed is for Progressing and Monitoring: the API server refused an object for any other reason.
+	// ReasonApplyFailed is for Progressing and Monitoring, False: the API server refused an object for another reason.
 	ReasonApplyFailed = "ApplyFailed"
 
-	// ReasonDeploymentPaused is for Progressing: someone has paused a Deployment, whose pods need to be replaced.
+	// ReasonDeploymentPaused is for Progressing, False: someone has paused a Deployment whose pods must be replaced.
 	ReasonDeploymentPaused = "DeploymentPaused"
-	// ReasonListFailed is for Autoscaling, Monitoring and Evictable: the controller cannot list objects for any other reason
-	// than that it lacks a right.
+	// ReasonListFailed is for Autoscaling and Monitoring, False, and for Evictable, Unknown: the controller cannot list
+	// objects, although it has the right.
 	ReasonListFailed = "ListFailed"
 
-	// ReasonAllShardsReady is for Covered: each shard has a ready pod.
+	// ReasonAllShardsReady is for Covered, True: every shard has a ready pod.
 	ReasonAllShardsReady = "AllShardsReady"
-	// ReasonPreviousShardsReady is for Covered: not each shard that is wanted has a ready pod, but each of those that
-	// they will take over from.
+	// ReasonPreviousShardsReady is for Covered, True: some shard of the desired partition has no ready pod, but every
+	// shard of a previous partition has one.
 	ReasonPreviousShardsReady = "PreviousShardsReady"
-	// ReasonShardsNotReady is for Covered: some shard has no ready pod.
+	// ReasonShardsNotReady is for Covered, False: some shard has no ready pod.
 	ReasonShardsNotReady = "ShardsNotReady"
 
-	// ReasonAllPodsScheduled is for Schedulable: no pod waits for a node.
+	// ReasonAllPodsScheduled is for Schedulable, True: every pod has a node.
 	ReasonAllPodsScheduled = "AllPodsScheduled"
-	// ReasonFeedbackLoop is for Schedulable: no pod waits for a node, but a cluster autoscaler would add nodes for pods
-	// and the nodes would ask for more pods, without end.
+	// ReasonFeedbackLoop is for Schedulable, True: every pod has a node. With a cluster autoscaler, however, pods would
+	// add nodes and nodes would add pods without end.
 	ReasonFeedbackLoop = "FeedbackLoop"
-	// ReasonNoZones is for Schedulable: no pod waits for a node, and no node has a zone to spread replicas over.
+	// ReasonNoZones is for Schedulable, True: every pod has a node, but the nodes have no zones to spread replicas over.
 	ReasonNoZones = "NoZones"
-	// ReasonUnschedulable is for Schedulable: the scheduler found no node for some pod.
+	// ReasonUnschedulable is for Schedulable, False: the scheduler found no node for some pod.
 	ReasonUnschedulable = "Unschedulable"
 
-	// ReasonFollowingNodes is for Autoscaling: replicas follow the nodes.
+	// ReasonFollowingNodes is for Autoscaling, True: replicas follow the nodes.
 	ReasonFollowingNodes = "FollowingNodes"
-	// ReasonScaleFailed is for Autoscaling: the API server refused to scale a Deployment.
+	// ReasonScaleFailed is for Autoscaling, False: the API server refused to scale a Deployment.
 	ReasonScaleFailed = "ScaleFailed"
-	// ReasonLeastLoaded is for Autoscaling: replicas follow the nodes, and are divided by the load measured.
+	// ReasonLeastLoaded is for Autoscaling, True: replicas follow the nodes, divided by the measured load.
 	ReasonLeastLoaded = "LeastLoaded"
-	// ReasonLoadNotMeasured is for Autoscaling: replicas follow the nodes, and are divided round-robin until there is a
-	// load to divide them by.
+	// ReasonLoadNotMeasured is for Autoscaling, True: replicas follow the nodes, divided round-robin until the load is
+	// measured.
 	ReasonLoadNotMeasured = "LoadNotMeasured"
-	// ReasonStarting is for Autoscaling, Unknown: some HorizontalPodAutoscaler has not acted yet, or the controller has not
-	// listed those of others yet. It is for Evictable, Unknown, until PodDisruptionBudgets of others have been listed.
+	// ReasonStarting is for Autoscaling, Unknown, until every HorizontalPodAutoscaler has acted and the controller has
+	// listed those of others. It is for Evictable, Unknown, until the controller has listed the PodDisruptionBudgets of
+	// others.
 	ReasonStarting = "Starting"
-	// ReasonRegistrationPending is for Autoscaling: the APIService of external metrics does not exist yet.
+	// ReasonRegistrationPending is for Autoscaling, False: the APIService of external metrics does not exist yet, or has
+	// no status yet.
 	ReasonRegistrationPending = "RegistrationPending"
-	// ReasonRegistrationFailed is for Autoscaling: the APIService of external metrics could not be created.
+	// ReasonRegistrationFailed is for Autoscaling, False: the controller cannot create the APIService of external
+	// metrics.
 	ReasonRegistrationFailed = "RegistrationFailed"
-	// ReasonForeignAPIService is for Autoscaling: external metrics are served by another adapter.
+	// ReasonForeignAPIService is for Autoscaling, False: another adapter serves external metrics.
 	ReasonForeignAPIService = "ForeignAPIService"
-	// ReasonForeignAutoscaler is for Autoscaling: someone else's HorizontalPodAutoscaler scales some Deployment as well.
+	// ReasonForeignAutoscaler is for Autoscaling, False: the HorizontalPodAutoscaler of someone else scales some
+	// Deployment too.
 	ReasonForeignAutoscaler = "ForeignAutoscaler"
-	// ReasonToleranceIgnored is for Autoscaling: the API server dropped the tolerance of 0, so steps of less
-	// than a tenth of the replicas are not acted on.
+	// ReasonToleranceIgnored is for Autoscaling, True: the API server dropped the tolerance of 0. The
+	// HorizontalPodAutoscalers then ignore steps of less than a tenth of the replicas.
 	ReasonToleranceIgnored = "ToleranceIgnored"
 
-	// ReasonCreated is for Monitoring: the objects for the Prometheus Operator are there.
+	// ReasonCreated is for Monitoring, True: the objects for the Prometheus Operator exist.
 	ReasonCreated = "Created"
-	// ReasonDisabled is for Monitoring: none are asked for.
+	// ReasonDisabled is for Monitoring, True: spec.monitoring.type is None.
 	ReasonDisabled = "Disabled"
-	// ReasonCRDNotInstalled is for Monitoring: spec.monitoring names a kind that the cluster does not have.
+	// ReasonCRDNotInstalled is for Monitoring, False: spec.monitoring names a kind that the cluster does not have.
 	ReasonCRDNotInstalled = "CRDNotInstalled"
-	// ReasonOperatorNotInstalled is for Monitoring: the cluster does not have the default kind, so no object is created.
+	// ReasonOperatorNotInstalled is for Monitoring, True: the cluster does not have the default kind, so the controller
+	// creates no object.
 	ReasonOperatorNotInstalled = "OperatorNotInstalled"
 
-	// ReasonNoKnownBugs is for VersionSupported: no bug in sharding is known of the versions that run.
+	// ReasonNoKnownBugs is for VersionSupported, True: the running versions have no known bugs in sharding.
 	ReasonNoKnownBugs = "NoKnownBugs"
-	// ReasonKnownBugs is for VersionSupported: a version runs that can lose objects of its shard, or needs too much
+	// ReasonKnownBugs is for VersionSupported, False: a running version can lose objects of its shard, or needs too much
 	// memory.
 	ReasonKnownBugs = "KnownBugs"
-	// ReasonVersionUnknown is for VersionSupported, Unknown: some kube-state-metrics has not said its version.
+	// ReasonVersionUnknown is for VersionSupported, Unknown: some kube-state-metrics has not reported its version.
 	ReasonVersionUnknown = "VersionUnknown"
 
-	// ReasonSinglePodDisruptionBudget is for Evictable: each pod has one PodDisruptionBudget.
+	// ReasonSinglePodDisruptionBudget is for Evictable, True: each pod has one PodDisruptionBudget.
 	ReasonSinglePodDisruptionBudget = "SinglePodDisruptionBudget"
-	// ReasonMultiplePodDisruptionBudgets is for Evictable: some pod has more than one PodDisruptionBudget.
+	// ReasonMultiplePodDisruptionBudgets is for Evictable, False: some pod has more than one PodDisruptionBudget.
 	ReasonMultiplePodDisruptionBudgets = "MultiplePodDisruptionBudgets"
 )

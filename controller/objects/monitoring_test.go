@@ -64,36 +64,36 @@ func plainJobs(t *testing.T, file string) map[string]rulesOfJob {
 // The jobs of the Prometheus Operator are those that are shipped, and tested with a real Prometheus.
 func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 	jobs := plainJobs(t, "prometheus.yaml")
-	made := ScrapeConfigs(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
+	created := ScrapeConfigs(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
 		Interval:      metav1.Duration{Duration: 90 * time.Second},
 		ScrapeTimeout: &metav1.Duration{Duration: 1500 * time.Millisecond},
 		Labels:        map[string]v1alpha1.LabelValue{"release": "kube-prometheus-stack", v1alpha1.LabelKSMScale: "other"},
 	}))
-	require.Len(t, made, 3)
+	require.Len(t, created, 3)
 	// The job for pods is two here, each with one of its ports, which is its first rule.
 	ports := map[string]string{"ksm-main.pods": "telemetry", "ksm-main.gates": "gate"}
 	assert.Equal(t, "telemetry|gate", jobs[v1alpha1.JobPods].Relabel[0]["regex"])
-	for _, is := range made {
-		require.Len(t, is.Spec.KubernetesSDConfigs, 1)
-		require.Len(t, is.Spec.KubernetesSDConfigs[0].Selectors, 1)
-		selector := *is.Spec.KubernetesSDConfigs[0].Selectors[0].Label
+	for _, config := range created {
+		require.Len(t, config.Spec.KubernetesSDConfigs, 1)
+		require.Len(t, config.Spec.KubernetesSDConfigs[0].Selectors, 1)
+		selector := *config.Spec.KubernetesSDConfigs[0].Selectors[0].Label
 		// A file has the jobs of all KSMScales.
 		got := rulesOfJob{Selector: strings.Replace(selector, "ksmscale.example.com=main", "ksmscale.example.com", 1)}
-		fixtures.Convert(t, is.Spec.RelabelConfigs, &got.Relabel)
-		fixtures.Convert(t, is.Spec.MetricRelabelConfigs, &got.MetricRelabel)
-		wanted := jobs[*is.Spec.JobName]
-		if port, ok := ports[*is.Name]; ok {
-			wanted.Relabel[0]["regex"] = port
+		fixtures.Convert(t, config.Spec.RelabelConfigs, &got.Relabel)
+		fixtures.Convert(t, config.Spec.MetricRelabelConfigs, &got.MetricRelabel)
+		desired := jobs[*config.Spec.JobName]
+		if port, ok := ports[*config.Name]; ok {
+			desired.Relabel[0]["regex"] = port
 		}
-		assert.Equal(t, wanted, got, *is.Name)
-		assert.Equal(t, "monitoring", *is.Namespace)
-		assert.Equal(t, "1m30s", string(*is.Spec.ScrapeInterval))
-		assert.Equal(t, "1s500ms", string(*is.Spec.ScrapeTimeout))
-		assert.Equal(t, "kube-prometheus-stack", is.Labels["release"])
-		assert.Equal(t, "main", is.Labels[v1alpha1.LabelKSMScale], "ours is not overridden")
+		assert.Equal(t, desired, got, *config.Name)
+		assert.Equal(t, "monitoring", *config.Namespace)
+		assert.Equal(t, "1m30s", string(*config.Spec.ScrapeInterval))
+		assert.Equal(t, "1s500ms", string(*config.Spec.ScrapeTimeout))
+		assert.Equal(t, "kube-prometheus-stack", config.Labels["release"])
+		assert.Equal(t, "main", config.Labels[v1alpha1.LabelKSMScale], "ours is not overridden")
 		assert.Contains(t, selector, "ksmscale.example.com=main")
 	}
-	assert.True(t, *made[0].Spec.HonorLabels)
+	assert.True(t, *created[0].Spec.HonorLabels)
 }
 
 func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
@@ -106,14 +106,14 @@ func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
 	assert.True(t, *metrics.HonorLabels)
 	assert.Equal(t, "30s", string(*metrics.Interval))
 	assert.Nil(t, metrics.ScrapeTimeout)
-	wanted := plainJobs(t, "every-pod.yaml")[v1alpha1.JobMetrics]
+	desired := plainJobs(t, "every-pod.yaml")[v1alpha1.JobMetrics]
 	var got rulesOfJob
 	fixtures.Convert(t, metrics.RelabelConfigs, &got.Relabel)
 	fixtures.Convert(t, metrics.MetricRelabelConfigs, &got.MetricRelabel)
-	assert.Equal(t, wanted.MetricRelabel, got.MetricRelabel)
+	assert.Equal(t, desired.MetricRelabel, got.MetricRelabel)
 	// The port is chosen by the endpoint, and so is whether it is ready.
-	assert.Equal(t, []any{"__meta_kubernetes_pod_ready"}, wanted.Relabel[1]["sourceLabels"])
-	assert.Subset(t, got.Relabel, wanted.Relabel[2:])
+	assert.Equal(t, []any{"__meta_kubernetes_pod_ready"}, desired.Relabel[1]["sourceLabels"])
+	assert.Subset(t, got.Relabel, desired.Relabel[2:])
 }
 
 // Prometheus does not look again at the pod of an endpoint that stays as it is.
@@ -160,13 +160,13 @@ func TestSecureScraping(t *testing.T) {
 	for name, test := range map[string]struct {
 		monitoring v1alpha1.MonitoringConfig
 		tls        v1alpha1.TLSConfig
-		wanted     scraped
+		desired    scraped
 	}{
 		"neither": {},
 		"a Secret with the authority": {
 			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: key}}},
 			tls:        v1alpha1.TLSConfig{SecretName: "certificate"},
-			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
+			desired: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
 				CA: monitoringv1.SecretOrConfigMap{Secret: secret}, ServerName: new("ksm-main.monitoring.svc"),
 			}},
 		},
@@ -175,34 +175,34 @@ func TestSecureScraping(t *testing.T) {
 				CA: &v1alpha1.SecretOrConfigMap{ConfigMap: key}, ServerName: "example.com",
 			}},
 			tls: v1alpha1.TLSConfig{SecretName: "certificate"},
-			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
+			desired: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
 				CA: monitoringv1.SecretOrConfigMap{ConfigMap: configMap}, ServerName: new("example.com"),
 			}},
 		},
 		"nothing verified": {
 			monitoring: v1alpha1.MonitoringConfig{TLSConfig: &v1alpha1.ScrapeTLSConfig{InsecureSkipVerify: true}},
 			tls:        v1alpha1.TLSConfig{SecretName: "certificate"},
-			wanted: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
+			desired: scraped{Scheme: "https", TLSConfig: &monitoringv1.SafeTLSConfig{
 				ServerName: new("ksm-main.monitoring.svc"), InsecureSkipVerify: new(true),
 			}},
 		},
 		"credentials": {
 			monitoring: v1alpha1.MonitoringConfig{Authorization: v1alpha1.ScrapeAuthorization{Credentials: key}},
-			wanted:     scraped{Authorization: &monitoringv1.SafeAuthorization{Credentials: secret}},
+			desired:    scraped{Authorization: &monitoringv1.SafeAuthorization{Credentials: secret}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ksmScale := fixtures.MonitoredBy(test.monitoring)
 			ksmScale.Spec.Metrics.TLS = test.tls
-			wanted := []scraped{test.wanted, test.wanted, {}}
+			desired := []scraped{test.desired, test.desired, {}}
 			var got []scraped
 			fixtures.Convert(t, ServiceMonitor(ksmScale).Spec.Endpoints, &got)
-			assert.Equal(t, wanted, got)
-			for i, is := range ScrapeConfigs(ksmScale) {
+			assert.Equal(t, desired, got)
+			for i, config := range ScrapeConfigs(ksmScale) {
 				var got scraped
-				fixtures.Convert(t, is.Spec, &got)
+				fixtures.Convert(t, config.Spec, &got)
 				got.Scheme = monitoringv1.Scheme(strings.ToLower(string(got.Scheme)))
-				assert.Equal(t, wanted[i], got, *is.Name)
+				assert.Equal(t, desired[i], got, *config.Name)
 			}
 		})
 	}

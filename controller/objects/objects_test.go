@@ -43,16 +43,16 @@ func TestObjectsOfAShardAgree(t *testing.T) {
 }
 
 func TestDeployment(t *testing.T) {
-	wanted := Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage})
-	assert.Nil(t, wanted.Spec.Replicas, "the HorizontalPodAutoscaler owns the replicas")
-	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
-	assert.Equal(t, 0, wanted.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
+	desired := Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage})
+	assert.Nil(t, desired.Spec.Replicas, "the HorizontalPodAutoscaler owns the replicas")
+	assert.Equal(t, wholeSelector, desired.Spec.Selector.MatchLabels)
+	assert.Equal(t, 0, desired.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
 	for key, value := range wholeSelector {
-		assert.Equal(t, value, wanted.Spec.Template.Labels[key])
+		assert.Equal(t, value, desired.Spec.Template.Labels[key])
 	}
-	assert.Equal(t, "Shard 1 of 3", wanted.Spec.Template.Annotations["ksmscale.example.com/shard-assignment"])
+	assert.Equal(t, "Shard 1 of 3", desired.Spec.Template.Annotations["ksmscale.example.com/shard-assignment"])
 
-	pod := wanted.Spec.Template.Spec
+	pod := desired.Spec.Template.Spec
 	assert.Equal(t, "ksm-main", *pod.ServiceAccountName)
 	require.Len(t, pod.TopologySpreadConstraints, 2)
 	for i, key := range []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"} {
@@ -86,24 +86,24 @@ func TestSpreadAcrossZones(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
-	wanted := Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.Containers[0]
-	assert.Equal(t, fixtures.Image, *wanted.Image)
-	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, wanted.Args[:4])
-	assert.Equal(t, "http-metrics", *wanted.Ports[0].Name)
-	assert.EqualValues(t, 8080, *wanted.Ports[0].ContainerPort)
-	assert.Equal(t, "telemetry", *wanted.Ports[1].Name)
-	assert.EqualValues(t, 8081, *wanted.Ports[1].ContainerPort)
-	assert.Equal(t, "/healthz", *wanted.LivenessProbe.HTTPGet.Path)
-	assert.Equal(t, "http-metrics", wanted.LivenessProbe.HTTPGet.Port.String())
-	assert.EqualValues(t, 12, *wanted.LivenessProbe.FailureThreshold, "one that is throttled while it loads is not restarted")
-	assert.Equal(t, "/readyz", *wanted.ReadinessProbe.HTTPGet.Path)
-	assert.Equal(t, "8082", wanted.ReadinessProbe.HTTPGet.Port.String(), "the gate's port")
-	assert.EqualValues(t, 15, *wanted.Lifecycle.PreStop.Sleep.Seconds)
-	assert.Equal(t, "SHARD_ID", *wanted.Env[0].Name)
-	assert.Equal(t, "1", *wanted.Env[0].Value)
-	assert.Equal(t, "POD_NAME", *wanted.Env[1].Name)
+	desired := Deployment(fixtures.KSMScale(), fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.Containers[0]
+	assert.Equal(t, fixtures.Image, *desired.Image)
+	assert.Equal(t, []string{"--port=8080", "--telemetry-port=8081", "--shard=1", "--total-shards=3"}, desired.Args[:4])
+	assert.Equal(t, "http-metrics", *desired.Ports[0].Name)
+	assert.EqualValues(t, 8080, *desired.Ports[0].ContainerPort)
+	assert.Equal(t, "telemetry", *desired.Ports[1].Name)
+	assert.EqualValues(t, 8081, *desired.Ports[1].ContainerPort)
+	assert.Equal(t, "/healthz", *desired.LivenessProbe.HTTPGet.Path)
+	assert.Equal(t, "http-metrics", desired.LivenessProbe.HTTPGet.Port.String())
+	assert.EqualValues(t, 12, *desired.LivenessProbe.FailureThreshold, "one that is throttled while it loads is not restarted")
+	assert.Equal(t, "/readyz", *desired.ReadinessProbe.HTTPGet.Path)
+	assert.Equal(t, "8082", desired.ReadinessProbe.HTTPGet.Port.String(), "the gate's port")
+	assert.EqualValues(t, 15, *desired.Lifecycle.PreStop.Sleep.Seconds)
+	assert.Equal(t, "SHARD_ID", *desired.Env[0].Name)
+	assert.Equal(t, "1", *desired.Env[0].Value)
+	assert.Equal(t, "POD_NAME", *desired.Env[1].Name)
 
-	assertRestricted(t, wanted.SecurityContext)
+	assertRestricted(t, desired.SecurityContext)
 }
 
 func assertRestricted(t *testing.T, security *corev1ac.SecurityContextApplyConfiguration) {
@@ -122,16 +122,16 @@ func TestGate(t *testing.T) {
 			"--resources=pods", "--resources=nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--v=4",
 		}}
 	})
-	wanted := Deployment(ksmScale, fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.Containers[1]
-	assert.Equal(t, "gate", *wanted.Name)
-	assert.Equal(t, fixtures.GateImage, *wanted.Image)
-	assert.Equal(t, []string{"/gate"}, wanted.Command)
+	desired := Deployment(ksmScale, fixtures.Planned(1), GateOptions{Image: fixtures.GateImage}).Spec.Template.Spec.Containers[1]
+	assert.Equal(t, "gate", *desired.Name)
+	assert.Equal(t, fixtures.GateImage, *desired.Image)
+	assert.Equal(t, []string{"/gate"}, desired.Command)
 	assert.Equal(t, []string{
 		"--shard=1", "--total-shards=3", "--resources=pods,nodes,secrets", "--namespaces=a,b", "--namespaces-denylist=c", "--state-file=/dev/shm/ksmscale-gate.json",
-	}, wanted.Args, "what kube-state-metrics is told to export")
-	assert.EqualValues(t, 8082, *wanted.Ports[0].ContainerPort)
-	assert.EqualValues(t, 15, *wanted.Lifecycle.PreStop.Sleep.Seconds, "as long as kube-state-metrics")
-	assertRestricted(t, wanted.SecurityContext)
+	}, desired.Args, "what kube-state-metrics is told to export")
+	assert.EqualValues(t, 8082, *desired.Ports[0].ContainerPort)
+	assert.EqualValues(t, 15, *desired.Lifecycle.PreStop.Sleep.Seconds, "as long as kube-state-metrics")
+	assertRestricted(t, desired.SecurityContext)
 }
 
 func TestPodsAreReplacedAfterAScrapeInterval(t *testing.T) {
@@ -162,10 +162,10 @@ func TestTemplateIsAdded(t *testing.T) {
 
 func TestUnsharded(t *testing.T) {
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil })
-	wanted := Deployment(ksmScale, scaling.Shard{Shard: v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}}, GateOptions{Image: fixtures.GateImage})
-	assert.Equal(t, "ksm-main-shard-0-of-1", *wanted.Name)
-	assert.Equal(t, "false", wanted.Labels["sharding-enabled"])
-	assert.Contains(t, wanted.Spec.Template.Spec.Containers[0].Args, "--total-shards=1")
+	desired := Deployment(ksmScale, scaling.Shard{Shard: v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}}, GateOptions{Image: fixtures.GateImage})
+	assert.Equal(t, "ksm-main-shard-0-of-1", *desired.Name)
+	assert.Equal(t, "false", desired.Labels["sharding-enabled"])
+	assert.Contains(t, desired.Spec.Template.Spec.Containers[0].Args, "--total-shards=1")
 }
 
 func TestSecretsAreReadOnlyIfExported(t *testing.T) {
@@ -188,11 +188,11 @@ func TestSecretsAreReadOnlyIfExported(t *testing.T) {
 				roles = append(roles, *binding.RoleRef.Name)
 				assert.Equal(t, "ksm-main", *binding.Subjects[0].Name)
 			}
-			wanted := []string{MonitorClusterRole}
+			desired := []string{MonitorClusterRole}
 			if test.secrets {
-				wanted = append(wanted, MonitorSecretsClusterRole)
+				desired = append(desired, MonitorSecretsClusterRole)
 			}
-			assert.Equal(t, wanted, roles)
+			assert.Equal(t, desired, roles)
 			var resources []string
 			for _, arg := range monitorFlags(ksmScale, fixtures.Shard(0)) {
 				if len(arg) > 12 && arg[:12] == "--resources=" {
@@ -211,19 +211,19 @@ func TestSecretsAreReadOnlyIfExported(t *testing.T) {
 }
 
 func TestService(t *testing.T) {
-	wanted := Service(fixtures.KSMScale(), fixtures.Shard(1))
-	assert.Equal(t, wholeSelector, wanted.Spec.Selector)
-	require.Len(t, wanted.Spec.Ports, 1)
-	assert.Equal(t, "http-metrics", *wanted.Spec.Ports[0].Name)
-	assert.EqualValues(t, 8080, *wanted.Spec.Ports[0].Port)
-	assert.Equal(t, "http-metrics", wanted.Spec.Ports[0].TargetPort.String())
+	desired := Service(fixtures.KSMScale(), fixtures.Shard(1))
+	assert.Equal(t, wholeSelector, desired.Spec.Selector)
+	require.Len(t, desired.Spec.Ports, 1)
+	assert.Equal(t, "http-metrics", *desired.Spec.Ports[0].Name)
+	assert.EqualValues(t, 8080, *desired.Spec.Ports[0].Port)
+	assert.Equal(t, "http-metrics", desired.Spec.Ports[0].TargetPort.String())
 }
 
 func TestRetiredServiceLeadsToItsPodsStill(t *testing.T) {
-	wanted, scraped := As[corev1.Service](RetiredService(fixtures.KSMScale(), fixtures.Shard(1))), As[corev1.Service](Service(fixtures.KSMScale(), fixtures.Shard(1)))
-	assert.Equal(t, scraped.Spec, wanted.Spec)
-	assert.Equal(t, scraped.Name, wanted.Name)
-	assert.Equal(t, "true", wanted.Labels[v1alpha1.LabelRetired])
+	desired, scraped := As[corev1.Service](RetiredService(fixtures.KSMScale(), fixtures.Shard(1))), As[corev1.Service](Service(fixtures.KSMScale(), fixtures.Shard(1)))
+	assert.Equal(t, scraped.Spec, desired.Spec)
+	assert.Equal(t, scraped.Name, desired.Name)
+	assert.Equal(t, "true", desired.Labels[v1alpha1.LabelRetired])
 	assert.NotContains(t, scraped.Labels, v1alpha1.LabelRetired)
 }
 
@@ -254,29 +254,29 @@ func TestConnectionsAreNotKept(t *testing.T) {
 
 // A connection that is kept for a second is never idle for so long if Prometheus scrapes every second.
 func TestConnectionsAreClosedBeforeTheNextScrape(t *testing.T) {
-	wanted := monitorFlags(fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), fixtures.Shard(1))
-	assert.Contains(t, wanted, "--server-idle-timeout=200ms")
+	desired := monitorFlags(fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Monitoring.Interval.Duration = 2 * time.Second }), fixtures.Shard(1))
+	assert.Contains(t, desired, "--server-idle-timeout=200ms")
 }
 
 func TestAutoscaler(t *testing.T) {
-	wanted := Autoscaler(fixtures.KSMScale(), fixtures.Shard(1), true)
-	assert.Equal(t, "ksm-main-shard-1-of-3", *wanted.Spec.ScaleTargetRef.Name)
-	assert.EqualValues(t, 1, *wanted.Spec.MinReplicas)
-	assert.EqualValues(t, math.MaxInt32, *wanted.Spec.MaxReplicas)
-	require.Len(t, wanted.Spec.Metrics, 1)
-	metric := wanted.Spec.Metrics[0].External
+	desired := Autoscaler(fixtures.KSMScale(), fixtures.Shard(1), true)
+	assert.Equal(t, "ksm-main-shard-1-of-3", *desired.Spec.ScaleTargetRef.Name)
+	assert.EqualValues(t, 1, *desired.Spec.MinReplicas)
+	assert.EqualValues(t, math.MaxInt32, *desired.Spec.MaxReplicas)
+	require.Len(t, desired.Spec.Metrics, 1)
+	metric := desired.Spec.Metrics[0].External
 	assert.Equal(t, "ksmscale_desired_replicas", *metric.Metric.Name)
 	assert.Equal(t, map[string]string{"ksmscale": "main", "shard": "1", "total_shards": "3"}, metric.Metric.Selector.MatchLabels)
 	assert.Equal(t, "1", metric.Target.AverageValue.String())
 	assert.Nil(t, metric.Target.Value)
-	for _, rules := range []*resource.Quantity{wanted.Spec.Behavior.ScaleUp.Tolerance, wanted.Spec.Behavior.ScaleDown.Tolerance} {
+	for _, rules := range []*resource.Quantity{desired.Spec.Behavior.ScaleUp.Tolerance, desired.Spec.Behavior.ScaleDown.Tolerance} {
 		assert.True(t, rules.IsZero())
 	}
-	assert.Nil(t, wanted.Spec.Behavior.ScaleUp.Policies, "the default rate is kept")
+	assert.Nil(t, desired.Spec.Behavior.ScaleUp.Policies, "the default rate is kept")
 }
 
 func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
-	wanted := Autoscaler(fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
+	desired := Autoscaler(fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.Sharding.MinReplicasPerShard, k.Spec.Sharding.MaxReplicasPerShard = 2, 5
 		k.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Behavior: &v1alpha1.ScalingBehavior{
 			ScaleUp: &v1alpha1.ScalingRules{Tolerance: new(resource.MustParse("0.05")), SelectPolicy: "Min",
@@ -284,18 +284,18 @@ func TestAutoscalerTakesBoundsAndBehavior(t *testing.T) {
 			ScaleDown: &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0))},
 		}}
 	}), fixtures.Shard(0), true).Spec
-	assert.EqualValues(t, 2, *wanted.MinReplicas)
-	assert.EqualValues(t, 5, *wanted.MaxReplicas)
-	assert.Equal(t, "50m", wanted.Behavior.ScaleUp.Tolerance.String())
-	assert.EqualValues(t, "Min", *wanted.Behavior.ScaleUp.SelectPolicy)
-	assert.EqualValues(t, 4, *wanted.Behavior.ScaleUp.Policies[0].Value)
-	assert.EqualValues(t, 0, *wanted.Behavior.ScaleDown.StabilizationWindowSeconds)
-	assert.True(t, wanted.Behavior.ScaleDown.Tolerance.IsZero())
+	assert.EqualValues(t, 2, *desired.MinReplicas)
+	assert.EqualValues(t, 5, *desired.MaxReplicas)
+	assert.Equal(t, "50m", desired.Behavior.ScaleUp.Tolerance.String())
+	assert.EqualValues(t, "Min", *desired.Behavior.ScaleUp.SelectPolicy)
+	assert.EqualValues(t, 4, *desired.Behavior.ScaleUp.Policies[0].Value)
+	assert.EqualValues(t, 0, *desired.Behavior.ScaleDown.StabilizationWindowSeconds)
+	assert.True(t, desired.Behavior.ScaleDown.Tolerance.IsZero())
 }
 
 func TestDisruptionBudget(t *testing.T) {
-	wanted := DisruptionBudget(fixtures.KSMScale(), fixtures.Shard(1))
-	assert.Equal(t, wholeSelector, wanted.Spec.Selector.MatchLabels)
-	assert.Equal(t, 1, wanted.Spec.MaxUnavailable.IntValue())
-	assert.EqualValues(t, "AlwaysAllow", *wanted.Spec.UnhealthyPodEvictionPolicy)
+	desired := DisruptionBudget(fixtures.KSMScale(), fixtures.Shard(1))
+	assert.Equal(t, wholeSelector, desired.Spec.Selector.MatchLabels)
+	assert.Equal(t, 1, desired.Spec.MaxUnavailable.IntValue())
+	assert.EqualValues(t, "AlwaysAllow", *desired.Spec.UnhealthyPodEvictionPolicy)
 }

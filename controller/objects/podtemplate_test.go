@@ -15,7 +15,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 )
 
-// podWith is the wanted pod of shard 1, with its metadata, as the API server reads it.
+// podWith is the desired pod of shard 1, with its metadata, as the API server reads it.
 func podWith(t *testing.T, override func(*v1alpha1.KSMScaleSpec)) corev1.PodTemplateSpec {
 	t.Helper()
 	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { override(&k.Spec) })
@@ -301,17 +301,17 @@ func TestAffinityIsAddedToThatOfTheShard(t *testing.T) {
 		{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "pool", Operator: corev1.NodeSelectorOpIn, Values: []string{"monitoring"}}}},
 	}}}
 	t.Run("of nodes", func(t *testing.T) {
-		is := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: pool}})).Spec.Affinity
-		assert.Equal(t, pool, is.NodeAffinity)
-		assert.Len(t, is.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1)
+		affinity := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: pool}})).Spec.Affinity
+		assert.Equal(t, pool, affinity.NodeAffinity)
+		assert.Len(t, affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1)
 	})
 	t.Run("of pods", func(t *testing.T) {
-		is := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+		affinity := podWith(t, templated(v1alpha1.PodTemplate{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{affinityTerm},
 			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 7, PodAffinityTerm: affinityTerm}},
 		}}})).Spec.Affinity.PodAntiAffinity
-		assert.Equal(t, []corev1.PodAffinityTerm{affinityTerm}, is.RequiredDuringSchedulingIgnoredDuringExecution)
-		preferred := is.PreferredDuringSchedulingIgnoredDuringExecution
+		assert.Equal(t, []corev1.PodAffinityTerm{affinityTerm}, affinity.RequiredDuringSchedulingIgnoredDuringExecution)
+		preferred := affinity.PreferredDuringSchedulingIgnoredDuringExecution
 		require.Len(t, preferred, 2)
 		assert.Equal(t, wholeSelector, preferred[0].PodAffinityTerm.LabelSelector.MatchLabels)
 		assert.EqualValues(t, 7, preferred[1].Weight)
@@ -340,9 +340,9 @@ func TestPodsWithoutOptions(t *testing.T) {
 	}
 }
 
-func keys[V any](of map[string]V) []string {
+func keys[V any](values map[string]V) []string {
 	var keys []string
-	for key := range of {
+	for key := range values {
 		keys = append(keys, key)
 	}
 	return keys

@@ -25,9 +25,9 @@ type ForeignAutoscalers struct {
 
 // NewForeignAutoscalers returns a ForeignAutoscalers that has not polled yet. It reads KSMScales from a cache and autoscalers from the API
 // server.
-func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, clock clock.WithTicker, notify func()) *ForeignAutoscalers {
+func NewForeignAutoscalers(ksmScales, autoscalers client.Reader, source clock.WithTicker, notify func()) *ForeignAutoscalers {
 	return &ForeignAutoscalers{&poller[map[client.ObjectKey][]string]{
-		objects: "HorizontalPodAutoscalers of others", interval: ForeignInterval, clock: clock, notify: notify,
+		objects: "HorizontalPodAutoscalers of others", interval: foreignInterval, clock: source, notify: notify,
 		list: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
 			return listForeignAutoscalers(ctx, ksmScales, autoscalers)
 		},

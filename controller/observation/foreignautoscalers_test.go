@@ -66,7 +66,7 @@ func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
 	<-changed
 	assert.Len(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
 	require.NoError(t, c.Delete(t.Context(), foreign))
-	clock.Step(ForeignInterval)
+	clock.Step(foreignInterval)
 	<-changed
 	assert.Empty(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
 	cancel()

@@ -30,12 +30,12 @@ type foreignBudget struct {
 
 // NewForeignBudgets returns a ForeignBudgets that has not polled yet. It reads KSMScales from a cache and PodDisruptionBudgets from the API
 // server.
-func NewForeignBudgets(ksmScales, budgets client.Reader, clock clock.WithTicker, notify func()) *ForeignBudgets {
+func NewForeignBudgets(ksmScales, budgets client.Reader, source clock.WithTicker, notify func()) *ForeignBudgets {
 	sameBudgets := func(a, b []foreignBudget) bool {
 		return slices.EqualFunc(a, b, func(a, b foreignBudget) bool { return a.name == b.name && a.selector.String() == b.selector.String() })
 	}
 	return &ForeignBudgets{&poller[map[string][]foreignBudget]{
-		objects: "PodDisruptionBudgets of others", interval: ForeignInterval, clock: clock, notify: notify,
+		objects: "PodDisruptionBudgets of others", interval: foreignInterval, clock: source, notify: notify,
 		list: func(ctx context.Context) (map[string][]foreignBudget, error) {
 			return listForeignBudgets(ctx, ksmScales, budgets)
 		},

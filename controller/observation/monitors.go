@@ -46,10 +46,10 @@ var MonitorKinds = []schema.GroupVersionKind{
 }
 
 // NewMonitors returns a Monitors that has not polled yet.
-func NewMonitors(kinds Kinds, ksmScales, objects client.Reader, clock clock.WithTicker, notify func()) *Monitors {
+func NewMonitors(kinds Kinds, ksmScales, objects client.Reader, source clock.WithTicker, notify func()) *Monitors {
 	m := &Monitors{kinds: kinds, ksmScales: ksmScales, objects: objects}
 	m.poller = &poller[Monitoring]{
-		objects: "the objects of the Prometheus Operator", interval: monitorsInterval, clock: clock, notify: notify,
+		objects: "the objects of the Prometheus Operator", interval: monitorsInterval, clock: source, notify: notify,
 		list: m.list, equal: Monitoring.equal,
 	}
 	return m

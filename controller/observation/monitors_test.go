@@ -26,7 +26,7 @@ func TestMonitorsTellOfChangesOnly(t *testing.T) {
 	changed := newChanges()
 	monitors := NewMonitors(&kinds, ksmScales, objects, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
 	assert.False(t, monitors.Latest().Known)
-	told := func() bool {
+	notified := func() bool {
 		require.NoError(t, monitors.Poll(t.Context()))
 		select {
 		case <-changed:
@@ -35,19 +35,19 @@ func TestMonitorsTellOfChangesOnly(t *testing.T) {
 			return false
 		}
 	}
-	assert.True(t, told())
-	assert.False(t, told())
+	assert.True(t, notified())
+	assert.False(t, notified())
 	kinds = MonitorKinds
-	assert.True(t, told(), "kinds have come")
-	assert.False(t, told())
+	assert.True(t, notified(), "kinds have come")
+	assert.False(t, notified())
 	assert.Len(t, monitors.Latest().Installed, 3)
 
-	made := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "uid", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
-	require.NoError(t, objects.Create(t.Context(), made))
-	assert.True(t, told(), "an object has come")
-	assert.Equal(t, fixtures.ServiceMonitorKind, monitors.Latest().Objects[MonitorKey{fixtures.ServiceMonitorKind, client.ObjectKeyFromObject(made)}].Kind)
+	monitor := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "uid", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
+	require.NoError(t, objects.Create(t.Context(), monitor))
+	assert.True(t, notified(), "an object has come")
+	assert.Equal(t, fixtures.ServiceMonitorKind, monitors.Latest().Objects[MonitorKey{fixtures.ServiceMonitorKind, client.ObjectKeyFromObject(monitor)}].Kind)
 	kinds = nil
-	assert.True(t, told(), "kinds have gone")
+	assert.True(t, notified(), "kinds have gone")
 	assert.Empty(t, monitors.Latest().Installed)
 }
 

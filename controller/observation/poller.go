@@ -15,9 +15,9 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ForeignInterval is the time between two lists of objects of others. A watch would notice a change sooner. But it would receive all
+// foreignInterval is the time between two lists of objects of others. A watch would notice a change sooner. But it would receive all
 // changes of a kind in the whole cluster, because a watch cannot be limited to some namespaces or targets.
-const ForeignInterval = 10 * time.Second
+const foreignInterval = 10 * time.Second
 
 // poller lists objects that the controller does not watch, at an interval. A manager starts it.
 type poller[T any] struct {

@@ -12,9 +12,9 @@ import (
 
 func TestOneKSMScaleHasTheRules(t *testing.T) {
 	named := func(name string, config v1alpha1.MonitoringConfig) v1alpha1.KSMScale {
-		is := fixtures.MonitoredBy(config)
-		is.Name = name
-		return *is
+		owner := fixtures.MonitoredBy(config)
+		owner.Name = name
+		return *owner
 	}
 	asks := v1alpha1.MonitoringConfig{Rules: true}
 	assert.Equal(t, RuleOwner{}, RuleOwnerOf([]v1alpha1.KSMScale{named("a", v1alpha1.MonitoringConfig{})}))

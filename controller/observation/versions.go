@@ -49,9 +49,9 @@ type RunningVersions struct {
 }
 
 // NewVersions returns a Versions that reads from the telemetry port of kube-state-metrics.
-func NewVersions(clock clock.PassiveClock, notify func()) *Versions {
+func NewVersions(source clock.PassiveClock, notify func()) *Versions {
 	return &Versions{
-		clock: clock, notify: notify,
+		clock: source, notify: notify,
 		read: func(ctx context.Context, pod *corev1.Pod) (string, error) {
 			return readVersion(ctx, telemetry.Client{}, pod)
 		},

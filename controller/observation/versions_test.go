@@ -107,11 +107,11 @@ func TestNoVersions(t *testing.T) {
 }
 
 func TestReadVersion(t *testing.T) {
-	var said string
+	var page string
 	code := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(code)
-		_, _ = fmt.Fprint(w, said)
+		_, _ = fmt.Fprint(w, page)
 	}))
 	defer server.Close()
 	client := telemetry.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -121,7 +121,7 @@ func TestReadVersion(t *testing.T) {
 		return readVersion(t.Context(), client, new(fixtures.Pod(0, "a", fixtures.Running("1"))))
 	}
 
-	said = `# HELP kube_state_metrics_build_info A metric
+	page = `# HELP kube_state_metrics_build_info A metric
 # TYPE kube_state_metrics_build_info gauge
 kube_state_metrics_build_info{branch="",goarch="amd64",goos="linux",goversion="go1.26.8",revision="unknown",tags="unknown",version="v2.10.1"} 1
 process_start_time_seconds 1
@@ -129,14 +129,14 @@ process_start_time_seconds 1
 	version, err := read()
 	require.NoError(t, err)
 	assert.Equal(t, "v2.10.1", version)
-	said = "process_start_time_seconds 1\n"
+	page = "process_start_time_seconds 1\n"
 	_, err = read()
 	require.ErrorContains(t, err, "no metric kube_state_metrics_build_info")
-	said = "<html>"
+	page = "<html>"
 	_, err = read()
 	require.Error(t, err)
 
-	said = `kube_state_metrics_build_info{version="v2.20.0"} 1` + "\n"
+	page = `kube_state_metrics_build_info{version="v2.20.0"} 1` + "\n"
 	version, err = read()
 	require.NoError(t, err)
 	assert.Equal(t, "v2.20.0", version)

@@ -23,15 +23,15 @@ import (
 // A reshard waits for the replicas that others have set the new Deployments to, as no one makes those that are planned.
 func TestReshardingThatIsManualScaling(t *testing.T) {
 	long := fixtures.Time.Add(-time.Hour)
-	var there observation.Snapshot
-	snapshots.AddPartition(&there, 3, 3, 2, long)
-	snapshots.AddPartition(&there, 2, 2, 1, long)
+	var snapshot observation.Snapshot
+	snapshots.AddPartition(&snapshot, 3, 3, 2, long)
+	snapshots.AddPartition(&snapshot, 2, 2, 1, long)
 	ksmScale := fixtures.Sharded(2)
 	ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeNone}
 	planned := plans.New(ksmScale, scaling.Cluster{Nodes: 90}, fixtures.Time)
-	assert.Empty(t, nextStepOf(Decide(Targets(planned, there), there, fixtures.Time)))
-	there.Deployments[3].Spec.Replicas = new(int32(2))
-	assert.Equal(t, "ReadyPods of shard 0 of 2: 1 of 2", nextStepOf(Decide(Targets(planned, there), there, fixtures.Time)))
+	assert.Empty(t, nextStepOf(Decide(Targets(planned, snapshot), snapshot, fixtures.Time)))
+	snapshot.Deployments[3].Spec.Replicas = new(int32(2))
+	assert.Equal(t, "ReadyPods of shard 0 of 2: 1 of 2", nextStepOf(Decide(Targets(planned, snapshot), snapshot, fixtures.Time)))
 }
 
 // nextStepOf describes what a decision awaits; empty if nothing.
@@ -59,51 +59,51 @@ func TestDecide(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		wanted  int32
+		desired int32
 		nodes   int
-		there   func(*observation.Snapshot)
+		setUp   func(*observation.Snapshot)
 		applied int
 		kept    []int32
 		retired []int32
 		waits   string
 		settled time.Duration
 	}{
-		{name: "the first time, all shards at once", wanted: 3, there: func(*observation.Snapshot) {}, applied: 3, kept: []int32{3}},
-		{name: "nothing changes", wanted: 3, there: func(o *observation.Snapshot) { snapshots.AddPartition(o, 3, 3, 1, long) }, applied: 3, kept: []int32{3}},
+		{name: "the first time, all shards at once", desired: 3, setUp: func(*observation.Snapshot) {}, applied: 3, kept: []int32{3}},
+		{name: "nothing changes", desired: 3, setUp: func(o *observation.Snapshot) { snapshots.AddPartition(o, 3, 3, 1, long) }, applied: 3, kept: []int32{3}},
 		{
-			name: "the first new shard", wanted: 5, there: func(o *observation.Snapshot) { snapshots.AddPartition(o, 3, 3, 1, long) },
+			name: "the first new shard", desired: 5, setUp: func(o *observation.Snapshot) { snapshots.AddPartition(o, 3, 3, 1, long) },
 			applied: 1, kept: []int32{3, 5}, waits: "Deployment of shard 0 of 5",
 		},
 		{
-			name: "the next one once it is ready", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "the next one once it is ready", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 1, 1, short)
 			},
 			applied: 2, kept: []int32{3, 5}, waits: "Deployment of shard 1 of 5",
 		},
 		{
-			name: "and not before", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "and not before", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 1, 0, short)
 			},
 			applied: 1, kept: []int32{3, 5}, waits: "ReadyPods of shard 0 of 5: 0 of 1",
 		},
 		{
-			name: "all are ready, but not for long enough", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "all are ready, but not for long enough", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, short)
 			},
 			applied: 5, kept: []int32{3, 5}, waits: "Scrapes of all shards of 5 for 1m0s", settled: 40 * time.Second,
 		},
 		{
-			name: "for long enough", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "for long enough", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 			},
 			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
 		},
 		{
-			name: "a ready pod is not of the Deployment", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "a ready pod is not of the Deployment", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 4, 1, long)
 				snapshots.AddPartition(o, 5, 5, 0, long)
@@ -114,7 +114,7 @@ func TestDecide(t *testing.T) {
 			applied: 5, kept: []int32{3, 5}, waits: "ReadyPods of shard 4 of 5: 0 of 1",
 		},
 		{
-			name: "pods that are ready for longer are not of the Deployment", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "pods that are ready for longer are not of the Deployment", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				o.Pods[7] = fixtures.ReadyPod(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, 0, short)
@@ -123,7 +123,7 @@ func TestDecide(t *testing.T) {
 			applied: 5, kept: []int32{3, 5}, waits: "Scrapes of all shards of 5 for 1m0s", settled: 40 * time.Second,
 		},
 		{
-			name: "Prometheus is about to notice", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "Prometheus is about to notice", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				snapshots.Retire(o, fixtures.Time.Add(-14*time.Second))
@@ -131,7 +131,7 @@ func TestDecide(t *testing.T) {
 			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: time.Second,
 		},
 		{
-			name: "it has noticed", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "it has noticed", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				snapshots.Retire(o, fixtures.Time.Add(-15*time.Second))
@@ -139,7 +139,7 @@ func TestDecide(t *testing.T) {
 			applied: 5, kept: []int32{5},
 		},
 		{
-			name: "one of the old Services is scraped still", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "one of the old Services is scraped still", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				snapshots.Retire(o, long)
@@ -149,7 +149,7 @@ func TestDecide(t *testing.T) {
 			applied: 5, kept: []int32{3, 5}, retired: []int32{3}, settled: 15 * time.Second,
 		},
 		{
-			name: "the API server's clock is ahead", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "the API server's clock is ahead", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				o.Services[7] = fixtures.ServiceOf(v1alpha1.Shard{KSMScale: "main", ID: 4, Total: 5}, fixtures.Time.Add(5*time.Second), false)
@@ -158,7 +158,7 @@ func TestDecide(t *testing.T) {
 			waits: "Scrapes of all shards of 5 for 1m0s", settled: 80 * time.Second,
 		},
 		{
-			name: "back, and Prometheus has been told to leave them out", wanted: 3, there: func(o *observation.Snapshot) {
+			name: "back, and Prometheus has been told to leave them out", desired: 3, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				snapshots.Retire(o, fixtures.Time.Add(-time.Second))
@@ -166,7 +166,7 @@ func TestDecide(t *testing.T) {
 			applied: 1, kept: []int32{3, 5}, waits: "UnretiredService of shard 0 of 3",
 		},
 		{
-			name: "back, and Prometheus may not have noticed", wanted: 3, there: func(o *observation.Snapshot) {
+			name: "back, and Prometheus may not have noticed", desired: 3, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				snapshots.Rescrape(o, fixtures.Time.Add(-74*time.Second))
@@ -175,7 +175,7 @@ func TestDecide(t *testing.T) {
 			waits: "Scrapes of all shards of 3 for 1m0s", settled: time.Second,
 		},
 		{
-			name: "back, and they are scraped again", wanted: 3, there: func(o *observation.Snapshot) {
+			name: "back, and they are scraped again", desired: 3, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				snapshots.Rescrape(o, fixtures.Time.Add(-75*time.Second))
@@ -183,7 +183,7 @@ func TestDecide(t *testing.T) {
 			applied: 3, kept: []int32{3, 5}, retired: []int32{5}, settled: 15 * time.Second,
 		},
 		{
-			name: "a new shard loses its pod meanwhile, and the old ones are needed", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "a new shard loses its pod meanwhile, and the old ones are needed", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				o.Pods = o.Pods[:7]
@@ -192,32 +192,32 @@ func TestDecide(t *testing.T) {
 			applied: 5, kept: []int32{3, 5}, waits: "ReadyPods of shard 4 of 5: 0 of 1",
 		},
 		{
-			name: "fewer replicas than are planned", wanted: 2, nodes: 60, there: func(o *observation.Snapshot) {
+			name: "fewer replicas than are planned", desired: 2, nodes: 60, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 2, long)
 				snapshots.AddPartition(o, 2, 2, 1, long)
 			},
 			applied: 2, kept: []int32{2, 3}, waits: "ReadyPods of shard 0 of 2: 1 of 2",
 		},
 		{
-			name: "sharding off", wanted: 1, there: func(o *observation.Snapshot) { snapshots.AddPartition(o, 3, 3, 1, long) },
+			name: "sharding off", desired: 1, setUp: func(o *observation.Snapshot) { snapshots.AddPartition(o, 3, 3, 1, long) },
 			applied: 1, kept: []int32{1, 3}, waits: "Deployment of shard 0 of 1",
 		},
 		{
-			name: "back, before it was done", wanted: 3, there: func(o *observation.Snapshot) {
+			name: "back, before it was done", desired: 3, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 2, 1, short)
 			},
 			applied: 3, kept: []int32{3, 5}, retired: []int32{5}, settled: 15 * time.Second,
 		},
 		{
-			name: "to yet another number", wanted: 4, there: func(o *observation.Snapshot) {
+			name: "to yet another number", desired: 4, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 2, 1, short)
 			},
 			applied: 1, kept: []int32{3, 4, 5}, retired: []int32{5}, waits: "Deployment of shard 0 of 4", settled: 15 * time.Second,
 		},
 		{
-			name: "a rollout of the new shards", wanted: 5, there: func(o *observation.Snapshot) {
+			name: "a rollout of the new shards", desired: 5, setUp: func(o *observation.Snapshot) {
 				snapshots.AddPartition(o, 3, 3, 1, long)
 				snapshots.AddPartition(o, 5, 5, 1, long)
 				o.Deployments[7].Status.UpdatedReplicas = 0
@@ -226,10 +226,10 @@ func TestDecide(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var there observation.Snapshot
-			test.there(&there)
-			planned := plans.New(fixtures.Sharded(test.wanted), scaling.Cluster{Nodes: max(test.nodes, 15)}, fixtures.Time)
-			decision := Decide(planned, there, fixtures.Time)
+			var snapshot observation.Snapshot
+			test.setUp(&snapshot)
+			planned := plans.New(fixtures.Sharded(test.desired), scaling.Cluster{Nodes: max(test.nodes, 15)}, fixtures.Time)
+			decision := Decide(planned, snapshot, fixtures.Time)
 			assert.Len(t, decision.Apply, test.applied)
 			assert.ElementsMatch(t, test.kept, decision.Keep.UnsortedList())
 			assert.ElementsMatch(t, test.retired, decision.Retired.UnsortedList())
@@ -259,14 +259,14 @@ func TestReshardingIsContentWithWhatIsTolerated(t *testing.T) {
 		{name: "no more than that default", autoscaling: tolerance("0.5"), autoscalers: dropped, pods: 8, waits: "ReadyPods of shard 0 of 2: 8 of 11"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			there := observation.Snapshot{Autoscalers: test.autoscalers}
-			snapshots.AddPartition(&there, 3, 3, 1, fixtures.Time.Add(-time.Hour))
-			snapshots.AddPartition(&there, 2, 2, test.pods, fixtures.Time.Add(-time.Hour))
-			wanted := fixtures.Sharded(2)
-			wanted.Spec.Autoscaling = test.autoscaling
-			planned := plans.New(wanted, scaling.Cluster{Nodes: 22 * 15}, fixtures.Time)
+			snapshot := observation.Snapshot{Autoscalers: test.autoscalers}
+			snapshots.AddPartition(&snapshot, 3, 3, 1, fixtures.Time.Add(-time.Hour))
+			snapshots.AddPartition(&snapshot, 2, 2, test.pods, fixtures.Time.Add(-time.Hour))
+			desired := fixtures.Sharded(2)
+			desired.Spec.Autoscaling = test.autoscaling
+			planned := plans.New(desired, scaling.Cluster{Nodes: 22 * 15}, fixtures.Time)
 			require.EqualValues(t, 11, planned.Shards[0].Replicas)
-			assert.Equal(t, test.waits, nextStepOf(Decide(Targets(planned, there), there, fixtures.Time)))
+			assert.Equal(t, test.waits, nextStepOf(Decide(Targets(planned, snapshot), snapshot, fixtures.Time)))
 		})
 	}
 }
@@ -292,23 +292,23 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		there   func(*observation.Snapshot)
+		setUp   func(*observation.Snapshot)
 		waits   string
 		retired []int32
 	}{
-		{name: "one of three fits nowhere", there: func(o *observation.Snapshot) { desired(o, 2, 1) }, retired: []int32{3}},
-		{name: "two of three", there: func(o *observation.Snapshot) { desired(o, 1, 2) }, retired: []int32{3}},
-		{name: "none fits", there: func(o *observation.Snapshot) { desired(o, 0, 3) }, waits: "ReadyPods of shard 0 of 1: 0 of 1"},
-		{name: "one fits nowhere, and one starts", there: func(o *observation.Snapshot) { desired(o, 1, 1) }, waits: "ReadyPods of shard 0 of 1: 1 of 2"},
+		{name: "one of three fits nowhere", setUp: func(o *observation.Snapshot) { desired(o, 2, 1) }, retired: []int32{3}},
+		{name: "two of three", setUp: func(o *observation.Snapshot) { desired(o, 1, 2) }, retired: []int32{3}},
+		{name: "none fits", setUp: func(o *observation.Snapshot) { desired(o, 0, 3) }, waits: "ReadyPods of shard 0 of 1: 0 of 1"},
+		{name: "one fits nowhere, and one starts", setUp: func(o *observation.Snapshot) { desired(o, 1, 1) }, waits: "ReadyPods of shard 0 of 1: 1 of 2"},
 		{
-			name: "the first of a new template", there: func(o *observation.Snapshot) {
+			name: "the first of a new template", setUp: func(o *observation.Snapshot) {
 				desired(o, 3, 1)
 				o.Deployments[3].Status.UpdatedReplicas = 1
 			},
 			retired: []int32{3},
 		},
 		{
-			name: "and one that starts", there: func(o *observation.Snapshot) {
+			name: "and one that starts", setUp: func(o *observation.Snapshot) {
 				desired(o, 3, 0)
 				o.Deployments[3].Status.UpdatedReplicas = 1
 			},
@@ -316,11 +316,11 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var there observation.Snapshot
-			snapshots.AddPartition(&there, 3, 3, 2, long)
-			test.there(&there)
-			planned := plans.New(WithPausedShards(fixtures.Sharded(1), there), scaling.Cluster{Nodes: 45}, fixtures.Time)
-			decided := Decide(Targets(planned, there), there, fixtures.Time)
+			var snapshot observation.Snapshot
+			snapshots.AddPartition(&snapshot, 3, 3, 2, long)
+			test.setUp(&snapshot)
+			planned := plans.New(WithPausedShards(fixtures.Sharded(1), snapshot), scaling.Cluster{Nodes: 45}, fixtures.Time)
+			decided := Decide(Targets(planned, snapshot), snapshot, fixtures.Time)
 			assert.Equal(t, test.waits, nextStepOf(decided))
 			assert.ElementsMatch(t, test.retired, decided.Retired.UnsortedList())
 		})
@@ -329,10 +329,10 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 
 // In mode None someone may set a shard to none.
 func TestReshardingWaitsForAReadyPodOfAShardThatIsSetToNone(t *testing.T) {
-	var there observation.Snapshot
-	snapshots.AddPartition(&there, 3, 3, 1, fixtures.Time.Add(-time.Hour))
-	snapshots.AddPartition(&there, 2, 2, 1, fixtures.Time.Add(-time.Second))
+	var snapshot observation.Snapshot
+	snapshots.AddPartition(&snapshot, 3, 3, 1, fixtures.Time.Add(-time.Hour))
+	snapshots.AddPartition(&snapshot, 2, 2, 1, fixtures.Time.Add(-time.Second))
 	planned := plans.New(fixtures.Sharded(2), scaling.Cluster{Nodes: 15}, fixtures.Time)
 	planned.Shards[0].Replicas = 0
-	assert.ElementsMatch(t, []int32{2, 3}, Decide(planned, there, fixtures.Time).Keep.UnsortedList())
+	assert.ElementsMatch(t, []int32{2, 3}, Decide(planned, snapshot, fixtures.Time).Keep.UnsortedList())
 }

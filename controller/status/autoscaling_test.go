@@ -66,9 +66,9 @@ func TestAutoscalingWithoutAutoscalers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			conditions := newWorld(inMode(test.mode), test.override).status().Conditions
-			is := meta.FindStatusCondition(conditions, v1alpha1.ConditionAutoscaling)
-			assert.Equal(t, test.autoscaling, string(is.Status)+" "+is.Reason)
-			assert.Contains(t, is.Message, test.says)
+			condition := meta.FindStatusCondition(conditions, v1alpha1.ConditionAutoscaling)
+			assert.Equal(t, test.autoscaling, string(condition.Status)+" "+condition.Reason)
+			assert.Contains(t, condition.Message, test.says)
 			ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 			assert.Equal(t, test.ready, string(ready.Status)+" "+ready.Reason)
 		})

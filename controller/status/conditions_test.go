@@ -147,7 +147,7 @@ func TestConditions(t *testing.T) {
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ImagePullBackOff", phase: v1alpha1.PhaseScaling},
 		{name: "a container that cannot be configured", override: func(w *world) {
 			w.observed.Pods = append(w.observed.Pods, fixtures.Pod(0, "b", fixtures.Waiting("CreateContainerConfigError")))
-		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "CreateContainerConfigError", message: "said the kubelet", phase: v1alpha1.PhaseScaling},
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "CreateContainerConfigError", message: "reported by the kubelet", phase: v1alpha1.PhaseScaling},
 		{name: "a container that is only just being made", override: func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", fixtures.Waiting("ContainerCreating")) },
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "pods that may not be created", override: func(w *world) {
@@ -227,11 +227,11 @@ func TestConditions(t *testing.T) {
 			assert.Equal(t, test.phase, status.Phase)
 
 			ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-			wanted := test.ready
-			if wanted == "" {
-				wanted = string(test.status) + " " + test.reason
+			desired := test.ready
+			if desired == "" {
+				desired = string(test.status) + " " + test.reason
 			}
-			assert.Equal(t, wanted, string(ready.Status)+" "+ready.Reason)
+			assert.Equal(t, desired, string(ready.Status)+" "+ready.Reason)
 		})
 	}
 }

@@ -58,7 +58,7 @@ func TestInitContainersThatFail(t *testing.T) {
 	}{
 		{fixtures.Waiting("ImagePullBackOff"), "ImagePullBackOff", "the kubelet cannot pull it"},
 		{fixtures.BackingOff(3), "CrashLoopBackOff", "last with exit code 2"},
-		{fixtures.Waiting("CreateContainerConfigError"), "CreateContainerConfigError", "said the kubelet"},
+		{fixtures.Waiting("CreateContainerConfigError"), "CreateContainerConfigError", "reported by the kubelet"},
 	} {
 		condition := progressingOf(newWorld(func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", injected(test.change)) }))
 		assert.Equal(t, "False "+test.reason, string(condition.Status)+" "+condition.Reason)

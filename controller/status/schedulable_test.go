@@ -37,15 +37,15 @@ func TestHolds(t *testing.T) {
 	assert.Contains(t, condition.Message, "2 pods wait for a node; scale-up of shard 1 is paused at 4 of 10 replicas; the scheduler reports about ksm-main-shard-1-of-3-b: 0/3")
 
 	w.ksmScale.Status = status
-	assert.Equal(t, []int32{10, 4, 10}, wanted(plans.New(w.ksmScale, scaling.Cluster{Nodes: 450}, fixtures.Time)), "the adapter reads it off the status")
-	assert.Equal(t, []int32{2, 1, 1}, wanted(plans.New(w.ksmScale, scaling.Cluster{Nodes: 60}, fixtures.Time)), "the metric may fall")
+	assert.Equal(t, []int32{10, 4, 10}, desiredReplicas(plans.New(w.ksmScale, scaling.Cluster{Nodes: 450}, fixtures.Time)), "the adapter reads it off the status")
+	assert.Equal(t, []int32{2, 1, 1}, desiredReplicas(plans.New(w.ksmScale, scaling.Cluster{Nodes: 60}, fixtures.Time)), "the metric may fall")
 	w.observed.Deployments[1].Status.UnavailableReplicas = 0
 	assert.Empty(t, partition.PausedShards(w.observed), "its Deployment has all of its pods, so these are not among them")
 	w.observed.Pods = w.observed.Pods[:3]
 	assert.Empty(t, w.status().ShardingStatus.ScaleUpPaused, "once the pods are gone, or fit")
 }
 
-func wanted(planned plans.Planned) []int32 {
+func desiredReplicas(planned plans.Planned) []int32 {
 	var replicas []int32
 	for _, shard := range planned.Shards {
 		replicas = append(replicas, shard.Replicas)
@@ -151,14 +151,14 @@ func (c *crowded) round(t *testing.T) {
 	c.schedule()
 }
 
-func (c *crowded) scale(t *testing.T, held [3]bool) {
+func (c *crowded) scale(t *testing.T, paused [3]bool) {
 	t.Helper()
 	planned := plans.New(c.ksmScale, scaling.Cluster{Nodes: c.nodes}, fixtures.Time)
 	pace, now := scaling.NewPace(&c.ksmScale.Spec), fixtures.Time.Add(time.Duration(c.second)*time.Second)
 	for id, shard := range planned.Shards {
 		c.histories[id].Recommend(pace, c.specified[id], shard.Replicas, now)
 		next, _ := pace.Next(&c.histories[id], c.specified[id], now)
-		require.False(t, held[id] && next > c.specified[id], "shard %d has pods that wait", id)
+		require.False(t, paused[id] && next > c.specified[id], "shard %d has pods that wait", id)
 		c.histories[id].Scaled(c.specified[id], next, now)
 		c.specified[id] = next
 	}

@@ -23,7 +23,7 @@ func TestConditionsOfStrategies(t *testing.T) {
 	}{
 		{"zones", v1alpha1.ZoneAware, func(*world) {}, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "All pods have a node"},
 		{"no zones", v1alpha1.ZoneAware, func(w *world) { w.unzoned = 45 }, v1alpha1.ConditionSchedulable, "NoZones", "topology.kubernetes.io/zone"},
-		{"no zones, and none wanted", v1alpha1.RoundRobin, func(w *world) { w.unzoned = 45 }, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "All pods have a node"},
+		{"no zones, and none desired", v1alpha1.RoundRobin, func(w *world) { w.unzoned = 45 }, v1alpha1.ConditionSchedulable, "AllPodsScheduled", "All pods have a node"},
 		{"no loads", v1alpha1.LeastLoaded, func(*world) {}, v1alpha1.ConditionAutoscaling, "LoadNotMeasured", "round-robin"},
 		{"loads of other shards", v1alpha1.LeastLoaded, func(w *world) { w.ksmScale.Status.ShardingStatus = weighted(5, 20) },
 			v1alpha1.ConditionAutoscaling, "LoadNotMeasured", "round-robin"},

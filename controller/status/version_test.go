@@ -15,21 +15,21 @@ import (
 )
 
 func TestBugsOf(t *testing.T) {
-	for said, wanted := range map[string][]string{
+	for running, desired := range map[string][]string{
 		"v1.9.8": {"#3065", "#3003"}, "v2.10.1": {"#3065", "#3003"}, "2.18.0": {"#3065", "#3003"},
 		"v2.19.0": {"#3065", "#3003", "#2973"}, "v2.19.1": {"#3065", "#3003"},
 		"v2.20.0": nil, "v2.20.0-rc.0": nil, "v2.20.0+fips": nil, "v2.21.3": nil, "v3.0.0": nil,
 	} {
-		bugs, err := bugsOf(said)
-		require.NoError(t, err, said)
-		require.Len(t, bugs, len(wanted), said)
+		bugs, err := bugsOf(running)
+		require.NoError(t, err, running)
+		require.Len(t, bugs, len(desired), running)
 		for i, bug := range bugs {
-			assert.Contains(t, bug, wanted[i], said)
+			assert.Contains(t, bug, desired[i], running)
 		}
 	}
-	for _, said := range []string{"", "unknown", "main-3f2a"} {
-		_, err := bugsOf(said)
-		assert.Error(t, err, said)
+	for _, running := range []string{"", "unknown", "main-3f2a"} {
+		_, err := bugsOf(running)
+		assert.Error(t, err, running)
 	}
 }
 
@@ -57,11 +57,11 @@ func TestVersionSupported(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status := newWorld(test.overrides...).status()
-			is := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionVersionSupported)
-			require.NotNil(t, is)
-			assert.Equal(t, test.status, is.Status)
-			assert.Equal(t, test.reason, is.Reason)
-			assert.Contains(t, is.Message, test.message)
+			condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionVersionSupported)
+			require.NotNil(t, condition)
+			assert.Equal(t, test.status, condition.Status)
+			assert.Equal(t, test.reason, condition.Reason)
+			assert.Contains(t, condition.Message, test.message)
 			if len(test.overrides) == 1 {
 				assert.True(t, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady), "it is a warning")
 			}
@@ -78,7 +78,7 @@ func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
 	asking := observation.RunningVersions{Pending: true}
 	for _, test := range []struct {
 		name       string
-		said       observation.RunningVersions
+		running    observation.RunningVersions
 		generation int64
 		none       bool
 		stays      bool
@@ -92,15 +92,15 @@ func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
 		{"has answered", observation.RunningVersions{Known: []string{"v2.20.0"}}, 2, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(func(w *world) { w.observed.Versions, w.ksmScale.Generation = test.said, test.generation })
+			w := newWorld(func(w *world) { w.observed.Versions, w.ksmScale.Generation = test.running, test.generation })
 			if !test.none {
 				w.ksmScale.Status.Conditions = []metav1.Condition{before}
 			}
-			is := *meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionVersionSupported)
+			condition := *meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionVersionSupported)
 			if test.stays {
-				assert.Equal(t, before, is)
+				assert.Equal(t, before, condition)
 			} else {
-				assert.NotEqual(t, before.Status, is.Status)
+				assert.NotEqual(t, before.Status, condition.Status)
 			}
 		})
 	}

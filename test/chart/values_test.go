@@ -61,18 +61,24 @@ func deployment(t *testing.T, component, text string) *appsv1.Deployment {
 	return object[*appsv1.Deployment](t, text, "Deployment ksmscale-system/ksmscale-"+component)
 }
 
-func TestImage(t *testing.T) {
+func TestImages(t *testing.T) {
 	digest := "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	for text, want := range map[string]string{
-		"": "ghcr.io/example/ksmscale:v0.1.0",
-		"image: {repository: mirror/ksmscale, tag: v9}":                        "mirror/ksmscale:v9",
-		"image: {digest: '" + digest + "'}":                                    "ghcr.io/example/ksmscale@" + digest,
-		"image: {tag: v9, digest: '" + digest + "', pullPolicy: IfNotPresent}": "ghcr.io/example/ksmscale:v9@" + digest,
+	for _, test := range []struct{ values, ours, gate string }{
+		{"", "ghcr.io/example/ksmscale:v0.1.0", "ghcr.io/example/ksmscale-gate:v0.1.0"},
+		{"image: {registry: 'mirror:5000/a/b', tag: v9}", "mirror:5000/a/b/ksmscale:v9", "mirror:5000/a/b/ksmscale-gate:v9"},
+		{"{image: {repository: x/ours}, gate: {image: {repository: y/gate}}}", "ghcr.io/example/x/ours:v0.1.0", "ghcr.io/example/y/gate:v0.1.0"},
+		{"image: {digest: '" + digest + "'}", "ghcr.io/example/ksmscale@" + digest, "ghcr.io/example/ksmscale-gate:v0.1.0"},
+		{"{image: {tag: v9}, gate: {image: {digest: '" + digest + "'}}}", "ghcr.io/example/ksmscale:v9", "ghcr.io/example/ksmscale-gate:v9@" + digest},
 	} {
 		for _, component := range []string{"controller", "adapter"} {
-			assert.Equal(t, want, deployment(t, component, text).Spec.Template.Spec.Containers[0].Image)
+			assert.Equal(t, test.ours, deployment(t, component, test.values).Spec.Template.Spec.Containers[0].Image)
 		}
+		controller := deployment(t, "controller", test.values).Spec.Template.Spec
+		require.Len(t, controller.InitContainers, 1)
+		assert.Equal(t, "gate "+test.gate, controller.InitContainers[0].Name+" "+controller.InitContainers[0].Image)
 	}
+	gate := deployment(t, "controller", "image: {pullPolicy: Always}").Spec.Template.Spec.InitContainers[0]
+	assert.Equal(t, corev1.PullAlways, gate.ImagePullPolicy)
 }
 
 // Each value of a component is where it belongs, and on no other component.
@@ -385,6 +391,11 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"adapter: {replica: 3}":                                      "replica",
 		"controller: {resources: {request: {}}}":                     "request",
 		"image: {digest: latest}":                                    "digest",
+		"image: {registry: ''}":                                      "registry",
+		"image: {registry: ghcr.io/example/}":                        "registry",
+		"gate: {image: {repository: ''}}":                            "repository",
+		"gate: {image: null}":                                        "image",
+		"gate: {image: {repository: null}}":                          "repository",
 		"logging: {level: debug}":                                    "level",
 		"certificate: {source: vault}":                               "source",
 		"controller: {extraArgs: {v: 4}}":                            "extraArgs",

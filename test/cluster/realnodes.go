@@ -45,7 +45,7 @@ func (n realNode) path(name string) string    { return filepath.Join(n.dir, name
 func (n realNode) socket() string             { return filepath.Join(n.state, "containerd.sock") }
 func (n realNode) component(of string) string { return of + "-" + n.name }
 
-// LoadImage imports an image, as a tar file in the format of `docker save`, into every real node, where no pod
+// LoadImage imports an image, as an archive of package oci or of `docker save`, into every real node, where no pod
 // can pull any.
 func (c *Cluster) LoadImage(ctx context.Context, tarPath string) error {
 	return inParallel(ctx, c.nodes, func(ctx context.Context, node realNode) error { return node.load(ctx, tarPath) })
@@ -137,7 +137,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 		return nil
 	}
 	pause := c.path("pause.tar")
-	if err := image.Pause(c.pauseBinary()).Write(pause); err != nil {
+	if err := image.Pause(c.pauseBinary()).Archive(pause); err != nil {
 		return err
 	}
 	for _, node := range c.nodes {

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/image"
 )
 
 const (
@@ -22,11 +23,11 @@ const (
 	monitoringNamespace = "monitoring"
 )
 
-// install installs KSMScale as a user would, and waits until it serves external metrics. Doing so again changes
-// nothing.
+// install installs KSMScale as a user would, with the manifest of a release, which names images by their digests, and waits until it
+// serves external metrics. Doing so again changes nothing.
 func install(t *testing.T) {
 	t.Helper()
-	kubectl(t, "apply", "--server-side", "-k", filepath.Join(shared.root, "config", "default"))
+	kubectl(t, "apply", "--server-side", "-f", filepath.Join(shared.root, image.InstallManifest))
 	for _, namespace := range []string{systemNamespace, monitoringNamespace} {
 		kubectl(t, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
 	}
@@ -92,7 +93,10 @@ func TestInstall(t *testing.T) {
 	awaitReady(t, ksmScale)
 	running := pods(t, monitoringNamespace, "app.kubernetes.io/instance="+ksmScale.Name)
 	require.NotEmpty(t, running)
+	released, err := image.Released(shared.root)
+	require.NoError(t, err)
 	for _, pod := range running {
+		assert.Equal(t, released.Gate.ByDigest(), pod.Spec.Containers[1].Image)
 		assert.NotEmpty(t, pod.Status.PodIP)
 		for _, status := range pod.Status.ContainerStatuses {
 			assert.Zero(t, status.RestartCount, "%s of %s", status.Name, pod.Name)

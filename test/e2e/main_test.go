@@ -120,8 +120,8 @@ func startLocal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, wanted := range images {
-		if err := load(ctx, wanted); err != nil {
+	for _, archive := range images {
+		if err := load(ctx, archive); err != nil {
 			return err
 		}
 	}
@@ -129,10 +129,10 @@ func startLocal(ctx context.Context) error {
 }
 
 // load keeps the image's file no longer than it takes.
-func load(ctx context.Context, wanted image.Image) error {
-	fmt.Fprintln(os.Stderr, "loading image", wanted.Reference)
+func load(ctx context.Context, archive image.Archive) error {
+	fmt.Fprintln(os.Stderr, "loading image", archive.Name)
 	file := filepath.Join(shared.cluster.Dir(), "image.tar")
-	if err := wanted.Write(file); err != nil {
+	if err := archive.Write(file); err != nil {
 		return err
 	}
 	if err := shared.cluster.LoadImage(ctx, file); err != nil {

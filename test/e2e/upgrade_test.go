@@ -17,13 +17,13 @@ import (
 // time do two of them replace their pods.
 func upgrade(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
-	current, err := image.KSMScale(shared.root)
+	current, err := image.Released(shared.root)
 	require.NoError(t, err)
-	next := current.Next().Reference
+	next := image.Next(current.Gate)
 	watched, err := rollouts.New(t.Context(), shared.clientset, next)
 	require.NoError(t, err)
-	setControllerImage(t, next)
-	t.Cleanup(func() { setControllerImage(t, current.Reference) })
+	setImages(t, image.Next(current.KSMScale), next)
+	t.Cleanup(func() { setImages(t, current.KSMScale.ByDigest(), current.Gate.ByDigest()) })
 	count := int(ksmScale.Spec.Sharding.ShardCount)
 	await(t, "all shards to have the gate of the next version", func(context.Context) error {
 		if done := watched.Done(); done < count {
@@ -41,10 +41,10 @@ func upgrade(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	}
 }
 
-// setControllerImage waits until the controller runs from an image.
-func setControllerImage(t *testing.T, reference string) {
+// setImages waits until the controller runs from an image, and has another one for the gates.
+func setImages(t *testing.T, ours, gate string) {
 	t.Helper()
 	const controller = "deployment/ksmscale-controller"
-	kubectl(t, "-n", systemNamespace, "set", "image", controller, "controller="+reference)
+	kubectl(t, "-n", systemNamespace, "set", "image", controller, "controller="+ours, "gate="+gate)
 	kubectl(t, "-n", systemNamespace, "rollout", "status", controller)
 }

@@ -192,6 +192,20 @@ func (i *Installation) StartAll(ctx context.Context) (controller, adapter *Compo
 	return controller, adapter, i.AwaitMetrics(ctx)
 }
 
+// Check runs the adapter's check of external metrics as a service account, and returns an error if they are not served in time.
+func (i *Installation) Check(ctx context.Context, account string, timeout time.Duration) error {
+	kubeconfig, err := i.kubeconfig(ctx, account)
+	if err != nil {
+		return err
+	}
+	output, err := exec.CommandContext(ctx, filepath.Join(i.root, "bin", "adapter"), "check",
+		"--kubeconfig="+kubeconfig, "--timeout="+timeout.String()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("check external metrics: %w: %s", err, output)
+	}
+	return nil
+}
+
 // AwaitMetrics waits until the API server passes requests for external metrics on to an adapter.
 func (i *Installation) AwaitMetrics(ctx context.Context) error {
 	return await(ctx, "external metrics", func(ctx context.Context) error {

@@ -18,10 +18,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (merge $ours (index . 2)) }}
 {{- end }}
 
+{{/* The name of an image. Takes a list of the root and the image's own values. */}}
 {{- define "ksmscale.image" -}}
-{{- $tag := .Values.image.tag }}
-{{- if not (or $tag .Values.image.digest) }}{{ $tag = .Chart.AppVersion }}{{ end }}
-{{- .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- $all := (index . 0).Values.image }}{{ $image := index . 1 -}}
+{{- $tag := $all.tag }}
+{{- if not (or $tag $image.digest) }}{{ $tag = (index . 0).Chart.AppVersion }}{{ end }}
+{{- $all.registry }}/{{ $image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with $image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{/* The Secret of the adapter's certificate. cert-manager uses a separate Secret, and chooses its type. */}}
@@ -77,7 +79,7 @@ topologySpreadConstraints:
 {{- define "ksmscale.container" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 1 }}
-image: {{ include "ksmscale.image" $root | quote }}
+image: {{ include "ksmscale.image" (list $root $root.Values.image) | quote }}
 {{- with $root.Values.image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
@@ -118,4 +120,14 @@ securityContext:
 {{- range (index . 2).extraArgs }}
 - {{ . | quote }}
 {{- end }}
+{{- end }}
+
+{{/* Metadata of what helm test creates, but for annotations of its own. */}}
+{{- define "ksmscale.test" }}
+  name: ksmscale-test
+  labels:
+    {{- include "ksmscale.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}

@@ -141,6 +141,15 @@ func TestReleaseComesAndGoes(t *testing.T) {
 	shards := r.shards(t)
 	require.NotEmpty(t, shards)
 
+	t.Run("helm test", func(t *testing.T) {
+		require.NoError(t, r.test(t, "ksmscale", func() { require.NoError(t, r.check(t)) }))
+		require.NoError(t, r.adapter.Stop(ctx))
+		require.Error(t, r.test(t, "ksmscale", func() { require.Error(t, r.check(t), "no adapter answers") }))
+		var err error
+		r.adapter, err = r.installed.StartAdapter(ctx, "adapter")
+		require.NoError(t, err)
+		require.NoError(t, r.client.Delete(ctx, testPod()), "which a test that fails leaves")
+	})
 	t.Run("a second release is refused", func(t *testing.T) {
 		err := newHelm(t, r.cluster, "elsewhere").install(t, "second", current(t), nil)
 		require.ErrorContains(t, err, "invalid ownership metadata")
@@ -190,6 +199,30 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		r.stop(t)
 		r.awaitLeft(t, before, "cert-manager.io", "monitoring.coreos.com", "secrets ksmscale-system/"+issuedSecret, "secrets ksmscale-system/"+authoritySecret)
 	})
+}
+
+func testPod() *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: installation.Namespace, Name: "ksmscale-test"}}
+}
+
+// check stands in for the pod of `helm test`: it runs what that runs with the rights that it has, and ends the pod.
+func (r *release) check(t *testing.T) error {
+	t.Helper()
+	pod := testPod()
+	require.EventuallyWithT(t, func(c *assert.CollectT) { r.get(c, pod) }, eventually, poll)
+	require.Equal(t, []string{"/adapter", "check"}, pod.Spec.Containers[0].Command)
+	err := r.installed.Check(t.Context(), pod.Spec.ServiceAccountName, 10*time.Second)
+	phase := corev1.PodSucceeded
+	if err != nil {
+		phase = corev1.PodFailed
+	}
+	// The one that makes pods look as if they ran may write at the same time.
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		r.get(c, pod)
+		pod.Status.Phase = phase
+		require.NoError(c, r.client.Status().Update(t.Context(), pod))
+	}, eventually, poll)
+	return err
 }
 
 // mayRead checks that the shards have their rights still.

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/kube"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
@@ -68,11 +70,30 @@ func (h *helm) uninstall(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
+// current is the chart out of a package, as users get it.
 func current(t *testing.T) *chartv2.Chart {
 	t.Helper()
-	chart, err := loader.Load(filepath.Join(root, "deploy", "chart"))
+	folder, err := loader.LoadDir(filepath.Join(root, "deploy", "chart"))
+	require.NoError(t, err)
+	packaged, err := util.Save(folder, t.TempDir())
+	require.NoError(t, err)
+	chart, err := loader.LoadFile(packaged)
 	require.NoError(t, err)
 	return chart
+}
+
+// test does what `helm test` does, and meanwhile stand-in.
+func (h *helm) test(t *testing.T, name string, standIn func()) error {
+	t.Helper()
+	testing := action.NewReleaseTesting(h.configuration)
+	testing.Namespace, testing.Timeout = h.namespace, eventually
+	done := make(chan error)
+	go func() {
+		_, shutdown, err := testing.Run(name)
+		done <- errors.Join(err, shutdown())
+	}()
+	standIn()
+	return <-done
 }
 
 // older is what an older chart may have had instead of what this one has, by file: a column of the type by another

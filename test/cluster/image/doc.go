@@ -1,4 +1,3 @@
-// Package image makes container images out of static binaries of this machine, as tar files that containerd and
-// Docker import: neither a daemon nor a registry is needed. Image.Write is the way in; project.go has the images
-// that tests use.
+// Package image has the container images that tests run: those of a release, read from its OCI image layouts, and others that package
+// oci builds out of programs below bin/. All is the way in.
 package image

@@ -1,64 +1,45 @@
 package image
 
 import (
-	"archive/tar"
-	"errors"
-	"io"
-	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/example/ksmscale/oci"
 )
 
-func TestWrite(t *testing.T) {
-	binary, file := filepath.Join(t.TempDir(), "binary"), filepath.Join(t.TempDir(), "image.tar")
-	require.NoError(t, os.WriteFile(binary, []byte("content"), 0o600))
-	made := Image{
-		Reference: "example.com/some/image:v1", User: "65532", Entrypoint: "/first",
-		Files: map[string]string{"/first": binary, "/second": binary},
-	}
-	require.NoError(t, made.Write(file))
-
-	tag, err := name.NewTag(made.Reference)
-	require.NoError(t, err)
-	read, err := tarball.ImageFromPath(file, &tag)
-	require.NoError(t, err)
-	config, err := read.ConfigFile()
-	require.NoError(t, err)
-	assert.Equal(t, "linux", config.OS)
-	assert.Equal(t, "65532", config.Config.User)
-	assert.Equal(t, []string{"/first"}, config.Config.Entrypoint)
-
-	extracted := mutate.Extract(read)
-	defer extracted.Close()
-	var names []string
-	for reader := tar.NewReader(extracted); ; {
-		header, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+// The files of this package stand in for programs.
+func TestAllHasTheReleaseUnderItsNames(t *testing.T) {
+	root := t.TempDir()
+	images := filepath.Join(root, filepath.Dir(InstallManifest), "images")
+	for _, name := range []string{"ksmscale", "ksmscale-gate"} {
+		made := oci.Image{Reference: "registry.test/acme/" + name + ":v9", Entrypoint: "/a", Platforms: map[string]oci.Files{
+			"linux/" + runtime.GOARCH: {"/a": "doc.go"},
+		}}
+		_, err := made.Write(filepath.Join(images, name))
 		require.NoError(t, err)
-		names = append(names, header.Name)
-		assert.EqualValues(t, 0o755, header.Mode)
 	}
-	assert.Equal(t, []string{"first", "second"}, names)
-}
-
-func TestWriteNamesWhatIsMissing(t *testing.T) {
-	made := Pause(filepath.Join(t.TempDir(), "pause"))
-	require.ErrorContains(t, made.Write(filepath.Join(t.TempDir(), "image.tar")), PauseReference)
-}
-
-func TestKSMScale(t *testing.T) {
-	made, err := KSMScale("../../..")
+	all, err := All(root)
 	require.NoError(t, err)
-	assert.Equal(t, "ghcr.io/example/ksmscale:v0.1.0", made.Reference)
-	assert.Contains(t, made.Files, "/adapter")
-	assert.Equal(t, "ghcr.io/example/ksmscale:next", made.Next().Reference)
-	assert.Equal(t, made.Files, made.Next().Files)
+	gate := all[1]
+	assert.Regexp(t, "^registry.test/acme/ksmscale-gate@sha256:[0-9a-f]{64}$", gate.Name)
+	require.NoError(t, gate.Write(filepath.Join(root, "gate.tar")))
+
+	ours, err := Released(root)
+	require.NoError(t, err)
+	assert.Equal(t, gate.Name, ours.Gate.ByDigest())
+	assert.Equal(t, "registry.test/acme/ksmscale:next", Next(ours.KSMScale))
+}
+
+func TestReleasedNamesWhatIsMissing(t *testing.T) {
+	_, err := Released(t.TempDir())
+	require.ErrorContains(t, err, filepath.Join("images", "ksmscale"))
+}
+
+func TestArchiveNamesWhatIsMissing(t *testing.T) {
+	made := Pause(filepath.Join(t.TempDir(), "pause"))
+	require.ErrorContains(t, made.Archive(filepath.Join(t.TempDir(), "image.tar")), PauseReference)
 }

@@ -1,12 +1,11 @@
 package image
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"github.com/example/ksmscale/oci"
 )
 
 // PauseReference is the image of the container that holds a pod together.
@@ -21,96 +20,103 @@ const (
 	ConfigReloaderReference = "localhost/prometheus-config-reloader:local"
 )
 
-// nonroot is who distroless images run as.
+// nonroot is the user of distroless images.
 const nonroot = "65532"
 
-// KSMScale returns the project's image out of the bin folder below root, which `make build` fills, under the name
-// that config/ksmscale gives it.
-func KSMScale(root string) (Image, error) {
-	file := filepath.Join(root, "config", "ksmscale", "kustomization.yaml")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return Image{}, fmt.Errorf("read the image's name: %w", err)
-	}
-	var kustomization struct {
-		Images []struct{ NewName, NewTag string }
-	}
-	if err := yaml.Unmarshal(text, &kustomization); err != nil {
-		return Image{}, fmt.Errorf("read the image's name from %s: %w", file, err)
-	}
-	if len(kustomization.Images) != 1 {
-		return Image{}, fmt.Errorf("%s names %d images and not 1", file, len(kustomization.Images))
-	}
-	files := map[string]string{}
-	for _, component := range []string{"controller", "adapter", "gate"} {
-		files["/"+component] = filepath.Join(root, "bin", component)
-	}
-	named := kustomization.Images[0]
-	return Image{Reference: named.NewName + ":" + named.NewTag, User: nonroot, Entrypoint: "/controller", Files: files}, nil
+// InstallManifest is the path, below the root, of the manifest that names the images of Released by their digests.
+var InstallManifest = filepath.Join("bin", "release", "install.yaml")
+
+// Release has the images of a release.
+type Release struct {
+	// KSMScale is the image of controller and adapter, and Gate that of the gate.
+	KSMScale, Gate *oci.Layout
 }
 
-// Next returns the same image under another tag, as a version to upgrade to.
-func (i Image) Next() Image {
-	i.Reference = i.Reference[:strings.LastIndex(i.Reference, ":")] + ":next"
-	return i
-}
-
-// KubeStateMetrics returns the image of a version such as v2.18.0 out of the bin folder below root, which
-// `make kube-state-metrics` fills, under its usual name.
-func KubeStateMetrics(root, version string) Image {
-	const binary = "/kube-state-metrics"
-	return Image{
-		Reference:  "registry.k8s.io/kube-state-metrics/kube-state-metrics:" + version,
-		User:       "65534",
-		Entrypoint: binary,
-		Files:      map[string]string{binary: filepath.Join(root, "bin", "kube-state-metrics-"+version)},
-	}
-}
-
-// Auditor returns the image of command auditor of the end-to-end tests, out of the bin folder below root.
-func Auditor(root string) Image {
-	const binary = "/auditor"
-	return Image{
-		Reference: AuditorReference, User: nonroot, Entrypoint: binary,
-		Files: map[string]string{binary: filepath.Join(root, "bin", "auditor")},
-	}
-}
-
-// Prometheus returns the images that the Prometheus Operator's pods run, out of the bin folder below root, which
-// `make prometheus-operator` fills.
-func Prometheus(root string) []Image {
-	var images []Image
-	for _, program := range []struct{ name, reference string }{
-		{"prometheus", PrometheusReference}, {"prometheus-config-reloader", ConfigReloaderReference},
-	} {
-		// The Operator has its pods run the programs by these paths.
-		binary := "/bin/" + program.name
-		images = append(images, Image{
-			Reference: program.reference, User: nonroot, Entrypoint: binary,
-			Files: map[string]string{binary: filepath.Join(root, "bin", program.name)},
-		})
-	}
-	return images
-}
-
-// All returns the images that the end-to-end tests need, out of the bin folder below root: KSMScale and a next version, the auditor, what
-// the Prometheus Operator's pods run, and kube-state-metrics in the versions that are built.
-func All(root string) ([]Image, error) {
-	ours, err := KSMScale(root)
+// Released returns the images that `make release-images` writes below root.
+func Released(root string) (*Release, error) {
+	images := filepath.Join(root, filepath.Dir(InstallManifest), "images")
+	ours, err := oci.Open(filepath.Join(images, "ksmscale"))
 	if err != nil {
 		return nil, err
 	}
-	images := append([]Image{ours, ours.Next(), Auditor(root)}, Prometheus(root)...)
+	gate, err := oci.Open(filepath.Join(images, "ksmscale-gate"))
+	if err != nil {
+		return nil, err
+	}
+	return &Release{KSMScale: ours, Gate: gate}, nil
+}
+
+// Next returns another name of an image, as that of a version to upgrade to.
+func Next(of *oci.Layout) string { return of.Reference.Context().Tag("next").String() }
+
+// Archive is an image that containerd, Docker and kind import from a file.
+type Archive struct {
+	// Name is one of its names.
+	Name string
+	// Write writes the file.
+	Write func(file string) error
+}
+
+func released(layout *oci.Layout) Archive {
+	return Archive{Name: layout.ByDigest(), Write: func(file string) error {
+		return layout.Archive(file, layout.Reference.String(), layout.ByDigest(), Next(layout))
+	}}
+}
+
+func built(image oci.Image) Archive { return Archive{Name: image.Reference, Write: image.Archive} }
+
+// All returns the images that the end-to-end tests need, out of the bin folder below root: those of a release, which have the name of a
+// next version too, the auditor, the programs of the Prometheus Operator's pods, and the versions of kube-state-metrics that are built.
+func All(root string) ([]Archive, error) {
+	ours, err := Released(root)
+	if err != nil {
+		return nil, err
+	}
+	images := []Archive{released(ours.KSMScale), released(ours.Gate), built(Auditor(root))}
+	for _, image := range Prometheus(root) {
+		images = append(images, built(image))
+	}
 	const prefix = "kube-state-metrics-"
 	// The only error is that of a bad pattern.
-	built, _ := filepath.Glob(filepath.Join(root, "bin", prefix+"v*"))
-	for _, binary := range built {
-		images = append(images, KubeStateMetrics(root, strings.TrimPrefix(filepath.Base(binary), prefix)))
+	programs, _ := filepath.Glob(filepath.Join(root, "bin", prefix+"v*"))
+	for _, program := range programs {
+		images = append(images, built(KubeStateMetrics(root, strings.TrimPrefix(filepath.Base(program), prefix))))
 	}
 	return images, nil
 }
 
-// Pause returns the image that PauseReference names, out of a binary that `make node` builds.
-func Pause(binary string) Image {
-	return Image{Reference: PauseReference, User: "65535", Entrypoint: "/pause", Files: map[string]string{"/pause": binary}}
+// local is an image for this machine with one program.
+func local(reference, user, program, file string) oci.Image {
+	return oci.Image{
+		Reference: reference, User: user, Entrypoint: program,
+		Platforms: map[string]oci.Files{"linux/" + runtime.GOARCH: {program: file}},
+	}
 }
+
+// KubeStateMetrics returns the image of a version such as v2.18.0 out of the bin folder below root, which
+// `make kube-state-metrics` fills, under its usual name.
+func KubeStateMetrics(root, version string) oci.Image {
+	return local("registry.k8s.io/kube-state-metrics/kube-state-metrics:"+version, "65534", "/kube-state-metrics",
+		filepath.Join(root, "bin", "kube-state-metrics-"+version))
+}
+
+// Auditor returns the image of command auditor of the end-to-end tests, out of the bin folder below root.
+func Auditor(root string) oci.Image {
+	return local(AuditorReference, nonroot, "/auditor", filepath.Join(root, "bin", "auditor"))
+}
+
+// Prometheus returns the images that the Prometheus Operator's pods run, out of the bin folder below root, which
+// `make prometheus-operator` fills.
+func Prometheus(root string) []oci.Image {
+	var images []oci.Image
+	for _, program := range []struct{ name, reference string }{
+		{"prometheus", PrometheusReference}, {"prometheus-config-reloader", ConfigReloaderReference},
+	} {
+		// The Operator has its pods run the programs by these paths.
+		images = append(images, local(program.reference, nonroot, "/bin/"+program.name, filepath.Join(root, "bin", program.name)))
+	}
+	return images
+}
+
+// Pause returns the image that PauseReference names, out of a binary that `make node` builds.
+func Pause(binary string) oci.Image { return local(PauseReference, "65535", "/pause", binary) }

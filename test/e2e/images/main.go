@@ -33,7 +33,7 @@ func write(folder string) error {
 		if err := image.Write(file); err != nil {
 			return err
 		}
-		fmt.Fprintln(os.Stdout, file, image.Reference)
+		fmt.Fprintln(os.Stdout, file, image.Name)
 	}
 	return nil
 }

@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/measurements"
+	"github.com/example/ksmscale/telemetry"
+)
+
+// seriesOfThousandObjects is about what kube-state-metrics v2.20.0 exports of a thousand objects of makeObjects.
+const seriesOfThousandObjects = 20_000
+
+// followsTheCluster divides the objects of the test among about three shards.
+func followsTheCluster(spec *v1alpha1.KSMScaleSpec) {
+	spec.Sharding.Auto = &v1alpha1.AutoSharding{
+		TargetSeriesPerShard: int64(objectCount()) * seriesOfThousandObjects / 1000 / 2, MinShards: 2, MaxShards: 10,
+	}
+	spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25}
+	spec.Resources.Requests = corev1.ResourceList{}
+}
+
+// decideQuickly shortens the times that sizes take to change, until the test ends.
+func decideQuickly(t *testing.T) {
+	t.Helper()
+	arguments := []string{"--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after=20s"}
+	const path = "/spec/template/spec/containers/0/args"
+	kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p",
+		`[{"op":"add","path":"`+path+`","value":["`+strings.Join(arguments, `","`)+`"]}]`)
+	awaitAvailable(t, systemNamespace, "ksmscale-controller")
+	t.Cleanup(func() {
+		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", `[{"op":"remove","path":"`+path+`"}]`)
+	})
+}
+
+// growAndShrink lets the cluster grow to three times its objects and shrink again. The number of shards rises and falls with it, and
+// no container restarts.
+func growAndShrink(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	before := awaitSizes(t, ksmScale, func(int32) bool { return true })
+	namespace := makeObjects(t, 2*objectCount())
+	grown := awaitSizes(t, ksmScale, func(shards int32) bool { return shards > before })
+	assert.Greater(t, grown, before)
+	require.NoError(t, shared.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
+	shrunk := awaitSizes(t, ksmScale, func(shards int32) bool { return shards < grown })
+	assert.Equal(t, before, shrunk)
+	t.Logf("shards: %d, with three times the objects %d, and then %d again", before, grown, shrunk)
+}
+
+// awaitSizes waits until the KSMScale has a number of shards that will do, and is Ready and at rest for a while. It returns the number.
+func awaitSizes(t *testing.T, ksmScale *v1alpha1.KSMScale, willDo func(shards int32) bool) int32 {
+	t.Helper()
+	const rest = 40 * time.Second
+	var since time.Time
+	var last string
+	await(t, "sizes to settle", func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+			return err
+		}
+		recommendation := ksmScale.Status.Recommendation
+		if recommendation == nil || recommendation.MemoryRequest == nil {
+			return errors.New("there is no recommendation yet")
+		}
+		ready := slices.ContainsFunc(ksmScale.Status.Conditions, func(condition metav1.Condition) bool {
+			return condition.Type == v1alpha1.ConditionReady && condition.Status == metav1.ConditionTrue
+		})
+		state := fmt.Sprintf("%d shards of %s, Ready %t", ksmScale.TotalShards(), recommendation.MemoryRequest, ready)
+		if state != last || !ready || !willDo(ksmScale.TotalShards()) {
+			since, last = time.Now(), state
+		}
+		if time.Since(since) < rest {
+			return errors.New(state)
+		}
+		return nil
+	})
+	checkSizes(t, ksmScale)
+	return ksmScale.TotalShards()
+}
+
+// checkSizes compares the memory requests with the memory that the processes took, and requires that none has restarted.
+func checkSizes(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	for _, pod := range shardPods(t, ksmScale) {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		for _, container := range pod.Status.ContainerStatuses {
+			assert.Zero(t, container.RestartCount, "%s of %s", container.Name, pod.Name)
+		}
+	}
+	var peak int64
+	for _, pod := range shardPods(t, ksmScale) {
+		if pod.DeletionTimestamp == nil {
+			peak = max(peak, measurementOf(t, pod).PeakMemoryBytes)
+		}
+	}
+	request := ksmScale.Status.Recommendation.MemoryRequest
+	t.Logf("%d shards: %s; memory request %s, highest resident memory %d MiB", ksmScale.TotalShards(), ksmScale.Status.Recommendation.Message, request, peak>>20)
+	ratio := float64(request.Value()) / float64(peak)
+	assert.GreaterOrEqual(t, ratio, 1.1, "the request is too small")
+	assert.LessOrEqual(t, ratio, 1.75, "the request is too large")
+}
+
+// measurementOf reads what the gate of a pod has measured.
+func measurementOf(t *testing.T, pod corev1.Pod) measurements.Measurement {
+	t.Helper()
+	return measurements.Of(telemetry.Families(gateMetrics(t, pod)))
+}
