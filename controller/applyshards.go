@@ -110,7 +110,7 @@ func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KS
 	return errors.Join(errs...)
 }
 
-// adopt makes a KSMScale the owner of an orphaned Deployment, and changes no other field.
+// adopt sets a KSMScale as the owner of an orphaned Deployment, and changes no other field.
 func adopt(ctx context.Context, a applier, deployment *appsv1.Deployment) error {
 	if !observation.IsOrphan(deployment, a.owner) {
 		return nil

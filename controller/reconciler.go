@@ -64,7 +64,7 @@ type Reconciler struct {
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
-	// turns is held while a shard takes its turn to start a rollout.
+	// turns is locked while a shard takes its turn to start a rollout.
 	turns sync.Mutex
 }
 

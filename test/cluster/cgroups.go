@@ -52,7 +52,7 @@ func cgroupFolders(name string) []string {
 }
 
 // removeCgroups removes the control groups that no process is in: the kernel refuses to remove others, such as
-// those of a cluster that another program runs.
+// the groups of a cluster that another program runs.
 func removeCgroups(name string) {
 	for _, folder := range cgroupFolders(name) {
 		for _, group := range slices.Backward(subfolders(folder)) {

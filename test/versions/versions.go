@@ -12,7 +12,7 @@ import (
 const (
 	begin = "<!-- versions -->"
 	end   = "<!-- end of versions -->"
-	// columns are those of the table: component, version, supported, run in tests as.
+	// columns is the number of columns of the table: component, version, supported, run in tests as.
 	columns = 4
 )
 

@@ -1,5 +1,5 @@
 // Command certmanager is cert-manager's controller, as far as certificates of its own issuers go: self-signed ones, and
-// those of an authority in a Secret. The project's own command is in a module that cannot be built as a dependency. There
+// certificates of a CA in a Secret. The project's own command is in a module that cannot be built as a dependency. There
 // is no webhook, which tells users of mistakes, and no cainjector, which KSMScale does not need.
 package main
 

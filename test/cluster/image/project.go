@@ -28,7 +28,7 @@ var InstallManifest = filepath.Join("bin", "release", "install.yaml")
 
 // Release has the images of a release.
 type Release struct {
-	// KSMScale is the image of controller and adapter, and Gate that of the gate.
+	// KSMScale is the image of controller and adapter, and Gate the image of the gate.
 	KSMScale, Gate *oci.Layout
 }
 
@@ -46,7 +46,7 @@ func Released(root string) (*Release, error) {
 	return &Release{KSMScale: ours, Gate: gate}, nil
 }
 
-// Next returns another name of an image, as that of a version to upgrade to.
+// Next returns another name of an image, as if it were a version to upgrade to.
 func Next(of *oci.Layout) string { return of.Reference.Context().Tag("next").String() }
 
 // Archive is an image that containerd, Docker and kind import from a file.
@@ -65,7 +65,7 @@ func released(layout *oci.Layout) Archive {
 
 func built(image oci.Image) Archive { return Archive{Name: image.Reference, Write: image.Archive} }
 
-// All returns the images that the end-to-end tests need, out of the bin folder below root: those of a release, which have the name of a
+// All returns the images that the end-to-end tests need, out of the bin folder below root: the images of a release, which have the name of a
 // next version too, the auditor, the programs of the Prometheus Operator's pods, and the versions of kube-state-metrics that are built.
 func All(root string) ([]Archive, error) {
 	ours, err := Released(root)
