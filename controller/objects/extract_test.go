@@ -15,15 +15,9 @@ import (
 // The API server owns maps as a whole that our builders fill, as its schema says: what it returns is what was applied.
 func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	key := v1alpha1.KeySelector{Name: "a", Key: "b"}
-<<<<<<< HEAD:controller/applymonitors_test.go
-	desired := objects.ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
+	desired := ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
 		TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: key}},
 		Authorization: v1alpha1.ScrapeAuthorization{Credentials: key},
-=======
-	desired := ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
-		TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: &key}},
-		Authorization: &v1alpha1.ScrapeAuthorization{Credentials: key},
->>>>>>> house:controller/objects/extract_test.go
 	}))
 	live := &monitoringv1.ServiceMonitor{}
 	fixtures.Convert(t, desired, live)
