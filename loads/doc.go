@@ -1,5 +1,5 @@
 // Package loads measures how the load is divided among the shards of a KSMScale with the strategy least-loaded. Its input
-// is the CPU that the shards' pods use, as their gates export it (reading.go); its output are weights (weights.go) that
-// change only when the load has changed for good (partition.go). The controller records them in the status, which package
-// scaling plans from.
+// is the CPU of the shards' pods, which their gates export (reading.go). Its output is weights (weights.go) that change
+// only after a lasting change of the load (partition.go). The controller records the weights in the status, and package
+// scaling plans from them.
 package loads

@@ -23,11 +23,11 @@ import (
 	"github.com/example/ksmscale/telemetry"
 )
 
-// parallelReads keep a round short without a crowd of connections.
+// parallelReads limits the number of simultaneous connections of a round.
 const parallelReads = 16
 
-// Meter reads how much CPU the pods of KSMScales with the strategy least-loaded use, and decides on the weights of
-// their shards. Its methods may be called from several goroutines. Create it with NewMeter.
+// Meter reads the CPU of the pods of KSMScales with the strategy least-loaded, and decides the weights of their shards.
+// Its methods are safe for concurrent use. Create it with NewMeter.
 type Meter struct {
 	objects  client.Reader
 	clock    clock.WithTicker
@@ -35,21 +35,21 @@ type Meter struct {
 	onChange func()
 	read     func(context.Context, *corev1.Pod) (reading, error)
 
-	// last is what each pod was read to have used; the goroutine of Start has it for itself.
+	// last is the last reading of each pod. Only the goroutine of Start uses it.
 	last map[types.UID]reading
 
 	mu         sync.Mutex
 	partitions map[key]*partition
 }
 
-// key names a partition. Another KSMScale of the same name is another one.
+// key identifies a partition. KSMScales of the same name have different UIDs.
 type key struct {
 	ksmScale types.UID
 	total    int32
 }
 
-// NewMeter returns a Meter that reads each pod once in an interval. It finds KSMScales and pods by reading objects, and
-// calls onChange when weights are to be recorded.
+// NewMeter returns a Meter that reads each pod once in an interval. It reads KSMScales and pods from objects. It calls
+// onChange when there are new weights to record.
 func NewMeter(objects client.Reader, clock clock.WithTicker, interval time.Duration, onChange func()) *Meter {
 	return &Meter{
 		objects: objects, clock: clock, interval: interval, onChange: onChange,
@@ -69,12 +69,13 @@ func (m *Meter) Start(ctx context.Context) error {
 		case <-ticker.C():
 		}
 		if err := m.measure(ctx); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Cannot measure the loads of shards, so that weights stay as they are")
+			klog.FromContext(ctx).Error(err, "Cannot measure the loads of shards, so weights stay as they are")
 		}
 	}
 }
 
-// Weights are the weights to record for a KSMScale: the recorded ones, except where they have to change.
+// Weights are the weights to record for a KSMScale: new weights where they have to change, and the recorded weights
+// otherwise.
 func (m *Meter) Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights {
 	if ksmScale.Spec.Strategy() != v1alpha1.LeastLoaded {
 		return nil
@@ -83,29 +84,28 @@ func (m *Meter) Weights(ksmScale *v1alpha1.KSMScale) []v1alpha1.ShardWeights {
 	defer m.mu.Unlock()
 	var weights []v1alpha1.ShardWeights
 	for _, total := range totals(ksmScale) {
-		of := ksmScale.Status.WeightsOf(total)
+		recorded := ksmScale.Status.WeightsOf(total)
 		if measured := m.partitions[key{ksmScale.UID, total}]; measured != nil && measured.decided != nil {
-			of = measured.decided
+			recorded = measured.decided
 		}
-		if of != nil {
-			weights = append(weights, v1alpha1.ShardWeights{TotalShards: total, Weights: of})
+		if recorded != nil {
+			weights = append(weights, v1alpha1.ShardWeights{TotalShards: total, Weights: recorded})
 		}
 	}
 	return weights
 }
 
-// totals are the numbers of shards of the partitions that run, or are to.
+// totals are the totals of the running partitions and of the desired one.
 func totals(ksmScale *v1alpha1.KSMScale) []int32 {
-	totals := []int32{ksmScale.TotalShards()}
+	all := []int32{ksmScale.TotalShards()}
 	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {
-		totals = append(totals, sharding.Partitions...)
+		all = append(all, sharding.Partitions...)
 	}
-	slices.Sort(totals)
-	return slices.Compact(totals)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// measure reads every pod once. One that cannot be read is not measured, and neither is a partition without a pod of
-// each shard that is.
+// measure reads every pod once. It skips pods that it cannot read, and partitions without a measured pod of each shard.
 func (m *Meter) measure(ctx context.Context) error {
 	var list v1alpha1.KSMScaleList
 	if err := m.objects.List(ctx, &list); err != nil {
@@ -124,11 +124,11 @@ func (m *Meter) measure(ctx context.Context) error {
 		}
 		now := m.readAll(ctx, pods)
 		for _, total := range totals(ksmScale) {
-			key := key{ksmScale.UID, total}
-			there[key] = m.partition(key)
-			// While resharding, the load is divided between partitions as it will not be afterwards.
+			partitionKey := key{ksmScale.UID, total}
+			there[partitionKey] = m.partition(partitionKey)
+			// During a reshard, two partitions divide the load, so it does not show the load of one partition.
 			if len(totals(ksmScale)) == 1 {
-				changed = m.add(there[key], shardUses(total, pods, m.last, now), ksmScale.Status.WeightsOf(total)) || changed
+				changed = m.add(there[partitionKey], shardUses(total, pods, m.last, now), ksmScale.Status.WeightsOf(total)) || changed
 			}
 		}
 		maps.Copy(seen, now)
@@ -157,14 +157,14 @@ func (m *Meter) pods(ctx context.Context, ksmScale *v1alpha1.KSMScale) ([]corev1
 	return slices.DeleteFunc(shardpods.Of(ours, list.Items), func(pod corev1.Pod) bool { return !isReady(&pod) || pod.Status.PodIP == "" }), nil
 }
 
-// isReady tells whether a pod serves scrapes.
+// isReady reports whether a pod serves scrapes.
 func isReady(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
 		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
 	})
 }
 
-// readAll reads the pods that can be read.
+// readAll reads the pods, and skips those that fail.
 func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]reading {
 	var mu sync.Mutex
 	now := map[types.UID]reading{}
@@ -172,14 +172,14 @@ func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]re
 	group.SetLimit(parallelReads)
 	for i := range pods {
 		group.Go(func() error {
-			reading, err := m.read(ctx, &pods[i])
+			latest, err := m.read(ctx, &pods[i])
 			if err != nil {
-				klog.FromContext(ctx).V(1).Info("A pod is not measured", "reason", err.Error())
+				klog.FromContext(ctx).V(1).Info("Cannot measure a pod", "reason", err.Error())
 				return nil
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			now[pods[i].UID] = reading
+			now[pods[i].UID] = latest
 			return nil
 		})
 	}
@@ -187,16 +187,16 @@ func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]re
 	return now
 }
 
-func (m *Meter) partition(key key) *partition {
+func (m *Meter) partition(partitionKey key) *partition {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if known := m.partitions[key]; known != nil {
+	if known := m.partitions[partitionKey]; known != nil {
 		return known
 	}
 	return &partition{interval: m.interval}
 }
 
-// add tells whether weights are to be recorded that were not before.
+// add reports whether there are new weights to record.
 func (m *Meter) add(to *partition, shards [][]use, recorded []int32) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -208,8 +208,8 @@ func (m *Meter) add(to *partition, shards [][]use, recorded []int32) bool {
 	return to.decided != nil && !slices.Equal(to.decided, before)
 }
 
-// shardUses are what the pods of each shard of a partition used between two readings, or nil if some shard has no pod that
-// has been read twice since it started.
+// shardUses is the use of the pods of each shard of a partition between two readings. It is nil if a shard has no pod with
+// two readings since its start.
 func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]reading) [][]use {
 	shards := make([][]use, total)
 	for i := range pods {
@@ -221,7 +221,7 @@ func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]readi
 		first, readBefore := before[pods[i].UID]
 		last, readNow := after[pods[i].UID]
 		seconds := last.at.Sub(first.at).Seconds()
-		// A gate whose kube-state-metrics does not answer has the same reading again.
+		// If kube-state-metrics does not answer, its gate repeats the last reading.
 		if !readBefore || !readNow || first.started != last.started || seconds <= 0 {
 			continue
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// Two hours of equal loads: one in which the cluster grows and shrinks, and one in which a shard has twice as many replicas
-// as the others.
+// Two hours of equal loads. In the first, the cluster grows and shrinks. In the second, one shard has twice as many
+// replicas as the others.
 func TestEqualLoadsDoNotFlap(t *testing.T) {
 	for _, test := range []struct {
 		name          string
@@ -50,7 +50,7 @@ func TestEqualLoadsDoNotFlap(t *testing.T) {
 	}
 }
 
-// seats are D'Hondt's: those of the highest quotients of a weight and a number of replicas.
+// seats are computed by D'Hondt's method: the highest quotients of a weight and a number of replicas.
 func seats(total int, weights []int32) []int32 {
 	type quotient struct {
 		value float64
@@ -80,7 +80,7 @@ func seats(total int, weights []int32) []int32 {
 	return replicas
 }
 
-// Two shards are made busy in turn, by many scrapes, and the cluster grows in ten steps each time.
+// Two shards are busy in turn, because of many scrapes. The cluster grows in ten steps each time.
 func TestReplicasAreSeatsOfTheWeights(t *testing.T) {
 	for _, onePod := range []bool{false, true} {
 		w := newWorld(0.1, 0.1, 0.1)
@@ -109,7 +109,7 @@ func TestReplicasAreSeatsOfTheWeights(t *testing.T) {
 	}
 }
 
-// What replicas cost just by being there is told from load by the time that scrapes take.
+// The time that scrapes take separates the load from the cost of an idle replica.
 func TestReplicasThatHaveNothingToDoAreNoLoad(t *testing.T) {
 	w := newWorld(4, 0.01, 0.01)
 	w.idle, w.nodes = 1, 150
@@ -173,8 +173,8 @@ func TestWithoutMeasurement(t *testing.T) {
 		w := newWorld(0.1, 0.1, 0.1)
 		w.pass(t, 15*time.Minute)
 		for range 20 {
-			again := w.used[w.pods[1].UID]
-			w.used[w.pods[1].UID] = reading{cpu: again.cpu + 1000, started: again.started + 1}
+			before := w.used[w.pods[1].UID]
+			w.used[w.pods[1].UID] = reading{cpu: before.cpu + 1000, started: before.started + 1}
 			w.pass(t, interval)
 		}
 		assert.Len(t, w.recorded, 1)
@@ -239,7 +239,7 @@ func TestOtherStrategiesAreNotMeasured(t *testing.T) {
 	assert.Empty(t, w.ksmScale.Status.ShardingStatus.Weights)
 }
 
-// A pod with the labels of a shard that is not of its Deployment says nothing of the shard's load.
+// A pod with the labels of a shard that does not belong to its Deployment does not count for the shard's load.
 func TestPodsOfOthersAreNotMeasured(t *testing.T) {
 	w := newWorld(0.1, 0.1, 0.1)
 	w.create(v1alpha1.Shard{KSMScale: "main", ID: 1, Total: 3})
@@ -253,19 +253,19 @@ func TestPodsOfOthersAreNotMeasured(t *testing.T) {
 
 func TestStart(t *testing.T) {
 	w := newWorld(0.1, 0.1, 0.1)
-	read := make(chan struct{}, 100)
+	reads := make(chan struct{}, 100)
 	w.meter.read = func(context.Context, *corev1.Pod) (reading, error) {
-		read <- struct{}{}
+		reads <- struct{}{}
 		return reading{}, errors.New("connection refused")
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- w.meter.Start(ctx) }()
 	require.Eventually(t, w.clock.HasWaiters, time.Minute, time.Millisecond)
-	assert.Empty(t, read)
+	assert.Empty(t, reads)
 	w.clock.Step(interval)
 	for range 3 {
-		<-read
+		<-reads
 	}
 	stop()
 	assert.NoError(t, <-ended)

@@ -7,41 +7,41 @@ import (
 )
 
 const (
-	// smoothing is the number of measurements in which a change of the load comes to count for two thirds.
+	// smoothing is the number of measurements after which a change of the load counts for two thirds.
 	smoothing = 10
-	// settling is for how many measurements' time weights must not fit until they change.
+	// settling is for how many measurements the weights must not fit the load until they change.
 	settling = 20
-	// tolerance is how far weights may be from the load and stay.
+	// tolerance is the largest accepted difference between weights and the load.
 	tolerance = 0.25
-	// negligible is the load, in cores, that shards with less count as having.
+	// negligible is the lowest load in cores. Shards with less count as having this load.
 	negligible = 0.01
 )
 
-// assumptions are what a replica is assumed to cost whatever it serves, as parts of the range that this must be in.
+// assumptions are the assumed costs of a replica without requests, as fractions of the possible range.
 var assumptions = [...]float64{0, 0.25, 0.5, 0.75, 1}
 
-// use is the CPU that a pod used, and for how much of the time it answered scrapes, both from 0 to the number of cores.
+// use is the CPU that a pod used, and the time for which it answered scrapes. Both are in cores.
 type use struct{ cpu, scraped float64 }
 
 // partition has the loads of the shards of one partition.
 //
-// A replica costs CPU whatever it serves, because it watches the whole API; that is no load that another replica would
-// take over, and if it counted, shards with more replicas would get still more. What it costs is not known, but the
-// least that any pod uses is a bound from above, and what the pods use beyond what scrapes can have taken is one from
-// below. So the load is computed for several assumptions within these bounds, and weights that fit one of them stay.
+// A replica without requests also costs CPU, because it watches the whole API. This cost is no load that another replica
+// could take over. If it counted, shards with more replicas would get even more. The cost is not known. The lowest use of
+// any pod is an upper bound. The use beyond the time that scrapes can have taken is a lower bound. So the load is computed
+// for several assumptions between these bounds, and weights that fit one of them stay.
 type partition struct {
 	// interval is the time between two measurements.
 	interval time.Duration
-	// loads are the loads of each shard under each of the assumptions, smoothed.
+	// loads are the smoothed loads of each shard under each assumption.
 	loads [len(assumptions)][]float64
-	// measured is when loads were last computed, and since when the weights there are do not fit; zero if never, or if
-	// they do.
+	// measured is when loads were last computed; zero if never. since is since when the current weights do not fit; zero
+	// if they fit.
 	measured, since time.Time
-	// decided are the weights to record, if they have to change; they are not changed in place.
+	// decided are the new weights to record; nil if the weights stay. They are never changed in place.
 	decided []int32
 }
 
-// add takes in what the pods of each shard used until now; there is at least one of each.
+// add adds the use of the pods of each shard until now. Each shard has at least one pod.
 func (p *partition) add(shards [][]use, now time.Time) {
 	weight := 1.0
 	if !p.measured.IsZero() {
@@ -64,8 +64,8 @@ func (p *partition) add(shards [][]use, now time.Time) {
 	p.measured = now
 }
 
-// costOfReplica are bounds of what a replica uses that serves nothing. Answering takes one core at a time, and about as
-// much again to collect garbage, if at all.
+// costOfReplica are the bounds of the use of a replica without requests. An answer uses at most one core, and about the
+// same again for garbage collection.
 func costOfReplica(shards [][]use) (lowest, highest float64) {
 	highest = math.Inf(1)
 	for _, pods := range shards {
@@ -77,15 +77,15 @@ func costOfReplica(shards [][]use) (lowest, highest float64) {
 	return min(lowest, highest), highest
 }
 
-// decide compares the loads with the weights that are recorded, nil if there are none yet.
+// decide compares the loads with the recorded weights. These are nil before the first ones.
 func (p *partition) decide(recorded []int32, now time.Time) {
 	if len(recorded) > 0 && slices.Equal(recorded, p.decided) {
 		p.decided = nil
 	}
 	best, least := 0, math.Inf(1)
 	for a := range assumptions {
-		if misfit := misfit(p.loads[a], recorded); misfit < least {
-			best, least = a, misfit
+		if difference := misfit(p.loads[a], recorded); difference < least {
+			best, least = a, difference
 		}
 	}
 	weights := coarse(p.loads[best])

@@ -12,26 +12,26 @@ import (
 	"github.com/example/ksmscale/telemetry"
 )
 
-// reading is what a kube-state-metrics has used since it started.
+// reading is the use of a kube-state-metrics since its start.
 type reading struct {
-	// cpu is all the CPU, in seconds.
+	// cpu is the CPU time in seconds.
 	cpu float64
-	// scraped is for how many seconds it has answered scrapes.
+	// scraped is the time in seconds for which it has answered scrapes.
 	scraped float64
-	// started is when it started: another value is another process.
+	// started is its start time. Another value means another process.
 	started float64
-	// at is when the gate read that, by the gate's clock.
+	// at is the time at which the gate read these values, by the gate's clock.
 	at time.Time
 }
 
-// read reads the gate of a pod. It is reachable also if kube-state-metrics serves with TLS, or only those with a token.
+// read reads the gate of a pod. The gate is reachable even if kube-state-metrics uses TLS, or requires a token.
 func read(ctx context.Context, client telemetry.Client, pod *corev1.Pod) (reading, error) {
 	measured, err := measurements.Read(ctx, client, telemetry.URL(pod.Status.PodIP, v1alpha1.PortGate))
 	if err != nil {
 		return reading{}, fmt.Errorf("read pod %s: %w", pod.Name, err)
 	}
 	if measured.StartTimeSeconds == 0 {
-		return reading{}, fmt.Errorf("read pod %s: its gate does not export what kube-state-metrics uses", pod.Name)
+		return reading{}, fmt.Errorf("read pod %s: its gate does not export the use of kube-state-metrics", pod.Name)
 	}
 	return reading{
 		cpu: measured.CPUSeconds, scraped: measured.RequestSeconds, started: measured.StartTimeSeconds, at: measured.ReadAt,

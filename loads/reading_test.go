@@ -50,14 +50,14 @@ func TestRead(t *testing.T) {
 			client := telemetry.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 			}}}
-			read, err := read(t.Context(), client, &corev1.Pod{Status: corev1.PodStatus{PodIP: "fd00::1"}})
+			actual, err := read(t.Context(), client, &corev1.Pod{Status: corev1.PodStatus{PodIP: "fd00::1"}})
 			assert.Equal(t, "[fd00::1]:8082/metrics", asked)
 			if test.err != "" {
 				assert.ErrorContains(t, err, test.err)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, test.want, read)
+			assert.Equal(t, test.want, actual)
 		})
 	}
 }

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// alike is how many times as much one load may be as another and still count as the same.
+	// alike is the largest ratio of two loads that count as the same.
 	alike = 1.25
-	// meanWeight is the weight of a shard with the mean load. Weights are whole numbers, and so are a tenth of the mean
-	// load at least, and apart.
+	// meanWeight is the weight of a shard with the mean load. Weights are whole numbers. So they are multiples of a tenth
+	// of the mean load, and at least one tenth.
 	meanWeight = 10
 )
 
-// relative are loads as parts of the mean load, and a tenth of it at least. If there is no load, all are alike.
+// relative are the loads as fractions of the mean load, at least a tenth. Without any load, all are the same.
 func relative(loads []float64) []float64 {
 	var sum float64
 	for _, load := range loads {
@@ -30,8 +30,8 @@ func relative(loads []float64) []float64 {
 	return parts
 }
 
-// misfit is how far weights are from loads: the greatest difference of any shard, as a part of the greater of both.
-// No weights are weights that are all the same.
+// misfit is the largest difference between the weight and the load of any shard, as a fraction of the larger one. Missing
+// weights count as equal weights.
 func misfit(loads []float64, weights []int32) float64 {
 	parts, recorded := relative(loads), make([]float64, len(loads))
 	for i := range recorded {
@@ -48,7 +48,7 @@ func misfit(loads []float64, weights []int32) float64 {
 	return greatest
 }
 
-// coarse makes weights of loads: loads that are alike get the weight of their mean.
+// coarse computes weights from loads. Loads that are alike get the weight of their mean.
 func coarse(loads []float64) []int32 {
 	parts, order := relative(loads), make([]int, len(loads))
 	for i := range order {

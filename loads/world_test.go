@@ -27,19 +27,19 @@ const interval = 30 * time.Second
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // world is a KSMScale whose pods use CPU: each a constant amount, and its part of what answering the scrapes of its shard
-// takes. Replicas are what is planned, at once.
+// takes. Replicas are the planned ones, without delay.
 type world struct {
 	client.Reader
 	ksmScale *v1alpha1.KSMScale
 	nodes    int
-	// idle is what each pod uses anyway, and scrapes what those of each shard take, in cores.
+	// idle is the constant use of each pod, and scrapes the use of each shard's scrapes, in cores.
 	idle    float64
 	scrapes []float64
-	// onePod has one of a shard's pods answer all scrapes, as Prometheus keeps its connection.
+	// onePod is whether one of a shard's pods answers all scrapes, because Prometheus keeps its connection.
 	onePod bool
 	// deaf is whether gates have got no answer from kube-state-metrics since the start.
 	deaf bool
-	// noise is how far what is used is from that, as a part of it.
+	// noise is the random deviation of the use, as a fraction.
 	noise float64
 
 	random  *rand.Rand
@@ -48,7 +48,7 @@ type world struct {
 	pods    []corev1.Pod
 	used    map[types.UID]reading
 	created int
-	// told is how often weights were told to have changed, and recorded what they were.
+	// told is how often onChange was called, and recorded the weights after each call.
 	told     int
 	recorded [][]int32
 }
@@ -67,15 +67,15 @@ func newWorld(scrapes ...float64) *world {
 	}
 	w.meter = NewMeter(w, w.clock, interval, func() { w.told++ })
 	w.meter.read = func(_ context.Context, pod *corev1.Pod) (reading, error) {
-		is, ok := w.used[pod.UID]
+		used, ok := w.used[pod.UID]
 		if !ok {
-			return is, errors.New("connection refused")
+			return used, errors.New("connection refused")
 		}
-		is.at = w.clock.Now()
+		used.at = w.clock.Now()
 		if w.deaf {
-			is.at = start
+			used.at = start
 		}
-		return is, nil
+		return used, nil
 	}
 	w.scale()
 	return w
@@ -105,11 +105,11 @@ func (w *world) List(_ context.Context, list client.ObjectList, _ ...client.List
 func (w *world) scale() []int32 {
 	var replicas []int32
 	for _, shard := range scaling.New(w.ksmScale, scaling.Cluster{Nodes: w.nodes}).Shards {
-		of := w.podsOf(shard.Shard)
-		for ; len(of) < int(shard.Replicas); of = w.podsOf(shard.Shard) {
+		pods := w.podsOf(shard.Shard)
+		for ; len(pods) < int(shard.Replicas); pods = w.podsOf(shard.Shard) {
 			w.create(shard.Shard)
 		}
-		for _, surplus := range of[shard.Replicas:] {
+		for _, surplus := range pods[shard.Replicas:] {
 			w.pods = slices.DeleteFunc(w.pods, func(pod corev1.Pod) bool { return pod.UID == surplus.UID })
 		}
 		replicas = append(replicas, shard.Replicas)

@@ -14,15 +14,15 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// Allocatable knows how much room for pods the nodes of the cluster have, as a watch reports them. It is safe for
-// concurrent use. Create it with NewAllocatable, and start it with Watch.
+// Allocatable records how much room for pods the nodes of the cluster have, from a watch. It is safe for concurrent use.
+// Create it with NewAllocatable, and start it with Watch.
 type Allocatable struct {
 	mu    sync.RWMutex
 	nodes map[string]room
 	kinds map[room]int
 }
 
-// room is what a node has for pods, and for pods of which operating system.
+// room is the capacity of a node for pods, and the operating system of these pods.
 type room struct {
 	cpu, memory int64
 	os          string
@@ -30,12 +30,12 @@ type room struct {
 
 var _ toolscache.ResourceEventHandler = (*Allocatable)(nil)
 
-// NewAllocatable returns one that has not seen any node.
+// NewAllocatable returns an Allocatable without nodes.
 func NewAllocatable() *Allocatable {
 	return &Allocatable{nodes: map[string]room{}, kinds: map[room]int{}}
 }
 
-// Watch begins to look at the nodes in a cache, which may be started before or after.
+// Watch starts to observe the nodes of a cache, which may start before or after.
 func (a *Allocatable) Watch(ctx context.Context, nodes cache.Cache) error {
 	informer, err := nodes.GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -47,21 +47,21 @@ func (a *Allocatable) Watch(ctx context.Context, nodes cache.Cache) error {
 	return nil
 }
 
-// Kinds are the kinds of nodes that there are, in no order.
+// Kinds are the kinds of nodes in the cluster, in no order.
 func (a *Allocatable) Kinds() []scaling.NodeKind {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	kinds := make([]scaling.NodeKind, 0, len(a.kinds))
-	for room, nodes := range a.kinds {
-		kinds = append(kinds, scaling.NodeKind{CPU: room.cpu, Memory: room.memory, OS: room.os, Nodes: nodes})
+	for kind, nodes := range a.kinds {
+		kinds = append(kinds, scaling.NodeKind{CPU: kind.cpu, Memory: kind.memory, OS: kind.os, Nodes: nodes})
 	}
 	return kinds
 }
 
-// OnAdd looks at a node. It is part of toolscache.ResourceEventHandler.
+// OnAdd records a node. It is part of toolscache.ResourceEventHandler.
 func (a *Allocatable) OnAdd(obj any, _ bool) { a.OnUpdate(nil, obj) }
 
-// OnUpdate looks at a node again. It is part of toolscache.ResourceEventHandler.
+// OnUpdate records a node again. It is part of toolscache.ResourceEventHandler.
 func (a *Allocatable) OnUpdate(_, obj any) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
@@ -72,14 +72,14 @@ func (a *Allocatable) OnUpdate(_, obj any) {
 	a.remove(node.Name)
 	kind := room{cpu: node.Status.Allocatable.Cpu().MilliValue(), memory: node.Status.Allocatable.Memory().Value()}
 	if kind == (room{}) {
-		return // Its kubelet has not told yet.
+		return // Its kubelet has not reported the capacity yet.
 	}
 	kind.os = node.Labels[corev1.LabelOSStable]
 	a.nodes[node.Name] = kind
 	a.kinds[kind]++
 }
 
-// OnDelete forgets a node. It is part of toolscache.ResourceEventHandler.
+// OnDelete removes a node. It is part of toolscache.ResourceEventHandler.
 func (a *Allocatable) OnDelete(obj any) {
 	if missed, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		obj = missed.Obj
@@ -92,17 +92,17 @@ func (a *Allocatable) OnDelete(obj any) {
 }
 
 func (a *Allocatable) remove(node string) {
-	was, known := a.nodes[node]
+	before, known := a.nodes[node]
 	if !known {
 		return
 	}
 	delete(a.nodes, node)
-	if a.kinds[was]--; a.kinds[was] == 0 {
-		delete(a.kinds, was)
+	if a.kinds[before]--; a.kinds[before] == 0 {
+		delete(a.kinds, before)
 	}
 }
 
-// allocatable is what a cache needs to keep of a node's status for this.
+// allocatable is the part of a node's status that Allocatable reads.
 func allocatable(node *corev1.Node) corev1.NodeStatus {
 	all := maps.Clone(node.Status.Allocatable)
 	maps.DeleteFunc(all, func(name corev1.ResourceName, _ resource.Quantity) bool {

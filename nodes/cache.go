@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 )
 
-// ForCache is how a cache should hold nodes: without all that a Counter does not look at, which is nearly all of
-// a node.
+// ForCache is the cache option for nodes. It removes all fields that a Counter and an Allocatable do not read, which is
+// nearly the whole node.
 func ForCache() cache.ByObject {
 	return cache.ByObject{Transform: func(obj any) (any, error) {
 		node, ok := obj.(*corev1.Node)
@@ -21,8 +21,8 @@ func ForCache() cache.ByObject {
 	}}
 }
 
-// lookedAt is what a Counter looks at of a node. That a node is being deleted is not part of it: it is registered
-// until it is gone.
+// lookedAt is a node with only the fields that are read. The deletion timestamp is not among them, because a node is
+// registered until it is gone.
 func lookedAt(node *corev1.Node) *corev1.Node {
 	only := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
@@ -42,8 +42,7 @@ func lookedAt(node *corev1.Node) *corev1.Node {
 	return only
 }
 
-// alike tells whether two nodes look the same to any selection, as one does before and after a heartbeat; nil is no
-// node.
+// alike reports whether two nodes are the same for any selection, such as before and after a heartbeat. nil is no node.
 func alike(a, b *corev1.Node) bool {
 	if a == nil || b == nil {
 		return a == b

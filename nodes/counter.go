@@ -16,25 +16,25 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// Counter counts the nodes of the cluster as a watch reports them, for each KSMScale as its spec.nodes says. The
-// first time that it is asked for a spec it looks at every node; after that it looks at those that change. It is safe
-// for concurrent use. Create it with NewCounter, and start it with Watch.
+// Counter counts the nodes of the cluster from a watch, for each KSMScale according to its spec.nodes. The first request
+// for a spec visits every node. After that, the Counter visits only nodes that change. It is safe for concurrent use.
+// Create it with NewCounter, and start it with Watch.
 type Counter struct {
 	clock clock.PassiveClock
 
 	mu sync.RWMutex
-	// nodes are the registered nodes by name, as the watch has them.
+	// nodes are the registered nodes by name, in the form of the watch.
 	nodes       map[string]*corev1.Node
 	schedulable int
-	// counts are those that have been asked for, by the key of the spec.
+	// counts are the requested counts, by the key of the spec.
 	counts   map[string]*count
 	asOf     time.Time
 	watching func() bool
 	onChange []func()
 }
 
-// count is the number of nodes that are in a selection. If there is a placement, it also has the number of nodes that it allows, and how
-// many of these have a zone.
+// count is the number of nodes in a selection. With a placement, it also has the number of nodes that the placement
+// allows, and how many of these have a zone.
 type count struct {
 	selection
 	*placement
@@ -43,14 +43,14 @@ type count struct {
 
 var _ toolscache.ResourceEventHandler = (*Counter)(nil)
 
-// NewCounter returns a Counter that has not seen any node.
+// NewCounter returns a Counter without nodes.
 func NewCounter(clock clock.PassiveClock) *Counter {
 	return &Counter{
 		clock: clock, nodes: map[string]*corev1.Node{}, counts: map[string]*count{}, watching: func() bool { return false },
 	}
 }
 
-// Watch begins to count the nodes in a cache, which may be started before or after.
+// Watch starts to count the nodes of a cache, which may start before or after.
 func (c *Counter) Watch(ctx context.Context, nodes cache.Cache) error {
 	informer, err := nodes.GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -66,63 +66,63 @@ func (c *Counter) Watch(ctx context.Context, nodes cache.Cache) error {
 	return nil
 }
 
-// Synced tells whether every node that existed when the watch began has been counted. Before that, Cluster has
-// too few.
+// Synced reports whether every node that existed at the start of the watch has been counted. Before that, Cluster has too
+// few.
 func (c *Counter) Synced() bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.watching()
 }
 
-// AsOf is when the picture was taken: the time of the last event about any node, heartbeats included, so that a watch
-// that has fallen silent shows as a picture that grows old.
+// AsOf is the time of the picture: the last event about any node, including heartbeats. If the watch stops without an
+// error, AsOf shows that the picture is old.
 func (c *Counter) AsOf() time.Time {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.asOf
 }
 
-// Cluster returns the picture for a KSMScale, and the time it was taken.
+// Cluster returns the picture for a KSMScale, and its time.
 func (c *Counter) Cluster(spec *v1alpha1.KSMScaleSpec) (scaling.Cluster, time.Time) {
-	key := key(spec)
-	if cluster, asOf, ok := c.known(key); ok {
+	countKey := key(spec)
+	if cluster, asOf, ok := c.known(countKey); ok {
 		return cluster, asOf
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counts[key] == nil {
-		c.counts[key] = c.countAll(spec)
+	if c.counts[countKey] == nil {
+		c.counts[countKey] = c.countAll(spec)
 	}
-	return c.picture(c.counts[key]), c.asOf
+	return c.picture(c.counts[countKey]), c.asOf
 }
 
-func (c *Counter) known(key string) (scaling.Cluster, time.Time, bool) {
+func (c *Counter) known(countKey string) (scaling.Cluster, time.Time, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	count, ok := c.counts[key]
+	known, ok := c.counts[countKey]
 	if !ok {
 		return scaling.Cluster{}, time.Time{}, false
 	}
-	return c.picture(count), c.asOf, true
+	return c.picture(known), c.asOf, true
 }
 
 func (c *Counter) countAll(spec *v1alpha1.KSMScaleSpec) *count {
-	count := &count{selection: newSelection(spec), placement: newPlacement(spec)}
+	total := &count{selection: newSelection(spec), placement: newPlacement(spec)}
 	for _, node := range c.nodes {
-		count.change(nil, node)
+		total.change(nil, node)
 	}
-	return count
+	return total
 }
 
-func (c *Counter) picture(count *count) scaling.Cluster {
+func (c *Counter) picture(total *count) scaling.Cluster {
 	return scaling.Cluster{
-		Nodes: count.nodes, Registered: len(c.nodes), Schedulable: c.schedulable,
-		Placeable: count.placeable, Zoned: count.zoned,
+		Nodes: total.nodes, Registered: len(c.nodes), Schedulable: c.schedulable,
+		Placeable: total.placeable, Zoned: total.zoned,
 	}
 }
 
-// Keep goes on counting for the specs in use only. It holds off everyone else who asks for a picture until it knows
-// them, so that none is forgotten that has only just come into use.
+// Keep stops all counts except those for the specs in use. Other callers wait until it knows these, so it never stops a
+// count that has just come into use.
 func (c *Counter) Keep(inUse func() ([]*v1alpha1.KSMScaleSpec, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,16 +134,16 @@ func (c *Counter) Keep(inUse func() ([]*v1alpha1.KSMScaleSpec, error)) error {
 	for _, spec := range specs {
 		keys.Insert(key(spec))
 	}
-	for key := range c.counts {
-		if !keys.Has(key) {
-			delete(c.counts, key)
+	for countKey := range c.counts {
+		if !keys.Has(countKey) {
+			delete(c.counts, countKey)
 		}
 	}
 	return nil
 }
 
-// OnChange has notify called after each change of a picture, from the goroutine of the watch: it must not block.
-// Heartbeats change nothing.
+// OnChange registers a function that is called after each change of a picture, from the goroutine of the watch. It must
+// not block. Heartbeats are no changes.
 func (c *Counter) OnChange(notify func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,10 +153,10 @@ func (c *Counter) OnChange(notify func()) {
 // OnAdd counts a node. It is part of toolscache.ResourceEventHandler.
 func (c *Counter) OnAdd(obj any, _ bool) { c.observe(obj, false) }
 
-// OnUpdate counts a node, or no longer. It is part of toolscache.ResourceEventHandler.
+// OnUpdate counts a changed node. It is part of toolscache.ResourceEventHandler.
 func (c *Counter) OnUpdate(_, obj any) { c.observe(obj, false) }
 
-// OnDelete no longer counts a node. It is part of toolscache.ResourceEventHandler.
+// OnDelete removes a node from the counts. It is part of toolscache.ResourceEventHandler.
 func (c *Counter) OnDelete(obj any) {
 	if missed, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		obj = missed.Obj
@@ -174,7 +174,7 @@ func (c *Counter) observe(obj any, deleted bool) {
 	}
 }
 
-// update returns whom to notify, which is done without the lock so that they may ask for the picture.
+// update returns the functions to call. The caller calls them without the lock, because they may request the picture.
 func (c *Counter) update(node *corev1.Node, deleted bool) []func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,8 +191,8 @@ func (c *Counter) update(node *corev1.Node, deleted bool) []func() {
 	}
 	changed := (before == nil) != (after == nil)
 	changed = adjust(&c.schedulable, schedulable, before, after) || changed
-	for _, count := range c.counts {
-		changed = count.change(before, after) || changed
+	for _, known := range c.counts {
+		changed = known.change(before, after) || changed
 	}
 	if !changed {
 		return nil
@@ -200,8 +200,8 @@ func (c *Counter) update(node *corev1.Node, deleted bool) []func() {
 	return c.onChange
 }
 
-// change counts a node as it is instead of as it was; either is nil if it was not there. It tells whether that makes a
-// difference.
+// change replaces a node in the counts. before or after is nil if the node did not exist then. It reports whether a count
+// has changed.
 func (c *count) change(before, after *corev1.Node) bool {
 	changed := adjust(&c.nodes, c.counts, before, after)
 	if c.placement != nil {
@@ -212,14 +212,14 @@ func (c *count) change(before, after *corev1.Node) bool {
 }
 
 func adjust(number *int, counts func(*corev1.Node) bool, before, after *corev1.Node) bool {
-	counted, count := before != nil && counts(before), after != nil && counts(after)
+	wasCounted, isCounted := before != nil && counts(before), after != nil && counts(after)
 	switch {
-	case count && !counted:
+	case isCounted && !wasCounted:
 		*number++
-	case counted && !count:
+	case wasCounted && !isCounted:
 		*number--
 	}
-	return count != counted
+	return isCounted != wasCounted
 }
 
 func schedulable(node *corev1.Node) bool { return !node.Spec.Unschedulable }

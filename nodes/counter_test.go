@@ -20,7 +20,7 @@ import (
 
 var testTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// node is one that a control plane has, with the overrides made.
+// node is a node like a control plane has it, with the overrides.
 func node(name string, overrides ...func(*corev1.Node)) *corev1.Node {
 	n := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-1", ResourceVersion: "1", Labels: map[string]string{corev1.LabelOSStable: "linux"}},
@@ -159,7 +159,7 @@ func TestNotSyncedBeforeWatch(t *testing.T) {
 
 func TestWhichNodesCount(t *testing.T) {
 	counter := newCounter()
-	for _, node := range []*corev1.Node{
+	for _, one := range []*corev1.Node{
 		node("plain"), node("labelled", labelled("pool", "big")), node("cordoned", cordoned),
 		node("not-ready", notReady(corev1.ConditionFalse)), node("unreachable", notReady(corev1.ConditionUnknown)),
 		node("silent", func(n *corev1.Node) { n.Status.Conditions = nil }),
@@ -167,7 +167,7 @@ func TestWhichNodesCount(t *testing.T) {
 		node("gpu", tainted("gpu", "big", corev1.TaintEffectNoSchedule)), node("gpus", tainted("gpu", "", corev1.TaintEffectNoExecute)),
 		node("cordoned-control-plane", controlPlane, cordoned, deleting),
 	} {
-		counter.OnAdd(node, true)
+		counter.OnAdd(one, true)
 	}
 	exists := func(key string, operator metav1.LabelSelectorOperator) v1alpha1.NodeSelector {
 		return v1alpha1.NodeSelector{MatchExpressions: []v1alpha1.NodeSelectorRequirement{{Key: key, Operator: operator}}}
@@ -209,7 +209,7 @@ func TestWhichNodesCount(t *testing.T) {
 func TestWhichNodesPodsMayRunOn(t *testing.T) {
 	zone := labelled(corev1.LabelTopologyZone, "a")
 	counter := newCounter()
-	for _, node := range []*corev1.Node{
+	for _, one := range []*corev1.Node{
 		node("plain"), node("zoned", zone), node("zoned-disk", zone, labelled("disk", "ssd")),
 		node("cordoned", zone, cordoned), node("not-ready", zone, tainted("node.kubernetes.io/not-ready", "", corev1.TaintEffectNoExecute)),
 		node("dedicated", zone, tainted("dedicated", "batch", corev1.TaintEffectNoSchedule)),
@@ -217,7 +217,7 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 		node("windows", zone, labelled(corev1.LabelOSStable, "windows")),
 		node("new", tainted("node.cloudprovider.kubernetes.io/uninitialized", "true", corev1.TaintEffectNoSchedule)),
 	} {
-		counter.OnAdd(node, true)
+		counter.OnAdd(one, true)
 	}
 	for _, test := range []struct {
 		name             string
@@ -243,8 +243,8 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 			template: &v1alpha1.PodTemplate{Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			spec := &v1alpha1.KSMScaleSpec{Sharding: &v1alpha1.ShardingConfig{ReplicationStrategy: test.strategy}, Template: test.template}
-			cluster, _ := counter.Cluster(spec)
+			ksmScaleSpec := &v1alpha1.KSMScaleSpec{Sharding: &v1alpha1.ShardingConfig{ReplicationStrategy: test.strategy}, Template: test.template}
+			cluster, _ := counter.Cluster(ksmScaleSpec)
 			assert.Equal(t, test.placeable, cluster.Placeable)
 			assert.Equal(t, test.zoned, cluster.Zoned)
 			assert.Equal(t, 9, cluster.Nodes, "which is another question")
@@ -282,7 +282,7 @@ func TestChangesOfCountsAreTold(t *testing.T) {
 	assert.Zero(t, cluster.Nodes, "and whoever does again gets what is true now")
 }
 
-// choice is one of several that are drawn, in order so that a draw can be repeated.
+// choice is one of several draws. They have an order, so a draw can be repeated.
 type choice[T any] struct {
 	name string
 	make func(T)
@@ -290,9 +290,9 @@ type choice[T any] struct {
 
 func draw[T any](t *rapid.T, choices ...choice[T]) []func(T) {
 	var drawn []func(T)
-	for _, choice := range choices {
-		if rapid.Bool().Draw(t, choice.name) {
-			drawn = append(drawn, choice.make)
+	for _, candidate := range choices {
+		if rapid.Bool().Draw(t, candidate.name) {
+			drawn = append(drawn, candidate.make)
 		}
 	}
 	return drawn
@@ -319,25 +319,25 @@ func drawSpec(t *rapid.T) *v1alpha1.KSMScaleSpec {
 	return s
 }
 
-// However nodes come, change and go, and whoever asks when, a count is what counting them all again gives.
+// After any sequence of node events and requests, a count is the same as a new count of all nodes.
 func TestCountsAreThoseOfARecount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		counter, there := newCounter(), map[string]*corev1.Node{}
 		specs := []*v1alpha1.KSMScaleSpec{spec()}
 		t.Repeat(map[string]func(*rapid.T){
 			"a node comes or changes": func(t *rapid.T) {
-				node := drawNode(t)
-				if before, ok := there[node.Name]; ok {
-					counter.OnUpdate(before, node)
+				one := drawNode(t)
+				if before, ok := there[one.Name]; ok {
+					counter.OnUpdate(before, one)
 				} else {
-					counter.OnAdd(node, false)
+					counter.OnAdd(one, false)
 				}
-				there[node.Name] = node
+				there[one.Name] = one
 			},
 			"a node goes": func(t *rapid.T) {
-				node := drawNode(t)
-				counter.OnDelete(node)
-				delete(there, node.Name)
+				one := drawNode(t)
+				counter.OnDelete(one)
+				delete(there, one.Name)
 			},
 			"a KSMScale comes": func(t *rapid.T) {
 				specs = append(specs, drawSpec(t))
@@ -350,14 +350,14 @@ func TestCountsAreThoseOfARecount(t *testing.T) {
 				specs = append(specs, spec())
 			},
 			"": func(t *rapid.T) {
-				again := newCounter()
-				for _, node := range there {
-					again.OnAdd(node, true)
+				fresh := newCounter()
+				for _, one := range there {
+					fresh.OnAdd(one, true)
 				}
-				for _, spec := range specs {
-					is, _ := counter.Cluster(spec)
-					want, _ := again.Cluster(spec)
-					assert.Equal(t, want, is, "%+v", spec.Nodes)
+				for _, ksmScaleSpec := range specs {
+					actual, _ := counter.Cluster(ksmScaleSpec)
+					want, _ := fresh.Cluster(ksmScaleSpec)
+					assert.Equal(t, want, actual, "%+v", ksmScaleSpec.Nodes)
 				}
 			},
 		})
@@ -381,13 +381,13 @@ func TestCacheHoldsOnlyWhatIsLookedAt(t *testing.T) {
 func BenchmarkCluster(b *testing.B) {
 	for _, number := range []int{100, 1000, 5000, 15000} {
 		b.Run(fmt.Sprintf("nodes=%d", number), func(b *testing.B) {
-			counter, spec := newCounter(), spec(schedulableOnly)
+			counter, ksmScaleSpec := newCounter(), spec(schedulableOnly)
 			for i := range number {
 				counter.OnAdd(node("node-"+strconv.Itoa(i)), true)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				counter.Cluster(spec)
+				counter.Cluster(ksmScaleSpec)
 			}
 		})
 	}

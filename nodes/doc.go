@@ -1,4 +1,4 @@
-// Package nodes keeps the picture of the cluster that plans use: it counts nodes as they come, change and go,
-// in each of the ways that KSMScales have them counted, so that asking costs the same whatever their number. Its input
-// is a watch on nodes; its output is a scaling.Cluster. Package plans comes next.
+// Package nodes maintains the picture of the cluster from which plans are computed. It counts nodes as they come, change
+// and go, for each distinct spec.nodes. So the cost of a request does not depend on the number of nodes. Its input is a
+// watch of nodes, and its output is a scaling.Cluster. Read package scaling next, and then plans.
 package nodes

@@ -12,10 +12,10 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// conditionTaintPrefix is of taints that come and go with a node's condition, such as that it is cordoned or not ready.
+// conditionTaintPrefix is the prefix of taints for a node's condition, such as cordoned or not ready.
 const conditionTaintPrefix = "node.kubernetes.io/"
 
-// placement is what decides which nodes pods may run on.
+// placement decides which nodes pods may run on.
 type placement struct {
 	NodeSelector map[string]string    `json:"nodeSelector,omitempty"`
 	NodeAffinity *corev1.NodeSelector `json:"nodeAffinity,omitempty"`
@@ -24,31 +24,33 @@ type placement struct {
 	affinity *nodeaffinity.LazyErrorNodeSelector
 }
 
-// newPlacement is the placement of a spec if its pods are to be spread over zones; else it does not matter, and is nil.
+// newPlacement is the placement of a spec that spreads its pods over zones. Other strategies do not need it, so it is nil
+// for them.
 func newPlacement(spec *v1alpha1.KSMScaleSpec) *placement {
 	if spec.Strategy() != v1alpha1.ZoneAware {
 		return nil
 	}
-	placement := &placement{NodeSelector: spec.NodeSelector(), Tolerations: spec.Tolerations()}
+	p := &placement{NodeSelector: spec.NodeSelector(), Tolerations: spec.Tolerations()}
 	if spec.Template == nil {
-		return placement
+		return p
 	}
 	if affinity := spec.Template.Affinity; affinity != nil && affinity.NodeAffinity != nil {
-		placement.NodeAffinity = affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+		p.NodeAffinity = affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	}
-	if placement.NodeAffinity != nil {
-		placement.affinity = nodeaffinity.NewLazyErrorNodeSelector(placement.NodeAffinity)
+	if p.NodeAffinity != nil {
+		p.affinity = nodeaffinity.NewLazyErrorNodeSelector(p.NodeAffinity)
 	}
-	return placement
+	return p
 }
 
-// allows tells whether pods may run on a node when nothing is wrong with it.
+// allows reports whether pods may run on a node while the node is healthy.
 func (p *placement) allows(node *corev1.Node) bool {
 	return labels.SelectorFromSet(p.NodeSelector).Matches(labels.Set(node.Labels)) &&
 		p.attracted(node) && !slices.ContainsFunc(node.Spec.Taints, p.repelled)
 }
 
-// attracted tells whether the affinity of the pods is to a node. One that the scheduler cannot read is to none.
+// attracted reports whether the affinity of the pods matches a node. An affinity that the scheduler cannot read matches no
+// node.
 func (p *placement) attracted(node *corev1.Node) bool {
 	if p.affinity == nil {
 		return true
@@ -61,7 +63,7 @@ func (p *placement) allowsZoned(node *corev1.Node) bool {
 	return node.Labels[corev1.LabelTopologyZone] != "" && p.allows(node)
 }
 
-// repelled tells whether a taint keeps pods off for good.
+// repelled reports whether a taint keeps pods away permanently.
 func (p *placement) repelled(taint corev1.Taint) bool {
 	if taint.Effect == corev1.TaintEffectPreferNoSchedule || strings.HasPrefix(taint.Key, conditionTaintPrefix) {
 		return false

@@ -12,26 +12,26 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// key names what a spec asks about nodes. Specs with the same key share a count.
+// key identifies the part of a spec that concerns nodes. Specs with the same key use the same count.
 func key(spec *v1alpha1.KSMScaleSpec) string {
-	key, err := json.Marshal(struct {
+	encoded, err := json.Marshal(struct {
 		Nodes     v1alpha1.NodesConfig `json:"nodes"`
 		Placement *placement           `json:"placement,omitempty"`
 	}{spec.NodesOrDefault(), newPlacement(spec)})
 	if err != nil {
-		panic(fmt.Sprintf("which nodes count cannot be written as JSON: %v", err))
+		panic(fmt.Sprintf("cannot encode the node selection as JSON: %v", err))
 	}
-	return string(key)
+	return string(encoded)
 }
 
-// selection tells which nodes count.
+// selection decides which nodes count.
 type selection struct {
 	v1alpha1.NodesConfig
 	labels labels.Selector
 }
 
-// newSelection is the selection of a spec. A selector that cannot be read selects all nodes, so that no replica is taken away
-// for it; the API server refuses such a one.
+// newSelection is the selection of a spec. A selector that cannot be read selects all nodes, so it removes no replica. The
+// API server refuses such a selector.
 func newSelection(spec *v1alpha1.KSMScaleSpec) selection {
 	config := spec.NodesOrDefault()
 	selector, err := metav1.LabelSelectorAsSelector(config.Selector.LabelSelector())
@@ -52,7 +52,7 @@ func (s *selection) ignores(taint corev1.Taint) bool {
 	return slices.ContainsFunc(s.IgnoredTaints, func(ignored v1alpha1.IgnoredTaint) bool { return ignored.Matches(&taint) })
 }
 
-// ready tells whether the control plane hears from a node that it is.
+// ready reports whether the node's condition Ready is True.
 func ready(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool {
 		return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue

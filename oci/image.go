@@ -31,7 +31,7 @@ type Image struct {
 	Platforms map[string]Files
 	// Annotations describe the image.
 	Annotations map[string]string
-	// Created is the time that the image states as its creation.
+	// Created is the time of creation that the image states.
 	Created time.Time
 	// Compression is the level of gzip; 0 does not compress, which is faster within a machine.
 	Compression int

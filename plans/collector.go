@@ -14,7 +14,7 @@ var (
 		"Number of shards that a KSMScale is configured to have.",
 		[]string{v1alpha1.MetricLabelKSMScale}, nil)
 	desiredReplicas = prometheus.NewDesc(v1alpha1.MetricDesiredReplicas,
-		"Number of replicas wanted of a shard.",
+		"Number of desired replicas of a shard.",
 		[]string{v1alpha1.MetricLabelKSMScale, v1alpha1.MetricLabelShard, v1alpha1.MetricLabelTotalShards}, nil)
 	countedNodes = prometheus.NewDesc(v1alpha1.MetricNodes,
 		"Number of nodes counted for a KSMScale.",
@@ -24,8 +24,7 @@ var (
 		nil, nil)
 )
 
-// Collector exports the plans of a Source. It reads them when it is scraped, so that a deleted KSMScale leaves
-// nothing behind.
+// Collector exports the plans of a Source. It reads them at each scrape, so a deleted KSMScale leaves no series.
 type Collector struct {
 	Source *Source
 }
@@ -39,8 +38,8 @@ func (c Collector) Describe(descriptions chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect is part of prometheus.Collector. Until the nodes have been counted it exports no plans, since wrong
-// ones are worse than none.
+// Collect is part of prometheus.Collector. It exports no plans until all nodes have been counted, because wrong plans are
+// worse than missing ones.
 func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 	var seconds float64
 	if asOf := c.Source.nodes.AsOf(); !asOf.IsZero() {

@@ -1,4 +1,4 @@
-// Package plans gives the plan of each KSMScale there is, made by package scaling from the picture of package
-// nodes, and exports what is planned as Prometheus metrics. Both the adapter and the controller ask it, so that
-// they cannot disagree.
+// Package plans returns the plan of each KSMScale. Package scaling computes it from the picture of the cluster in package
+// nodes. This package also exports the plans as Prometheus metrics. Adapter and controller both use it, so their plans are
+// the same.
 package plans

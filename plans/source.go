@@ -17,25 +17,25 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// ErrNotSynced is returned until every node has been counted and every KSMScale is known. Whoever gets it must
-// not act as if there were none.
+// ErrNotSynced is returned until every node has been counted and every KSMScale is known. A caller must not act as if
+// there were none.
 var ErrNotSynced = errors.New("the nodes of the cluster have not all been counted yet")
 
-// Planned is the plan of one KSMScale, and what it was made from.
+// Planned is the plan of one KSMScale, and its input.
 type Planned struct {
-	// KSMScale may be shared with a cache and must not be changed.
+	// KSMScale may belong to a cache and must not be changed.
 	KSMScale *v1alpha1.KSMScale
 	// Cluster is the picture of the cluster.
 	Cluster scaling.Cluster
-	// AsOf is when the picture was taken.
+	// AsOf is the time of the picture.
 	AsOf time.Time
-	// Plan is that of the wanted shards.
+	// Plan is the plan of the desired partition.
 	scaling.Plan
-	// Others are the plans of shards that run beside them until they have taken over, by their number of shards.
+	// Others are the plans of other partitions, which run until the desired shards have taken over.
 	Others []scaling.Plan
 }
 
-// AllShards are all shards that run, or are wanted to: first those that are wanted.
+// AllShards are the shards of all partitions, the desired partition first.
 func (p *Planned) AllShards() []scaling.Shard {
 	shards := p.Shards
 	for _, other := range p.Others {
@@ -51,14 +51,14 @@ type Source struct {
 	synced    func() bool
 }
 
-// NewSource returns a Source that reads KSMScales from a reader. Synced tells whether the reader has them all, and
+// NewSource returns a Source that reads KSMScales from a reader. synced reports whether the reader has all KSMScales and
 // all nodes have been counted.
 func NewSource(ksmScales client.Reader, nodes *nodes.Counter, synced func() bool) *Source {
 	return &Source{ksmScales: ksmScales, nodes: nodes, synced: synced}
 }
 
-// Watch returns a Source that watches KSMScales and nodes through a cache, which may be started before or after.
-// It fails if the CustomResourceDefinition is not installed.
+// Watch returns a Source that watches KSMScales and nodes through a cache. The cache may start before or after. It returns
+// an error if the CustomResourceDefinition is not installed.
 func Watch(ctx context.Context, objects cache.Cache, nodes *nodes.Counter) (*Source, error) {
 	informer, err := objects.GetInformer(ctx, &v1alpha1.KSMScale{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -74,12 +74,12 @@ func Watch(ctx context.Context, objects cache.Cache, nodes *nodes.Counter) (*Sou
 	return source, nil
 }
 
-// forgetting has nodes no longer counted in ways that no KSMScale counts them any more.
+// forgetting is a handler that stops counts of nodes that no KSMScale uses any more.
 func (s *Source) forgetting(ctx context.Context) toolscache.ResourceEventHandler {
 	forget := func() {
 		err := s.nodes.Keep(func() ([]*v1alpha1.KSMScaleSpec, error) { return s.specs(ctx) })
 		if err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Nodes are counted in ways that may no longer be wanted")
+			klog.FromContext(ctx).Error(err, "Cannot stop unused counts of nodes")
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
@@ -100,7 +100,7 @@ func (s *Source) specs(ctx context.Context) ([]*v1alpha1.KSMScaleSpec, error) {
 	return specs, nil
 }
 
-// Synced tells whether every node that existed at the start has been counted, and every KSMScale is known.
+// Synced reports whether every node that existed at the start has been counted, and every KSMScale is known.
 func (s *Source) Synced() bool { return s.synced() }
 
 // All returns the plan of every KSMScale, or ErrNotSynced.
@@ -140,7 +140,7 @@ func (s *Source) plan(ksmScale *v1alpha1.KSMScale) Planned {
 	return New(ksmScale, cluster, asOf)
 }
 
-// New plans a KSMScale, and the partitions that its status says run beside the wanted one.
+// New plans a KSMScale, and the other partitions that run according to its status.
 func New(ksmScale *v1alpha1.KSMScale, cluster scaling.Cluster, asOf time.Time) Planned {
 	planned := Planned{KSMScale: ksmScale, Cluster: cluster, AsOf: asOf, Plan: scaling.New(ksmScale, cluster)}
 	if sharding := ksmScale.Status.ShardingStatus; sharding != nil {

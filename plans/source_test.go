@@ -84,7 +84,7 @@ func TestCollector(t *testing.T) {
 # HELP ksmscale_configured_shards Number of shards that a KSMScale is configured to have.
 # TYPE ksmscale_configured_shards gauge
 ksmscale_configured_shards{ksmscale="main"} 2
-# HELP ksmscale_desired_replicas Number of replicas wanted of a shard.
+# HELP ksmscale_desired_replicas Number of desired replicas of a shard.
 # TYPE ksmscale_desired_replicas gauge
 ksmscale_desired_replicas{ksmscale="main",shard="0",total_shards="2"} 2
 ksmscale_desired_replicas{ksmscale="main",shard="1",total_shards="2"} 1

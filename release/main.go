@@ -71,8 +71,8 @@ func buildCommand(use, short string, build func(context.Context, dist.Options) e
 	return command
 }
 
-// commit returns the commit of a checkout and its time, by which the same commit gives the same release. A checkout without git has
-// SOURCE_DATE_EPOCH and no commit.
+// commit returns the commit of a checkout and its time, by which the same commit gives the same release. SOURCE_DATE_EPOCH and no commit
+// stand for a checkout without git.
 func commit(ctx context.Context, root string) (string, time.Time, error) {
 	if epoch, set := os.LookupEnv("SOURCE_DATE_EPOCH"); set {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)

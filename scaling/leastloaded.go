@@ -5,10 +5,10 @@ import (
 	"sort"
 )
 
-// leastLoaded divides desired replicas by the weights of the shards. Each shard has at least lower replicas, and each
-// further one goes to the shard that would have the highest load per replica with it, weight/(replicas+1), unless it has
-// upper; to the first of several alike. That is how D'Hondt's method gives seats to parties. More replicas never take one
-// away from any shard, and weights that are all the same give what roundRobin gives.
+// leastLoaded divides the desired replicas by the weights of the shards. Each shard has at least lower replicas. Each
+// further replica goes to the shard that would then have the highest load per replica, weight/(replicas+1), unless it has
+// upper replicas. Of equal shards, the first gets it. D'Hondt's method gives seats to parties in the same way. A higher
+// number of replicas never takes one from a shard. Equal weights give the same result as roundRobin.
 func leastLoaded(desired int64, weights []int32, lower, upper int32) []int32 {
 	lower = min(lower, upper)
 	replicas := someOf(desired, weights, lower, upper)
@@ -27,14 +27,14 @@ func leastLoaded(desired int64, weights []int32, lower, upper int32) []int32 {
 	return replicas
 }
 
-// heavier compares the loads per replica of two shards, as they would be with one more.
+// heavier compares the loads per replica of two shards, each with one more replica.
 func heavier(weights, replicas []int32, a, b int) bool {
 	return int64(weights[a])*(int64(replicas[b])+1) > int64(weights[b])*(int64(replicas[a])+1)
 }
 
-// someOf are as many of the desired replicas as can be told without giving them out one by one: those with which the load
-// per replica is still total/steps, for the most steps for which these are not too many. Fewer are left than there are
-// shards.
+// someOf returns as many of the desired replicas as can be computed together. The load per replica of each shard is then
+// still total/steps, for the highest number of steps that does not exceed the desired replicas. Fewer replicas than shards
+// are left.
 func someOf(desired int64, weights []int32, lower, upper int32) []int32 {
 	total := sum(weights)
 	after := func(steps int64) []int32 {
@@ -44,16 +44,16 @@ func someOf(desired int64, weights []int32, lower, upper int32) []int32 {
 		}
 		return replicas
 	}
-	// With more, no shard that may have more would be left.
+	// With more steps, every shard would have upper replicas.
 	most := int64(upper) * total / int64(slices.Min(weights))
 	steps := sort.Search(int(most), func(steps int) bool { return sum(after(int64(steps)+1)) > desired })
 	return after(int64(steps))
 }
 
 func sum(numbers []int32) int64 {
-	var sum int64
+	var total int64
 	for _, number := range numbers {
-		sum += int64(number)
+		total += int64(number)
 	}
-	return sum
+	return total
 }

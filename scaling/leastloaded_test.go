@@ -78,20 +78,20 @@ func drawWeights(t *rapid.T, shards int) []int32 {
 
 // seats gives out replicas one by one.
 func seats(desired int64, weights []int32, lower, upper int32) []int32 {
-	replicas := make([]int32, len(weights))
-	for id := range replicas {
-		replicas[id] = lower
+	expected := make([]int32, len(weights))
+	for id := range expected {
+		expected[id] = lower
 	}
 	for given := int64(lower) * int64(len(weights)); given < desired; given++ {
 		next, highest := -1, 0.0
 		for id, weight := range weights {
-			if quotient := float64(weight) / float64(replicas[id]+1); replicas[id] < upper && quotient > highest {
+			if quotient := float64(weight) / float64(expected[id]+1); expected[id] < upper && quotient > highest {
 				next, highest = id, quotient
 			}
 		}
-		replicas[next]++
+		expected[next]++
 	}
-	return replicas
+	return expected
 }
 
 func TestLeastLoadedLaws(t *testing.T) {
@@ -109,7 +109,7 @@ func TestLeastLoadedLaws(t *testing.T) {
 			assert.GreaterOrEqual(t, shard.Replicas, lower)
 			assert.LessOrEqual(t, shard.Replicas, upper)
 		}
-		assert.Equal(t, plan.Desired, sum, "the shards sum to the wanted replicas")
+		assert.Equal(t, plan.Desired, sum, "the shards sum to the desired replicas")
 		more := scaling.New(k, scaling.Cluster{Nodes: nodes + rapid.IntRange(1, 1000).Draw(t, "more")})
 		for id := range plan.Shards {
 			assert.GreaterOrEqual(t, more.Shards[id].Replicas, plan.Shards[id].Replicas, "more nodes lower no shard")

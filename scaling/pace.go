@@ -8,28 +8,28 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Pace is how fast replicas may follow a plan: the behavior of a HorizontalPodAutoscaler, with its defaults filled in,
-// for who scales without one. Create it with NewPace.
+// Pace limits how fast replicas follow a plan without a HorizontalPodAutoscaler. It has the behavior of a
+// HorizontalPodAutoscaler with its defaults. Create it with NewPace.
 type Pace struct {
 	up, down rules
 	// lower and upper are the bounds of a shard's replicas.
 	lower, upper int32
 }
 
-// rules are those of one direction.
+// rules are the rules of one direction.
 type rules struct {
-	// window is for how long past recommendations count.
+	// window is how long past recommendations count.
 	window time.Duration
-	// disabled keeps replicas from changing in this direction.
+	// disabled prevents changes in this direction.
 	disabled bool
-	// least has the policy that allows the least change decide, rather than the one that allows the most.
+	// least selects the policy with the smallest change, instead of the largest.
 	least     bool
 	policies  []v1alpha1.ScalingPolicy
 	tolerance float64
 }
 
-// The defaults of a HorizontalPodAutoscaler (k8s.io/kubernetes/pkg/apis/autoscaling/v2/defaults.go), but for the
-// tolerance, which is 0 here.
+// The defaults of a HorizontalPodAutoscaler (k8s.io/kubernetes/pkg/apis/autoscaling/v2/defaults.go), except the tolerance,
+// which is 0 here.
 var (
 	defaultUp = rules{policies: []v1alpha1.ScalingPolicy{
 		{Type: policyPods, Value: 4, PeriodSeconds: 15}, {Type: policyPercent, Value: 100, PeriodSeconds: 15},
@@ -76,55 +76,55 @@ func (r rules) with(set *v1alpha1.ScalingRules) rules {
 	return r
 }
 
-// History is what was recommended for a shard, and how it was scaled, as far back as its Pace looks. An empty one is
-// that of a shard that nothing is known of, such as after a restart.
+// History is the past recommendations and changes of a shard, as far back as its Pace needs them. It is empty for an
+// unknown shard, such as after a restart.
 type History struct {
 	recommendations []recommendation
 	changes         []change
 }
 
-// recommendation is a number of replicas that was wanted; the last one still is.
+// recommendation is a number of desired replicas. The last recommendation is still valid.
 type recommendation struct {
 	replicas int32
 	until    time.Time
 }
 
-// change is by how many replicas a shard was scaled.
+// change is the difference by which a shard was scaled.
 type change struct {
 	by int32
 	at time.Time
 }
 
-// Recommend notes how many replicas are wanted of a shard that has the current ones. The first time it notes the
-// current ones as well, as wanted until now: who knows nothing of the past removes no replica within the window.
-func (h *History) Recommend(pace Pace, current, wanted int32, now time.Time) {
-	if pace.Tolerates(current, wanted) {
-		wanted = current
+// Recommend records the desired replicas of a shard with the current replicas. The first call also records the current
+// replicas as desired until now. So without knowledge of the past, no replica is removed within the window.
+func (h *History) Recommend(pace Pace, current, desired int32, now time.Time) {
+	if pace.Tolerates(current, desired) {
+		desired = current
 	}
 	if len(h.recommendations) == 0 {
 		h.recommendations = []recommendation{{replicas: current}}
 	}
 	last := &h.recommendations[len(h.recommendations)-1]
-	if last.replicas != wanted {
+	if last.replicas != desired {
 		last.until = now
-		h.recommendations = append(h.recommendations, recommendation{replicas: wanted})
+		h.recommendations = append(h.recommendations, recommendation{replicas: desired})
 	}
 	h.forget(pace, now)
 }
 
-// Scaled notes that a shard was scaled.
+// Scaled records that a shard was scaled.
 func (h *History) Scaled(from, to int32, now time.Time) {
 	h.changes = append(h.changes, change{by: to - from, at: now})
 }
 
-// forget drops what no decision at this pace looks at any more.
+// forget removes entries that no decision at this pace needs.
 func (h *History) forget(pace Pace, now time.Time) {
 	window := max(pace.up.window, pace.down.window)
 	h.recommendations = slices.DeleteFunc(h.recommendations, func(r recommendation) bool {
 		return !r.until.IsZero() && now.Sub(r.until) >= window
 	})
-	period := max(pace.up.longestPeriod(), pace.down.longestPeriod())
-	h.changes = slices.DeleteFunc(h.changes, func(c change) bool { return now.Sub(c.at) >= period })
+	longest := max(pace.up.longestPeriod(), pace.down.longestPeriod())
+	h.changes = slices.DeleteFunc(h.changes, func(c change) bool { return now.Sub(c.at) >= longest })
 }
 
 func (r rules) longestPeriod() time.Duration {
@@ -139,36 +139,36 @@ func period(policy v1alpha1.ScalingPolicy) time.Duration {
 	return time.Duration(policy.PeriodSeconds) * time.Second
 }
 
-// defaultTolerance is that of HorizontalPodAutoscalers whose own is not kept by the API server.
+// defaultTolerance is the tolerance of HorizontalPodAutoscalers if the API server drops the field.
 const defaultTolerance = 0.1
 
-// WithDefaultTolerance is the pace where the API server drops tolerances: then HorizontalPodAutoscalers have their
-// default, whatever is set.
+// WithDefaultTolerance is the pace for an API server that drops tolerances. HorizontalPodAutoscalers then have their
+// default tolerance.
 func (p Pace) WithDefaultTolerance() Pace {
 	p.up.tolerance, p.down.tolerance = defaultTolerance, defaultTolerance
 	return p
 }
 
-// Tolerates tells whether a shard with the current replicas keeps them, though others are wanted: the difference is
-// within a tolerance. Bounds are not tolerant.
-func (p Pace) Tolerates(current, wanted int32) bool {
+// Tolerates reports whether a shard keeps its current replicas because the desired replicas are within a tolerance. Bounds
+// have no tolerance.
+func (p Pace) Tolerates(current, desired int32) bool {
 	if current < max(p.lower, 1) || current > p.upper {
 		return false
 	}
-	ratio := float64(wanted) / float64(current)
+	ratio := float64(desired) / float64(current)
 	return 1-p.down.tolerance <= ratio && ratio <= 1+p.up.tolerance
 }
 
-// Next is the number of replicas that a shard with the current ones should have now, given what is noted in its
-// history, and after how long there is more to do; 0 if time alone changes nothing.
+// Next is the number of replicas that a shard with the current replicas should have now. It also returns the time after
+// which the result may change; 0 if time alone does not change it.
 //
-// As with a HorizontalPodAutoscaler, replicas beyond a bound are brought within it at once.
-func (p Pace) Next(history *History, current int32, now time.Time) (replicas int32, again time.Duration) {
-	wanted := current
+// Replicas beyond a bound return within it immediately, like with a HorizontalPodAutoscaler.
+func (p Pace) Next(history *History, current int32, now time.Time) (replicas int32, requeueAfter time.Duration) {
+	desired := current
 	if len(history.recommendations) > 0 {
-		wanted = history.recommendations[len(history.recommendations)-1].replicas
+		desired = history.recommendations[len(history.recommendations)-1].replicas
 	}
-	stabilized := p.stabilized(history, current, wanted, now)
+	stabilized := p.stabilized(history, current, desired, now)
 	switch {
 	case current > p.upper:
 		replicas = p.upper
@@ -178,11 +178,11 @@ func (p Pace) Next(history *History, current int32, now time.Time) (replicas int
 		replicas = p.limited(history, current, stabilized, now)
 	}
 	direction, sign := p.up, int32(1)
-	if wanted < replicas {
+	if desired < replicas {
 		direction, sign = p.down, -1
 	}
 	switch {
-	case replicas == wanted || direction.disabled:
+	case replicas == desired || direction.disabled:
 		return replicas, 0
 	case replicas == stabilized:
 		return replicas, direction.nextForgotten(history, replicas, sign, now)
@@ -191,10 +191,10 @@ func (p Pace) Next(history *History, current int32, now time.Time) (replicas int
 	}
 }
 
-// stabilized is no more than anything recommended within the window of scaling down, and no less than anything
-// recommended within that of scaling up.
-func (p Pace) stabilized(history *History, current, wanted int32, now time.Time) int32 {
-	lowest, highest := wanted, wanted
+// stabilized is at most the highest recommendation within the window of scaling down, and at least the lowest within the
+// window of scaling up.
+func (p Pace) stabilized(history *History, current, desired int32, now time.Time) int32 {
+	lowest, highest := desired, desired
 	for _, past := range history.recommendations {
 		ago := now.Sub(past.until)
 		if ago < p.up.window {
@@ -207,19 +207,19 @@ func (p Pace) stabilized(history *History, current, wanted int32, now time.Time)
 	return min(max(current, lowest), highest)
 }
 
-// limited is wanted as far as the policies allow.
-func (p Pace) limited(history *History, current, wanted int32, now time.Time) int32 {
+// limited is the desired number, limited by the policies.
+func (p Pace) limited(history *History, current, desired int32, now time.Time) int32 {
 	switch {
-	case wanted > current:
-		return int32(min(int64(wanted), max(p.up.limit(history, current, 1, now), int64(current))))
-	case wanted < current:
-		return int32(max(int64(wanted), min(p.down.limit(history, current, -1, now), int64(current))))
+	case desired > current:
+		return int32(min(int64(desired), max(p.up.limit(history, current, 1, now), int64(current))))
+	case desired < current:
+		return int32(max(int64(desired), min(p.down.limit(history, current, -1, now), int64(current))))
 	default:
 		return current
 	}
 }
 
-// limit is how far the policies allow to go, given how many replicas there were at the start of each policy's period.
+// limit is the farthest number that the policies allow. Each policy counts from the replicas at the start of its period.
 // The sign is 1 for up and -1 for down.
 func (r rules) limit(history *History, current int32, sign int64, now time.Time) int64 {
 	if r.disabled {
@@ -235,11 +235,11 @@ func (r rules) limit(history *History, current int32, sign int64, now time.Time)
 		}
 		proposed := start + sign*int64(policy.Value)
 		if policy.Type == policyPercent {
-			// Rounded as HorizontalPodAutoscalers do, so that there is always some change.
-			share := float64(start) * (1 + float64(sign)*float64(policy.Value)/100)
-			proposed = int64(math.Floor(share))
+			// Rounded like HorizontalPodAutoscalers do, so there is always some change.
+			relative := float64(start) * (1 + float64(sign)*float64(policy.Value)/100)
+			proposed = int64(math.Floor(relative))
 			if sign > 0 {
-				proposed = int64(math.Ceil(share))
+				proposed = int64(math.Ceil(relative))
 			}
 		}
 		farther := sign*proposed > sign*limit
@@ -250,8 +250,8 @@ func (r rules) limit(history *History, current int32, sign int64, now time.Time)
 	return limit
 }
 
-// nextForgotten is after how long the last recommendation ceases to count that keeps a shard at these replicas, with
-// the sign of the direction.
+// nextForgotten is the time after which the last recommendation expires that keeps a shard at these replicas. The sign is
+// the direction.
 func (r rules) nextForgotten(history *History, replicas, sign int32, now time.Time) time.Duration {
 	var next time.Duration
 	for _, past := range history.recommendations {
@@ -262,7 +262,7 @@ func (r rules) nextForgotten(history *History, replicas, sign int32, now time.Ti
 	return next
 }
 
-// nextAllowed is after how long a change ceases to count, when a shard has been scaled by that much at this moment.
+// nextAllowed is the time after which a change no longer counts. by is the change of this moment.
 func (r rules) nextAllowed(history *History, by int32, now time.Time) time.Duration {
 	var next time.Duration
 	for _, policy := range r.policies {
@@ -276,7 +276,7 @@ func (r rules) nextAllowed(history *History, by int32, now time.Time) time.Durat
 	return next
 }
 
-// Sooner is the sooner of two times that are to come; 0 or less is none.
+// Sooner is the earlier of two times; 0 or less stands for no time.
 func Sooner(a, b time.Duration) time.Duration {
 	if a <= 0 || b > 0 && b < a {
 		return b

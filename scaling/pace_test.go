@@ -19,16 +19,17 @@ type scaled struct {
 	current int32
 }
 
-// at has the shard scaled as it is wanted to be at that second, and returns its replicas and when there is more to do.
-func (s *scaled) at(second int, wanted int32) (replicas int32, again time.Duration) {
+// at scales a shard to its desired replicas at that second. It returns its replicas, and the time after which they may
+// change.
+func (s *scaled) at(second int, desired int32) (int32, time.Duration) {
 	now := time.Unix(int64(second), 0)
-	s.history.Recommend(s.pace, s.current, wanted, now)
-	next, again := s.pace.Next(&s.history, s.current, now)
+	s.history.Recommend(s.pace, s.current, desired, now)
+	next, requeueAfter := s.pace.Next(&s.history, s.current, now)
 	if next != s.current {
 		s.history.Scaled(s.current, next, now)
 		s.current = next
 	}
-	return next, again
+	return next, requeueAfter
 }
 
 func newScaled(current int32, up, down *v1alpha1.ScalingRules, overrides ...func(*v1alpha1.KSMScaleSpec)) *scaled {
@@ -42,16 +43,16 @@ func window(seconds int32) *v1alpha1.ScalingRules {
 	return &v1alpha1.ScalingRules{StabilizationWindowSeconds: &seconds}
 }
 
-func policies(selected string, policies ...v1alpha1.ScalingPolicy) *v1alpha1.ScalingRules {
-	return &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0)), SelectPolicy: selected, Policies: policies}
+func policies(selected string, set ...v1alpha1.ScalingPolicy) *v1alpha1.ScalingRules {
+	return &v1alpha1.ScalingRules{StabilizationWindowSeconds: new(int32(0)), SelectPolicy: selected, Policies: set}
 }
 
-// step is what is wanted at a second, what there is then, and after how many seconds there is more to do.
+// step is the desired number at a second, the expected replicas, and the seconds after which they may change.
 type step struct {
-	second   int
-	wanted   int32
-	replicas int32
-	again    int
+	second       int
+	desired      int32
+	replicas     int32
+	requeueAfter int
 }
 
 func TestPace(t *testing.T) {
@@ -76,7 +77,7 @@ func TestPace(t *testing.T) {
 		{name: "down no farther than any recommendation within the window", current: 5, steps: []step{
 			{0, 5, 5, 0}, {100, 2, 5, 300}, {200, 4, 5, 200}, {300, 1, 5, 100}, {400, 1, 4, 200}, {600, 1, 1, 0},
 		}},
-		{name: "down only once the lower number has been wanted for the whole window, however long the higher was", current: 5, steps: []step{
+		{name: "down only once the lower number has been desired for the whole window, however long the higher was", current: 5, steps: []step{
 			{0, 5, 5, 0}, {5000, 4, 5, 300}, {5100, 5, 5, 0}, {5200, 4, 5, 300}, {5300, 4, 5, 200}, {5500, 4, 4, 0},
 		}},
 		{name: "not down after a restart until a whole window has passed", current: 5, steps: []step{
@@ -110,16 +111,16 @@ func TestPace(t *testing.T) {
 				override = test.override
 			}
 			shard := newScaled(test.current, test.up, test.down, override)
-			for _, step := range test.steps {
-				replicas, again := shard.at(step.second, step.wanted)
-				assert.Equal(t, step.replicas, replicas, "at %d s", step.second)
-				assert.Equal(t, time.Duration(step.again)*time.Second, again, "at %d s", step.second)
+			for _, current := range test.steps {
+				next, requeueAfter := shard.at(current.second, current.desired)
+				assert.Equal(t, current.replicas, next, "at %d s", current.second)
+				assert.Equal(t, time.Duration(current.requeueAfter)*time.Second, requeueAfter, "at %d s", current.second)
 			}
 		})
 	}
 }
 
-// drawRules draws any rules that the API server accepts, with short times so that they matter.
+// drawRules draws any rules that the API server accepts. Times are short, so they matter.
 func drawRules(t *rapid.T, name string) *v1alpha1.ScalingRules {
 	rules := &v1alpha1.ScalingRules{
 		StabilizationWindowSeconds: new(rapid.Int32Range(0, 100).Draw(t, name+" window")),
@@ -138,22 +139,22 @@ func drawRules(t *rapid.T, name string) *v1alpha1.ScalingRules {
 func TestPaceLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shard := newScaled(rapid.Int32Range(1, 50).Draw(t, "current"), drawRules(t, "up"), drawRules(t, "down"))
-		second, wanted := 0, shard.current
+		second, desired := 0, shard.current
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
 			second += rapid.IntRange(0, 60).Draw(t, "pause")
-			wanted = rapid.Int32Range(1, 50).Draw(t, "wanted")
+			desired = rapid.Int32Range(1, 50).Draw(t, "desired")
 			before := shard.current
-			after, _ := shard.at(second, wanted)
-			assert.LessOrEqual(t, after, max(before, wanted), "no more than there are and are wanted")
-			assert.GreaterOrEqual(t, after, min(before, wanted), "no fewer than there are and are wanted")
+			after, _ := shard.at(second, desired)
+			assert.LessOrEqual(t, after, max(before, desired), "not above the current and the desired number")
+			assert.GreaterOrEqual(t, after, min(before, desired), "not below the current and the desired number")
 		}
-		// Whatever happened before, who looks again whenever they are told to arrives.
-		for looks := 0; shard.current != wanted; looks++ {
-			_, again := shard.at(second, wanted)
-			if shard.current != wanted && !assert.Positive(t, again, "there is more to do") {
+		// After any history, a caller that looks again at each requested time reaches the desired number.
+		for looks := 0; shard.current != desired; looks++ {
+			_, requeueAfter := shard.at(second, desired)
+			if shard.current != desired && !assert.Positive(t, requeueAfter, "the replicas still change") {
 				return
 			}
-			second += int(again / time.Second)
+			second += int(requeueAfter / time.Second)
 			if !assert.Less(t, looks, 1000) {
 				return
 			}
@@ -161,24 +162,24 @@ func TestPaceLaws(t *testing.T) {
 	})
 }
 
-// Within the window of scaling down a shard never has fewer replicas than were wanted, if there were as many.
+// Within the window of scaling down, a shard never falls below an earlier desired number that it had reached.
 func TestNoReplicaIsRemovedWithinTheWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shard := newScaled(10, nil, window(100))
-		var wanted [400]int32
+		var desired [400]int32
 		number := int32(10)
-		for second := range wanted {
+		for second := range desired {
 			if rapid.IntRange(0, 20).Draw(t, "change") == 0 {
-				number = rapid.Int32Range(1, 10).Draw(t, "wanted")
+				number = rapid.Int32Range(1, 10).Draw(t, "desired")
 			}
-			wanted[second] = number
+			desired[second] = number
 			before := shard.current
 			after, _ := shard.at(second, number)
 			if after >= before {
 				continue
 			}
 			for past := max(0, second-99); past < second; past++ {
-				assert.GreaterOrEqual(t, after, wanted[past], "at %d s, as was wanted at %d s", second, past)
+				assert.GreaterOrEqual(t, after, desired[past], "at %d s, as was desired at %d s", second, past)
 			}
 			assert.GreaterOrEqual(t, second, 100, "the first window after a restart")
 		}

@@ -16,23 +16,23 @@ func TestHold(t *testing.T) {
 		name     string
 		nodes    int
 		override func(*v1alpha1.KSMScaleSpec)
-		held     v1alpha1.PausedShard
+		paused   v1alpha1.PausedShard
 		want     []int32
 		back     int64
 	}{
-		{name: "a shard does not rise", nodes: 450, held: v1alpha1.PausedShard{Shard: 1, TotalShards: 3, Replicas: 4}, want: []int32{10, 4, 10}, back: 6},
-		{name: "but it falls", nodes: 60, held: v1alpha1.PausedShard{Shard: 1, TotalShards: 3, Replicas: 4}, want: []int32{2, 1, 1}},
-		{name: "not below the minimum", nodes: 450, held: v1alpha1.PausedShard{Shard: 0, TotalShards: 3, Replicas: 1}, want: []int32{2, 10, 10}, back: 8,
+		{name: "a shard does not rise", nodes: 450, paused: v1alpha1.PausedShard{Shard: 1, TotalShards: 3, Replicas: 4}, want: []int32{10, 4, 10}, back: 6},
+		{name: "but it falls", nodes: 60, paused: v1alpha1.PausedShard{Shard: 1, TotalShards: 3, Replicas: 4}, want: []int32{2, 1, 1}},
+		{name: "not below the minimum", nodes: 450, paused: v1alpha1.PausedShard{Shard: 0, TotalShards: 3, Replicas: 1}, want: []int32{2, 10, 10}, back: 8,
 			override: func(s *v1alpha1.KSMScaleSpec) { s.Sharding.MinReplicasPerShard = 2 }},
-		{name: "that of another partition", nodes: 60, held: v1alpha1.PausedShard{Shard: 0, TotalShards: 5, Replicas: 1}, want: []int32{2, 1, 1}},
-		{name: "one that makes no sense", nodes: 60, held: v1alpha1.PausedShard{Shard: 3, TotalShards: 3, Replicas: 1}, want: []int32{2, 1, 1}},
+		{name: "that of another partition", nodes: 60, paused: v1alpha1.PausedShard{Shard: 0, TotalShards: 5, Replicas: 1}, want: []int32{2, 1, 1}},
+		{name: "one that makes no sense", nodes: 60, paused: v1alpha1.PausedShard{Shard: 3, TotalShards: 3, Replicas: 1}, want: []int32{2, 1, 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := ksmScale()
 			if test.override != nil {
 				test.override(&k.Spec)
 			}
-			k.Status.ShardingStatus = &v1alpha1.ShardingStatus{ScaleUpPaused: []v1alpha1.PausedShard{test.held}}
+			k.Status.ShardingStatus = &v1alpha1.ShardingStatus{ScaleUpPaused: []v1alpha1.PausedShard{test.paused}}
 			plan := scaling.New(k, scaling.Cluster{Nodes: test.nodes})
 			assert.Equal(t, test.want, replicas(plan))
 			assert.Equal(t, test.back, plan.PausedReplicas())
@@ -44,18 +44,18 @@ func TestHoldLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k, cluster := drawKSMScale(t), scaling.Cluster{Nodes: rapid.IntRange(0, 20_000).Draw(t, "nodes")}
 		free := scaling.New(k, cluster)
-		held := v1alpha1.PausedShard{
+		paused := v1alpha1.PausedShard{
 			Shard: rapid.Int32Range(0, free.Total-1).Draw(t, "shard"), TotalShards: free.Total,
 			Replicas: rapid.Int32Range(0, 100).Draw(t, "replicas"),
 		}
-		k.Status.ShardingStatus = &v1alpha1.ShardingStatus{ScaleUpPaused: []v1alpha1.PausedShard{held}}
+		k.Status.ShardingStatus = &v1alpha1.ShardingStatus{ScaleUpPaused: []v1alpha1.PausedShard{paused}}
 		plan := scaling.New(k, cluster)
 		var sum int64
 		for id, shard := range plan.Shards {
 			sum += int64(shard.Replicas)
 			assert.LessOrEqual(t, shard.Replicas, free.Shards[id].Replicas)
 			assert.GreaterOrEqual(t, shard.Replicas, min(k.Spec.Sharding.MinReplicasPerShard, free.Shards[id].Replicas))
-			if int32(id) != held.Shard {
+			if int32(id) != paused.Shard {
 				assert.Equal(t, free.Shards[id].Replicas, shard.Replicas, "others are left alone")
 			}
 		}

@@ -6,54 +6,55 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Cluster is a picture of the cluster as it is for one KSMScale: all of it that a plan depends on, and what is reported
-// beside it.
+// Cluster is a picture of the cluster for one KSMScale. It has all numbers on which a plan depends, and the numbers that
+// are reported with it.
 type Cluster struct {
-	// Nodes is the number of nodes counted, as spec.nodes says.
+	// Nodes is the number of nodes that spec.nodes counts.
 	Nodes int
-	// Registered is the number of all nodes, and Schedulable of those that are not cordoned. Nothing is planned from
-	// them.
+	// Registered is the number of all nodes, and Schedulable the number of nodes that are not cordoned. The plan does not
+	// depend on them.
 	Registered, Schedulable int
-	// Placeable is the number of nodes that the pods of the shards may run on, and Zoned of those that have a zone. They
-	// are known for the strategy zone-aware only.
+	// Placeable is the number of nodes on which the pods of the shards may run, and Zoned how many of these have a zone.
+	// They are known only for the strategy zone-aware.
 	Placeable, Zoned int
 }
 
-// Bound says which bound of spec.sharding decided a plan, if any.
+// Bound is the bound of spec.sharding that decided a plan, if any.
 type Bound string
 
 // The bounds that can decide a plan.
 const (
-	// WithinBounds is when as many replicas as were calculated are wanted.
+	// WithinBounds means that the desired replicas are the calculated ones.
 	WithinBounds Bound = ""
-	// AtMinimum is when fewer were calculated than minReplicasPerShard allows.
+	// AtMinimum means that minReplicasPerShard raised the calculated number.
 	AtMinimum Bound = "AtMinimum"
-	// AtMaximum is when more were calculated than maxReplicasPerShard allows.
+	// AtMaximum means that maxReplicasPerShard lowered the calculated number.
 	AtMaximum Bound = "AtMaximum"
 )
 
-// Shard is how many replicas one shard is wanted to have.
+// Shard has the desired replicas of one shard.
 type Shard struct {
 	v1alpha1.Shard
 	// Replicas is at least 1.
 	Replicas int32
-	// PausedReplicas is how many more the nodes ask for, but are not wanted while a pod of the shard waits for a node.
+	// PausedReplicas is how many further replicas are planned, but not desired while a pod of the shard waits for a node.
 	PausedReplicas int32
 	// AcrossZones is whether the replicas must be spread evenly over zones.
 	AcrossZones bool
 }
 
-// Plan is how many replicas are wanted of a KSMScale's shards.
+// Plan has the desired replicas of a KSMScale's shards.
 type Plan struct {
 	// Total is the number of shards.
 	Total int32
-	// Calculated is the number of replicas that the nodes ask for, before bounds.
+	// Calculated is the number of replicas for the nodes, before bounds.
 	Calculated int64
-	// Desired is Calculated within bounds, and the sum of the replicas of Shards, with those that are held back.
+	// Desired is Calculated within bounds. It is the sum of the replicas of Shards, including replicas whose scale-up is
+	// paused.
 	Desired int64
-	// Bound is what made Desired differ from Calculated.
+	// Bound is the reason why Desired differs from Calculated.
 	Bound Bound
-	// Shards has every shard in the order of its number.
+	// Shards has every shard, in the order of their numbers.
 	Shards []Shard
 }
 
@@ -67,15 +68,15 @@ const (
 //	calculated = ceil(nodes / nodesPerMonitor)
 //	desired    = clamp(calculated, shards * minReplicasPerShard, shards * maxReplicasPerShard)
 //
-// and desired is divided among the shards by the replication strategy. Fields that are not set, as in an object
-// that no API server has defaulted, have their default. Shards that the status says are held do not rise. Should minimum and maximum contradict each other, the
-// maximum holds, since it is what protects the cluster.
+// The replication strategy divides desired among the shards. Unset fields have their default, such as in an object without
+// the API server's defaults. Shards whose scale-up is paused do not rise. If minimum and maximum contradict each other,
+// the maximum applies, because it protects the cluster.
 func New(ksmScale *v1alpha1.KSMScale, cluster Cluster) Plan {
 	return NewPartition(ksmScale, cluster, ksmScale.TotalShards())
 }
 
-// NewPartition plans the shards of a KSMScale as New does, for another number of shards than the spec's: while the
-// number of shards changes, the shards from before go on following the nodes.
+// NewPartition is New for another number of shards than the spec's. During a reshard, the old shards continue to follow
+// the nodes.
 func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Plan {
 	total = max(total, 1)
 	lower, upper := ReplicaBounds(ksmScale.Spec.Sharding)
@@ -91,11 +92,12 @@ func NewPartition(ksmScale *v1alpha1.KSMScale, cluster Cluster, total int32) Pla
 			AcrossZones: acrossZones(ksmScale.Spec.Strategy(), cluster),
 		}
 	}
-	plan.hold(ksmScale.Status.ShardingStatus, lower)
+	plan.pauseScaleUp(ksmScale.Status.ShardingStatus, lower)
 	return plan
 }
 
-// divided are the replicas of each shard. Until the loads of the shards have been measured, least-loaded is round-robin.
+// divided are the replicas of each shard. Until the loads of the shards have been measured, least-loaded is the same as
+// round-robin.
 func divided(ksmScale *v1alpha1.KSMScale, desired int64, total, lower, upper int32) []int32 {
 	if weights := ksmScale.Status.WeightsOf(total); ksmScale.Spec.Strategy() == v1alpha1.LeastLoaded && weights != nil {
 		return leastLoaded(desired, weights, lower, upper)
@@ -114,8 +116,7 @@ func calculated(nodes int, nodesPerMonitor int32) int64 {
 	return int64(whole)
 }
 
-// ReplicaBounds returns the least and the greatest number of replicas that each shard may have; math.MaxInt32 is
-// unlimited.
+// ReplicaBounds returns the lowest and the highest number of replicas of each shard. math.MaxInt32 is unlimited.
 func ReplicaBounds(sharding *v1alpha1.ShardingConfig) (lower, upper int32) {
 	if sharding == nil {
 		return minimumReplicas, math.MaxInt32
@@ -127,13 +128,13 @@ func ReplicaBounds(sharding *v1alpha1.ShardingConfig) (lower, upper int32) {
 	return lower, upper
 }
 
-func clamp(calculated, lower, upper int64) (int64, Bound) {
+func clamp(fromNodes, lower, upper int64) (int64, Bound) {
 	switch {
-	case calculated > upper || lower > upper:
+	case fromNodes > upper || lower > upper:
 		return upper, AtMaximum
-	case calculated < lower:
+	case fromNodes < lower:
 		return lower, AtMinimum
 	default:
-		return calculated, WithinBounds
+		return fromNodes, WithinBounds
 	}
 }

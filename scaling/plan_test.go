@@ -12,7 +12,7 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// ksmScale is a KSMScale with the defaults of the API, sharded, with the overrides made.
+// ksmScale is a sharded KSMScale with the defaults of the API, and the overrides.
 func ksmScale(overrides ...func(*v1alpha1.KSMScaleSpec)) *v1alpha1.KSMScale {
 	k := &v1alpha1.KSMScale{Spec: v1alpha1.KSMScaleSpec{
 		NodesPerMonitor: 15,
@@ -28,11 +28,11 @@ func ksmScale(overrides ...func(*v1alpha1.KSMScaleSpec)) *v1alpha1.KSMScale {
 }
 
 func replicas(plan scaling.Plan) []int32 {
-	var replicas []int32
+	var all []int32
 	for _, shard := range plan.Shards {
-		replicas = append(replicas, shard.Replicas)
+		all = append(all, shard.Replicas)
 	}
-	return replicas
+	return all
 }
 
 func TestNew(t *testing.T) {
@@ -123,7 +123,7 @@ func TestPlanLaws(t *testing.T) {
 			least, greatest = min(least, shard.Replicas), max(greatest, shard.Replicas)
 		}
 		assert.Len(t, plan.Shards, int(k.TotalShards()), "every shard is in the plan")
-		assert.Equal(t, plan.Desired, sum, "the shards sum to the wanted replicas")
+		assert.Equal(t, plan.Desired, sum, "the shards sum to the desired replicas")
 		assert.GreaterOrEqual(t, least, k.Spec.Sharding.MinReplicasPerShard, "no shard is below the minimum")
 		assert.LessOrEqual(t, greatest, upper, "no shard is above the maximum")
 		assert.LessOrEqual(t, greatest-least, int32(1), "shards differ by at most one")
@@ -150,7 +150,7 @@ func TestAcrossZones(t *testing.T) {
 		cluster  scaling.Cluster
 		want     bool
 	}{
-		{"not unless it is wanted", v1alpha1.RoundRobin, scaling.Cluster{Placeable: 9, Zoned: 9}, false},
+		{"not unless it is desired", v1alpha1.RoundRobin, scaling.Cluster{Placeable: 9, Zoned: 9}, false},
 		{"every node has a zone", v1alpha1.ZoneAware, scaling.Cluster{Placeable: 9, Zoned: 9}, true},
 		{"some nodes have a zone", v1alpha1.ZoneAware, scaling.Cluster{Placeable: 9, Zoned: 1}, true},
 		{"no node has a zone", v1alpha1.ZoneAware, scaling.Cluster{Placeable: 9}, false},

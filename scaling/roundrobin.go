@@ -1,7 +1,7 @@
 package scaling
 
-// roundRobin divides desired replicas among shards one after the other, so that they differ by one at the most
-// and the first shards have the greater number.
+// roundRobin divides the desired replicas among the shards one after the other. They differ by at most one, and the first
+// shards have the larger number.
 func roundRobin(desired int64, shards int32) []int32 {
 	replicas := make([]int32, shards)
 	each, rest := desired/int64(shards), desired%int64(shards)

@@ -2,12 +2,12 @@ package scaling
 
 import "github.com/example/ksmscale/api/v1alpha1"
 
-// acrossZones tells whether replicas must be spread evenly over zones. The scheduler finds no node at all for a pod that
-// must be, unless some node has a zone; but as long as one has, the others do not matter, so that nodes that come
-// without a zone replace no pod. Nor does it matter that there are no nodes for a while.
+// acrossZones reports whether replicas must be spread evenly over zones. Without any node with a zone, the scheduler finds
+// no node for such pods. One node with a zone is enough, so new nodes without a zone replace no pod. A time without nodes
+// does not matter either.
 func acrossZones(strategy v1alpha1.ReplicationStrategy, cluster Cluster) bool {
 	return strategy == v1alpha1.ZoneAware && !WithoutZones(cluster)
 }
 
-// WithoutZones tells whether pods can run on some node, but on none that has a zone.
+// WithoutZones reports whether pods can run on some node, but on no node with a zone.
 func WithoutZones(cluster Cluster) bool { return cluster.Placeable > 0 && cluster.Zoned == 0 }

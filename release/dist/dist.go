@@ -68,7 +68,7 @@ var ProjectImages = []Image{
 	{Name: "ksmscale-gate", Description: "The gate beside each kube-state-metrics of KSMScale", Programs: []string{"gate"}},
 }
 
-// nonroot is the user that images run as, as in distroless images.
+// nonroot is the user that images run as, the same as in distroless images.
 const nonroot = "65532:65532"
 
 // gzipLevel is the default of gzip; 9 takes twice the time for a hundredth of the size.

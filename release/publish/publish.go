@@ -33,11 +33,11 @@ type Options struct {
 	Log io.Writer
 }
 
-// ChartsFolder is where charts are below the registry, in another folder than the images.
+// ChartsFolder is where charts are below the registry, and not next to the images.
 const ChartsFolder = "charts"
 
-// Publish pushes a release. Credentials are from `docker login`. To push again changes neither images nor
-// chart; signatures are new each time.
+// Publish pushes a release. Credentials come from `docker login`. To push again changes neither images nor
+// chart; signatures are new.
 func Publish(ctx context.Context, options Options) error {
 	if err := dist.Verify(options.Folder); err != nil {
 		return fmt.Errorf("verify what is published: %w", err)

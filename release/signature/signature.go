@@ -1,4 +1,4 @@
-// Package signature signs releases with a key of the user, as cosign does with one, and verifies such signatures. Keys are the keys of
+// Package signature signs releases with a key of the user, as cosign does with one, and verifies such signatures. Keys come from
 // `cosign generate-key-pair`, or any private key in PEM. Nothing is sent to a transparency log.
 package signature
 
@@ -60,7 +60,7 @@ func SignFile(signer signature.Signer, file string) error {
 	return os.WriteFile(file+Extension, []byte(signed), 0o600)
 }
 
-// VerifyFile returns an error unless the signature next to a file is one of it.
+// VerifyFile returns an error unless the signature next to a file is a signature of it.
 func VerifyFile(verifier signature.Verifier, file string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -23,8 +23,8 @@ const validity = 365 * 24 * time.Hour
 // pki writes the keys and certificates of a cluster to a folder, as NAME.crt and NAME.key.
 type pki struct{ dir string }
 
-// A CA is a certificate together with the key that signs with it.
-type authority struct {
+// signer is a CA: its certificate together with the key that signs with it.
+type signer struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
 }
@@ -36,11 +36,11 @@ func (p pki) keyFile(name string) string  { return filepath.Join(p.dir, name+".k
 // second one for requests that the API server passes on to aggregated API servers (one CA for both
 // would let any client pose as the API server), and the key that signs service-account tokens.
 func (p pki) writeAll() error {
-	ca, err := p.writeAuthority("ca")
+	ca, err := p.writeCA("ca")
 	if err != nil {
 		return err
 	}
-	proxyCA, err := p.writeAuthority("proxy-ca")
+	proxyCA, err := p.writeCA("proxy-ca")
 	if err != nil {
 		return err
 	}
@@ -74,19 +74,19 @@ func clientConfig(user string, groups ...string) cert.Config {
 	}
 }
 
-func (p pki) writeAuthority(name string) (authority, error) {
+func (p pki) writeCA(name string) (signer, error) {
 	key, err := p.writeKey(name)
 	if err != nil {
-		return authority{}, err
+		return signer{}, err
 	}
 	certificate, err := cert.NewSelfSignedCACert(cert.Config{CommonName: name}, key)
 	if err != nil {
-		return authority{}, fmt.Errorf("create authority %s: %w", name, err)
+		return signer{}, fmt.Errorf("create CA %s: %w", name, err)
 	}
-	return authority{certificate, key}, p.writeCert(name, certificate)
+	return signer{certificate, key}, p.writeCert(name, certificate)
 }
 
-func (p pki) writeSigned(name string, config cert.Config, by authority) error {
+func (p pki) writeSigned(name string, config cert.Config, by signer) error {
 	key, err := p.writeKey(name)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ var InstallManifest = filepath.Join("bin", "release", "install.yaml")
 
 // Release has the images of a release.
 type Release struct {
-	// KSMScale is the image of controller and adapter, and Gate is the image of the gate.
+	// KSMScale is the image of controller and adapter, and Gate the image of the gate.
 	KSMScale, Gate *oci.Layout
 }
 
@@ -46,7 +46,7 @@ func Released(root string) (*Release, error) {
 	return &Release{KSMScale: ours, Gate: gate}, nil
 }
 
-// Next returns another name of an image, for a version to upgrade to.
+// Next returns another name of an image, as if it were a version to upgrade to.
 func Next(of *oci.Layout) string { return of.Reference.Context().Tag("next").String() }
 
 // Archive is an image that containerd, Docker and kind import from a file.
