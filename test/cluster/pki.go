@@ -20,11 +20,11 @@ import (
 // validity of every certificate: long enough for a cluster somebody forgot to take down.
 const validity = 365 * 24 * time.Hour
 
-// pki writes the keys and certificates of a cluster to a folder, as NAME.crt and NAME.key.
+// pki writes the keys and certificates of a cluster to a folder. The files are NAME.crt and NAME.key.
 type pki struct{ dir string }
 
-// authority is a certificate together with the key that signs with it.
-type authority struct {
+// issuer is a certificate with its signing key.
+type issuer struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
 }
@@ -32,15 +32,15 @@ type authority struct {
 func (p pki) certFile(name string) string { return filepath.Join(p.dir, name+".crt") }
 func (p pki) keyFile(name string) string  { return filepath.Join(p.dir, name+".key") }
 
-// writeAll creates what the components' flags refer to: an authority for the API server and its clients, a
-// second one for requests that the API server passes on to aggregated API servers (one authority for both
-// would let any client pose as the API server), and the key that signs service-account tokens.
+// writeAll creates the files that the components' flags name. These are a CA for the API server and its clients, a second
+// CA for requests that the API server passes on to aggregated API servers, and the key that signs service-account tokens.
+// With a single CA, any client could pose as the API server.
 func (p pki) writeAll() error {
-	ca, err := p.writeAuthority("ca")
+	ca, err := p.writeCA("ca")
 	if err != nil {
 		return err
 	}
-	proxyCA, err := p.writeAuthority("proxy-ca")
+	proxyCA, err := p.writeCA("proxy-ca")
 	if err != nil {
 		return err
 	}
@@ -74,19 +74,19 @@ func clientConfig(user string, groups ...string) cert.Config {
 	}
 }
 
-func (p pki) writeAuthority(name string) (authority, error) {
+func (p pki) writeCA(name string) (issuer, error) {
 	key, err := p.writeKey(name)
 	if err != nil {
-		return authority{}, err
+		return issuer{}, err
 	}
-	certificate, err := cert.NewSelfSignedCACert(cert.Config{CommonName: name}, key)
+	signed, err := cert.NewSelfSignedCACert(cert.Config{CommonName: name}, key)
 	if err != nil {
-		return authority{}, fmt.Errorf("create authority %s: %w", name, err)
+		return issuer{}, fmt.Errorf("create CA %s: %w", name, err)
 	}
-	return authority{certificate, key}, p.writeCert(name, certificate)
+	return issuer{signed, key}, p.writeCert(name, signed)
 }
 
-func (p pki) writeSigned(name string, config cert.Config, by authority) error {
+func (p pki) writeSigned(name string, config cert.Config, by issuer) error {
 	key, err := p.writeKey(name)
 	if err != nil {
 		return err
@@ -112,8 +112,8 @@ func (p pki) writeSigned(name string, config cert.Config, by authority) error {
 	return p.writeCert(name, &x509.Certificate{Raw: der})
 }
 
-func (p pki) writeCert(name string, certificate *x509.Certificate) error {
-	encoded, err := cert.EncodeCertificates(certificate)
+func (p pki) writeCert(name string, signed *x509.Certificate) error {
+	encoded, err := cert.EncodeCertificates(signed)
 	if err != nil {
 		return fmt.Errorf("encode certificate of %s: %w", name, err)
 	}

@@ -4,5 +4,5 @@ package cluster
 
 import "os"
 
-// tempDir is the folder that the folders of clusters are made in.
+// tempDir is the parent folder of clusters.
 func tempDir() string { return os.TempDir() }

@@ -15,7 +15,7 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// What the Service of Other is called if there is one. Its certificate is for that name as well.
+// Names of Other's Service, if it has one. Its certificate also has that name.
 const (
 	OtherNamespace = "other"
 	OtherService   = "metrics"
@@ -26,14 +26,14 @@ type Other struct {
 	// URL is where it is reached.
 	URL  string
 	Port int
-	// Authority is the file with the authority of its certificate.
-	Authority string
+	// CAFile is the file with the CA of its certificate.
+	CAFile string
 
 	key          string
 	installation *Installation
 }
 
-// NewOther makes a certificate for another server, which is yet to be started.
+// NewOther creates a certificate for another server. The caller starts the server.
 func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
 	port, err := cluster.FreePort(ctx)
 	if err != nil {
@@ -49,9 +49,9 @@ func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
 	}
 	other := &Other{
 		URL: "https://" + net.JoinHostPort("localhost", strconv.Itoa(port)), Port: port, installation: i,
-		Authority: filepath.Join(directory, corev1.TLSCertKey), key: filepath.Join(directory, corev1.TLSPrivateKeyKey),
+		CAFile: filepath.Join(directory, corev1.TLSCertKey), key: filepath.Join(directory, corev1.TLSPrivateKeyKey),
 	}
-	return other, errors.Join(os.WriteFile(other.Authority, certificate, 0o600), os.WriteFile(other.key, key, 0o600))
+	return other, errors.Join(os.WriteFile(other.CAFile, certificate, 0o600), os.WriteFile(other.key, key, 0o600))
 }
 
 // Start starts the server under a name that its log gets. It can be started again after it has ended.
@@ -61,10 +61,10 @@ func (o *Other) Start(name string) (*Component, error) {
 		"--lister-kubeconfig="+kubeconfig,
 		"--authentication-kubeconfig="+kubeconfig,
 		"--authorization-kubeconfig="+kubeconfig,
-		// A right that is granted counts at once.
+		// A new right applies immediately.
 		"--authorization-webhook-cache-unauthorized-ttl=1ms",
 		"--bind-address=127.0.0.1",
 		"--secure-port="+strconv.Itoa(o.Port),
-		"--tls-cert-file="+o.Authority,
+		"--tls-cert-file="+o.CAFile,
 		"--tls-private-key-file="+o.key)
 }
