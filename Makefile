@@ -182,10 +182,25 @@ reproducible: ## Build a release twice, the second time in another folder withou
 LINTED := . test/chart test/e2e/kind release
 
 .PHONY: lint
-lint: ## Run the linters.
+lint: ## Run the linters, also those of prose.
 	@for module in $(LINTED); do echo "Linting $$module"; \
 		(cd $$module && go tool -modfile=$(CURDIR)/go.tools.mod golangci-lint-kube-api-linter run) || exit 1; done
 	go tool -modfile=release/validators/go.mod actionlint
+	@$(MAKE) --no-print-directory prose
+
+# docs/api.md is made of comments, which are checked where they are.
+PROSE := README.md $(filter-out docs/api.md,$(wildcard docs/*.md)) deploy/chart/README.md
+
+.PHONY: prose
+prose: c-compiler ## Check the English of pages and of Go comments, with vale (its build takes 2 minutes, once).
+	@CGO_ENABLED=1 go tool -modfile=go.prose.mod vale --output=line $(PROSE) $$(git ls-files '*.go' ':!*_test.go' ':!*zz_generated*')
+
+.PHONY: c-compiler
+c-compiler: ## Install a C compiler on Debian, or say that it is missing.
+	@if command -v $$(go env CC) >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "A C compiler is missing. As root on Debian run: apt-get install gcc libc6-dev"; exit 1; fi; \
+	apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 
 # The database of known vulnerabilities as it was on a day, so that a check can be repeated. To raise it, write the version that
 # `go list -m golang.org/x/vulndb@latest` prints.

@@ -22,8 +22,8 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// applyShards applies the objects of shards. It returns the shards whose Deployment has to wait for its turn to start a rollout. An error of one
-// shard does not stop the others, and all errors are joined.
+// applyShards applies the objects of shards. It returns the shards whose Deployment has to wait for its turn to start a rollout. An error
+// of one shard does not stop the others, and all errors are joined.
 func (r *Reconciler) applyShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
 	outdated = sets.New[v1alpha1.Shard]()
 	a := applier{Reconciler: r, owner: ksmScale}
@@ -82,9 +82,9 @@ func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) er
 	return errors.Join(err, applyAutoscaler(ctx, a, shard))
 }
 
-// applyOtherShards applies the objects around the kept shards that applyShards skips, such as the shards of the previous partition. They keep serving
-// until the takeover, so lost objects are created again and the mode can change. Their Deployments stay as they are. A retired shard gets
-// only its retired Service.
+// applyOtherShards applies the objects around the kept shards that applyShards skips, such as the shards of the previous partition. They
+// keep serving until the takeover, so lost objects are created again and the mode can change. Their Deployments stay as they are. A
+// retired shard gets only its retired Service.
 func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
 	a := applier{Reconciler: r, owner: ksmScale}
 	applied := sets.New[v1alpha1.Shard]()
@@ -110,7 +110,7 @@ func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KS
 	return errors.Join(errs...)
 }
 
-// adopt makes a KSMScale the owner of an orphaned Deployment, and changes no other field.
+// adopt sets a KSMScale as the owner of an orphaned Deployment, and changes no other field.
 func adopt(ctx context.Context, a applier, deployment *appsv1.Deployment) error {
 	if !observation.IsOrphan(deployment, a.owner) {
 		return nil

@@ -18,8 +18,8 @@ import (
 	"github.com/example/ksmscale/nodes"
 )
 
-// cacheOptions limit the cache, so it does not grow with the cluster. Of most kinds it has the objects with the label of a KSMScale. Of nodes it
-// has the fields that decide whether a node counts. It has only the Secrets in the namespace of the controller.
+// cacheOptions limit the cache, so it does not grow with the cluster. Of most kinds it has the objects with the label of a KSMScale. Of
+// nodes it has the fields that decide whether a node counts. It has only the Secrets in the namespace of the controller.
 func cacheOptions(namespace string) cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
 		&corev1.Node{}:                           nodes.ForCache(),

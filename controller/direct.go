@@ -46,8 +46,8 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 	return requeueAfter, errors.Join(errs...)
 }
 
-// scaleShard sets the replicas of one shard through the scale subresource, as a HorizontalPodAutoscaler does. So no field manager owns them by
-// server-side apply.
+// scaleShard sets the replicas of one shard through the scale subresource, as a HorizontalPodAutoscaler does. So no field manager owns
+// them by server-side apply.
 func (r *Reconciler) scaleShard(ctx context.Context, pace scaling.Pace, history *scaling.History, shard scaling.Shard, deployment *appsv1.Deployment) (time.Duration, error) {
 	at, current := r.Clock.Now(), observation.ReplicasOf(deployment)
 	history.Recommend(pace, current, shard.Replicas, at)

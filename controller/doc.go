@@ -1,5 +1,5 @@
-// Package controller runs the reconcile loop of KSMScales and contains all of its effects: watches, server-side apply, deletion, direct scaling
-// and events. The loop follows the data through the packages below:
+// Package controller runs the reconcile loop of KSMScales and contains all of its effects: watches, server-side apply, deletion, direct
+// scaling and events. The loop follows the data through the packages below:
 //
 //   - objects: a KSMScale and a planned shard to the desired objects
 //   - observation: what exists, as one Snapshot

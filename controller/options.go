@@ -33,8 +33,8 @@ type Options struct {
 	// CertificateSecret is the name of the Secret with the adapter's certificate, and CertificateDirectory is where it is mounted.
 	CertificateSecret    string
 	CertificateDirectory string
-	// CertificateValidity and CAValidity are how long the adapter's certificate and its CA are valid. CertificateRenewBefore is how long before
-	// its end each is renewed.
+	// CertificateValidity and CAValidity are how long the adapter's certificate and its CA are valid. CertificateRenewBefore is how long
+	// before its end each is renewed.
 	CertificateValidity, CAValidity, CertificateRenewBefore time.Duration
 	// LeaderElect lets only one of several controllers act.
 	LeaderElect bool
@@ -70,8 +70,8 @@ func NewOptions() *Options {
 		ManageCertificate:    true,
 		CertificateSecret:    "ksmscale-adapter-certificate",
 		CertificateDirectory: "/etc/ksmscale/certificate",
-		// A certificate is in use for three quarters of a year, and its CA for almost ten years. The controller renews both early enough that it
-		// can be down for weeks.
+		// A certificate is in use for three quarters of a year, and its CA for almost ten years. The controller renews both early enough
+		// that it can be down for weeks.
 		CertificateValidity:    365 * 24 * time.Hour,
 		CAValidity:             10 * 365 * 24 * time.Hour,
 		CertificateRenewBefore: 90 * 24 * time.Hour,

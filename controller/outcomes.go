@@ -24,5 +24,5 @@ func (o *outcomes) of(ksmScale string) map[string]objects.Outcome {
 // forgetOne drops the outcome of an object, so the next reconcile applies the object again.
 func (o *outcomes) forgetOne(ksmScale, id string) { delete(o.of(ksmScale), id) }
 
-// outcomeID identifies an object among those of a KSMScale.
+// outcomeID identifies an object of a KSMScale.
 func outcomeID(kind string, key client.ObjectKey) string { return kind + " " + key.String() }

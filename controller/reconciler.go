@@ -64,7 +64,7 @@ type Reconciler struct {
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
-	// turns is held while a shard takes its turn to start a rollout.
+	// turns is locked while a shard takes its turn to start a rollout.
 	turns sync.Mutex
 }
 
@@ -168,8 +168,8 @@ type carriedOut struct {
 	autoscalersPruned bool
 }
 
-// carryOut applies and prunes the objects of a KSMScale by a decision. It removes autoscalers and rights even if another step fails. It removes
-// shards only if every other step has succeeded, because the remaining shards must replace them.
+// carryOut applies and prunes the objects of a KSMScale by a decision. It removes autoscalers and rights even if another step fails. It
+// removes shards only if every other step has succeeded, because the remaining shards must replace them.
 func (r *Reconciler) carryOut(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, decision partition.Decision) carriedOut {
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	rightsErr := r.applyRights(ctx, ksmScale, before)

@@ -32,6 +32,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/controller/registration"
@@ -125,7 +126,7 @@ func (monitorConverter) ObjectToTyped(object runtime.Object, options ...typed.Va
 	if err != nil {
 		return nil, err
 	}
-	return monitorFields.FromUnstructured(content, options...)
+	return objects.MonitorFields.FromUnstructured(content, options...)
 }
 
 func (monitorConverter) TypedToObject(*typed.TypedValue) (runtime.Object, error) {

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// toleranceRetry is how long the controller sends no tolerances to an API server that dropped one. After that the API server may have been
-	// upgraded.
+	// toleranceRetry is how long the controller sends no tolerances to an API server that dropped one. After that the API server may have
+	// been upgraded.
 	toleranceRetry = time.Hour
 	// unknownTolerance is in the error of an API server before Kubernetes 1.33, which does not know tolerances.
 	unknownTolerance = "tolerance: field not declared in schema"
@@ -53,8 +53,8 @@ func applyAutoscaler(ctx context.Context, a applier, shard v1alpha1.Shard) error
 	return nil
 }
 
-// tolerances remembers whether the API server drops tolerances of HorizontalPodAutoscalers. Otherwise the controller would apply them again in
-// each reconcile.
+// tolerances remembers whether the API server drops tolerances of HorizontalPodAutoscalers. Otherwise the controller would apply them
+// again in each reconcile.
 type tolerances struct {
 	mu      sync.Mutex
 	dropped time.Time

@@ -119,8 +119,8 @@ func controllerOptions(concurrent int) controller.Options {
 	}
 }
 
-// changeChannel announces that something has changed that all KSMScales depend on. It has at most one event, which stands for all changes since
-// the last event was received.
+// changeChannel announces that something has changed that all KSMScales depend on. It has at most one event, which stands for all changes
+// since the last event was received.
 type changeChannel chan event.GenericEvent
 
 func newChanges() changeChannel { return make(changeChannel, 1) }

@@ -31,7 +31,7 @@ type cluster struct {
 // errLimit ends a list at the limit.
 var errLimit = errors.New("kube-state-metrics takes no further objects")
 
-// listed has the objects of one list: those of the own shard, and those of other shards.
+// listed has the objects of one list, of the own shard and of other shards.
 type listed struct{ own, others sets.Set[object] }
 
 // list lists a resource in one namespace, or in all. It reads only metadata, and has at most two pages in memory: the page

@@ -35,7 +35,7 @@ type Planned struct {
 	Others []scaling.Plan
 }
 
-// AllShards are the shards of all partitions, first those of the desired one.
+// AllShards are the shards of all partitions, the desired partition first.
 func (p *Planned) AllShards() []scaling.Shard {
 	shards := p.Shards
 	for _, other := range p.Others {

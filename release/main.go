@@ -72,7 +72,7 @@ func buildCommand(use, short string, build func(context.Context, dist.Options) e
 }
 
 // commit returns the commit of a checkout and its time, by which the same commit gives the same release. SOURCE_DATE_EPOCH and no commit
-// are those of a checkout without git.
+// stand for a checkout without git.
 func commit(ctx context.Context, root string) (string, time.Time, error) {
 	if epoch, set := os.LookupEnv("SOURCE_DATE_EPOCH"); set {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)
@@ -108,7 +108,7 @@ func namesCommand() *cobra.Command {
 	return command
 }
 
-// password is that of an encrypted private key, as cosign reads it.
+// password is the password of an encrypted private key, as cosign reads it.
 func password() string { return os.Getenv("COSIGN_PASSWORD") }
 
 func signCommand() *cobra.Command {

@@ -100,8 +100,8 @@ The last three columns multiply to the column before them:
 - **Replicas** double everything. With one replica of each shard, half of the memory remains, and a lost node leaves a gap.
 - **Gates** matter for small shards only.
 
-Requests move in steps of a quarter, so a request may exceed the memory and its headroom by up to a quarter, also for the
-one process. This moves "from dividing" by up to a quarter in either direction.
+Requests move in steps of a quarter, so a request may exceed the memory and its headroom by up to a quarter. The same holds
+for the one process. This moves "from dividing" by up to a quarter in either direction.
 
 Where a shard has more than 187,500 series, ` + "`maxShards`" + ` decides: that number is the default target with a quarter to spare.
 

@@ -8,7 +8,7 @@ import (
 const (
 	// step is the ratio of a step to the one below it.
 	step = 1.25
-	// tight is the share of a request from which on it is too small: the use comes within a tenth of the request.
+	// tight is the fraction of a request from which on it is too small: the use comes within a tenth of the request.
 	tight = 0.9
 	// spacious is by how much a request exceeds what the headroom asks for when it counts as too large. With a headroom of
 	// one step, a quarter, that is two steps above the request that would be too small.

@@ -171,7 +171,7 @@ const (
 	// when all of them are True and no work is in progress.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the controller cannot create the desired objects or pods. As in a Deployment,
-	// it is True both while work is in progress and after the work is done. The reason tells these apart.
+	// it is True both while work is in progress and after the work is done. The reason shows the difference.
 	ConditionProgressing = "Progressing"
 	// ConditionCovered is False while some shard has no ready pod. While resharding, it is True if one partition is
 	// complete.
@@ -263,7 +263,7 @@ const (
 	// measured.
 	ReasonLoadNotMeasured = "LoadNotMeasured"
 	// ReasonStarting is for Autoscaling, Unknown, until every HorizontalPodAutoscaler has acted and the controller has
-	// listed those of others. It is for Evictable, Unknown, until the controller has listed the PodDisruptionBudgets of
+	// listed the ones of others. It is for Evictable, Unknown, until the controller has listed the PodDisruptionBudgets of
 	// others.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationPending is for Autoscaling, False: the APIService of external metrics does not exist yet, or has

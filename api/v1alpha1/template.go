@@ -119,7 +119,7 @@ type PodTemplate struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.priorityClassName must be the name of a PriorityClass, such as system-cluster-critical"
 	// +optional
 	PriorityClassName string `json:"priorityClassName,omitempty"`
-	// hostNetwork makes the pods use the network of their nodes, with ports 8080 to 8082. A node then fits one pod of
+	// hostNetwork gives the pods the network of their nodes, with ports 8080 to 8082. A node then fits one pod of
 	// all shards only, and a rollout needs one more node.
 	// +optional
 	HostNetwork bool `json:"hostNetwork,omitempty"`

@@ -43,8 +43,8 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
-// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Older versions refuse to start with it. A tag
-// with another major number is a date or a version of a packager.
+// idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Older versions refuse to start with it.
+// A tag with another major number is a date or a version of a packager.
 var idleTimeoutSince = version.MustParseGeneric("2.13.0")
 
 // monitorFlags returns the arguments of kube-state-metrics. It listens on "::" by default, which Go treats as all IPv4 and IPv6 addresses.

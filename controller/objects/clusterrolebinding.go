@@ -22,8 +22,9 @@ func ClusterRoleBindings(ksmScale *v1alpha1.KSMScale) []*rbacv1ac.ClusterRoleBin
 	return bindings
 }
 
-// UsedBindings returns the names of the bindings that running pods use. The argument anyPod reports whether some pod meets a condition. A used
-// binding stays if it exists. The controller creates no binding because of a pod, because that would give rights to anyone who creates pods.
+// UsedBindings returns the names of the bindings that running pods use. The argument anyPod reports whether some pod meets a condition. A
+// used binding stays if it exists. The controller creates no binding because of a pod, because that would give rights to anyone who
+// creates pods.
 func UsedBindings(ksmScale *v1alpha1.KSMScale, anyPod func(uses func(*corev1.PodSpec) bool) bool) sets.Set[string] {
 	account := v1alpha1.ServiceAccountName(ksmScale.Name)
 	names := sets.New[string]()

@@ -36,12 +36,12 @@ func monitorContainer(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1
 		WithPorts(
 			containerPort(v1alpha1.PortNameMetrics, v1alpha1.PortMetrics),
 			containerPort(v1alpha1.PortNameTelemetry, v1alpha1.PortTelemetry)).
-		// /healthz does not depend on the API server. /livez does, so it would restart kube-state-metrics whenever the API server is slow. The
-		// probe may fail for two minutes, because a restart of a throttled kube-state-metrics would also restart its loading.
+		// /healthz does not depend on the API server. /livez does, so it would restart kube-state-metrics whenever the API server is
+		// slow. The probe may fail for two minutes, because a restart of a throttled kube-state-metrics would also restart its loading.
 		WithLivenessProbe(probe("/healthz", intstr.FromString(v1alpha1.PortNameMetrics)).
 			WithFailureThreshold(12)).
-		// The gate answers this probe. Its port belongs to another container, so the probe cannot use the name of the port. A loaded pod becomes
-		// ready within a second, and a ready pod may fail for 15 seconds.
+		// The gate answers this probe. Its port belongs to another container, so the probe cannot use the name of the port. A loaded pod
+		// becomes ready within a second, and a ready pod may fail for 15 seconds.
 		WithReadinessProbe(probe("/readyz", intstr.FromInt32(v1alpha1.PortGate)).
 			WithPeriodSeconds(1).WithTimeoutSeconds(1).WithFailureThreshold(15)).
 		WithLifecycle(leaveLate()).

@@ -62,8 +62,8 @@ func shardSelector(shard v1alpha1.Shard) *metav1ac.LabelSelectorApplyConfigurati
 	return metav1ac.LabelSelector().WithMatchLabels(shard.Selector())
 }
 
-// OwnerReference makes a KSMScale the controller of an object, so the garbage collector deletes the object with the KSMScale. It does not block
-// the deletion of the KSMScale, because that needs the right to change finalizers.
+// OwnerReference sets a KSMScale as the controller of an object, so the garbage collector deletes the object with the KSMScale. It does not
+// block the deletion of the KSMScale, because that needs the right to change finalizers.
 func OwnerReference(ksmScale *v1alpha1.KSMScale) *metav1ac.OwnerReferenceApplyConfiguration {
 	return metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("KSMScale").

@@ -8,8 +8,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Service returns the desired Service of a shard. Prometheus scrapes the Service, so it stores each series once for any number of replicas. The
-// Service has no telemetry port. The telemetry of each replica differs, so Prometheus scrapes it from each pod.
+// Service returns the desired Service of a shard. Prometheus scrapes the Service, so it stores each series once for any number of
+// replicas. The Service has no telemetry port. The telemetry of each replica differs, so Prometheus scrapes it from each pod.
 func Service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
 	return describe(ksmScale, corev1ac.Service(shard.Name(), ksmScale.Spec.Namespace), ShardLabels(ksmScale, shard)).
 		WithSpec(corev1ac.ServiceSpec().
@@ -21,8 +21,8 @@ func Service(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.Servic
 				WithProtocol(corev1.ProtocolTCP)))
 }
 
-// RetiredService returns the retired Service of a shard. Its label makes Prometheus stop scraping it. It still leads to the pods of the shard,
-// for scrapes that are under way.
+// RetiredService returns the retired Service of a shard. Its label makes Prometheus stop scraping it. It still leads to the pods of the
+// shard, for scrapes that are under way.
 func RetiredService(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) *corev1ac.ServiceApplyConfiguration {
 	return Service(ksmScale, shard).WithLabels(map[string]string{v1alpha1.LabelRetired: "true"})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// firstVersionInterval is the time before the controller asks a silent kube-state-metrics for its version again. Each further failure
+	// firstVersionInterval is the time before the controller requests the version of a silent kube-state-metrics again. Each further failure
 	// doubles this time, up to versionInterval.
 	firstVersionInterval = 10 * time.Second
 	versionInterval      = 10 * time.Minute

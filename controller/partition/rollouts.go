@@ -17,11 +17,11 @@ import (
 // RolloutLimits bound how many shards replace their pods at the same time, because each kube-state-metrics that starts lists the whole
 // cluster. Without limits, a new version of KSMScale would replace all pods at once.
 type RolloutLimits struct {
-	// PerKSMScale bounds the shards of one KSMScale, and Total those of all KSMScales together. Both are at least 1.
+	// PerKSMScale bounds the shards of one KSMScale, and Total the shards of all KSMScales together. Both are at least 1.
 	PerKSMScale, Total int
 }
 
-// AllowAnother reports whether another shard of a KSMScale may start a rollout now. Deployments are those of all KSMScales.
+// AllowAnother reports whether another shard of a KSMScale may start a rollout now. The Deployments belong to all KSMScales.
 func (l RolloutLimits) AllowAnother(ksmScale *v1alpha1.KSMScale, deployments []appsv1.Deployment) bool {
 	own, all := 0, 0
 	for i := range deployments {

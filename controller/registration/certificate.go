@@ -75,7 +75,8 @@ type trustingClient struct {
 	trust trustBefore
 }
 
-// Update writes the Secret, which is the only object that the rotator updates. It adds a timeout, because the context of the rotator has none.
+// Update writes the Secret, which is the only object that the rotator updates. It adds a timeout, because the context of the rotator has
+// none.
 func (c trustingClient) Update(ctx context.Context, object client.Object, options ...client.UpdateOption) error {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {

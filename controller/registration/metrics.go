@@ -62,7 +62,7 @@ func (c CertificateCollector) Collect(metrics chan<- prometheus.Metric) {
 		if err != nil {
 			continue
 		}
-		// The first certificate is that of the server, or the CA that the rotator signs with.
+		// The first certificate is the server certificate, or the CA that the rotator signs with.
 		end := certificates[0].NotAfter
 		metrics <- prometheus.MustNewConstMetric(certificateExpiration, prometheus.GaugeValue, float64(end.Unix()), name)
 		metrics <- prometheus.MustNewConstMetric(certificateRenewal, prometheus.GaugeValue, float64(end.Add(-c.Certificate.RenewBefore).Unix()), name)

@@ -175,8 +175,8 @@ func (r *Reconciler) release(ctx context.Context, live *apiregistrationv1.APISer
 	return nil
 }
 
-// live returns the APIService, or nil. It reads from the API server, which is cheap because reconciles are rare. A cache of this single object
-// could miss a write if the APIService is deleted at once, and waiting for that write would never end.
+// live returns the APIService, or nil. It reads from the API server, which is cheap because reconciles are rare. A cache of this single
+// object could miss a write if the APIService is deleted at once, and waiting for that write would never end.
 func (r *Reconciler) live(ctx context.Context) (*apiregistrationv1.APIService, error) {
 	var live apiregistrationv1.APIService
 	err := r.APIReader.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, &live)

@@ -4,8 +4,8 @@ import (
 	"sync"
 )
 
-// State has the error of the registration of external metrics, if any. Reconciler sets it, and the status of every KSMScale reports it. Create
-// it with NewState.
+// State has the error of the registration of external metrics, if any. Reconciler sets it, and the status of every KSMScale reports it.
+// Create it with NewState.
 type State struct {
 	notify func()
 

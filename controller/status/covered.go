@@ -11,7 +11,8 @@ import (
 	"github.com/example/ksmscale/controller/partition"
 )
 
-// coveredCondition is False while some object is missing from the metrics, because neither its shard nor another partition has a ready pod for it.
+// coveredCondition is False while some object is missing from the metrics, because neither its shard nor another partition has a ready
+// pod for it.
 func coveredCondition(in conditionInput) metav1.Condition {
 	shards := uncovered(in.status.ShardingStatus)
 	if len(shards) > 0 && partition.CoveredByOthers(in.Planned, in.Snapshot) {

@@ -11,8 +11,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// evictableCondition is False while a second PodDisruptionBudget selects pods of a shard. The API server then refuses to evict those pods, and a
-// drain of their node does not end. This condition is a warning and does not affect Ready.
+// evictableCondition is False while a second PodDisruptionBudget selects pods of a shard. The API server then refuses to evict those
+// pods, and a drain of their node does not end. This condition is a warning and does not affect Ready.
 func evictableCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionEvictable, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSinglePodDisruptionBudget}
 	budgets := in.Snapshot.ForeignBudgets

@@ -15,8 +15,9 @@ import (
 	"github.com/example/ksmscale/controller/partition"
 )
 
-// progressingCondition is False while a failure keeps the controller from creating the desired objects, or their pods from starting. Otherwise it is
-// True, and the reason is Complete when no work is left. The argument scheduling is the status of the condition Schedulable.
+// progressingCondition is False while a failure keeps the controller from creating the desired objects, or their pods from starting.
+// Otherwise it is True, and the reason is Complete when no work is left. The argument scheduling is the status of the condition
+// Schedulable.
 func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
 	if in.Failures.Apply != nil {

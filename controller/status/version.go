@@ -79,7 +79,7 @@ func bugsOf(running string) ([]string, error) {
 	return bugs, nil
 }
 
-// shardingBugs are bugs of kube-state-metrics that make shards export fewer objects or use more memory. Each bug affects the versions
+// shardingBugs are bugs of kube-state-metrics by which shards export fewer objects or use more memory. Each bug affects the versions
 // from one, if set, until another.
 var shardingBugs = []struct{ from, until, bug string }{
 	{"", "2.20.0", "a shard that lists again keeps only its objects among the first 500 (kubernetes/kube-state-metrics#3065)"},

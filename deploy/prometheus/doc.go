@@ -1,4 +1,4 @@
-// Package prometheus has the rules that the controller makes PrometheusRules of, beside the configuration for a
+// Package prometheus has the rules of the PrometheusRules that the controller creates, next to the configuration for a
 // Prometheus without the Prometheus Operator.
 package prometheus
 
@@ -9,7 +9,7 @@ import _ "embed" // for the rules
 //go:embed rules.yaml
 var Rules []byte
 
-// DeduplicatingRules make one series of those of all replicas of a shard, where every pod is scraped.
+// DeduplicatingRules make one series of the series of all replicas of a shard, where every pod is scraped.
 //
 //go:embed deduplicate.yaml
 var DeduplicatingRules []byte

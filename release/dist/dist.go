@@ -41,14 +41,14 @@ type Options struct {
 	Names  names.Names
 	// Images are built; all of the project, or some to save time.
 	Images []Image
-	// Platforms are those of the images, such as linux/arm64.
+	// Platforms are the platforms of the images, such as linux/arm64.
 	Platforms []string
-	// PluginPlatforms are those of the kubectl plugin.
+	// PluginPlatforms are the platforms of the kubectl plugin.
 	PluginPlatforms []string
 	// Revision is the commit, and Created its time, which is the only time in a release.
 	Revision string
 	Created  time.Time
-	// Environment is added to that of the go command.
+	// Environment is added to the environment of the go command.
 	Environment []string
 	// Log gets a line for each part that is written.
 	Log io.Writer
@@ -56,7 +56,7 @@ type Options struct {
 
 // Image is an image of the project.
 type Image struct {
-	// Name is that of its repository and of its layout.
+	// Name is the name of its repository and of its layout.
 	Name, Description string
 	// Programs are the commands in it, of which the first is the entrypoint.
 	Programs []string
@@ -68,7 +68,7 @@ var ProjectImages = []Image{
 	{Name: "ksmscale-gate", Description: "The gate beside each kube-state-metrics of KSMScale", Programs: []string{"gate"}},
 }
 
-// nonroot is the user that images run as, the same as that of distroless images.
+// nonroot is the user that images run as, the same as in distroless images.
 const nonroot = "65532:65532"
 
 // gzipLevel is the default of gzip; 9 takes twice the time for a hundredth of the size.
@@ -80,7 +80,7 @@ type release struct {
 	builder programs.Builder
 	// work has files on their way into the release, and staged the manifests and the chart with its names.
 	work, staged string
-	// digests are those of the images, by name.
+	// digests are the digests of the images, by name.
 	digests map[string]string
 }
 
@@ -123,7 +123,7 @@ func write(ctx context.Context, options Options, steps ...func(*release, context
 	return nil
 }
 
-// stage copies what has names, and gives the copy those of the release.
+// stage copies what has names, and gives the copy the names of the release.
 func (r *release) stage() error {
 	for _, folder := range []string{"config", "deploy"} {
 		if err := os.CopyFS(filepath.Join(r.staged, folder), os.DirFS(filepath.Join(r.Root, folder))); err != nil {

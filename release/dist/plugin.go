@@ -65,7 +65,7 @@ func (r *release) plugin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The name is that of the plugin: krew's index wants it so.
+	// The file has the name of the plugin, as krew's index requires.
 	return r.write("ksmscale.yaml", manifest)
 }
 

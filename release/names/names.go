@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Names are those of a release.
+// Names are the names in a release.
 type Names struct {
 	// Registry is where images and the chart are published, with the organisation, such as ghcr.io/example.
 	Registry string

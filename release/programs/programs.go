@@ -1,5 +1,5 @@
 // Package programs builds the project's programs for other platforms, so that the same source gives the same bytes wherever and whenever
-// it is built: the toolchain is that of go.mod, and neither paths nor times get into a program.
+// it is built: the toolchain is the one in go.mod, and neither paths nor times get into a program.
 package programs
 
 import (
@@ -19,9 +19,9 @@ type Builder struct {
 	Root string
 	// Version is the version that programs state.
 	Version string
-	// Overlay has files to build with instead of those of the checkout: their paths, by those below the root.
+	// Overlay has files to build with instead of the files of the checkout: their paths, by the paths below the root.
 	Overlay map[string]string
-	// Environment is added to that of the go command.
+	// Environment is added to the environment of the go command.
 	Environment []string
 }
 
@@ -38,7 +38,7 @@ func (b Builder) Build(ctx context.Context, name, platform, file string) error {
 	if err != nil {
 		return err
 	}
-	// The flags are those of `make build`, so that one finds in the cache what the other compiled.
+	// The flags are the flags of `make build`, so that one finds in the cache what the other compiled.
 	args := []string{
 		"build", "-trimpath", "-buildvcs=false", "-mod=readonly",
 		"-ldflags", "-s -w -X github.com/example/ksmscale/version.Version=" + b.Version, "-o", file,

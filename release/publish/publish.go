@@ -23,7 +23,7 @@ import (
 
 // Options say what is published.
 type Options struct {
-	// Folder is that of the release.
+	// Folder is the folder of the release.
 	Folder string
 	// Signer signs the images; nil to push no signatures.
 	Signer signature.Signer
@@ -33,11 +33,11 @@ type Options struct {
 	Log io.Writer
 }
 
-// ChartsFolder is where charts are below the registry, apart from the images.
+// ChartsFolder is where charts are below the registry, and not next to the images.
 const ChartsFolder = "charts"
 
-// Publish pushes a release. Credentials are those of `docker login`. To push again changes neither images nor
-// chart; signatures are made anew.
+// Publish pushes a release. Credentials come from `docker login`. To push again changes neither images nor
+// chart; signatures are new.
 func Publish(ctx context.Context, options Options) error {
 	if err := dist.Verify(options.Folder); err != nil {
 		return fmt.Errorf("verify what is published: %w", err)

@@ -24,7 +24,7 @@ import (
 // Subject is the image or archive that a document is about.
 type Subject struct {
 	Name, Version string
-	// Digest is that of an image; empty for an archive.
+	// Digest is the digest of an image; empty for an archive.
 	Digest string
 	// Source is the home of the project's source.
 	Source string

@@ -1,4 +1,4 @@
-// Package signature signs releases with a key of the user, as cosign does with one, and verifies such signatures. Keys are those of
+// Package signature signs releases with a key of the user, as cosign does with one, and verifies such signatures. Keys come from
 // `cosign generate-key-pair`, or any private key in PEM. Nothing is sent to a transparency log.
 package signature
 
@@ -21,7 +21,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// Extension is that of the file with the signature of another.
+// Extension is the extension of the file with the signature of another.
 const Extension = ".sig"
 
 const (
@@ -47,7 +47,7 @@ func Verifier(keyFile string) (signature.Verifier, error) {
 	return verifier, nil
 }
 
-// SignFile writes the signature of a file beside it, in base64 as cosign does.
+// SignFile writes the signature of a file next to it, in base64 as cosign does.
 func SignFile(signer signature.Signer, file string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -60,7 +60,7 @@ func SignFile(signer signature.Signer, file string) error {
 	return os.WriteFile(file+Extension, []byte(signed), 0o600)
 }
 
-// VerifyFile returns an error unless the signature beside a file is one of it.
+// VerifyFile returns an error unless the signature next to a file is a signature of it.
 func VerifyFile(verifier signature.Verifier, file string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {

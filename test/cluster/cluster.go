@@ -51,7 +51,7 @@ type Cluster struct {
 	config    *rest.Config
 	apiServed []*Server // once launched
 	nodes     []realNode
-	cgroup    string // that of the real nodes' containers
+	cgroup    string // of the real nodes' containers
 
 	mutex     sync.Mutex
 	processes []*Process // in the order of their start

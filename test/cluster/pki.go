@@ -23,8 +23,8 @@ const validity = 365 * 24 * time.Hour
 // pki writes the keys and certificates of a cluster to a folder. The files are NAME.crt and NAME.key.
 type pki struct{ dir string }
 
-// issuer is a certificate with its signing key.
-type issuer struct {
+// signer is a CA: its certificate and its signing key.
+type signer struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
 }
@@ -74,19 +74,19 @@ func clientConfig(user string, groups ...string) cert.Config {
 	}
 }
 
-func (p pki) writeCA(name string) (issuer, error) {
+func (p pki) writeCA(name string) (signer, error) {
 	key, err := p.writeKey(name)
 	if err != nil {
-		return issuer{}, err
+		return signer{}, err
 	}
 	signed, err := cert.NewSelfSignedCACert(cert.Config{CommonName: name}, key)
 	if err != nil {
-		return issuer{}, fmt.Errorf("create CA %s: %w", name, err)
+		return signer{}, fmt.Errorf("create CA %s: %w", name, err)
 	}
-	return issuer{signed, key}, p.writeCert(name, signed)
+	return signer{signed, key}, p.writeCert(name, signed)
 }
 
-func (p pki) writeSigned(name string, config cert.Config, by issuer) error {
+func (p pki) writeSigned(name string, config cert.Config, by signer) error {
 	key, err := p.writeKey(name)
 	if err != nil {
 		return err

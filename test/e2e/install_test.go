@@ -96,7 +96,7 @@ func TestInstall(t *testing.T) {
 	released, err := image.Released(shared.root)
 	require.NoError(t, err)
 	for _, pod := range running {
-		assert.Equal(t, released.Gate.ByDigest(), pod.Spec.Containers[1].Image)
+		assert.Equal(t, released.Gate.Pinned(), pod.Spec.Containers[1].Image)
 		assert.NotEmpty(t, pod.Status.PodIP)
 		for _, current := range pod.Status.ContainerStatuses {
 			assert.Zero(t, current.RestartCount, "%s of %s", current.Name, pod.Name)

@@ -23,7 +23,7 @@ func upgrade(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	watched, err := rollouts.New(t.Context(), shared.clientset, next)
 	require.NoError(t, err)
 	setImages(t, image.Next(current.KSMScale), next)
-	t.Cleanup(func() { setImages(t, current.KSMScale.ByDigest(), current.Gate.ByDigest()) })
+	t.Cleanup(func() { setImages(t, current.KSMScale.Pinned(), current.Gate.Pinned()) })
 	count := int(ksmScale.Spec.Sharding.ShardCount)
 	await(t, "all shards to have the gate of the next version", func(context.Context) error {
 		if done := watched.Done(); done < count {

@@ -26,8 +26,8 @@ type Other struct {
 	// URL is where it is reached.
 	URL  string
 	Port int
-	// CAFile is the file with the CA of its certificate.
-	CAFile string
+	// CA is the file with the CA of its certificate.
+	CA string
 
 	key          string
 	installation *Installation
@@ -49,9 +49,9 @@ func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
 	}
 	other := &Other{
 		URL: "https://" + net.JoinHostPort("localhost", strconv.Itoa(port)), Port: port, installation: i,
-		CAFile: filepath.Join(directory, corev1.TLSCertKey), key: filepath.Join(directory, corev1.TLSPrivateKeyKey),
+		CA: filepath.Join(directory, corev1.TLSCertKey), key: filepath.Join(directory, corev1.TLSPrivateKeyKey),
 	}
-	return other, errors.Join(os.WriteFile(other.CAFile, certificate, 0o600), os.WriteFile(other.key, key, 0o600))
+	return other, errors.Join(os.WriteFile(other.CA, certificate, 0o600), os.WriteFile(other.key, key, 0o600))
 }
 
 // Start starts the server under a name that its log gets. It can be started again after it has ended.
@@ -65,6 +65,6 @@ func (o *Other) Start(name string) (*Component, error) {
 		"--authorization-webhook-cache-unauthorized-ttl=1ms",
 		"--bind-address=127.0.0.1",
 		"--secure-port="+strconv.Itoa(o.Port),
-		"--tls-cert-file="+o.CAFile,
+		"--tls-cert-file="+o.CA,
 		"--tls-private-key-file="+o.key)
 }

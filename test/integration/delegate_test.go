@@ -36,7 +36,7 @@ func TestDelegate(t *testing.T) {
 	setNodes(t, 60)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 2, 1, 1)
-	restartAdapter(t, "adapter-delegating", "--delegate="+other.URL, "--delegate-ca-file="+other.CAFile)
+	restartAdapter(t, "adapter-delegating", "--delegate="+other.URL, "--delegate-ca-file="+other.CA)
 
 	// The adapter's own rights.
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

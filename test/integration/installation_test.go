@@ -124,7 +124,7 @@ func startOther(t *testing.T, installed *installation.Installation, c client.Cli
 	server, err := other.Start("other")
 	require.NoError(t, err)
 	t.Cleanup(server.Kill)
-	ca, err := os.ReadFile(other.CAFile)
+	ca, err := os.ReadFile(other.CA)
 	require.NoError(t, err)
 	require.NoError(t, c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installation.OtherNamespace}}))
 	require.NoError(t, c.Create(ctx, &corev1.Service{

@@ -1,5 +1,5 @@
 // Command testadapter is the test adapter that sigs.k8s.io/custom-metrics-apiserver ships, another server of external
-// metrics for tests, but for the port on which that one lets metrics be written: it is 8080 of every address.
+// metrics for tests, except the port on which that one lets metrics be written: it is 8080 of every address.
 package main
 
 import (

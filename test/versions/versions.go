@@ -12,7 +12,7 @@ import (
 const (
 	begin = "<!-- versions -->"
 	end   = "<!-- end of versions -->"
-	// columns are the columns of the table: component, version, supported, name in tests.
+	// columns is the number of columns of the table: component, version, supported, run in tests as.
 	columns = 4
 )
 

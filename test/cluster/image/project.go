@@ -113,7 +113,7 @@ func Prometheus(root string) []oci.Image {
 	for _, program := range []struct{ name, reference string }{
 		{"prometheus", PrometheusReference}, {"prometheus-config-reloader", ConfigReloaderReference},
 	} {
-		// The Operator has its pods run the programs by these paths.
+		// The pods of the Operator run the programs by these paths.
 		images = append(images, local(program.reference, nonroot, "/bin/"+program.name, filepath.Join(root, "bin", program.name)))
 	}
 	return images

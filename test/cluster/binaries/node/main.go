@@ -1,5 +1,5 @@
 // Command node is one binary for what Kubernetes runs on each real node: it runs the component that its first
-// argument names. It is a binary of its own, apart from kube, because few want real nodes and its link takes
+// argument names. It is a binary of its own, and not a part of kube, because few need real nodes and its link takes
 // minutes; see the Makefile for how it is built.
 package main
 

@@ -1,4 +1,4 @@
-package controller
+package objects
 
 import (
 	"testing"
@@ -10,13 +10,12 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
-	"github.com/example/ksmscale/controller/objects"
 )
 
 // The API server owns maps as a whole that our builders fill, as its schema says: what it returns is what was applied.
 func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	key := v1alpha1.KeySelector{Name: "a", Key: "b"}
-	desired := objects.ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
+	desired := ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
 		TLSConfig:     &v1alpha1.ScrapeTLSConfig{CA: &v1alpha1.SecretOrConfigMap{Secret: key}},
 		Authorization: v1alpha1.ScrapeAuthorization{Credentials: key},
 	}))
@@ -24,10 +23,10 @@ func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	fixtures.Convert(t, desired, live)
 	desired.Labels, desired.OwnerReferences = nil, nil
 	live.ManagedFields = []metav1.ManagedFieldsEntry{{
-		Manager: objects.FieldOwner, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1",
+		Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1",
 		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:endpoints":{},"f:namespaceSelector":{"f:matchNames":{}},"f:selector":{}}}`),
 	}}
-	owned, err := extractServiceMonitor(live, objects.FieldOwner)
+	owned, err := ExtractServiceMonitor(live, FieldOwner)
 	require.NoError(t, err)
 	assert.Equal(t, desired.Spec, owned.Spec)
 }
