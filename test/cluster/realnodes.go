@@ -73,12 +73,12 @@ func (c *Cluster) prepareNodes() error {
 	}
 	for _, binary := range []string{c.options.NodeBinary, c.pauseBinary()} {
 		if _, err := os.Stat(binary); err != nil {
-			return fmt.Errorf("find what real nodes run, which `make node` builds: %w", err)
+			return fmt.Errorf("find the programs of real nodes, which `make node` builds: %w", err)
 		}
 	}
 	for _, program := range []string{"containerd", "ctr", "runc", "iptables", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("find what real nodes run, which `make node-packages` installs: %w", err)
+			return fmt.Errorf("find the programs of real nodes, which `make node-packages` installs: %w", err)
 		}
 	}
 	_, err := pluginFolder()

@@ -195,12 +195,12 @@ func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func
 			return nil
 		})
 		s.awaitReady(t)
-		services, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRetired})
+		list, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRetired})
 		require.NoError(t, err)
-		for i := range services.Items {
-			services.Delete(services.Items[i].UID)
+		for i := range list.Items {
+			services.Delete(list.Items[i].UID)
 		}
-		assert.Empty(t, services, "they were made anew")
+		assert.Empty(t, services, "they were created again")
 	}
 }
 

@@ -110,7 +110,7 @@ func (i *Installation) StandIn(ctx context.Context) error {
 	// The object still belongs to its installer, who changes and deletes it.
 	external := []byte(`{"spec":{"type":"ExternalName","externalName":"localhost"}}`)
 	if _, err := i.client.CoreV1().Services(Namespace).Patch(ctx, adapterService, types.StrategicMergePatchType, external, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("have the adapter's Service lead to localhost: %w", err)
+		return fmt.Errorf("point the adapter's Service to localhost: %w", err)
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func serviceTarget(shard v1alpha1.Shard, address string) server.Target {
 }
 
 // podTargets are what Prometheus finds of a pod: a target for each port of each container.
-func podTargets(shard v1alpha1.Shard, number int) []server.Target {
+func podTargets(shard v1alpha1.Shard, replicaID int) []server.Target {
 	var targets []server.Target
 	for _, port := range []struct {
 		container, name string
@@ -197,10 +197,10 @@ func podTargets(shard v1alpha1.Shard, number int) []server.Target {
 	} {
 		number := strconv.Itoa(int(port.number))
 		targets = append(targets, server.Target{
-			Targets: []string{net.JoinHostPort(podHost(shard, number), number)},
+			Targets: []string{net.JoinHostPort(podHost(shard, replicaID), number)},
 			Labels: withLabels("__meta_kubernetes_pod_label_", shard, map[string]string{
 				"__meta_kubernetes_namespace":                 namespace,
-				"__meta_kubernetes_pod_name":                  fmt.Sprintf("%s-%d", shard.Name(), number),
+				"__meta_kubernetes_pod_name":                  fmt.Sprintf("%s-%d", shard.Name(), replicaID),
 				"__meta_kubernetes_pod_phase":                 "Running",
 				"__meta_kubernetes_pod_ready":                 "true",
 				"__meta_kubernetes_pod_container_name":        port.container,

@@ -136,7 +136,7 @@ func measure(ctx context.Context, local *cluster.Cluster, version string, shards
 		return isOpen(ctx, running.gateURL), running.check()
 	})
 	if err != nil {
-		return result{}, fmt.Errorf("wait for its whole share: %w", err)
+		return result{}, fmt.Errorf("wait for all objects of the shard: %w", err)
 	}
 	return running.measure(ctx)
 }

@@ -183,7 +183,7 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		r.awaitLeft(t, before, "ksmscales users", "monitoring/", "ksm-users")
 		r.mayRead(t, "pods")
 	})
-	t.Run("an installation anew", func(t *testing.T) {
+	t.Run("a new installation", func(t *testing.T) {
 		shards := r.shards(t)
 		require.NoError(t, r.install(t, "ksmscale", current(t), withoutPods(nil)))
 		r.start(t)

@@ -94,7 +94,7 @@ func newDownCommand(dir *string) *cobra.Command {
 func newNodesCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "nodes N",
-		Short: "Make the number of fake nodes N",
+		Short: "Set the number of fake nodes to N",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
