@@ -75,9 +75,9 @@ func tryRender(t *testing.T, text string) (objects, string, error) {
 	}
 	accessor, err := release.NewAccessor(rendered)
 	require.NoError(t, err)
-	rendered := objects{}
-	rendered.add(t, accessor.Manifest())
-	return rendered, accessor.Notes(), nil
+	all := objects{}
+	all.add(t, accessor.Manifest())
+	return all, accessor.Notes(), nil
 }
 
 func render(t *testing.T, text string) objects {

@@ -68,8 +68,8 @@ func validate(t *testing.T, minor string) {
 	require.NoError(t, err)
 	streams := map[string]string{"install.yaml": string(manifest)}
 	for _, text := range []string{"", everything, "{adapter: {hostNetwork: true}, networkPolicy: {enabled: true, egress: [{ports: [{port: 6443}]}]}}"} {
-		for name, manifest := range render(t, text) {
-			document, err := yaml.Marshal(manifest.Object)
+		for name, rendered := range render(t, text) {
+			document, err := yaml.Marshal(rendered.Object)
 			require.NoError(t, err)
 			streams[name+" with "+text] = string(document)
 		}

@@ -216,11 +216,11 @@ func (s shardSets) replicasDie(t *testing.T) {
 		require.Len(t, doomed[0], len(doomed[len(doomed)-1]))
 	}
 	for replica := range doomed[0] {
-		for server := range s {
-			require.NoError(t, shared.client.Delete(t.Context(), &doomed[server][replica], client.GracePeriodSeconds(0)))
+		for index := range s {
+			require.NoError(t, shared.client.Delete(t.Context(), &doomed[index][replica], client.GracePeriodSeconds(0)))
 		}
-		for server, ksmScale := range s {
-			awaitInstead(t, ksmScale, doomed[server][replica], all)
+		for index, ksmScale := range s {
+			awaitInstead(t, ksmScale, doomed[index][replica], all)
 		}
 	}
 }

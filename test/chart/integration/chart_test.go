@@ -261,8 +261,8 @@ func (r *release) awaitLeft(t *testing.T, before sets.Set[string], names ...stri
 func (r *release) awaitNone(t *testing.T, name string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		for name := range snapshot(t, r.cluster) {
-			require.NotContains(c, name, name)
+		for remaining := range snapshot(t, r.cluster) {
+			require.NotContains(c, remaining, name)
 		}
 	}, eventually, poll)
 }
