@@ -41,8 +41,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, ksmScale *v1alpha1.KSMScal
 // externalMetrics converts the error of the registration for the status.
 func externalMetrics(err error) status.ExternalMetrics {
 	state := status.ExternalMetrics{Err: err, Disabled: errors.Is(err, registration.ErrDisabled)}
-	var failed registration.ReleaseError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[registration.ReleaseError](err); ok {
 		state.ReleaseErr = failed.Err
 	}
 	return state

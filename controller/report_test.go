@@ -34,7 +34,7 @@ func TestEventTypes(t *testing.T) {
 
 func TestErrorsOfTheRegistrationReachTheStatus(t *testing.T) {
 	refused := errors.New("refused")
-	wrapped := fmt.Errorf("wrapped: %w", registration.ReleaseError{refused})
+	wrapped := fmt.Errorf("wrapped: %w", registration.ReleaseError{Err: refused})
 	assert.Equal(t, status.ExternalMetrics{Err: wrapped, ReleaseErr: refused}, externalMetrics(wrapped))
 	assert.Equal(t, status.ExternalMetrics{Err: registration.ErrDisabled, Disabled: true}, externalMetrics(registration.ErrDisabled))
 	assert.Equal(t, status.ExternalMetrics{Err: refused}, externalMetrics(refused))
