@@ -1,4 +1,4 @@
-// Package oci builds container images out of static programs, as OCI image layouts and as archives that containerd, Docker and kind
-// import. It needs neither a daemon nor a registry, and the same programs give the same digests. Image is the way in: releases and tests
-// build their images with it. Open reads a layout that was built before.
+// Package oci builds container images from static programs. It writes OCI image layouts, and archives that containerd,
+// Docker and kind import. It needs no daemon and no registry, and the same programs always give the same digests. Start
+// with Image: releases and tests build their images with it. Open reads a layout that was built before.
 package oci

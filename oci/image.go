@@ -31,7 +31,7 @@ type Image struct {
 	Platforms map[string]Files
 	// Annotations describe the image.
 	Annotations map[string]string
-	// Created is the time of creation that the image states.
+	// Created is the creation time in the image.
 	Created time.Time
 	// Compression is the level of gzip; 0 does not compress, which is faster within a machine.
 	Compression int
@@ -105,7 +105,7 @@ func (i Image) buildFor(platform *v1.Platform, files Files) (v1.Image, error) {
 	return mutate.Annotations(image, i.Annotations).(v1.Image), nil
 }
 
-// archived returns a tar of the files. It has no times, so that the same files make the same image.
+// archived returns a tar of the files. It contains no times, so the same files give the same image.
 func archived(files Files) ([]byte, error) {
 	var content bytes.Buffer
 	writer := tar.NewWriter(&content)

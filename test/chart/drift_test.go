@@ -42,19 +42,19 @@ func TestChartInstallsWhatKustomizeDoes(t *testing.T) {
 		require.Contains(t, wanted, name, "no difference any more")
 		delete(wanted, name)
 	}
-	made := render(t, "")
+	rendered := render(t, "")
 	for name := range onlyInChart {
-		require.Contains(t, made, name, "no difference any more")
-		delete(made, name)
+		require.Contains(t, rendered, name, "no difference any more")
+		delete(rendered, name)
 	}
-	require.Equal(t, wanted.keys(), made.keys())
+	require.Equal(t, wanted.keys(), rendered.keys())
 
 	differences := map[string]bool{}
 	for name := range wanted {
-		for _, difference := range withoutHelm(made[name]) {
+		for _, difference := range withoutHelm(rendered[name]) {
 			differences[difference] = true
 		}
-		assert.Equal(t, wanted[name].Object, made[name].Object, name)
+		assert.Equal(t, wanted[name].Object, rendered[name].Object, name)
 	}
 	for difference := range ofHelm {
 		assert.True(t, differences[difference], "%s is no difference any more", difference)
@@ -62,16 +62,16 @@ func TestChartInstallsWhatKustomizeDoes(t *testing.T) {
 }
 
 // withoutHelm removes what only Helm's objects have, and returns it.
-func withoutHelm(object *unstructured.Unstructured) []string {
+func withoutHelm(manifest *unstructured.Unstructured) []string {
 	var removed []string
 	for _, field := range []string{"labels", "annotations"} {
-		pairs, _, _ := unstructured.NestedStringMap(object.Object, "metadata", field)
+		pairs, _, _ := unstructured.NestedStringMap(manifest.Object, "metadata", field)
 		for name := range ofHelm {
 			if _, has := pairs[name]; has {
 				removed = append(removed, name)
-				unstructured.RemoveNestedField(object.Object, "metadata", field, name)
+				unstructured.RemoveNestedField(manifest.Object, "metadata", field, name)
 				if len(pairs) == 1 {
-					unstructured.RemoveNestedField(object.Object, "metadata", field)
+					unstructured.RemoveNestedField(manifest.Object, "metadata", field)
 				}
 			}
 		}

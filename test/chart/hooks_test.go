@@ -18,28 +18,28 @@ func hooks(t *testing.T, text string) objects {
 	require.NoError(t, err)
 	accessor, err := release.NewAccessor(rendered)
 	require.NoError(t, err)
-	made := objects{}
+	all := objects{}
 	for _, hook := range accessor.Hooks() {
 		accessor, err := release.NewHookAccessor(hook)
 		require.NoError(t, err)
-		made.add(t, accessor.Manifest())
+		all.add(t, accessor.Manifest())
 	}
-	return made
+	return all
 }
 
-// helm test runs the adapter's own check, with the rights to read what it reads and no others. Package integration runs it.
+// helm test runs the adapter's own check, with exactly the rights that it needs. Package integration runs it.
 func TestHelmTest(t *testing.T) {
 	const text = "{image: {registry: mirror.test/a, pullPolicy: Always}, imagePullSecrets: [{name: registry}]}"
-	made := hooks(t, text)
+	rendered := hooks(t, text)
 	assert.Equal(t, []string{
 		"ClusterRole ksmscale-test", "ClusterRoleBinding ksmscale-test", "Pod ksmscale-system/ksmscale-test", "ServiceAccount ksmscale-system/ksmscale-test",
-	}, sorted(maps.Keys(made)))
-	for name, object := range made {
-		assert.Equal(t, "test", object.GetAnnotations()["helm.sh/hook"], name)
+	}, sorted(maps.Keys(rendered)))
+	for name, manifest := range rendered {
+		assert.Equal(t, "test", manifest.GetAnnotations()["helm.sh/hook"], name)
 	}
-	decoded := typed(t, made)
-	pod, is := decoded["Pod ksmscale-system/ksmscale-test"].(*corev1.Pod)
-	require.True(t, is)
+	decoded := typed(t, rendered)
+	pod, ok := decoded["Pod ksmscale-system/ksmscale-test"].(*corev1.Pod)
+	require.True(t, ok)
 	container := pod.Spec.Containers[0]
 	assert.Equal(t, []string{"/adapter", "check"}, container.Command)
 	assert.Equal(t, deployment(t, "adapter", text).Spec.Template.Spec.Containers[0].Image, container.Image)
@@ -47,8 +47,8 @@ func TestHelmTest(t *testing.T) {
 	assert.Equal(t, "registry", pod.Spec.ImagePullSecrets[0].Name)
 	assert.Equal(t, new(true), pod.Spec.SecurityContext.RunAsNonRoot)
 	assert.Equal(t, new(true), container.SecurityContext.ReadOnlyRootFilesystem)
-	role, is := decoded["ClusterRole ksmscale-test"].(*rbacv1.ClusterRole)
-	require.True(t, is)
+	role, ok := decoded["ClusterRole ksmscale-test"].(*rbacv1.ClusterRole)
+	require.True(t, ok)
 	for _, rule := range role.Rules {
 		assert.Equal(t, []string{"list"}, rule.Verbs)
 	}

@@ -31,11 +31,11 @@ func TestKubeScore(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, sorted(maps.Keys(answers)), findings(t, manifest))
 
-	// The chart does what the answers say that it does.
+	// The chart does what the answers state.
 	fixed := filepath.Join(t.TempDir(), "fixed.yaml")
 	var rendered bytes.Buffer
-	for _, object := range render(t, `{networkPolicy: {enabled: true, egress: [{ports: [{port: 443}]}]}, image: {pullPolicy: Always}}`) {
-		document, err := yaml.Marshal(object.Object)
+	for _, manifest := range render(t, `{networkPolicy: {enabled: true, egress: [{ports: [{port: 443}]}]}, image: {pullPolicy: Always}}`) {
+		document, err := yaml.Marshal(manifest.Object)
 		require.NoError(t, err)
 		rendered.WriteString("---\n" + string(document))
 	}
@@ -52,22 +52,22 @@ func findings(t *testing.T, file string) []string {
 	command.Stderr = &problems
 	// It ends with 1 if there are findings.
 	output, _ := command.Output()
-	var objects []struct {
+	var scores []struct {
 		Checks []struct {
 			Check   struct{ ID string }
 			Grade   int
 			Skipped bool
 		}
 	}
-	require.NoError(t, json.Unmarshal(output, &objects), "%s", problems.String())
-	require.NotEmpty(t, objects)
-	found := map[string]bool{}
-	for _, object := range objects {
-		for _, check := range object.Checks {
+	require.NoError(t, json.Unmarshal(output, &scores), "%s", problems.String())
+	require.NotEmpty(t, scores)
+	critical := map[string]bool{}
+	for _, scored := range scores {
+		for _, check := range scored.Checks {
 			if !check.Skipped && check.Grade < gradeOK {
-				found[check.Check.ID] = true
+				critical[check.Check.ID] = true
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return slices.Sorted(maps.Keys(critical))
 }

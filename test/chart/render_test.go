@@ -17,7 +17,7 @@ import (
 
 var root = filepath.Join("..", "..")
 
-// values are those of a release, as users write them.
+// values are the values of a release, in the form that users write.
 type values = map[string]any
 
 // parse reads values as they are in a file.
@@ -28,45 +28,45 @@ func parse(t *testing.T, text string) values {
 	return parsed
 }
 
-// objects are those of an installation, by kind, namespace and name.
+// objects are the objects of an installation, by kind, namespace and name.
 type objects map[string]*unstructured.Unstructured
 
 // add adds the objects of a stream, each of which has to be there once.
 func (o objects) add(t *testing.T, stream string) {
 	t.Helper()
 	for document := range strings.SplitSeq("\n"+stream, "\n---") {
-		object := &unstructured.Unstructured{}
-		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &object.Object), document)
-		if len(object.Object) == 0 {
+		manifest := &unstructured.Unstructured{}
+		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &manifest.Object), document)
+		if len(manifest.Object) == 0 {
 			continue
 		}
-		require.NotContains(t, o, key(object))
-		o[key(object)] = object
+		require.NotContains(t, o, key(manifest))
+		o[key(manifest)] = manifest
 	}
 }
 
 func (o objects) keys() []string { return sorted(maps.Keys(o)) }
 
-func key(object *unstructured.Unstructured) string {
-	if object.GetNamespace() == "" {
-		return object.GetKind() + " " + object.GetName()
+func key(manifest *unstructured.Unstructured) string {
+	if manifest.GetNamespace() == "" {
+		return manifest.GetKind() + " " + manifest.GetName()
 	}
-	return object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
+	return manifest.GetKind() + " " + manifest.GetNamespace() + "/" + manifest.GetName()
 }
 
-// install makes a release as helm template does, for the namespace of config/default.
+// install renders a release like helm template, for the namespace of config/default.
 func install(t *testing.T, text string) (release.Releaser, error) {
 	t.Helper()
 	chart, err := loader.Load(filepath.Join(root, "deploy", "chart"))
 	require.NoError(t, err)
-	install := action.NewInstall(action.NewConfiguration())
-	install.DryRunStrategy = action.DryRunClient
-	install.ReleaseName, install.Namespace = "ksmscale", "ksmscale-system"
-	install.KubeVersion = &common.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
-	return install.Run(chart, parse(t, text))
+	installation := action.NewInstall(action.NewConfiguration())
+	installation.DryRunStrategy = action.DryRunClient
+	installation.ReleaseName, installation.Namespace = "ksmscale", "ksmscale-system"
+	installation.KubeVersion = &common.KubeVersion{Version: "v1.37.0", Major: "1", Minor: "37"}
+	return installation.Run(chart, parse(t, text))
 }
 
-// tryRender returns what a release makes, and what Helm prints of it.
+// tryRender returns the objects of a release, and Helm's output.
 func tryRender(t *testing.T, text string) (objects, string, error) {
 	t.Helper()
 	rendered, err := install(t, text)
@@ -75,14 +75,14 @@ func tryRender(t *testing.T, text string) (objects, string, error) {
 	}
 	accessor, err := release.NewAccessor(rendered)
 	require.NoError(t, err)
-	made := objects{}
-	made.add(t, accessor.Manifest())
-	return made, accessor.Notes(), nil
+	all := objects{}
+	all.add(t, accessor.Manifest())
+	return all, accessor.Notes(), nil
 }
 
 func render(t *testing.T, text string) objects {
 	t.Helper()
-	made, _, err := tryRender(t, text)
+	rendered, _, err := tryRender(t, text)
 	require.NoError(t, err)
-	return made
+	return rendered
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/example/ksmscale/test/versions"
 )
 
-// kubernetesModules are the releases whose API the schemas are made from, by minor version.
+// kubernetesModules are the releases whose API gives the schemas, by minor version.
 var kubernetesModules = map[string]string{
 	"1.30": "v1.30.14", "1.31": "v1.31.14", "1.32": "v1.32.11", "1.33": "v1.33.7", "1.34": "v1.34.3", "1.35": "v1.35.0", "1.36": "v1.36.0", "1.37": "v1.37.2",
 }
@@ -33,7 +33,7 @@ var notOfKubernetes = map[string]struct{}{
 	"ServiceMonitor": {}, "PrometheusRule": {}, "Certificate": {}, "Issuer": {},
 }
 
-// What the chart and the manifest make is valid for each version of Kubernetes that they allow, with no field that it does not know.
+// The objects of the chart and of the manifest are valid for each allowed version of Kubernetes, without unknown fields.
 func TestManifestsAreValidForEachKubernetes(t *testing.T) {
 	minors := versions.Of(t, "../..", "Kubernetes")
 	loaded, err := loader.Load(filepath.Join(root, "deploy", "chart"))
@@ -68,8 +68,8 @@ func validate(t *testing.T, minor string) {
 	require.NoError(t, err)
 	streams := map[string]string{"install.yaml": string(manifest)}
 	for _, text := range []string{"", everything, "{adapter: {hostNetwork: true}, networkPolicy: {enabled: true, egress: [{ports: [{port: 6443}]}]}}"} {
-		for name, object := range render(t, text) {
-			document, err := yaml.Marshal(object.Object)
+		for name, rendered := range render(t, text) {
+			document, err := yaml.Marshal(rendered.Object)
 			require.NoError(t, err)
 			streams[name+" with "+text] = string(document)
 		}
@@ -97,7 +97,7 @@ func validate(t *testing.T, minor string) {
 	assert.Equal(t, validator.Invalid, validating.Validate("wrong", io.NopCloser(strings.NewReader(wrong)))[0].Status, "a field that there is not")
 }
 
-// writeSchemas makes a JSON schema for each kind out of the OpenAPI document of a module of Kubernetes.
+// writeSchemas writes a JSON schema for each kind from the OpenAPI document of a module of Kubernetes.
 func writeSchemas(t *testing.T, version string) string {
 	t.Helper()
 	output, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "k8s.io/kubernetes@"+version).Output()

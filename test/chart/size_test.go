@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// everything has the chart make all that it can.
+// everything are values with which the chart creates all of its objects.
 const everything = `
 monitors: {enabled: true, prometheus: {serviceAccount: p, namespace: monitoring}}
 networkPolicy: {enabled: true}
@@ -21,22 +21,22 @@ certificate: {source: cert-manager}
 adapter: {delegate: {address: keda/metrics:443, ca: {secretName: keda}}}
 `
 
-// What is installed fits into the objects that it is kept in, with room to grow to twice the size.
+// The installation fits into the objects that store it, with room for twice its size.
 func TestSize(t *testing.T) {
-	made, err := install(t, everything)
+	release, err := install(t, everything)
 	require.NoError(t, err)
 
-	// Helm keeps the release, with the chart and all that it makes, in one Secret.
+	// Helm stores the release, with the chart and all rendered objects, in one Secret.
 	secrets := fake.NewClientset().CoreV1().Secrets("ksmscale-system")
-	require.NoError(t, driver.NewSecrets(secrets).Create("release", made))
+	require.NoError(t, driver.NewSecrets(secrets).Create("release", release))
 	kept, err := secrets.Get(t.Context(), "release", metav1.GetOptions{})
 	require.NoError(t, err)
 	size := len(kept.Data["release"])
 	t.Logf("the release takes %d bytes", size)
 	assert.Less(t, size, corev1.MaxSecretSize/2)
 
-	for name, object := range render(t, everything) {
-		text, err := yaml.Marshal(object.Object)
+	for name, manifest := range render(t, everything) {
+		text, err := yaml.Marshal(manifest.Object)
 		require.NoError(t, err)
 		assert.Less(t, len(text), maxObjectSize/2, name)
 	}

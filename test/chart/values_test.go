@@ -25,8 +25,8 @@ import (
 	"github.com/example/ksmscale/deploy/prometheus"
 )
 
-// typed decodes every object that the chart makes into its type, in which unknown fields are an error.
-func typed(t *testing.T, made objects) map[string]runtime.Object {
+// typed decodes every object of the chart into its type. Unknown fields are an error.
+func typed(t *testing.T, rendered objects) map[string]runtime.Object {
 	t.Helper()
 	known := runtime.NewScheme()
 	require.NoError(t, scheme.AddToScheme(known))
@@ -34,11 +34,11 @@ func typed(t *testing.T, made objects) map[string]runtime.Object {
 	require.NoError(t, monitoringv1.AddToScheme(known))
 	decoder := serializer.NewCodecFactory(known, serializer.EnableStrict).UniversalDeserializer()
 	decoded := map[string]runtime.Object{}
-	for name, object := range made {
-		if object.GetKind() == "CustomResourceDefinition" {
+	for name, manifest := range rendered {
+		if manifest.GetKind() == "CustomResourceDefinition" {
 			continue // It is the same as that of config/crd.
 		}
-		text, err := yaml.Marshal(object.Object)
+		text, err := yaml.Marshal(manifest.Object)
 		require.NoError(t, err)
 		decoded[name], _, err = decoder.Decode(text, nil, nil)
 		require.NoError(t, err, name)
@@ -46,14 +46,14 @@ func typed(t *testing.T, made objects) map[string]runtime.Object {
 	return decoded
 }
 
-// object is one that the chart makes with some values.
+// object is one object of the chart with some values.
 func object[T runtime.Object](t *testing.T, text, name string) T {
 	t.Helper()
 	all := typed(t, render(t, text))
 	require.Contains(t, all, name)
-	found, ok := all[name].(T)
+	typedObject, ok := all[name].(T)
 	require.True(t, ok, "%s is a %T", name, all[name])
-	return found
+	return typedObject
 }
 
 func deployment(t *testing.T, component, text string) *appsv1.Deployment {
@@ -105,16 +105,16 @@ func TestComponents(t *testing.T) {
   service: {labels: {served: "yes"}, annotations: {scheme: internal}}
 monitors: {enabled: true}
 `
-			made := deployment(t, component, text)
+			actual := deployment(t, component, text)
 			selected := map[string]string{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component}
-			assert.Equal(t, new(int32(3)), made.Spec.Replicas)
-			assert.Equal(t, selected, made.Spec.Selector.MatchLabels)
-			assert.Subset(t, made.Labels, map[string]string{"team": "a", "app.kubernetes.io/name": "ksmscale"}, "labels that are ours stay")
-			assert.Equal(t, map[string]string{"note": "b"}, made.Annotations)
-			assert.Subset(t, made.Spec.Template.Labels, selected, "labels that pods are selected by stay")
-			assert.Equal(t, "12", made.Spec.Template.Labels["cost"])
-			assert.Equal(t, map[string]string{"inject": "false"}, made.Spec.Template.Annotations)
-			pod := made.Spec.Template.Spec
+			assert.Equal(t, new(int32(3)), actual.Spec.Replicas)
+			assert.Equal(t, selected, actual.Spec.Selector.MatchLabels)
+			assert.Subset(t, actual.Labels, map[string]string{"team": "a", "app.kubernetes.io/name": "ksmscale"}, "labels that are ours stay")
+			assert.Equal(t, map[string]string{"note": "b"}, actual.Annotations)
+			assert.Subset(t, actual.Spec.Template.Labels, selected, "labels that pods are selected by stay")
+			assert.Equal(t, "12", actual.Spec.Template.Labels["cost"])
+			assert.Equal(t, map[string]string{"inject": "false"}, actual.Spec.Template.Annotations)
+			pod := actual.Spec.Template.Spec
 			assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}}, pod.ImagePullSecrets)
 			assert.Equal(t, map[string]string{"disk": "fast", "kubernetes.io/os": "linux"}, pod.NodeSelector)
 			assert.Equal(t, corev1.TolerationOpExists, pod.Tolerations[0].Operator)
@@ -182,12 +182,12 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
-// Without an adapter nothing of it is left, and the controller knows.
+// Without the adapter, the chart has no object of it, and the controller runs without it.
 func TestNoAdapter(t *testing.T) {
 	text := "{adapter: {enabled: false}, networkPolicy: {enabled: true}, monitors: {enabled: true}}"
-	made, notes, err := tryRender(t, text)
+	rendered, notes, err := tryRender(t, text)
 	require.NoError(t, err)
-	for name := range typed(t, made) {
+	for name := range typed(t, rendered) {
 		assert.NotContains(t, name, "adapter")
 		assert.NotContains(t, name, "Secret")
 	}
@@ -200,8 +200,8 @@ func TestNoAdapter(t *testing.T) {
 func TestCertManager(t *testing.T) {
 	const own, theirs = "certificate: {source: cert-manager}", `
 certificate: {source: cert-manager, certManager: {issuerRef: {name: company, kind: ClusterIssuer, group: pki.example.com}, duration: 48h, renewBefore: 24h}}`
-	made := typed(t, render(t, own))
-	assert.NotContains(t, made, "Secret ksmscale-system/ksmscale-adapter-certificate")
+	actual := typed(t, render(t, own))
+	assert.NotContains(t, actual, "Secret ksmscale-system/ksmscale-adapter-certificate")
 	controller, adapter := deployment(t, "controller", own).Spec.Template.Spec, deployment(t, "adapter", own).Spec.Template.Spec
 	assert.Equal(t, []string{
 		"--manage-certificate=false", "--certificate-secret=ksmscale-adapter-cert-manager", "--certificate-renew-before=720h",
@@ -213,11 +213,11 @@ certificate: {source: cert-manager, certManager: {issuerRef: {name: company, kin
 	assert.Equal(t, "ksmscale-adapter-cert-manager", certificate.Spec.SecretName)
 	assert.Equal(t, []string{"ksmscale-adapter.ksmscale-system.svc"}, certificate.Spec.DNSNames, "the name that the API server expects")
 	assert.Equal(t, "ksmscale-ca", certificate.Spec.IssuerRef.Name)
-	authority := object[*certmanagerv1.Certificate](t, own, "Certificate ksmscale-system/ksmscale-ca")
-	assert.True(t, authority.Spec.IsCA)
+	ca := object[*certmanagerv1.Certificate](t, own, "Certificate ksmscale-system/ksmscale-ca")
+	assert.True(t, ca.Spec.IsCA)
 	issuer := object[*certmanagerv1.Issuer](t, own, "Issuer ksmscale-system/ksmscale-ca")
-	assert.Equal(t, authority.Spec.SecretName, issuer.Spec.CA.SecretName)
-	selfSigned := object[*certmanagerv1.Issuer](t, own, "Issuer ksmscale-system/"+authority.Spec.IssuerRef.Name)
+	assert.Equal(t, ca.Spec.SecretName, issuer.Spec.CA.SecretName)
+	selfSigned := object[*certmanagerv1.Issuer](t, own, "Issuer ksmscale-system/"+ca.Spec.IssuerRef.Name)
 	assert.NotNil(t, selfSigned.Spec.SelfSigned)
 
 	certificate = object[*certmanagerv1.Certificate](t, theirs, "Certificate ksmscale-system/ksmscale-adapter")
@@ -306,7 +306,7 @@ func TestNetworkPolicies(t *testing.T) {
 		object[*networkingv1.NetworkPolicy](t, "networkPolicy: {enabled: true}", "NetworkPolicy ksmscale-system/ksmscale-adapter").Spec.PolicyTypes, "egress is not limited by default")
 }
 
-// Whoever may scrape reaches the adapter too, which serves its metrics where it serves the API.
+// Clients that may scrape also reach the adapter, which serves its metrics on the port of the API.
 func TestScrapesPassNetworkPolicies(t *testing.T) {
 	const prometheus = "metricsFrom: [{podSelector: {matchLabels: {app: prometheus}}}]"
 	from := func(component, text string) []networkingv1.NetworkPolicyPeer {
@@ -320,7 +320,7 @@ func TestScrapesPassNetworkPolicies(t *testing.T) {
 	assert.Empty(t, from("adapter", prometheus), "the API server need not be listed")
 }
 
-// Monitors select the Services that the chart makes, by a port that these have.
+// Monitors select the Services of the chart, by a port that these have.
 func TestMonitors(t *testing.T) {
 	const text = "monitors: {enabled: true, labels: {release: prometheus}, interval: 1m, scrapeTimeout: 10s, prometheus: {serviceAccount: p, namespace: monitoring}}"
 	for component, serviceName := range map[string]string{"controller": "ksmscale-controller-metrics", "adapter": "ksmscale-adapter"} {
@@ -356,7 +356,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// With them are those that a ServiceMonitor of the shards needs, if one asks for them.
+// If requested, they include the rules that a ServiceMonitor of the shards needs.
 func TestDeduplicatingRules(t *testing.T) {
 	const text = "rules: {enabled: true, deduplicate: true}"
 	rule := object[*monitoringv1.PrometheusRule](t, text, "PrometheusRule ksmscale-system/ksmscale")

@@ -17,12 +17,12 @@ type Server struct {
 	component
 }
 
-// APIServers returns those that there are: the first is the one that the kubeconfigs lead to. There are none if another program
+// APIServers returns the running API servers. The kubeconfigs lead to the first one. The list is empty if another program
 // started the cluster.
 func (c *Cluster) APIServers() []*Server { return slices.Clone(c.apiServed) }
 
-// AddAPIServer starts a second API server, as in a control plane of several machines, and returns once pods reach it through the
-// kubernetes Service, too. It needs two real nodes, whose addresses the API servers have.
+// AddAPIServer starts a second API server, like a control plane on several machines. It returns once pods also reach it
+// through the kubernetes Service. It needs two real nodes, because the API servers use their addresses.
 func (c *Cluster) AddAPIServer(ctx context.Context) (*Server, error) {
 	if len(c.nodes) < MaxRealNodes {
 		return nil, fmt.Errorf("a second API server has the address of a second real node, and there are %d: start the cluster with RealNodes %d", len(c.nodes), MaxRealNodes)
@@ -52,8 +52,8 @@ func (c *Cluster) AddAPIServer(ctx context.Context) (*Server, error) {
 // AuditLog returns the path of the API server's audit log, which package audit reads.
 func (s *Server) AuditLog() string { return s.cluster.auditLogOf(s.name) }
 
-// Restart kills the API server, as when its machine fails, starts it again at the same address, and returns once it is ready.
-// Only one may be restarted at a time.
+// Restart kills the API server, like a failing machine. It starts the API server again at the same address, and returns
+// once it is ready. Only one API server may restart at a time.
 func (s *Server) Restart(ctx context.Context) error {
 	killed := s.process
 	killed.Kill()
@@ -85,21 +85,21 @@ func (s *Server) awaitReady(ctx context.Context) error {
 }
 
 // awaitEndpoint waits until the kubernetes Service leads to an address.
-func (s *Server) awaitEndpoint(ctx context.Context, address string) error {
+func (s *Server) awaitEndpoint(ctx context.Context, serverAddress string) error {
 	client, err := s.cluster.client()
 	if err != nil {
 		return err
 	}
 	return s.cluster.await(ctx, s.component, "the endpoint of "+s.name, func(ctx context.Context) error {
-		found, err := client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+		slice, err := client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		for _, endpoint := range found.Endpoints {
-			if slices.Contains(endpoint.Addresses, address) {
+		for _, endpoint := range slice.Endpoints {
+			if slices.Contains(endpoint.Addresses, serverAddress) {
 				return nil
 			}
 		}
-		return fmt.Errorf("it is not among %d", len(found.Endpoints))
+		return fmt.Errorf("it is not among %d", len(slice.Endpoints))
 	})
 }

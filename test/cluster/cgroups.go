@@ -25,7 +25,7 @@ func newCgroupName() string { return cgroupPrefix + strings.ToLower(rand.Text()[
 // in a control group. Without it they would get as much as one program: too little to answer their probes.
 const cgroupWeight = 16
 
-// createCgroup creates the control group, which holds the groups of the containers.
+// createCgroup creates the control group that contains the groups of the containers.
 func createCgroup(name string) error {
 	folder, file, value := filepath.Join(cgroupRoot, "cpu", name), "cpu.shares", cgroupWeight*1024
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil { // version 2
@@ -34,7 +34,7 @@ func createCgroup(name string) error {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return fmt.Errorf("create control group: %w", err)
 	}
-	// Version 2 has no such file where nobody has asked for it. Then containers are slow on a busy machine.
+	// Without a request for it, version 2 has no such file. Containers are then slow on a busy machine.
 	_ = os.WriteFile(filepath.Join(folder, file), []byte(strconv.Itoa(value)), 0o600)
 	return nil
 }
@@ -44,15 +44,15 @@ func createCgroup(name string) error {
 func cgroupFolders(name string) []string {
 	var folders []string
 	for _, pattern := range []string{filepath.Join(cgroupRoot, name), filepath.Join(cgroupRoot, "*", name)} {
-		// The only error is for a bad pattern.
+		// The only possible error is an invalid pattern.
 		matches, _ := filepath.Glob(pattern)
 		folders = append(folders, matches...)
 	}
 	return folders
 }
 
-// removeCgroups removes the control groups that no process is in: the kernel refuses to remove others, such as
-// the groups of a cluster that another program runs.
+// removeCgroups removes the control groups without a process. The kernel refuses to remove others, such as the groups of
+// another program's cluster.
 func removeCgroups(name string) {
 	for _, folder := range cgroupFolders(name) {
 		for _, group := range slices.Backward(subfolders(folder)) {
@@ -81,7 +81,7 @@ func killCgroups(name string) int {
 // subfolders returns a folder and all below it, parents first.
 func subfolders(folder string) []string {
 	var all []string
-	// Groups may vanish meanwhile, which is the aim.
+	// Groups may disappear at the same time, which is fine.
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
 			all = append(all, path)

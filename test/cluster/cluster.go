@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// stopGrace is short because nothing of value is lost: the state is deleted next.
+// stopGrace is short, because the state is deleted next.
 const stopGrace = 5 * time.Second
 
 // Options of a cluster. The zero value is a good one for tests.
@@ -31,11 +31,11 @@ type Options struct {
 	// Flags are given to a component after its own, which they override: "--feature-gates=X=true". The keys
 	// are the component names, such as APIServer.
 	Flags map[string][]string
-	// Progress receives what is being waited for, one line each. Default: discard.
+	// Progress receives one line for each wait. Default: no output.
 	Progress io.Writer
-	// RealNodes is the number of nodes that run containers, up to MaxRealNodes; see Isolate, which has to be called
-	// first. They are called node-a and node-b, in zone-a and zone-b. Fake nodes then have a taint,
-	// kwok.x-k8s.io/node=fake:NoSchedule, which keeps real pods off them. Default: none.
+	// RealNodes is the number of nodes that run containers, up to MaxRealNodes. Call Isolate first. They are called node-a
+	// and node-b, in zone-a and zone-b. Fake nodes then have the taint kwok.x-k8s.io/node=fake:NoSchedule, which keeps
+	// real pods off them. Default: no real nodes.
 	RealNodes int
 	// NodeBinary is the path of the node binary. Default: bin/node next to bin/kube.
 	NodeBinary string
@@ -57,11 +57,11 @@ type Cluster struct {
 	processes []*Process // in the order of their start
 }
 
-// Start starts a control plane and returns once it is ready: every component says so, and the default
-// namespace has its service account, which pods need. The context is for the start only.
+// Start starts a control plane and returns once it is ready. Then every component is healthy, and the default namespace
+// has its service account, which pods need. The context is only for the start.
 //
-// An error names the component that failed and quotes the end of its log. What was started is stopped by
-// then; the folder stays for a look at the logs, unless ctx was cancelled.
+// An error names the component that failed and quotes the end of its log. Start has stopped everything by then. The folder
+// stays, with the logs, unless ctx was cancelled.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	c := &Cluster{options: options, began: time.Now()}
 	if err := c.prepare(); err != nil {

@@ -56,14 +56,14 @@ func TestOpenAfterAStartCutShort(t *testing.T) {
 	c := &Cluster{dir: t.TempDir(), processes: []*Process{p}}
 	require.NoError(t, c.writeRecord())
 
-	found, err := Open(c.dir)
+	opened, err := Open(c.dir)
 	require.NoError(t, err)
-	require.NoError(t, found.Check())
-	require.ErrorContains(t, found.SetNodes(t.Context(), 1), "cut short")
-	require.NoError(t, found.Stop())
+	require.NoError(t, opened.Check())
+	require.ErrorContains(t, opened.SetNodes(t.Context(), 1), "cut short")
+	require.NoError(t, opened.Stop())
 	assert.False(t, p.Running())
 	assert.NoDirExists(t, c.dir)
-	require.Error(t, found.Check())
+	require.Error(t, opened.Check())
 }
 
 func TestHPAFlags(t *testing.T) {

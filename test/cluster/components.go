@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// The components, as keys of Options.Flags; the log of each is NAME.log in the folder of Cluster.Logs. Real nodes
-// have a kubelet-NODE and a containerd-NODE each.
+// The components, which are also the keys of Options.Flags. The log of each is NAME.log in the folder of Cluster.Logs.
+// Each real node has a kubelet-NODE and a containerd-NODE.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
@@ -35,13 +35,13 @@ const (
 
 const (
 	nodeGracePeriod = 10 * time.Minute
-	// nodeLeaseDuration has KWOK renew each lease once a minute. Kubelets do so every 10 seconds, which for
-	// thousands of nodes would keep this machine from anything else.
+	// nodeLeaseDuration makes KWOK renew each lease once a minute. Kubelets do so every 10 seconds, which would overload
+	// this machine with thousands of nodes.
 	nodeLeaseDuration = 4 * time.Minute
 )
 
-// users are the clients with a certificate, by the name of its files. KWOK may do everything, as the admin
-// may, but under a name of its own so that the audit log distinguishes them.
+// users are the clients with a certificate, by the name of its files. KWOK has all rights, like the admin, but another
+// name, so the audit log shows which of them acted.
 var users = map[string]cert.Config{
 	admin:             clientConfig(admin, "system:masters"),
 	ControllerManager: clientConfig("system:kube-controller-manager"),
@@ -62,13 +62,13 @@ type component struct {
 	// url is where it listens, and health the path that answers 200 once it does its work.
 	url, health string
 	flags       []string
-	// program is what runs it, with the first arguments. Default: the kube binary with the name.
+	// program is the program with its first arguments. Default: the kube binary with the name.
 	program []string
 	process *Process // once launched
 }
 
-// etcd keeps no promise about a power cut: not waiting for the disk is what makes tests fast. Nobody dials
-// its peer address, so it listens for peers on whatever port is free.
+// etcd does not survive a power cut: tests are fast because it does not wait for the disk. No client connects to its peer
+// address, so it listens for peers on any free port.
 func (c *Cluster) etcd(port int) component {
 	url, peerURL := "http://"+address(port), "http://127.0.0.1:2380"
 	return component{name: Etcd, url: url, health: "/readyz", flags: []string{
@@ -85,7 +85,7 @@ func (c *Cluster) etcd(port int) component {
 	}}
 }
 
-// apiServer's request limits are far above the defaults, which thousands of objects made at once would hit.
+// apiServer's request limits are far above the defaults, which creating thousands of objects together would reach.
 func (c *Cluster) apiServer(port int, etcdURL string) component {
 	flags := append(c.apiServerAddress(),
 		"--etcd-servers="+etcdURL,
@@ -111,7 +111,7 @@ func (c *Cluster) apiServer(port int, etcdURL string) component {
 		"--max-mutating-requests-inflight=1000",
 		"--audit-policy-file="+c.path("audit-policy.yaml"),
 		"--audit-log-path="+c.AuditLog(),
-		// Never rotated, so that a reader's offset stays valid.
+		// The log is never rotated, so a reader's offset stays valid.
 		"--audit-log-maxsize=0",
 	)
 	at := address(port)
@@ -143,10 +143,10 @@ func (c *Cluster) controllerManager(port int) component {
 		"--service-account-private-key-file="+c.pki().keyFile("service-account"),
 		"--root-ca-file="+c.pki().certFile("ca"),
 		"--use-service-account-credentials",
-		// All of Kubernetes shares this machine, so that heartbeats can be late. A pod whose node was taken for
-		// dead would stay unready: there is no kubelet to report it ready again.
+		// All components use the same machine, so heartbeats can be late. A pod whose node counts as dead would stay
+		// unready, because no kubelet reports it ready again.
 		"--node-monitor-grace-period="+nodeGracePeriod.String(),
-		// It writes to each node again and again as the cluster grows, for kubelets that there are none of.
+		// It would write to each node repeatedly as the cluster grows, for kubelets that do not exist.
 		"--controllers=*,-ttl-controller",
 	)
 	if period := c.options.HPASyncPeriod; period > 0 {
@@ -165,7 +165,7 @@ func (c *Cluster) scheduler(port int) component {
 	}
 }
 
-// controllerFlags are those that the controller manager and the scheduler share.
+// controllerFlags are the flags of both the controller manager and the scheduler.
 func (c *Cluster) controllerFlags(name string, port int) []string {
 	kubeconfig := c.kubeconfigOf(name)
 	return []string{
@@ -193,7 +193,7 @@ func (c *Cluster) kwok(port int) component {
 	}}
 }
 
-// writeConfigs writes the files that the components' flags refer to, except keys and kubeconfigs.
+// writeConfigs writes the files that the components' flags name, except keys and kubeconfigs.
 func (c *Cluster) writeConfigs(ctx context.Context) error {
 	if err := os.WriteFile(c.path("audit-policy.yaml"), auditPolicy, 0o600); err != nil {
 		return fmt.Errorf("write audit policy: %w", err)

@@ -15,8 +15,8 @@ type record struct {
 	Log     string
 }
 
-// Open returns the detached cluster in dir, whether or not it still runs: Check tells, and Stop cleans up.
-// If there is none, the error is fs.ErrNotExist.
+// Open returns the detached cluster in dir, whether it still runs or not. Check reports that, and Stop removes it. Without
+// a cluster, the error is fs.ErrNotExist.
 func Open(dir string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func Open(dir string) (*Cluster, error) {
 
 func (c *Cluster) recordFile() string { return c.path("processes.json") }
 
-// writeRecord is called after every start, so that even a start cut short leaves nothing that Stop misses.
+// writeRecord is called after every start, so Stop also finds the processes of an interrupted start.
 func (c *Cluster) writeRecord() error {
 	var records []record
 	for _, p := range c.started() {

@@ -1,15 +1,15 @@
-// Package cluster runs a real Kubernetes control plane on this machine, for tests, demos and playing with
-// kubectl: etcd, API server, controller manager, scheduler, and KWOK, which makes Node objects look alive and
-// their pods running without a process behind them. Everything listens on loopback and everything comes from
-// one binary, bin/kube, which `make kube` builds; neither containers nor downloads are needed.
+// Package cluster runs a real Kubernetes control plane on this machine, for tests, demos and trying kubectl. It has etcd,
+// API server, controller manager, scheduler, and KWOK. KWOK updates Node objects like a kubelet, and marks their pods as
+// running without a process. All components listen on loopback and come from one binary, bin/kube, which `make kube`
+// builds. They need no containers and no downloads.
 //
-// Start is the way in, StartT for tests. Read cluster.go for the order of things, components.go for the
-// flags, nodes.go for the fake nodes and process.go for how a program is kept from outliving its test.
+// Start with Start, or StartT in tests. cluster.go has the order of the steps, components.go the flags, nodes.go the fake
+// nodes, and process.go how programs end with their test.
 //
-// Up to two real nodes, whose pods really run, can run next to the fake ones, as root on Linux: Isolate and
-// Options.RealNodes are the way in. They need what `make node` builds and installs: bin/node, which is kubelet and
-// kube-proxy, and containerd. Read isolate.go for how the machine is kept from all of it, and realnodes.go. There
-// is no DNS in such a cluster; the API server is reached through the kubernetes Service's address.
+// The cluster can also have up to two real nodes, whose pods really run, as root on Linux: see Isolate and
+// Options.RealNodes. They need what `make node` builds and installs: bin/node, which is kubelet and kube-proxy, and
+// containerd. isolate.go protects the machine from their changes; then read realnodes.go. Such a cluster has no DNS. Pods
+// reach the API server through the address of the kubernetes Service.
 //
 // It is no place for secrets: etcd listens on loopback without a password.
 package cluster

@@ -5,10 +5,10 @@ import (
 	"os"
 )
 
-// isolationVariable tells the stages of Isolate apart; it is in the environment of all but the first.
+// isolationVariable is the stage of Isolate. It is in the environment of all stages except the first.
 const isolationVariable = "LOCAL_CLUSTER_ISOLATION"
 
-// The stages after the first one, as values of isolationVariable.
+// The later stages, which are values of isolationVariable.
 const (
 	// stageInit is the first process of the namespaces. It prepares them, reaps orphans, and its end is the
 	// end of everything else in there.
@@ -17,15 +17,15 @@ const (
 	stageInside = "inside"
 )
 
-// Isolate moves the rest of this program into fresh network, mount and process namespaces, which real nodes
-// need: nothing that they do to interfaces, mounts and kernel settings reaches the machine, and when the program
-// ends, in whatever way, all that it started and mounted is gone. Only folders stay.
+// Isolate moves the rest of this program into new network, mount and process namespaces. Real nodes need that. Their
+// changes of interfaces, mounts and kernel settings then do not reach the machine. When the program ends for any reason,
+// its processes and mounts end too. Only folders stay.
 //
-// It is to be called at the very start of main or TestMain, for it starts the program again: it returns only
-// inside, and in the first process exits with the code of the one inside. It needs root on Linux. An error says
-// what is missing, before anything was done.
+// Call it at the very start of main or TestMain, because it starts the program again. It returns only inside. The first
+// process exits with the exit code of the inner one. It needs root on Linux. An error names what is missing, before any
+// change.
 //
-// Nothing outside can be reached from inside, and the other way round: not even over loopback.
+// The inside cannot reach the outside, and the outside cannot reach the inside, not even over loopback.
 func Isolate() error {
 	switch os.Getenv(isolationVariable) {
 	case stageInside:
@@ -42,7 +42,7 @@ func Isolate() error {
 	return nil
 }
 
-// Isolated tells whether this program is inside the namespaces of Isolate.
+// Isolated reports whether this program is inside the namespaces of Isolate.
 func Isolated() bool { return os.Getenv(isolationVariable) == stageInside }
 
 // exit ends a stage that is not the program proper.

@@ -10,11 +10,12 @@ import (
 	"syscall"
 )
 
-// forwarded are the signals that a terminal or a test runner sends to the process it knows, for the one inside.
+// forwarded are the signals that the first process passes to the inner one. Terminals and test runners send them to the
+// process that they know.
 var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT}
 
-// privateFolders get an empty file system of their own inside: containerd, the kubelet and iptables write to
-// fixed places in them.
+// privateFolders get a separate empty file system inside, because containerd, the kubelet and iptables write to fixed
+// paths in them.
 var privateFolders = []string{"/run", "/var/log", "/var/lib/kubelet"}
 
 // kernelSettings are not part of any namespace, and the kubelet changes them; inside it changes copies.
@@ -53,14 +54,14 @@ func runOutside() (int, error) {
 	go pass(signals, command.Process)
 	err := command.Wait()
 	removeCgroups(cgroupPrefix + "*")
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return exitCode(exit.Sys().(syscall.WaitStatus)), nil
+	if exitErr := (*exec.ExitError)(nil); errors.As(err, &exitErr) {
+		return exitCode(exitErr.Sys().(syscall.WaitStatus)), nil
 	}
 	return 0, err
 }
 
-// runInit is the second stage. It is process 1 of its namespace: orphans become its children, and it waits for
-// them all. The program proper is a process of its own, because this would take os/exec's children away from it.
+// runInit is the second stage. It is process 1 of its namespace, so it becomes the parent of orphans and waits for all of
+// them. The actual program is another process, because process 1 would take os/exec's children from it.
 func runInit() (int, error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, forwarded...)
@@ -101,7 +102,7 @@ func pass(signals <-chan os.Signal, to *os.Process) {
 	}
 }
 
-// exitCode is as in a shell: 128 and the signal's number for a process that a signal has ended.
+// exitCode is an exit code like a shell's: 128 plus the signal's number for a process that a signal has ended.
 func exitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())

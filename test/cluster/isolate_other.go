@@ -10,5 +10,5 @@ func runOutside() (int, error) { return 0, errors.ErrUnsupported }
 
 func runInit() (int, error) { return 0, errors.ErrUnsupported }
 
-// clearNodes has nothing to do: there are no real nodes here.
+// clearNodes does not do anything, because real nodes need Linux.
 func (c *Cluster) clearNodes() {}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// isolatedTest says that a test is run in a process of its own, to call Isolate at its start.
+// isolatedTest marks a test that runs in a separate process, to call Isolate at its start.
 const isolatedTest = "CLUSTER_TEST_ISOLATED"
 
 func TestMain(m *testing.M) {
@@ -26,11 +26,11 @@ func TestMain(m *testing.M) {
 	os.Exit(isolatedProgram())
 }
 
-// isolatedProgram leaves an orphan behind, says that it is ready and what it sees, and exits as it is told to.
+// isolatedProgram leaves an orphan behind, prints that it is ready and what it sees, and exits as requested.
 func isolatedProgram() int {
-	const script = `sh -c 'sleep 1000 & echo orphan: $!'; ls /proc | grep -c '^[0-9]' ; ls /run | wc -l
+	const commands = `sh -c 'sleep 1000 & echo orphan: $!'; ls /proc | grep -c '^[0-9]' ; ls /run | wc -l
 		ip -brief link | cut -d ' ' -f 1; echo ready; read line; exit $line`
-	command := exec.Command("sh", "-c", script)
+	command := exec.Command("sh", "-c", commands)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	_ = command.Run()
 	return command.ProcessState.ExitCode()
@@ -91,12 +91,12 @@ func processesWith(t *testing.T, variable string) []string {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	require.NoError(t, err)
-	var found []string
+	var pids []string
 	for _, entry := range entries {
-		environment, err := os.ReadFile("/proc/" + entry.Name() + "/environ")
-		if err == nil && strings.Contains("\x00"+string(environment), "\x00"+variable+"\x00") {
-			found = append(found, entry.Name())
+		variables, err := os.ReadFile("/proc/" + entry.Name() + "/environ")
+		if err == nil && strings.Contains("\x00"+string(variables), "\x00"+variable+"\x00") {
+			pids = append(pids, entry.Name())
 		}
 	}
-	return found
+	return pids
 }

@@ -14,12 +14,11 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// tokenValidity of KubeconfigFor: nothing renews the token, so it has to outlast every test and demo.
+// tokenValidity of KubeconfigFor. The token is never renewed, so it must be valid longer than every test and demo.
 const tokenValidity = 12 * time.Hour
 
-// KubeconfigFor writes a kubeconfig to path for the service account, which must exist: a program given it
-// acts under exactly that identity and its RBAC rules. Its token is valid for 12 hours and dies with the
-// service account.
+// KubeconfigFor writes a kubeconfig to path for the service account, which must exist. A program with it has exactly that
+// identity and its RBAC rules. Its token is valid for 12 hours, and ends with the service account.
 func (c *Cluster) KubeconfigFor(ctx context.Context, namespace, serviceAccount, path string) error {
 	client, err := c.client()
 	if err != nil {

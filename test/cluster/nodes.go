@@ -25,9 +25,9 @@ const (
 	parallelRequests = 32
 )
 
-// SetNodes makes the number of fake nodes exactly n: it returns once the nodes exist, and are Ready, or are gone with
-// their pods. They are called fake-node-00000 and so on, and the highest numbers
-// go first. On an error some of the work is done; calling it again does the rest.
+// SetNodes sets the number of fake nodes to exactly n. It returns once the nodes exist and are Ready, or are gone with
+// their pods. They are called fake-node-00000 and so on, and the highest numbers go first. After an error, some of the
+// work is done; another call does the rest.
 func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 	if n < 0 {
 		return fmt.Errorf("number of nodes %d is negative", n)
@@ -54,8 +54,8 @@ func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 	return removeNodes(ctx, client.CoreV1(), surplus)
 }
 
-// changes compares the nodes there are with the n that are desired, and returns the numbers of those to create
-// and the names of those to remove. It leaves nodes alone that are not fake.
+// changes compares the current nodes with the n desired ones. It returns the numbers of the nodes to create, and the names
+// of the nodes to remove. It does not touch nodes that are not fake.
 func changes(nodes []corev1.Node, n int) (missing []int, surplus []string) {
 	exists := make([]bool, n)
 	for _, node := range nodes {
@@ -85,7 +85,7 @@ func nodeNumber(node *corev1.Node) (int, bool) {
 	return number, named && err == nil && number >= 0 && node.Annotations[fakeAnnotation] == fakeValue
 }
 
-// fakeTaints are none if nothing else runs pods here, unlike in most uses of KWOK.
+// fakeTaints are empty if no real nodes run pods here.
 func (c *Cluster) fakeTaints() []corev1.Taint {
 	if c.options.RealNodes == 0 {
 		return nil
@@ -111,8 +111,8 @@ func fakeNode(number int, taints ...corev1.Taint) *corev1.Node {
 			},
 		},
 		Spec: corev1.NodeSpec{Taints: taints},
-		// They are ready when they come: to have KWOK make thousands of them ready one by one takes it minutes, in
-		// which the node controller takes them for dead.
+		// The nodes are Ready at their creation. KWOK would need minutes to mark thousands of them Ready one by one, and
+		// the node controller would treat them as dead during that time.
 		Status: corev1.NodeStatus{
 			Capacity: resources, Allocatable: resources, Phase: "Running", Conditions: conditions(metav1.Now()),
 		},
@@ -133,8 +133,8 @@ func conditions(now metav1.Time) []corev1.NodeCondition {
 	return healthy
 }
 
-// removeLeases removes what is left of nodes that were there before. KWOK would take such a lease for the new node's and renew
-// it, and run no pod for minutes once the garbage collector has removed it together with the node that it belonged to.
+// removeLeases removes leases of earlier nodes. KWOK would treat such a lease as the new node's and renew it. After the
+// garbage collector has removed it with the earlier node, KWOK would run no pod for minutes.
 func removeLeases(ctx context.Context, client typedcoordinationv1.CoordinationV1Interface, nodes []int) error {
 	leases := client.Leases(corev1.NamespaceNodeLease)
 	list, err := leases.List(ctx, metav1.ListOptions{})
@@ -157,8 +157,8 @@ func removeLeases(ctx context.Context, client typedcoordinationv1.CoordinationV1
 	return nil
 }
 
-// removeNodes takes the nodes away before their pods, so that the scheduler puts none there again. One that it is
-// putting there at that moment is left to the garbage collector of pods.
+// removeNodes removes the nodes before their pods, so the scheduler does not place pods there again. The garbage collector
+// of pods removes a pod that is being placed at that moment.
 func removeNodes(ctx context.Context, client typedcorev1.CoreV1Interface, names []string) error {
 	if len(names) == 0 {
 		return nil

@@ -12,7 +12,7 @@ import (
 )
 
 func TestChanges(t *testing.T) {
-	realNode := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-7"}}
+	registered := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-7"}}
 	impostor := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName(9)}} // no annotation
 	tests := []struct {
 		name    string
@@ -27,7 +27,7 @@ func TestChanges(t *testing.T) {
 		{name: "enough", nodes: fakeNodes(0, 1), n: 2},
 		{name: "highest go", nodes: fakeNodes(0, 1, 2, 3), n: 2, surplus: []string{nodeName(2), nodeName(3)}},
 		{name: "shrink and fill", nodes: fakeNodes(0, 5), n: 2, missing: []int{1}, surplus: []string{nodeName(5)}},
-		{name: "others are left alone", nodes: []corev1.Node{realNode, impostor}},
+		{name: "others are left alone", nodes: []corev1.Node{registered, impostor}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func fakeNodes(numbers ...int) []corev1.Node {
 	return nodes
 }
 
-// A node that comes again under its name must not begin with the lease of the one that it had before.
+// A new node must not start with the lease of an earlier node of the same name.
 func TestLeasesOfNodesFromBeforeAreRemoved(t *testing.T) {
 	lease := func(name string) *coordinationv1.Lease {
 		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: name}}

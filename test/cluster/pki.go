@@ -20,10 +20,10 @@ import (
 // validity of every certificate: long enough for a cluster somebody forgot to take down.
 const validity = 365 * 24 * time.Hour
 
-// pki writes the keys and certificates of a cluster to a folder, as NAME.crt and NAME.key.
+// pki writes the keys and certificates of a cluster to a folder. The files are NAME.crt and NAME.key.
 type pki struct{ dir string }
 
-// signer is a CA: its certificate together with the key that signs with it.
+// signer is a CA: its certificate and its signing key.
 type signer struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -32,9 +32,9 @@ type signer struct {
 func (p pki) certFile(name string) string { return filepath.Join(p.dir, name+".crt") }
 func (p pki) keyFile(name string) string  { return filepath.Join(p.dir, name+".key") }
 
-// writeAll creates what the components' flags refer to: a CA for the API server and its clients, a
-// second one for requests that the API server passes on to aggregated API servers (one CA for both
-// would let any client pose as the API server), and the key that signs service-account tokens.
+// writeAll creates the files that the components' flags name. These are a CA for the API server and its clients, a second
+// CA for requests that the API server passes on to aggregated API servers, and the key that signs service-account tokens.
+// With a single CA, any client could pose as the API server.
 func (p pki) writeAll() error {
 	ca, err := p.writeCA("ca")
 	if err != nil {
@@ -79,11 +79,11 @@ func (p pki) writeCA(name string) (signer, error) {
 	if err != nil {
 		return signer{}, err
 	}
-	certificate, err := cert.NewSelfSignedCACert(cert.Config{CommonName: name}, key)
+	signed, err := cert.NewSelfSignedCACert(cert.Config{CommonName: name}, key)
 	if err != nil {
 		return signer{}, fmt.Errorf("create CA %s: %w", name, err)
 	}
-	return signer{certificate, key}, p.writeCert(name, certificate)
+	return signer{signed, key}, p.writeCert(name, signed)
 }
 
 func (p pki) writeSigned(name string, config cert.Config, by signer) error {
@@ -112,8 +112,8 @@ func (p pki) writeSigned(name string, config cert.Config, by signer) error {
 	return p.writeCert(name, &x509.Certificate{Raw: der})
 }
 
-func (p pki) writeCert(name string, certificate *x509.Certificate) error {
-	encoded, err := cert.EncodeCertificates(certificate)
+func (p pki) writeCert(name string, signed *x509.Certificate) error {
+	encoded, err := cert.EncodeCertificates(signed)
 	if err != nil {
 		return fmt.Errorf("encode certificate of %s: %w", name, err)
 	}

@@ -28,7 +28,7 @@ func TestPKI(t *testing.T) {
 			assert.Equal(t, user.Organization, subject.Organization)
 		}
 	})
-	t.Run("the proxy's authority is its own", func(t *testing.T) {
+	t.Run("the proxy has its own CA", func(t *testing.T) {
 		assert.NoError(t, verify(t, p, proxyUser, "proxy-ca", x509.ExtKeyUsageClientAuth, ""))
 		assert.Error(t, verify(t, p, proxyUser, "ca", x509.ExtKeyUsageClientAuth, ""))
 		assert.Error(t, verify(t, p, admin, "proxy-ca", x509.ExtKeyUsageClientAuth, ""))
@@ -39,9 +39,9 @@ func TestPKI(t *testing.T) {
 	})
 }
 
-func verify(t *testing.T, p pki, name, authority string, usage x509.ExtKeyUsage, host string) error {
+func verify(t *testing.T, p pki, name, caName string, usage x509.ExtKeyUsage, host string) error {
 	t.Helper()
-	roots, err := cert.NewPool(p.certFile(authority))
+	roots, err := cert.NewPool(p.certFile(caName))
 	require.NoError(t, err)
 	options := x509.VerifyOptions{Roots: roots, DNSName: host, KeyUsages: []x509.ExtKeyUsage{usage}}
 	_, err = certificate(t, p, name).Verify(options)

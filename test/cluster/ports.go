@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// FreePort returns a port of loopback that nobody listens on. It is to be used at once: nothing reserves it.
+// FreePort returns a free port of loopback. Use it immediately, because it is not reserved.
 func FreePort(ctx context.Context) (int, error) {
 	ports, err := FreePorts(ctx, 1)
 	if err != nil {
@@ -23,7 +23,7 @@ func FreePorts(ctx context.Context, number int) ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		// Not before all are found, so that none is found twice.
+		// Only after all are found, so each port is found once.
 		defer listener.Close()
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}

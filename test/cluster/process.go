@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Process is a running program that does not outlive this one: when this program ends, in whatever way, the
-// kernel kills it. It runs in a process group of its own, so that a terminal's Ctrl-C reaches this program
-// alone, which can then stop things in order.
+// Process is a running program that ends with this program: the kernel kills it when this program ends for any reason. It
+// runs in a separate process group. So a terminal's Ctrl-C reaches only this program, which can then stop the processes in
+// order.
 type Process struct {
 	name    string
 	logFile string
@@ -25,16 +25,15 @@ type Process struct {
 	err     error
 }
 
-// StartProcess starts command and appends what it prints to logFile. The name is for error messages. The
-// command's Stdout, Stderr, Env and SysProcAttr are overwritten.
+// StartProcess starts command and appends its output to logFile. The name is for error messages. It overwrites the
+// command's Stdout, Stderr, Env and SysProcAttr.
 //
 // On other systems than Linux the process survives if this program is killed.
 func StartProcess(name, logFile string, command *exec.Cmd) (*Process, error) {
 	return startProcess(name, logFile, command, false)
 }
 
-// startProcess does the work of StartProcess; a detached process gets a session of its own and lives on when
-// this program ends.
+// startProcess does the work of StartProcess. A detached process gets a separate session and survives this program.
 func startProcess(name, logFile string, command *exec.Cmd, detached bool) (*Process, error) {
 	output, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -56,28 +55,28 @@ func startProcess(name, logFile string, command *exec.Cmd, detached bool) (*Proc
 	return p, nil
 }
 
-// environment has programs run Go code on one thread where there are but two cores. A cluster's are many, and all keep
-// waking up for a moment; on virtual machines it takes longer to wake another core than to do the work. With this a
-// cluster with two real nodes started in 28 s rather than 76.
+// environment makes programs run Go code on one thread if the machine has two cores. A cluster has many programs that wake
+// up briefly and often. On virtual machines, waking another core takes longer than that work. With this setting, a cluster
+// with two real nodes started in 28 s instead of 76 s.
 func environment() []string {
 	const few = 2
 	if runtime.NumCPU() > few {
 		return os.Environ()
 	}
-	// What the user has set comes later, and wins.
+	// The user's settings come later, and override these.
 	return append([]string{"GOMAXPROCS=1"}, os.Environ()...)
 }
 
-// findProcess returns the process that an earlier program started, or one that is done if it has ended
-// meanwhile. The start time tells it from an unrelated process that was given the same id.
+// findProcess returns the process that an earlier program started. If it has ended in the meantime, the result is an ended
+// process. The start time distinguishes it from an unrelated process with the same id.
 func findProcess(name, logFile string, pid int, started string) *Process {
 	p := &Process{name: name, logFile: logFile, pid: pid, started: started, done: make(chan struct{})}
 	running := func() bool {
 		now, err := startTime(pid)
 		return err == nil && now == started
 	}
-	// The handle is taken before the start time is compared: it stays with that process, so no signal can
-	// reach a successor with the same id.
+	// The handle is taken before the start time is compared. It stays with that process, so no signal can reach a later
+	// process with the same id.
 	process, err := os.FindProcess(pid)
 	if err != nil || !running() {
 		close(p.done)
@@ -86,7 +85,7 @@ func findProcess(name, logFile string, pid int, started string) *Process {
 	p.process = process
 	go func() {
 		defer close(p.done)
-		// Only a parent learns when a process ends, so everybody else has to look.
+		// Only a parent is notified when a process ends, so all others have to poll.
 		_ = wait.PollUntilContextCancel(context.Background(), pollInterval, true,
 			func(context.Context) (bool, error) { return !running(), nil })
 	}()
@@ -99,8 +98,8 @@ func (p *Process) PID() int { return p.pid }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err waits for the process to end and returns how it ended: nil for exit code 0, else an error with the
-// tail of its log, also when it was ended by a signal.
+// Err waits for the process to end. It returns nil for exit code 0, and otherwise an error with the tail of its log, also
+// if a signal ended the process.
 func (p *Process) Err() error {
 	<-p.done
 	if p.err == nil {
@@ -115,8 +114,8 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Terminate asks the process to end with SIGTERM and waits until it has. It returns an error if the process
-// still runs when ctx is done, and none if it ended, whatever its exit code.
+// Terminate sends SIGTERM and waits until the process has ended. It returns an error if the process still runs when ctx is
+// done. The exit code does not matter.
 func (p *Process) Terminate(ctx context.Context) error {
 	p.signal(syscall.SIGTERM)
 	select {
@@ -127,14 +126,14 @@ func (p *Process) Terminate(ctx context.Context) error {
 	}
 }
 
-// signal ignores errors: the only one possible for a process of ours is that it has ended.
+// signal ignores errors. The only possible error for such a process is that it has ended.
 func (p *Process) signal(signal os.Signal) {
 	if p.Running() {
 		_ = p.process.Signal(signal)
 	}
 }
 
-// Running tells whether the process has not ended yet.
+// Running reports whether the process still runs.
 func (p *Process) Running() bool {
 	select {
 	case <-p.done:

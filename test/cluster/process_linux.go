@@ -10,14 +10,14 @@ import (
 	"syscall"
 )
 
-// spawner runs functions on one OS thread that lives as long as this program. The kernel sends a child its
-// death signal when the thread that forked it ends, not the process, and the Go runtime ends threads at will.
+// spawner runs functions on one OS thread that exists as long as this program. The kernel sends a child its death signal
+// when the thread that forked it ends, not the process. The Go runtime ends threads at any time.
 var spawner = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {
 		runtime.LockOSThread()
-		for run := range work {
-			run()
+		for task := range work {
+			task()
 		}
 	}()
 	return work
@@ -34,8 +34,8 @@ func start(command *exec.Cmd, detached bool) error {
 	return <-result
 }
 
-// startTime returns when a process started, in clock ticks since boot: together with its id that names a
-// process for good. A zombie counts as ended, because whoever inherited it may never reap it.
+// startTime returns when a process started, in clock ticks since boot. Together with its id, it identifies a process
+// permanently. A zombie counts as ended, because its new parent may never reap it.
 func startTime(pid int) (string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

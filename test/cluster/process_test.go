@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// waitLimit only bounds a failing test; all waits end as soon as what they wait for has happened.
+// waitLimit only limits a failing test. All waits end as soon as their event has happened.
 const waitLimit = 2 * time.Minute
 
 func TestProcessReportsItsEnd(t *testing.T) {
@@ -70,14 +70,14 @@ func TestFindProcess(t *testing.T) {
 	successor.Kill()
 	require.True(t, p.Running(), "a process with the same id but another start time is not ours")
 
-	found := findProcess("sleep", p.logFile, p.pid, p.started)
-	require.True(t, found.Running())
-	require.NoError(t, found.Terminate(t.Context()))
+	process := findProcess("sleep", p.logFile, p.pid, p.started)
+	require.True(t, process.Running())
+	require.NoError(t, process.Terminate(t.Context()))
 	<-p.Done()
 	<-findProcess("sleep", p.logFile, p.pid, p.started).Done()
 }
 
-// The test plays two parts: run by itself with the variable set, it is the program that is killed.
+// The test has two parts. Started with the variable, it is the program that is killed.
 func TestProcessDiesWithItsParent(t *testing.T) {
 	const variable = "CLUSTER_TEST_PARENT"
 	if os.Getenv(variable) != "" {
@@ -104,9 +104,9 @@ func TestProcessDiesWithItsParent(t *testing.T) {
 	assert.Eventually(t, func() bool { _, err := startTime(child); return err != nil }, waitLimit, pollInterval)
 }
 
-func startShell(t *testing.T, script string) *Process {
+func startShell(t *testing.T, commands string) *Process {
 	t.Helper()
-	p, err := StartProcess("shell", filepath.Join(t.TempDir(), "log"), exec.Command("sh", "-c", script))
+	p, err := StartProcess("shell", filepath.Join(t.TempDir(), "log"), exec.Command("sh", "-c", commands))
 	require.NoError(t, err)
 	t.Cleanup(p.Kill)
 	return p

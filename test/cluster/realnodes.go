@@ -26,8 +26,8 @@ const MaxRealNodes = len(nodeNames)
 // podRange holds the addresses of all real pods; each node has a part of it.
 const podRange = "10.244.0.0/16"
 
-// realNode is a containerd and a kubelet, and the bridge that its pods are connected to. All of them share one
-// network namespace, as virtual machines share a switch.
+// realNode is a containerd, a kubelet, and the bridge of its pods. All real nodes use one network namespace, like virtual
+// machines on the same switch.
 type realNode struct {
 	number int
 	name   string
@@ -38,15 +38,15 @@ type realNode struct {
 
 func nodeAddress(number int) string { return fmt.Sprintf("10.244.%d.1", number) }
 
-func (n realNode) address() string            { return nodeAddress(n.number) }
-func (n realNode) pods() string               { return fmt.Sprintf("10.244.%d.0/24", n.number) }
-func (n realNode) bridge() string             { return fmt.Sprintf("cni%d", n.number) }
-func (n realNode) path(name string) string    { return filepath.Join(n.dir, name) }
-func (n realNode) socket() string             { return filepath.Join(n.state, "containerd.sock") }
-func (n realNode) component(of string) string { return of + "-" + n.name }
+func (n realNode) address() string                 { return nodeAddress(n.number) }
+func (n realNode) pods() string                    { return fmt.Sprintf("10.244.%d.0/24", n.number) }
+func (n realNode) bridge() string                  { return fmt.Sprintf("cni%d", n.number) }
+func (n realNode) path(name string) string         { return filepath.Join(n.dir, name) }
+func (n realNode) socket() string                  { return filepath.Join(n.state, "containerd.sock") }
+func (n realNode) component(program string) string { return program + "-" + n.name }
 
-// LoadImage imports an image, as an archive of package oci or of `docker save`, into every real node, where no pod
-// can pull any.
+// LoadImage imports an image into every real node, where pods cannot pull images. The image is an archive of package oci
+// or of `docker save`.
 func (c *Cluster) LoadImage(ctx context.Context, tarPath string) error {
 	return inParallel(ctx, c.nodes, func(ctx context.Context, node realNode) error { return node.load(ctx, tarPath) })
 }
@@ -73,12 +73,12 @@ func (c *Cluster) prepareNodes() error {
 	}
 	for _, binary := range []string{c.options.NodeBinary, c.pauseBinary()} {
 		if _, err := os.Stat(binary); err != nil {
-			return fmt.Errorf("find what real nodes run, which `make node` builds: %w", err)
+			return fmt.Errorf("find the programs of real nodes, which `make node` builds: %w", err)
 		}
 	}
 	for _, program := range []string{"containerd", "ctr", "runc", "iptables", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("find what real nodes run, which `make node-packages` installs: %w", err)
+			return fmt.Errorf("find the programs of real nodes, which `make node-packages` installs: %w", err)
 		}
 	}
 	_, err := pluginFolder()
@@ -149,8 +149,8 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// One after the other: all kubelets listen at the same fixed path for device plugins, each after it has removed what
-	// is there, and two at once end with the path in use.
+	// One after the other. All kubelets listen on the same fixed path for device plugins, after they have removed the file
+	// there. Two kubelets together would fail, because the path is in use.
 	for _, node := range c.nodes {
 		kubelet, err := c.launch(ctx, func(port int) component { return c.kubelet(node, port) })
 		if err != nil {
@@ -191,14 +191,14 @@ func (c *Cluster) awaitNode(ctx context.Context, node realNode, kubelet componen
 		return err
 	}
 	return c.await(ctx, kubelet, "node "+node.name, func(ctx context.Context) error {
-		found, err := client.CoreV1().Nodes().Get(ctx, node.name, metav1.GetOptions{})
+		registered, err := client.CoreV1().Nodes().Get(ctx, node.name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if len(found.Spec.Taints) > 0 {
-			return fmt.Errorf("it still has the taint %s", found.Spec.Taints[0].Key)
+		if len(registered.Spec.Taints) > 0 {
+			return fmt.Errorf("it still has the taint %s", registered.Spec.Taints[0].Key)
 		}
-		for _, condition := range found.Status.Conditions {
+		for _, condition := range registered.Status.Conditions {
 			if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
 				return fmt.Errorf("not Ready: %s", condition.Message)
 			}
@@ -207,7 +207,7 @@ func (c *Cluster) awaitNode(ctx context.Context, node realNode, kubelet componen
 	})
 }
 
-// run runs a program that is done at once; its error has what it printed.
+// run runs a short program. Its error has the program's output.
 func run(ctx context.Context, program string, args ...string) error {
 	output, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	if err != nil {

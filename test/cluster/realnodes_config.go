@@ -11,7 +11,7 @@ import (
 	"github.com/example/ksmscale/test/cluster/image"
 )
 
-// What the programs of a node read; the fields are in nodeSettings.
+// Configuration files of the programs of a node. The fields are the fields of nodeSettings.
 var (
 	//go:embed containerd.toml
 	containerdTemplate string
@@ -55,7 +55,7 @@ func (c *Cluster) writeNodeConfigs(node realNode) error {
 		"cni/10-pods.conflist": networkTemplate,
 		"kubelet.yaml":         kubeletTemplate,
 		"kube-proxy.yaml":      proxyTemplate,
-		// There is no DNS in here; an empty file makes look-ups fail at once.
+		// Without DNS, an empty file makes look-ups fail immediately.
 		"resolv.conf": "",
 	} {
 		var content strings.Builder
@@ -98,7 +98,7 @@ func (c *Cluster) kubelet(node realNode, port int) component {
 	}
 }
 
-// kubeProxy serves all nodes, which share their network namespace. Its ports are the usual ones.
+// kubeProxy serves all nodes, because they use the same network namespace. Its ports are the usual ones.
 func (c *Cluster) kubeProxy(int) component {
 	const healthPort = 10256
 	return component{

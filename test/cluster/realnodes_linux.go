@@ -14,12 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// clearTimeout of what is left of real nodes. Nobody has to obey a SIGKILL any more, the kernel only has to come
-// round to it.
+// clearTimeout limits the removal of real nodes. After SIGKILL, only the kernel needs time.
 const clearTimeout = 30 * time.Second
 
-// clearNodes ends the containers, which outlive kubelet and containerd, and removes what is mounted and connected,
-// so that the folder can be removed and another cluster started. What it misses ends with the namespaces.
+// clearNodes ends the containers, which survive kubelet and containerd. It removes mounts and connections, so the folder
+// can be removed and another cluster started. Anything that it misses ends with the namespaces.
 func (c *Cluster) clearNodes() {
 	if len(c.nodes) == 0 {
 		return
@@ -38,8 +37,8 @@ func (c *Cluster) clearNodes() {
 	c.nodes = nil
 }
 
-// killShims kills the parents of the containers, which get the socket of their containerd, and returns how many
-// there were.
+// killShims kills the parents of the containers, which have the socket of their containerd as an argument. It returns
+// their number.
 func (c *Cluster) killShims() int {
 	killed := 0
 	processes, _ := filepath.Glob("/proc/[0-9]*")
@@ -55,7 +54,7 @@ func (c *Cluster) killShims() int {
 	return killed
 }
 
-// unmountNodes unmounts what is below the folders of the nodes, the latest first.
+// unmountNodes unmounts everything in the folders of the nodes, the latest mount first.
 func (c *Cluster) unmountNodes() {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {

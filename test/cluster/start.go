@@ -52,8 +52,8 @@ func (c *Cluster) prepare() error {
 	return nil
 }
 
-// emptyDir returns the absolute path of an empty folder, for the components do not share our working folder.
-// It refuses one with something in it, because Stop removes it.
+// emptyDir returns the absolute path of an empty folder, because the components have other working folders. It refuses a
+// folder with content, because Stop removes it.
 func emptyDir(dir string) (string, error) {
 	if dir == "" {
 		dir, err := os.MkdirTemp(tempDir(), "cluster-")
@@ -79,8 +79,8 @@ func emptyDir(dir string) (string, error) {
 	return dir, nil
 }
 
-// start starts etcd, then the API server, then everybody else at once: each of the first two is what the
-// next one would only log errors about if it were missing.
+// start starts etcd, then the API server, then all other components together. Without the first two, the next ones would
+// only log errors.
 func (c *Cluster) start(ctx context.Context) error {
 	if err := c.pki().writeAll(); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.writeConfigs(ctx); err != nil {
 		return err
 	}
-	// The API server announces from its start that it is reachable at a node's address.
+	// The API server publishes a node's address from its start.
 	if err := c.connectNodes(ctx); err != nil {
 		return err
 	}
@@ -140,8 +140,8 @@ func (c *Cluster) startControllers(ctx context.Context, client *http.Client) err
 	return c.awaitServiceAccount(ctx, started[0])
 }
 
-// launch starts the component on a free port. The port is chosen here and not earlier, because nothing
-// reserves it until the component listens.
+// launch starts the component on a free port. It chooses the port here, because the port is not reserved until the
+// component listens.
 func (c *Cluster) launch(ctx context.Context, build func(port int) component) (component, error) {
 	port, err := FreePort(ctx)
 	if err != nil {
@@ -161,21 +161,21 @@ func (c *Cluster) launch(ctx context.Context, build func(port int) component) (c
 }
 
 // run starts the component's process.
-func (c *Cluster) run(of *component) error {
-	program := of.program
+func (c *Cluster) run(one *component) error {
+	program := one.program
 	if program == nil {
-		program = []string{c.options.Binary, of.name}
+		program = []string{c.options.Binary, one.name}
 	}
-	command := exec.Command(program[0], slices.Concat(program[1:], of.flags, c.options.Flags[of.name])...)
+	command := exec.Command(program[0], slices.Concat(program[1:], one.flags, c.options.Flags[one.name])...)
 	command.Dir = c.dir
-	process, err := startProcess(of.name, filepath.Join(c.Logs(), of.name+".log"), command, c.options.Detached)
-	of.process = process
+	process, err := startProcess(one.name, filepath.Join(c.Logs(), one.name+".log"), command, c.options.Detached)
+	one.process = process
 	return err
 }
 
-func (c *Cluster) awaitReady(ctx context.Context, client *http.Client, of component) error {
-	return c.await(ctx, of, of.name, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, of.url+of.health, nil)
+func (c *Cluster) awaitReady(ctx context.Context, client *http.Client, one component) error {
+	return c.await(ctx, one, one.name, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, one.url+one.health, nil)
 		if err != nil {
 			return err
 		}
@@ -192,8 +192,8 @@ func (c *Cluster) awaitReady(ctx context.Context, client *http.Client, of compon
 	})
 }
 
-// awaitServiceAccount waits for what the controller manager makes in the default namespace: without it no
-// pod can be created.
+// awaitServiceAccount waits for the service account that the controller manager creates in the default namespace. Pods
+// need it.
 func (c *Cluster) awaitServiceAccount(ctx context.Context, controllerManager component) error {
 	client, err := c.client()
 	if err != nil {

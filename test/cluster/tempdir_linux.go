@@ -12,8 +12,8 @@ const (
 	enoughMemory = 4 << 30
 )
 
-// tempDir is the folder for the folders of clusters: in memory if there is room, since a slow disk slows
-// etcd and what writes logs, and so everything.
+// tempDir is the parent folder of clusters. It is in memory if there is room, because a slow disk slows etcd and all
+// programs that write logs.
 func tempDir() string {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(memory, &stat); err != nil || stat.Type != unix.TMPFS_MAGIC || unix.Access(memory, unix.W_OK) != nil {

@@ -4,5 +4,5 @@ package cluster
 
 import "os"
 
-// tempDir is the folder for the folders of clusters.
+// tempDir is the parent folder of clusters.
 func tempDir() string { return os.TempDir() }

@@ -92,7 +92,7 @@ func testKubernetes(t *testing.T, minor string) {
 	await(45, 1, 1, 1, 1)
 }
 
-// sample is a KSMScale that scales at once.
+// sample is a KSMScale that scales without delay.
 func sample() *v1alpha1.KSMScale {
 	fast := &v1alpha1.ScalingRules{
 		StabilizationWindowSeconds: new(int32(0)),

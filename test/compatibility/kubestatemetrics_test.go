@@ -47,7 +47,8 @@ func TestKubeStateMetrics(t *testing.T) {
 	}
 }
 
-// testKubeStateMetrics has gates open beside shards of a version once these expose everything, close when one ends, and open again.
+// testKubeStateMetrics checks the gates of a version's shards. They open once the shards expose everything, close when a
+// shard ends, and open again.
 func testKubeStateMetrics(t *testing.T, local *cluster.Cluster, version string) {
 	var running []*shard
 	for id := range shards {
@@ -57,12 +58,12 @@ func testKubeStateMetrics(t *testing.T, local *cluster.Cluster, version string) 
 		running = append(running, started)
 	}
 	exposed := map[string]int{}
-	for _, shard := range running {
-		shard.awaitGate(t, http.StatusOK)
-		require.Regexp(t, `(?m)^ksmscale_gate_opened_by_deadline_total 0$`, get(t, shard.gateURL("/metrics")))
-		metrics := get(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", shard.metrics))
-		for _, found := range podInfo.FindAllStringSubmatch(metrics, -1) {
-			exposed[found[1]]++
+	for _, one := range running {
+		one.awaitGate(t, http.StatusOK)
+		require.Regexp(t, `(?m)^ksmscale_gate_opened_by_deadline_total 0$`, get(t, one.gateURL("/metrics")))
+		metrics := get(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", one.metrics))
+		for _, match := range podInfo.FindAllStringSubmatch(metrics, -1) {
+			exposed[match[1]]++
 		}
 	}
 	assert.Len(t, exposed, pods, "an open gate tells that everything is exposed")
@@ -79,7 +80,7 @@ func testKubeStateMetrics(t *testing.T, local *cluster.Cluster, version string) 
 
 var podInfo = regexp.MustCompile(`(?m)^kube_pod_info\{.*\bpod="(pod-\d+)"`)
 
-// shard is a kube-state-metrics and the gate beside it.
+// shard is a kube-state-metrics with its gate.
 type shard struct {
 	local                    *cluster.Cluster
 	version                  string
@@ -98,10 +99,10 @@ func newShard(t *testing.T, local *cluster.Cluster, version string, id int) *sha
 	}
 }
 
-func (s *shard) start(t *testing.T, program string, flags ...string) *cluster.Process {
+func (s *shard) start(t *testing.T, binary string, flags ...string) *cluster.Process {
 	t.Helper()
-	name := fmt.Sprintf("%s-%d", filepath.Base(program), s.gate)
-	process, err := cluster.StartProcess(name, filepath.Join(s.local.Logs(), name+".log"), exec.Command(program, append(flags, s.flags...)...))
+	name := fmt.Sprintf("%s-%d", filepath.Base(binary), s.gate)
+	process, err := cluster.StartProcess(name, filepath.Join(s.local.Logs(), name+".log"), exec.Command(binary, append(flags, s.flags...)...))
 	require.NoError(t, err)
 	t.Cleanup(process.Kill)
 	return process
@@ -119,7 +120,7 @@ func (s *shard) startGate(t *testing.T) {
 		fmt.Sprintf("--metrics-url=http://127.0.0.1:%d/metrics", s.metrics), fmt.Sprintf("--telemetry-url=http://127.0.0.1:%d/metrics", s.telemetry))
 }
 
-// program is a program that make has built; versions that only these tests run have a folder of their own.
+// program is the path of a built program. Versions that only these tests run are in a separate folder.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	for _, folder := range []string{"bin", filepath.Join("bin", "compatibility")} {

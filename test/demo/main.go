@@ -1,7 +1,6 @@
-// Command demo shows a KSMScale follow the nodes of a real local cluster: it installs KSMScale from config/default,
-// applies a sample, walks through numbers of nodes, and prints at each the metrics, what the
-// HorizontalPodAutoscalers want and what the Deployments have. It ends with code 1 unless all agree with the
-// arithmetic.
+// Command demo shows how a KSMScale follows the nodes of a real local cluster. It installs KSMScale from config/default,
+// applies a sample, and changes the number of nodes. At each number it prints the replicas in the metrics, the
+// HorizontalPodAutoscalers and the Deployments. It ends with code 1 unless all of them match the formula.
 package main
 
 import (

@@ -41,14 +41,14 @@ func TestDocumentedMetricsExist(t *testing.T) {
 			code.Write(source)
 		}
 	}
-	found := 0
+	count := 0
 	for _, word := range readPage(t, "docs/conditions.md").inlineCode(t) {
 		if name := metric.FindStringSubmatch(word); name != nil {
-			found++
+			count++
 			assert.Contains(t, code.String(), strconv.Quote(name[1]))
 		}
 	}
-	assert.Positive(t, found)
+	assert.Positive(t, count)
 }
 
 // constants are the values of the string constants of a package whose names begin in one of these ways.

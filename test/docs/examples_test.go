@@ -74,14 +74,14 @@ func TestExamplesAreTheSample(t *testing.T) {
 	expected, ok := decodeKSMScale(t, "medium.yaml", string(sample))
 	require.True(t, ok)
 	for _, path := range []string{"README.md", "docs/sizing.md"} {
-		found := false
+		matches := false
 		for _, block := range readPage(t, path).code(t) {
 			if ksmScale, ok := decodeIfYAML(t, path, block); ok && ksmScale.Name == expected.Name {
-				found = true
+				matches = true
 				assert.Equal(t, expected, ksmScale, path)
 			}
 		}
-		assert.True(t, found, "%s has no KSMScale %s", path, expected.Name)
+		assert.True(t, matches, "%s has no KSMScale %s", path, expected.Name)
 	}
 }
 

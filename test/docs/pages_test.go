@@ -60,8 +60,8 @@ func readPage(t *testing.T, path string) page {
 func visit[N ast.Node](t *testing.T, p page, each func(N)) {
 	t.Helper()
 	require.NoError(t, ast.Walk(p.tree, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
-		if found, ok := node.(N); ok && entering {
-			each(found)
+		if typedNode, ok := node.(N); ok && entering {
+			each(typedNode)
 		}
 		return ast.WalkContinue, nil
 	}))
@@ -91,7 +91,7 @@ func (p page) inlineCode(t *testing.T) []string {
 	return words
 }
 
-// anchors are the names of the headings, as GitHub makes them.
+// anchors are the anchors of the headings on GitHub.
 func (p page) anchors(t *testing.T) sets.Set[string] {
 	t.Helper()
 	anchors := sets.New[string]()

@@ -23,10 +23,10 @@ func orphanAndAdopt(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	require.NoError(t, shared.client.Create(t.Context(), ksmScale))
 	awaitReady(t, ksmScale)
 	assert.Equal(t, before, containers(t, ksmScale))
-	var deployments appsv1.DeploymentList
-	require.NoError(t, shared.client.List(t.Context(), &deployments, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
-	assert.Len(t, deployments.Items, int(ksmScale.TotalShards()))
-	for _, deployment := range deployments.Items {
+	var list appsv1.DeploymentList
+	require.NoError(t, shared.client.List(t.Context(), &list, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
+	assert.Len(t, list.Items, int(ksmScale.TotalShards()))
+	for _, deployment := range list.Items {
 		assert.True(t, metav1.IsControlledBy(&deployment, ksmScale), deployment.Name)
 	}
 }
@@ -38,13 +38,13 @@ type container struct {
 	name string
 }
 
-// containers are what runs in the pods of shards.
+// containers are the running containers of the pods of shards.
 func containers(t *testing.T, ksmScale *v1alpha1.KSMScale) []container {
 	t.Helper()
 	var running []container
 	for _, pod := range shardPods(t, ksmScale) {
-		for _, status := range pod.Status.ContainerStatuses {
-			running = append(running, container{pod: pod.UID, id: status.ContainerID, name: status.Name})
+		for _, current := range pod.Status.ContainerStatuses {
+			running = append(running, container{pod: pod.UID, id: current.ContainerID, name: current.Name})
 		}
 	}
 	slices.SortFunc(running, func(a, b container) int {

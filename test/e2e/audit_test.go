@@ -30,15 +30,15 @@ import (
 const (
 	monitorRepository = "registry.k8s.io/kube-state-metrics/kube-state-metrics"
 	auditorName       = "auditor"
-	// tail is for how long an audit goes on after an event.
+	// tail is how long an audit continues after an event.
 	tail = 10 * time.Second
-	// scrapeInterval is short so that events are; it is not what is audited.
+	// scrapeInterval is short, which keeps the events short. The audit does not depend on it.
 	scrapeInterval = 5 * time.Second
 
 	ciObjects, fullObjects = 3000, 20_000
 )
 
-// full tells whether to run all events, at both speeds, and the baselines.
+// full reports whether to run all events at both speeds, and the baselines.
 func full() bool { return os.Getenv("E2E_FULL") != "" }
 
 // objectCount is how many objects to create: E2E_OBJECTS if that is set, for machines that cannot do with as many.
@@ -71,8 +71,8 @@ func newKSMScale(overrides ...func(*v1alpha1.KSMScaleSpec)) *v1alpha1.KSMScale {
 	return ksmScale
 }
 
-// makeObjects creates that many objects, five of six of them pods, that no node has work with: the scheduler is
-// told to leave them alone. It returns their namespace, before they have all been seen by anyone.
+// makeObjects creates that many objects. Five of six are pods without work for a node, because the scheduler ignores them.
+// It returns their namespace, before all clients have seen the objects.
 func makeObjects(t *testing.T, count int) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-objects-"}}
@@ -135,7 +135,7 @@ func startAuditor(t *testing.T, options audit.Options) auditor {
 		},
 	}
 	create(t, role, binding)
-	// The namespace's service account is made a moment after it.
+	// The namespace gets its service account a moment later.
 	require.NoError(t, retry.OnError(retry.DefaultBackoff, func(error) bool { return true }, func() error {
 		return shared.client.Create(t.Context(), pod.DeepCopy())
 	}))
@@ -171,8 +171,8 @@ func (a auditor) reset(t *testing.T) {
 		Name(auditorName+":8080").SubResource("proxy").Suffix("reset").Do(t.Context()).Error())
 }
 
-// awaitComplete waits until all objects have been there for long enough to count, and a few looks in a row have
-// missed none.
+// awaitComplete waits until all objects have existed for long enough to count, and several looks in a row have found all
+// of them.
 func (a auditor) awaitComplete(t *testing.T) {
 	t.Helper()
 	const looks = 3
@@ -191,7 +191,7 @@ func (a auditor) awaitComplete(t *testing.T) {
 	})
 }
 
-// reportAfter returns what was seen up to some time from now.
+// reportAfter returns the report at some time from now.
 func (a auditor) reportAfter(t *testing.T, pause time.Duration) audit.Report {
 	t.Helper()
 	before, err := a.report(t.Context())
@@ -209,7 +209,7 @@ func (a auditor) reportAfter(t *testing.T, pause time.Duration) audit.Report {
 	return report
 }
 
-// noGateOpenedByDeadline asks each gate that there is.
+// noGateOpenedByDeadline checks the metrics of each gate.
 func noGateOpenedByDeadline(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	const metric = "ksmscale_gate_opened_by_deadline_total"
@@ -223,7 +223,7 @@ func noGateOpenedByDeadline(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	}
 }
 
-// gateMetrics are those of a pod's gate.
+// gateMetrics are the metrics of a pod's gate.
 func gateMetrics(t *testing.T, pod corev1.Pod) map[string]*dto.MetricFamily {
 	t.Helper()
 	body, err := shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").

@@ -15,11 +15,11 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// filteredInterval keeps pods from before beside those that replace them: for longer than kube-state-metrics remembers whose token it
-// has reviewed, which is a minute.
+// filteredInterval keeps the old pods during the rollout for longer than kube-state-metrics caches a token review, which
+// is a minute.
 const filteredInterval = 90 * time.Second
 
-// filtered has kube-state-metrics ask for a token.
+// filtered enables authFilter.
 func filtered(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics.AuthFilter = true
 	spec.Monitoring.Interval = metav1.Duration{Duration: filteredInterval}
@@ -29,16 +29,16 @@ func filtered(spec *v1alpha1.KSMScaleSpec) {
 func stopFiltering(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.ServiceAccountName(ksmScale.Name) + ":auth-filter"}}
-	get := func(ctx context.Context) error {
+	getMetrics := func(ctx context.Context) error {
 		return shared.client.Get(ctx, client.ObjectKeyFromObject(binding), binding)
 	}
-	require.NoError(t, get(t.Context()))
+	require.NoError(t, getMetrics(t.Context()))
 	update(t, ksmScale, func(spec *v1alpha1.KSMScaleSpec) { spec.Metrics.AuthFilter = false })
 	awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, v1alpha1.ReasonRollingOut)
-	require.NoError(t, get(t.Context()), "pods from before review tokens")
+	require.NoError(t, getMetrics(t.Context()), "pods from before review tokens")
 	awaitReady(t, ksmScale)
 	await(t, "the right to review tokens to be taken away", func(ctx context.Context) error {
-		if err := get(ctx); !apierrors.IsNotFound(err) {
+		if err := getMetrics(ctx); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is still there"), err)
 		}
 		return nil

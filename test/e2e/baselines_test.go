@@ -23,7 +23,7 @@ const baselineVersion = "v2.20.0"
 // baseline is another way to run kube-state-metrics, and what happens to it.
 type baseline struct {
 	name string
-	// start runs it in a namespace, and says what to audit.
+	// start runs it in a namespace, and returns what to audit.
 	start func(t *testing.T, namespace, speed string) audit.Options
 	// happen returns once it is over.
 	happen func(t *testing.T, namespace, speed string)
@@ -50,7 +50,7 @@ func (b baseline) audited(t *testing.T, speed string) {
 	auditWhile(t, b.name, speed, options, func() { b.happen(t, namespace, speed) })
 }
 
-// baselineRights are those of kube-state-metrics in KSMScale, and those that autosharding needs.
+// baselineRights are the rights of kube-state-metrics in KSMScale, and the rights that autosharding needs.
 func baselineRights(namespace string) []client.Object {
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "default"}}
 	own := metav1.ObjectMeta{Namespace: namespace, Name: "autosharding"}
@@ -71,13 +71,13 @@ func baselineRights(namespace string) []client.Object {
 }
 
 // autosharding is the example of kube-state-metrics: a StatefulSet whose pods find out how many they are.
-func autosharding(replicas int32) func(*testing.T, string, string) audit.Options {
+func autosharding(number int32) func(*testing.T, string, string) audit.Options {
 	return func(t *testing.T, namespace, speed string) audit.Options {
 		t.Helper()
 		labels := map[string]string{"app": "autosharding"}
 		metadata := metav1.ObjectMeta{Namespace: namespace, Name: "autosharding", Labels: labels}
 		create(t, &appsv1.StatefulSet{ObjectMeta: metadata, Spec: appsv1.StatefulSetSpec{
-			Replicas: new(replicas), ServiceName: metadata.Name, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Replicas: new(number), ServiceName: metadata.Name, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: monitorTemplate(labels, baselineVersion, speed, "--pod=$(POD_NAME)", "--pod-namespace=$(POD_NAMESPACE)"),
 		}}, &corev1.Service{ObjectMeta: metadata, Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone, Selector: labels, Ports: []corev1.ServicePort{{Port: 8080}},
@@ -87,10 +87,10 @@ func autosharding(replicas int32) func(*testing.T, string, string) audit.Options
 	}
 }
 
-func scaleStatefulSet(replicas int) func(*testing.T, string, string) {
+func scaleStatefulSet(number int) func(*testing.T, string, string) {
 	return func(t *testing.T, namespace, _ string) {
 		t.Helper()
-		kubectl(t, "scale", "-n", namespace, "statefulset/autosharding", "--replicas="+strconv.Itoa(replicas))
+		kubectl(t, "scale", "-n", namespace, "statefulset/autosharding", "--replicas="+strconv.Itoa(number))
 		awaitRollout(t, namespace, "statefulset/autosharding")
 	}
 }
@@ -113,8 +113,8 @@ func deployments(t *testing.T, namespace, speed string) audit.Options {
 	return audit.Options{}
 }
 
-// probedDeployments are those with a probe that is as frequent as the gate's, and knows nothing of what is exposed: no
-// kube-state-metrics can be ready sooner.
+// probedDeployments have a probe that runs as often as the gate's, but ignores what is exposed. With no other probe can a
+// kube-state-metrics be ready sooner.
 func probedDeployments(t *testing.T, namespace, speed string) audit.Options {
 	t.Helper()
 	for shard := range baselineShards {
@@ -177,7 +177,7 @@ func reshardInPlace(oneByOne bool) func(*testing.T, string, string) {
 	}
 }
 
-// recreate rolls out what has outdated pods deleted before new ones are created.
+// recreate is a rollout that deletes outdated pods before it creates new ones.
 func recreate(t *testing.T, namespace, speed string) {
 	t.Helper()
 	for shard := range baselineShards {
@@ -190,8 +190,8 @@ func deleteOnlyPod(t *testing.T, namespace, _ string) {
 	t.Helper()
 	kubectl(t, "delete", "pod", "-n", namespace, "-l", "app="+deploymentName(0), "--wait=false")
 	await(t, "the pod to be gone", func(ctx context.Context) error {
-		found, err := shared.clientset.AppsV1().Deployments(namespace).Get(ctx, deploymentName(0), metav1.GetOptions{})
-		if err == nil && found.Status.AvailableReplicas > 0 {
+		current, err := shared.clientset.AppsV1().Deployments(namespace).Get(ctx, deploymentName(0), metav1.GetOptions{})
+		if err == nil && current.Status.AvailableReplicas > 0 {
 			err = errors.New("it is available still")
 		}
 		return err

@@ -21,8 +21,9 @@ import (
 // connectInterval is shorter than kube-proxy takes to notice that a pod has ended.
 const connectInterval = 200 * time.Millisecond
 
-// connectionWatch connects to the Services that Prometheus scrapes, several times a second, and asks kube-state-metrics whether it is
-// healthy. That costs next to nothing, where a scrape costs much: Prometheus is seldom in time for a pod that leaves too early.
+// connectionWatch connects to the Services that Prometheus scrapes, several times a second, and requests /healthz of
+// kube-state-metrics. This is cheap, and a scrape is expensive. Prometheus rarely scrapes at the moment at which a pod
+// leaves too early.
 type connectionWatch struct {
 	targets  client.Reader
 	services client.MatchingLabelsSelector
@@ -74,11 +75,11 @@ func (c *connectionWatch) watch(ctx context.Context) {
 }
 
 func (c *connectionWatch) connect(ctx context.Context, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
+	probe, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
 	if err != nil {
 		return err
 	}
-	response, err := c.through.Do(request)
+	response, err := c.through.Do(probe)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (c *connectionWatch) connect(ctx context.Context, address string) error {
 	return nil
 }
 
-// note leaves out what timed out: a machine that stalls does that too, and Prometheus tells them apart.
+// note ignores timeouts. A stalling machine also causes them, and Prometheus distinguishes both.
 func (c *connectionWatch) note(address string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +104,7 @@ func (c *connectionWatch) note(address string, err error) {
 	}
 }
 
-// take returns those that failed since it was called last; none where Services cannot be reached.
+// take returns the failures since its last call; empty where Services cannot be reached.
 func (c *connectionWatch) take() []string {
 	if c == nil {
 		return nil

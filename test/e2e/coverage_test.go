@@ -32,15 +32,15 @@ type event struct {
 	prepare func(t *testing.T)
 	// happen returns once it is over.
 	happen func(t *testing.T, ksmScale *v1alpha1.KSMScale)
-	// meanwhile, if set, is called again and again until it is over, after pauses; at most that many times, if that
-	// is not 0.
+	// meanwhile, if set, is called repeatedly until the event is over, after pauses. times limits the number of calls, if
+	// it is not 0.
 	meanwhile func(context.Context) error
 	times     int
 	// full is for events that only the full run has.
 	full bool
 	// planned is for those that the full run has once more while controllers are killed, and while adapters are.
 	planned bool
-	// allowed is what may be missing, as the README promises; nothing if it is not set.
+	// allowed checks the objects that may be missing according to the documentation. Unset, no object may be missing.
 	allowed func(t *testing.T, report audit.Report)
 }
 
@@ -70,7 +70,7 @@ var events = []event{
 	{name: "container killed in place, 1 replica", happen: killContainer, full: true, allowed: atMost(time.Minute)},
 }
 
-// allEvents are the events, and the planned ones with controllers and with adapters killed meanwhile.
+// allEvents are the events, and the planned events with killed controllers and with killed adapters.
 func allEvents() []event {
 	all := slices.Clone(events)
 	for _, planned := range events {
@@ -94,20 +94,20 @@ func TestCoverage(t *testing.T) {
 	install(t)
 	makeObjects(t, objectCount())
 	for _, speed := range speeds {
-		for _, event := range allEvents() {
-			if (event.full || speed == "") && !full() {
+		for _, one := range allEvents() {
+			if (one.full || speed == "") && !full() {
 				continue
 			}
-			t.Run(strings.TrimSuffix(event.name+", "+speed, ", "), func(t *testing.T) { audited(t, event, speed) })
+			t.Run(strings.TrimSuffix(one.name+", "+speed, ", "), func(t *testing.T) { audited(t, one, speed) })
 		}
-		for _, migration := range migrations {
-			if migration.runs(speed) {
-				t.Run(strings.TrimSuffix(migration.name()+", "+speed, ", "), func(t *testing.T) { migration.audited(t, speed) })
+		for _, one := range migrations {
+			if one.runs(speed) {
+				t.Run(strings.TrimSuffix(one.name()+", "+speed, ", "), func(t *testing.T) { one.audited(t, speed) })
 			}
 		}
-		for _, baseline := range baselines {
+		for _, one := range baselines {
 			if full() {
-				t.Run(strings.TrimSuffix(baseline.name+", "+speed, ", "), func(t *testing.T) { baseline.audited(t, speed) })
+				t.Run(strings.TrimSuffix(one.name+", "+speed, ", "), func(t *testing.T) { one.audited(t, speed) })
 			}
 		}
 	}
@@ -118,30 +118,30 @@ func scraped(ksmScale *v1alpha1.KSMScale) string {
 	return v1alpha1.LabelKSMScale + "=" + ksmScale.Name + ",!" + v1alpha1.LabelRetired
 }
 
-func audited(t *testing.T, event event, speed string) {
-	if event.prepare != nil {
-		event.prepare(t)
+func audited(t *testing.T, one event, speed string) {
+	if one.prepare != nil {
+		one.prepare(t)
 	}
 	ksmScale := newKSMScale(func(spec *v1alpha1.KSMScaleSpec) {
 		if speed != "" {
 			spec.Resources.Limits = map[resourceName]resource.Quantity{"cpu": resource.MustParse(speed)}
 		}
-		if event.spec != nil {
-			event.spec(spec)
+		if one.spec != nil {
+			one.spec(spec)
 		}
 	})
 	create(t, ksmScale)
 	awaitReady(t, ksmScale)
 	machine := server.WatchMachine(t.Context())
-	report := auditWhile(t, event.name, speed, audit.Options{
+	report := auditWhile(t, one.name, speed, audit.Options{
 		Namespace: monitoringNamespace, Selector: scraped(ksmScale), PartitionLabel: v1alpha1.LabelTotalShards,
 	}, func() {
-		interrupted := interrupt(t, event.meanwhile, event.times)
-		event.happen(t, ksmScale)
+		interrupted := interrupt(t, one.meanwhile, one.times)
+		one.happen(t, ksmScale)
 		interrupted()
 	})
-	if event.allowed != nil {
-		event.allowed(t, report)
+	if one.allowed != nil {
+		one.allowed(t, report)
 	} else {
 		assert.Zero(t, report.MissingObjectSeconds, "object-seconds missing: %v", report.Problems)
 		neverUncovered(t, ksmScale, machine)
@@ -153,14 +153,14 @@ func audited(t *testing.T, event event, speed string) {
 // auditWhile audits until something has happened, and a little longer, and adds a row to the table.
 func auditWhile(t *testing.T, name, speed string, options audit.Options, happen func()) audit.Report {
 	t.Helper()
-	auditor := startAuditor(t, options)
-	auditor.awaitComplete(t)
-	auditor.reset(t)
+	running := startAuditor(t, options)
+	running.awaitComplete(t)
+	running.reset(t)
 	began := time.Now()
 	happen()
 	took := time.Since(began)
 	assert.Less(t, took, eventTimeout)
-	report := auditor.reportAfter(t, tail)
+	report := running.reportAfter(t, tail)
 	addRow(t, name, speed, took, report)
 	assert.Greater(t, report.Ticks, int(report.Seconds/4), "looks in %.0f s", report.Seconds)
 	return report
@@ -169,28 +169,28 @@ func auditWhile(t *testing.T, name, speed string, options audit.Options, happen 
 // probesFail is how long the probes of a pod fail until it is unready.
 const probesFail = 15 * time.Second
 
-// neverUncovered checks that there was no false alarm. The probes of all pods fail where the machine gives the pods no CPU time:
-// an alarm is true after a stall of half that time.
+// neverUncovered checks that there was no false alarm. The probes of all pods fail if the machine gives them no CPU time.
+// An alarm is correct after a stall of half that time.
 func neverUncovered(t *testing.T, ksmScale *v1alpha1.KSMScale, machine *server.Machine) {
 	t.Helper()
 	list, err := shared.clientset.CoreV1().Events("").List(t.Context(), metav1.ListOptions{
 		FieldSelector: fields.Set{"involvedObject.name": ksmScale.Name, "type": corev1.EventTypeWarning}.String(),
 	})
 	require.NoError(t, err)
-	for _, event := range list.Items {
-		if event.Reason != v1alpha1.ReasonShardsNotReady {
+	for _, kubernetesEvent := range list.Items {
+		if kubernetesEvent.Reason != v1alpha1.ReasonShardsNotReady {
 			continue
 		}
-		at := event.EventTime.Time
+		at := kubernetesEvent.EventTime.Time
 		stalled := machine.Stalled(at.Add(-probesFail), at)
-		t.Logf("%s: %s; the machine had stalled for %s of the %s before", at.Format(time.TimeOnly), event.Message, stalled, probesFail)
-		assert.GreaterOrEqual(t, stalled, probesFail/2, event.Message)
+		t.Logf("%s: %s; the machine had stalled for %s of the %s before", at.Format(time.TimeOnly), kubernetesEvent.Message, stalled, probesFail)
+		assert.GreaterOrEqual(t, stalled, probesFail/2, kubernetesEvent.Message)
 	}
 }
 
-// untilRelisted is for an API server that was away. Each kube-state-metrics lists everything again once it is back, and
-// empties its stores before it fills them (pkg/metrics_store, Replace), which takes no longer than to load; after that
-// nothing may be missing.
+// untilRelisted is for an API server that was away. Afterwards each kube-state-metrics lists everything again. It empties
+// its stores before it fills them (pkg/metrics_store, Replace), which takes no longer than loading. After that, no object
+// may be missing.
 func untilRelisted(t *testing.T, report audit.Report) {
 	t.Helper()
 	atMost(time.Minute)(t, report)

@@ -66,16 +66,16 @@ func change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T, *v1alpha1.KSMSca
 	}
 }
 
-// untilSound checks that the controller knows of the bugs of the version that runs before something happens, from what it
-// says of itself, and that it knows of none afterwards.
+// untilSound checks that the controller knows the bugs of the running version before an event, from the version that the
+// pods report, and that the version after the event has none.
 func untilSound(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v1alpha1.KSMScale) {
 	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		t.Helper()
 		awaitCondition(t, ksmScale, v1alpha1.ConditionVersionSupported, v1alpha1.ReasonKnownBugs)
-		is := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
-		assert.Equal(t, metav1.ConditionFalse, is.Status)
-		assert.Contains(t, is.Message, "kube-state-metrics v2.18.0 has known bugs in sharding")
-		assert.Contains(t, is.Message, "kubernetes/kube-state-metrics#3065")
+		condition := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionVersionSupported)
+		assert.Equal(t, metav1.ConditionFalse, condition.Status)
+		assert.Contains(t, condition.Message, "kube-state-metrics v2.18.0 has known bugs in sharding")
+		assert.Contains(t, condition.Message, "kubernetes/kube-state-metrics#3065")
 		happen(t, ksmScale)
 		awaitCondition(t, ksmScale, v1alpha1.ConditionVersionSupported, v1alpha1.ReasonNoKnownBugs)
 	}
@@ -129,8 +129,8 @@ func scaleUpAndDown(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 			if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
 				return err
 			}
-			if status := ksmScale.Status; status.CurrentReplicas != nodes.pods || status.Phase != v1alpha1.PhaseReady {
-				return fmt.Errorf("%d pods of %d wanted, %s", status.CurrentReplicas, status.DesiredReplicas, status.Phase)
+			if current := ksmScale.Status; current.CurrentReplicas != nodes.pods || current.Phase != v1alpha1.PhaseReady {
+				return fmt.Errorf("%d pods of %d wanted, %s", current.CurrentReplicas, current.DesiredReplicas, current.Phase)
 			}
 			return nil
 		})
@@ -178,8 +178,8 @@ func rolloutAndRestartOne(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	var most *cluster.Server
 	watchers := 0
 	for _, server := range shared.cluster.APIServers() {
-		if found := watchersOf(t, server, ksmScale); found > watchers {
-			most, watchers = server, found
+		if count := watchersOf(t, server, ksmScale); count > watchers {
+			most, watchers = server, count
 		}
 	}
 	require.NotNil(t, most, "no API server is watched")
@@ -199,9 +199,9 @@ func watchersOf(t *testing.T, server *cluster.Server, ksmScale *v1alpha1.KSMScal
 	events, err := audit.Read(server.AuditLog())
 	require.NoError(t, err)
 	watching := sets.New[string]()
-	for _, event := range events {
-		if event.Verb == "watch" && strings.HasPrefix(event.UserAgent, "kube-state-metrics/") {
-			watching.Insert(event.SourceIPs...)
+	for _, one := range events {
+		if one.Verb == "watch" && strings.HasPrefix(one.UserAgent, "kube-state-metrics/") {
+			watching.Insert(one.SourceIPs...)
 		}
 	}
 	return addresses.Intersection(watching).Len()
@@ -211,8 +211,8 @@ func beginRollout(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	update(t, ksmScale, args("--metric-labels-allowlist=pods=[app]"))
 	await(t, "a new pod", func(context.Context) error {
-		if found := len(shardPods(t, ksmScale)); found <= 3 {
-			return fmt.Errorf("there are %d pods", found)
+		if count := len(shardPods(t, ksmScale)); count <= 3 {
+			return fmt.Errorf("there are %d pods", count)
 		}
 		return nil
 	})
@@ -250,8 +250,8 @@ func killContainer(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	awaitReady(t, ksmScale)
 }
 
-// killGate kills the gate of one pod with SIGKILL. The kubelet counts the pod as unready while a container of it does not run; the
-// gate does not add to that, because it has nothing to wait for.
+// killGate kills the gate of one pod with SIGKILL. The kubelet counts the pod as unready while the container does not run.
+// The gate adds no time, because it opens immediately.
 func killGate(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	pod := shardPods(t, ksmScale)[0]
@@ -267,16 +267,16 @@ func killGate(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 }
 
 // killContainerOf kills a container of a pod, which runs a program of the same name, with SIGKILL, and waits until it is ready again.
-func killContainerOf(t *testing.T, pod corev1.Pod, container string) {
+func killContainerOf(t *testing.T, pod corev1.Pod, containerName string) {
 	t.Helper()
 	needsLocal(t)
-	require.NoError(t, syscall.Kill(processOf(t, pod, container), syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(processOf(t, pod, containerName), syscall.SIGKILL))
 	await(t, "the container to start again", func(ctx context.Context) error {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return err
 		}
-		for _, status := range pod.Status.ContainerStatuses {
-			if status.Name == container && status.RestartCount > 0 && status.Ready {
+		for _, current := range pod.Status.ContainerStatuses {
+			if current.Name == containerName && current.RestartCount > 0 && current.Ready {
 				return nil
 			}
 		}
@@ -284,8 +284,8 @@ func killContainerOf(t *testing.T, pod corev1.Pod, container string) {
 	})
 }
 
-// withStandby has a second controller stand by during an event, which a user whose controllers die has: a new one
-// needs as long to start as passes between two killings.
+// withStandby runs a second controller during an event, like a user whose controllers die. Starting a new one takes as
+// long as the time between two kills.
 func withStandby(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v1alpha1.KSMScale) {
 	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		t.Helper()
@@ -296,9 +296,9 @@ func withStandby(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *
 	}
 }
 
-func scaleController(t *testing.T, replicas int) {
+func scaleController(t *testing.T, number int) {
 	t.Helper()
-	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, number)
 	_, err := shared.clientset.AppsV1().Deployments(systemNamespace).Patch(context.WithoutCancel(t.Context()),
 		"ksmscale-controller", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
@@ -314,7 +314,7 @@ func killController(ctx context.Context) error {
 	return kill(ctx, "controller", func(pod corev1.Pod) bool { return pod.Name == leader })
 }
 
-// killAdapter kills all adapters at once.
+// killAdapter kills all adapters together.
 func killAdapter(ctx context.Context) error {
 	return kill(ctx, "adapter", func(corev1.Pod) bool { return true })
 }
@@ -341,8 +341,8 @@ func kill(ctx context.Context, component string, which func(corev1.Pod) bool) er
 	return nil
 }
 
-// interrupt calls something every killPause, for the first time soon, until the returned function is called or the
-// test ends; at most that many times, if that is not 0.
+// interrupt calls a function every killPause, the first time soon. It stops when the returned function is called or the
+// test ends. times limits the number of calls, if it is not 0.
 func interrupt(t *testing.T, meanwhile func(context.Context) error, times int) (stop func()) {
 	t.Helper()
 	if meanwhile == nil {
@@ -388,7 +388,7 @@ func processOf(t *testing.T, pod corev1.Pod, program string) int {
 	return process
 }
 
-// findProcess finds a program of a pod of a local node by the host name that it sees; 0 if there is none.
+// findProcess finds a program of a pod of a local node by its host name; 0 without such a program.
 func findProcess(pod corev1.Pod, program string) int {
 	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range commands {

@@ -39,8 +39,9 @@ const (
 	plainFamiliesFile = "gate/plain.txt"
 )
 
-// The gate waits for a resource if the lists of metrics leave it a family that an ordinary object has. Which families those are is
-// read off real kube-state-metrics: those of one plain object of each resource, of a pod that runs, and of the cluster's nodes.
+// The gate waits for a resource if the lists of metrics keep a family that every plain object has. This test reads these
+// families from a real kube-state-metrics: the families of one plain object of each resource, of a running pod, and of the
+// cluster's nodes.
 func TestFamiliesOfPlainObjects(t *testing.T) {
 	needsLocal(t)
 	resources := append(createPlainObjects(t), "nodes")
@@ -52,8 +53,8 @@ func TestFamiliesOfPlainObjects(t *testing.T) {
 		return err
 	})
 	families := sets.New[string]()
-	for _, version := range []string{"v2.18.0", "v2.20.0"} {
-		families = families.Union(plainFamilies(t, version, resources))
+	for _, monitorVersion := range []string{"v2.18.0", "v2.20.0"} {
+		families = families.Union(plainFamilies(t, monitorVersion, resources))
 	}
 	text := "# Families that plain objects have, read off real processes: make plain-families\n" + strings.Join(sets.List(families), "\n") + "\n"
 	file := filepath.Join(shared.root, plainFamiliesFile)
@@ -101,17 +102,17 @@ func certificateRequest(t *testing.T) string {
 	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
-// plainFamilies are the families that a version has of the plain objects, and of the cluster's nodes, once they are the same twice
-// in a row.
-func plainFamilies(t *testing.T, version string, resources []string) sets.Set[string] {
+// plainFamilies are the families that a version has of the plain objects and of the cluster's nodes. They must be the same
+// twice in a row.
+func plainFamilies(t *testing.T, monitorVersion string, resources []string) sets.Set[string] {
 	t.Helper()
-	if version == "v2.18.0" {
+	if monitorVersion == "v2.18.0" {
 		resources = slices.DeleteFunc(slices.Clone(resources), func(name string) bool { return strings.Contains(name, "admissionpolic") })
 	}
 	ports, err := cluster.FreePorts(t.Context(), 2)
 	require.NoError(t, err)
-	monitor, err := cluster.StartProcess("kube-state-metrics", filepath.Join(t.TempDir(), version+".log"), exec.Command(
-		filepath.Join(shared.root, "bin", "kube-state-metrics-"+version), "--kubeconfig="+shared.kubeconfig,
+	monitor, err := cluster.StartProcess("kube-state-metrics", filepath.Join(t.TempDir(), monitorVersion+".log"), exec.Command(
+		filepath.Join(shared.root, "bin", "kube-state-metrics-"+monitorVersion), "--kubeconfig="+shared.kubeconfig,
 		"--host=127.0.0.1", fmt.Sprintf("--port=%d", ports[0]), "--telemetry-host=127.0.0.1", fmt.Sprintf("--telemetry-port=%d", ports[1]),
 		"--resources="+strings.Join(resources, ","), "--metric-opt-in-list=kube_.*",
 		"--metric-labels-allowlist=*=[*]", "--metric-annotations-allowlist=*=[*]",
@@ -122,7 +123,7 @@ func plainFamilies(t *testing.T, version string, resources []string) sets.Set[st
 	require.NoError(t, err)
 	node := fmt.Sprintf("node=%q", nodes.Items[0].Name)
 	families := map[string]bool{}
-	await(t, "families of plain objects of "+version, func(context.Context) error {
+	await(t, "families of plain objects of "+monitorVersion, func(context.Context) error {
 		before := maps.Clone(families)
 		_, body := request(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[0]), "")
 		lines := bufio.NewScanner(strings.NewReader(string(body)))

@@ -41,13 +41,13 @@ func create(t *testing.T, objects ...client.Object) {
 	}
 }
 
-// metricsServer is kube-state-metrics for nodes only, without KSMScale: pods spread over the nodes, with a limit
-// that they run into when they start, and their Service.
-func metricsServer(namespace, version string, replicas int32) (*appsv1.Deployment, *corev1.Service) {
+// metricsServer is kube-state-metrics for nodes only, without KSMScale. Its pods are spread over the nodes, and their CPU
+// limit throttles them at their start. It has a Service.
+func metricsServer(namespace, monitorVersion string, number int32) (*appsv1.Deployment, *corev1.Service) {
 	const name = "kube-state-metrics"
-	deployment, service := monitorDeployment(namespace, name, version, "100m", "--resources=nodes")
+	deployment, service := monitorDeployment(namespace, name, monitorVersion, "100m", "--resources=nodes")
 	honor := corev1.NodeInclusionPolicyHonor
-	deployment.Spec.Replicas = new(replicas)
+	deployment.Spec.Replicas = new(number)
 	deployment.Spec.Template.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 		MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
 		NodeTaintsPolicy: &honor, LabelSelector: deployment.Spec.Selector,
@@ -56,12 +56,12 @@ func metricsServer(namespace, version string, replicas int32) (*appsv1.Deploymen
 }
 
 // monitorDeployment is a Deployment of kube-state-metrics, without KSMScale, and its Service.
-func monitorDeployment(namespace, name, version, cpuLimit string, args ...string) (*appsv1.Deployment, *corev1.Service) {
+func monitorDeployment(namespace, name, monitorVersion, cpuLimit string, flags ...string) (*appsv1.Deployment, *corev1.Service) {
 	labels := map[string]string{"app": name}
 	metadata := metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels}
 	deployment := &appsv1.Deployment{ObjectMeta: metadata, Spec: appsv1.DeploymentSpec{
 		Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: monitorTemplate(labels, version, cpuLimit, args...),
+		Template: monitorTemplate(labels, monitorVersion, cpuLimit, flags...),
 	}}
 	service := &corev1.Service{ObjectMeta: metadata, Spec: corev1.ServiceSpec{
 		Selector: labels, Ports: []corev1.ServicePort{{Port: v1alpha1.PortMetrics, TargetPort: intstr.FromString("metrics")}},
@@ -70,7 +70,7 @@ func monitorDeployment(namespace, name, version, cpuLimit string, args ...string
 }
 
 // monitorTemplate is a pod of kube-state-metrics as in its own example, with a CPU limit unless that is empty.
-func monitorTemplate(labels map[string]string, version, cpuLimit string, args ...string) corev1.PodTemplateSpec {
+func monitorTemplate(labels map[string]string, monitorVersion, cpuLimit string, flags ...string) corev1.PodTemplateSpec {
 	probe := func(path, port string) *corev1.Probe {
 		return &corev1.Probe{
 			ProbeHandler:        corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString(port)}},
@@ -92,8 +92,8 @@ func monitorTemplate(labels map[string]string, version, cpuLimit string, args ..
 		TerminationGracePeriodSeconds: new(int64(1)),
 		Containers: []corev1.Container{{
 			Name:           "kube-state-metrics",
-			Image:          monitorRepository + ":" + version,
-			Args:           args,
+			Image:          monitorRepository + ":" + monitorVersion,
+			Args:           flags,
 			Env:            []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")},
 			Ports:          []corev1.ContainerPort{{Name: "metrics", ContainerPort: v1alpha1.PortMetrics}, {Name: "telemetry", ContainerPort: v1alpha1.PortTelemetry}},
 			LivenessProbe:  probe("/livez", "metrics"),
@@ -124,18 +124,18 @@ func mayListNodes(namespace string) (*rbacv1.ClusterRole, *rbacv1.ClusterRoleBin
 func awaitAvailable(t *testing.T, namespace, name string) {
 	t.Helper()
 	await(t, "Deployment "+namespace+"/"+name, func(ctx context.Context) error {
-		found, err := shared.clientset.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+		deployment, err := shared.clientset.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if found.Status.ObservedGeneration < found.Generation || found.Status.AvailableReplicas != *found.Spec.Replicas {
-			return fmt.Errorf("%d of %d replicas are available", found.Status.AvailableReplicas, *found.Spec.Replicas)
+		if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.AvailableReplicas != *deployment.Spec.Replicas {
+			return fmt.Errorf("%d of %d replicas are available", deployment.Status.AvailableReplicas, *deployment.Spec.Replicas)
 		}
 		return nil
 	})
 }
 
-// pods returns those of an app in a namespace.
+// pods returns the pods of an app in a namespace.
 func pods(t *testing.T, namespace, selector string) []corev1.Pod {
 	t.Helper()
 	list, err := shared.clientset.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})

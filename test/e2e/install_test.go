@@ -23,8 +23,8 @@ const (
 	monitoringNamespace = "monitoring"
 )
 
-// install installs KSMScale as a user would, with the manifest of a release, which names images by their digests, and waits until it
-// serves external metrics. Doing so again changes nothing.
+// install installs KSMScale like a user, with the manifest of a release, which names images by their digests. It waits
+// until KSMScale serves external metrics. Another call changes no object.
 func install(t *testing.T) {
 	t.Helper()
 	kubectl(t, "apply", "--server-side", "-f", filepath.Join(shared.root, image.InstallManifest))
@@ -48,7 +48,7 @@ func install(t *testing.T) {
 	})
 }
 
-// awaitReady waits until the controller says that the KSMScale, as it is now, is Ready.
+// awaitReady waits until the KSMScale is Ready in its current generation.
 func awaitReady(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	await(t, "KSMScale "+ksmScale.Name, func(ctx context.Context) error {
@@ -73,8 +73,8 @@ func awaitCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, conditionType, re
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
 			return err
 		}
-		if is := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType); is == nil || is.Reason != reason {
-			return fmt.Errorf("it is %v", is)
+		if condition := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType); condition == nil || condition.Reason != reason {
+			return fmt.Errorf("it is %v", condition)
 		}
 		return nil
 	})
@@ -98,8 +98,8 @@ func TestInstall(t *testing.T) {
 	for _, pod := range running {
 		assert.Equal(t, released.Gate.Pinned(), pod.Spec.Containers[1].Image)
 		assert.NotEmpty(t, pod.Status.PodIP)
-		for _, status := range pod.Status.ContainerStatuses {
-			assert.Zero(t, status.RestartCount, "%s of %s", status.Name, pod.Name)
+		for _, current := range pod.Status.ContainerStatuses {
+			assert.Zero(t, current.RestartCount, "%s of %s", current.Name, pod.Name)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Two shards are made busy in turn, by many scrapes, and the cluster grows each time.
+// Two shards are busy in turn, because of many scrapes, and the cluster grows each time.
 func TestLeastLoaded(t *testing.T) {
 	needsLocal(t)
 	install(t)
@@ -50,10 +50,10 @@ func measureOften(t *testing.T) {
 		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", operations)
 		awaitAvailable(t, systemNamespace, "ksmscale-controller")
 	}
-	const args = "/spec/template/spec/containers/0/args"
-	patch(`[{"op":"add","path":"` + args + `","value":["--load-interval=1s"]}]`)
+	const argsPath = "/spec/template/spec/containers/0/args"
+	patch(`[{"op":"add","path":"` + argsPath + `","value":["--load-interval=1s"]}]`)
 	t.Cleanup(func() {
-		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", `[{"op":"remove","path":"`+args+`"}]`)
+		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", `[{"op":"remove","path":"`+argsPath+`"}]`)
 	})
 }
 
@@ -64,16 +64,16 @@ func makeBusy(t *testing.T, ksmScale *v1alpha1.KSMScale, shard int32) (rest func
 	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: shard, Total: ksmScale.TotalShards()}.Name()
 	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKey{Namespace: monitoringNamespace, Name: name}, service))
 	ctx, cancel := context.WithCancel(t.Context())
-	// Each scrape has a connection of its own, so that those of all replicas are scraped.
+	// Each scrape opens a connection, so scrapes reach all replicas.
 	scraper := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var scraping sync.WaitGroup
 	scraping.Go(func() {
 		for ctx.Err() == nil {
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d/metrics", service.Spec.ClusterIP, v1alpha1.PortMetrics), nil)
+			scrape, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s:%d/metrics", service.Spec.ClusterIP, v1alpha1.PortMetrics), nil)
 			if err != nil {
 				return
 			}
-			if response, err := scraper.Do(request); err == nil {
+			if response, err := scraper.Do(scrape); err == nil {
 				_, _ = io.Copy(io.Discard, response.Body)
 				_ = response.Body.Close()
 			}
@@ -100,20 +100,20 @@ func awaitSeats(t *testing.T, ksmScale *v1alpha1.KSMScale, busy, fakeNodes int32
 		if len(weights) == 0 || slices.Max(weights) != weights[busy] || slices.Min(weights) == weights[busy] {
 			return fmt.Errorf("the weights are %v", weights)
 		}
-		// There are two real nodes, and one is wanted for each pod.
-		wanted, replicas := seats(weights, max(fakeNodes+2, total)), make([]int32, total)
+		// The cluster has two real nodes, and each pod needs one.
+		wanted, actual := seats(weights, max(fakeNodes+2, total)), make([]int32, total)
 		for id := range total {
 			deployment := &appsv1.Deployment{}
 			name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: total}.Name()
 			if err := shared.client.Get(ctx, client.ObjectKey{Namespace: monitoringNamespace, Name: name}, deployment); err != nil {
 				return err
 			}
-			replicas[id] = *deployment.Spec.Replicas
+			actual[id] = *deployment.Spec.Replicas
 		}
-		if !slices.Equal(wanted, replicas) {
-			return fmt.Errorf("weights %v make %v, and replicas are %v", weights, wanted, replicas)
+		if !slices.Equal(wanted, actual) {
+			return fmt.Errorf("weights %v make %v, and replicas are %v", weights, wanted, actual)
 		}
-		t.Logf("weights %v, replicas %v", weights, replicas)
+		t.Logf("weights %v, replicas %v", weights, actual)
 		return nil
 	})
 }

@@ -1,5 +1,5 @@
-// Package e2e has the tests that need pods which really run: on two real nodes of a local cluster, in namespaces of
-// their own, which takes root on Linux; or, if KUBECONFIG is set, on that cluster, which must have the images.
+// Package e2e has the tests that need really running pods. They run on two real nodes of a local cluster, in separate
+// namespaces of Linux, as root. With KUBECONFIG, they run on that cluster, which must have the images.
 package e2e
 
 import (
@@ -33,7 +33,7 @@ import (
 
 const (
 	pollInterval = time.Second
-	// waitTimeout only bounds a failing test; all waits end as soon as what they wait for has happened.
+	// waitTimeout only limits a failing test. All waits end as soon as their event has happened.
 	waitTimeout = 10 * time.Minute
 	// interrupted is the exit code of a program that Ctrl-C has ended.
 	interrupted = 130
@@ -43,7 +43,7 @@ const (
 var shared struct {
 	// root is the checkout.
 	root string
-	// cluster is nil if the tests run on that of KUBECONFIG.
+	// cluster is nil if the tests run on the cluster of KUBECONFIG.
 	cluster    *cluster.Cluster
 	kubeconfig string
 	config     *rest.Config
@@ -165,14 +165,14 @@ func needsLocal(t *testing.T) {
 	}
 }
 
-// kubectl runs kubectl as the cluster's administrator and returns what it prints. It runs in cleanups too, when the
-// context of the test is done.
-func kubectl(t *testing.T, args ...string) string {
+// kubectl runs kubectl as the cluster's administrator and returns its output. It also runs in cleanups, when the context
+// of the test is done.
+func kubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(shared.root, "bin", "kubectl"),
-		append([]string{"--kubeconfig", shared.kubeconfig}, args...)...)
+		append([]string{"--kubeconfig", shared.kubeconfig}, arguments...)...)
 	output, err := command.CombinedOutput()
-	require.NoError(t, err, "kubectl %v: %s", args, output)
+	require.NoError(t, err, "kubectl %v: %s", arguments, output)
 	return string(output)
 }
 
@@ -183,7 +183,7 @@ func await(t *testing.T, what string, ready func(ctx context.Context) error) {
 	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, waitTimeout, true, func(ctx context.Context) (bool, error) {
 		err := ready(ctx)
 		if ctx.Err() == nil || last == nil {
-			// Otherwise it says no more than that time is up.
+			// Otherwise the error would only state that the time is over.
 			last = err
 		}
 		return err == nil, nil

@@ -17,10 +17,10 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-// migration is another way to run kube-state-metrics, which a KSMScale takes the place of, as docs/migration.md says.
+// migration is another way to run kube-state-metrics, which a KSMScale replaces with the steps of docs/migration.md.
 type migration struct {
 	from string
-	// start runs it in a namespace, and says what to audit.
+	// start runs it in a namespace, and returns what to audit.
 	start func(t *testing.T, namespace, speed string) audit.Options
 	// full is for those that only the full run has, at full speed.
 	full bool
@@ -32,7 +32,7 @@ var migrations = []migration{
 	{from: "one kube-state-metrics", start: oneForAll, full: true},
 }
 
-// runs tells whether a run has it at a speed.
+// runs reports whether a run includes it at a speed.
 func (m migration) runs(speed string) bool {
 	if m.full {
 		return full() && speed == ""
@@ -52,7 +52,7 @@ func (m migration) audited(t *testing.T, speed string) {
 			spec.Resources.Limits = map[resourceName]resource.Quantity{"cpu": resource.MustParse(speed)}
 		}
 	})
-	// The targets are wanted before there are any.
+	// The audit starts before the targets exist.
 	ksmScale.Name, ksmScale.GenerateName = old, ""
 	options.Also = &audit.Options{
 		Namespace: monitoringNamespace, Selector: scraped(ksmScale), PartitionLabel: v1alpha1.LabelTotalShards,
@@ -101,7 +101,7 @@ func awaitScraped(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	})
 }
 
-// readiness is the zero condition for a pod that has none.
+// readiness is the condition Ready; zero if a pod has none.
 func readiness(pod corev1.Pod) corev1.PodCondition {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady {

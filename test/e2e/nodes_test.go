@@ -80,17 +80,17 @@ func TestRestartAPIServer(t *testing.T) {
 	assert.Equal(t, before, after)
 }
 
-// throttling returns how much of a CPU a container may use, and how often it wanted more, from its control group of
-// either version.
-func throttling(t *testing.T, container string) (quota float64, throttled int) {
+// throttling returns how much CPU a container may use, and how often it was throttled, from its control group of version 1
+// or 2.
+func throttling(t *testing.T, containerID string) (quota float64, throttled int) {
 	t.Helper()
-	_, id, _ := strings.Cut(container, "://")
+	_, id, _ := strings.Cut(containerID, "://")
 	for _, pattern := range []string{"/sys/fs/cgroup/cpu/*/", "/sys/fs/cgroup/*/"} {
 		groups, err := filepath.Glob(pattern + id)
 		require.NoError(t, err)
 		for _, group := range groups {
-			_, count, found := strings.Cut(read(t, group, "cpu.stat"), "nr_throttled ")
-			require.True(t, found)
+			_, count, ok := strings.Cut(read(t, group, "cpu.stat"), "nr_throttled ")
+			require.True(t, ok)
 			fields := strings.Fields(count)
 			throttled, err = strconv.Atoi(fields[0])
 			require.NoError(t, err)
@@ -99,11 +99,11 @@ func throttling(t *testing.T, container string) (quota float64, throttled int) {
 			return number(t, limit[0]) / number(t, limit[1]), throttled
 		}
 	}
-	t.Fatalf("no control group of container %s", container)
+	t.Fatalf("no control group of container %s", containerID)
 	return 0, 0
 }
 
-// read returns nothing for a file that is not there.
+// read returns an empty text for a missing file.
 func read(t *testing.T, folder, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, name))
@@ -121,11 +121,11 @@ func number(t *testing.T, text string) float64 {
 }
 
 func get(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(get)
 	if err != nil {
 		return "", err
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/example/ksmscale/test/cluster/audit"
 )
 
-// customResources makes metrics of the KSMScales themselves.
+// customResources exports metrics of the KSMScales themselves.
 const customResources = `
 kind: CustomResourceStateMetrics
 spec:
@@ -42,8 +42,8 @@ spec:
 
 const customMetric = "kube_customresource_nodes_per_monitor"
 
-// optionObjects is what the KSMScales of TestOptions export: three pods and three ConfigMaps in the namespace named, and
-// beside it an empty one, and another one with a pod.
+// optionObjects are the objects that the KSMScales of TestOptions export: three pods and three ConfigMaps in the named
+// namespace. It also creates an empty namespace, and another one with a pod.
 type optionObjects struct{ empty, named, other string }
 
 // Each option of spec.metrics, seen in what a real kube-state-metrics exports; and with each the gate opens because all
@@ -51,7 +51,7 @@ type optionObjects struct{ empty, named, other string }
 func TestOptions(t *testing.T) {
 	needsLocal(t)
 	install(t)
-	// Before there are custom resources, whose metrics begin anew when others are installed.
+	// This is before any custom resources, whose metrics reload when others are installed.
 	startOperator(t)
 	objects := makeOptionObjects(t)
 	lists := newKSMScale(single, version("v2.18.0"), objects.lists)
@@ -163,7 +163,7 @@ func optionPod(namespace, name string) *corev1.Pod {
 	}
 }
 
-// lists are of what is exported. The first of the namespaces has no pods.
+// lists are the exported metrics. The first of the namespaces has no pods.
 func (o optionObjects) lists(spec *v1alpha1.KSMScaleSpec) {
 	spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("200Mi")}
 	spec.Template = &v1alpha1.PodTemplate{GoMemoryLimitPercent: 50}
@@ -202,7 +202,7 @@ func (o optionObjects) seeLists(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.EqualValues(t, 100<<20, telemetry["go_gc_gomemlimit_bytes"].GetMetric()[0].GetGauge().GetValue())
 }
 
-// denials are of what is not exported: of nodes nothing is left, and of ConfigMaps nothing that this version has.
+// denials are the denied metrics: all metrics of nodes, and all known metrics of ConfigMaps.
 func (o optionObjects) denials(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics = v1alpha1.MetricsConfig{
 		Resources: []string{"configmaps", "namespaces", "nodes", "pods", "secrets"},
@@ -226,8 +226,8 @@ func (o optionObjects) seeDenials(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.Len(t, seriesIn(families["kube_namespace_created"], o.other), 1, "a namespace is in no namespace")
 }
 
-// limits are of a namespace in which nothing is deleted: a limit is of the objects that there are at the time of a list. Of
-// pods there is nothing, since the family that is allowed is not opted in.
+// limits apply to a namespace in which no object is deleted, because a limit concerns the objects at the time of a list.
+// Pods have no metrics, because the allowed family is not opted in.
 func (o optionObjects) limits(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics = v1alpha1.MetricsConfig{
 		Resources: []string{"configmaps", "pods"}, MetricAllowlist: []string{"^kube_configmap_info$", "^kube_pod_nodeselectors$"},
@@ -248,7 +248,7 @@ func (o optionObjects) seeLimits(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.Len(t, families, 1)
 }
 
-// newScraper makes a service account that may get metrics.
+// newScraper creates a service account that may get metrics.
 func (o optionObjects) newScraper(t *testing.T) string {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: o.named, Name: "scraper"}}
@@ -263,7 +263,8 @@ func (o optionObjects) newScraper(t *testing.T) string {
 	return account.Name
 }
 
-// inline has custom resources beside others, of all namespaces: those that are in none cannot be listed otherwise.
+// inline exports custom resources with others, from all namespaces, because cluster-scoped ones cannot be listed
+// otherwise.
 func inline(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics = v1alpha1.MetricsConfig{
 		Resources: []string{"configmaps"}, CustomResourceState: &v1alpha1.CustomResourceState{Config: customResources},
@@ -296,22 +297,22 @@ func seeTLS(t *testing.T, ksmScale *v1alpha1.KSMScale, trusted *x509.CertPool) {
 	t.Cleanup(client.CloseIdleConnections)
 	for _, address := range []string{serviceAddress(t, ksmScale), podAddress(t, ksmScale, v1alpha1.PortTelemetry)} {
 		assert.Equal(t, http.StatusBadRequest, status(t, address, ""), "without TLS")
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(address, "http:", "https:", 1), nil)
+		scrape, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(address, "http:", "https:", 1), nil)
 		require.NoError(t, err)
-		response, err := client.Do(request)
+		response, err := client.Do(scrape)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "with TLS, and without a token")
 	}
 	for _, pod := range shardPods(t, ksmScale) {
-		for _, container := range pod.Status.ContainerStatuses {
-			assert.Zero(t, container.RestartCount, "its liveness probe speaks TLS too")
+		for _, status := range pod.Status.ContainerStatuses {
+			assert.Zero(t, status.RestartCount, "its liveness probe speaks TLS too")
 		}
 	}
 }
 
-// seeCache has two kube-state-metrics list once more, since the first list of each is from the cache anyway. One with custom
-// resources would not do: it begins anew when the API server comes back.
+// seeCache makes two kube-state-metrics list again, because the first list of each always comes from the cache. One with
+// custom resources is unsuitable, because it reloads when the API server returns.
 func seeCache(t *testing.T, cached, uncached *v1alpha1.KSMScale) {
 	t.Helper()
 	mark, err := audit.Mark(shared.cluster.AuditLog())
@@ -319,40 +320,40 @@ func seeCache(t *testing.T, cached, uncached *v1alpha1.KSMScale) {
 	require.NoError(t, shared.cluster.APIServers()[0].Restart(t.Context()))
 	await(t, "lists of both", func(context.Context) error {
 		versions := listedVersions(t, mark)
-		if of := versions[cached.Name]; len(of) == 0 {
+		if seen := versions[cached.Name]; len(seen) == 0 {
 			return fmt.Errorf("%s lists not yet", cached.Name)
 		}
-		if of := versions[uncached.Name]; len(of) == 0 {
+		if seen := versions[uncached.Name]; len(seen) == 0 {
 			return fmt.Errorf("%s lists not yet", uncached.Name)
 		}
 		return nil
 	})
 	versions := listedVersions(t, mark)
-	for _, version := range versions[cached.Name] {
-		assert.Equal(t, "0", version)
+	for _, resourceVersion := range versions[cached.Name] {
+		assert.Equal(t, "0", resourceVersion)
 	}
 	assert.NotContains(t, versions[uncached.Name], "0")
 }
 
-// listedVersions are the resource versions that each KSMScale's kube-state-metrics has asked lists of ConfigMaps for.
+// listedVersions are the resource versions in the lists of ConfigMaps by each KSMScale's kube-state-metrics.
 func listedVersions(t *testing.T, mark int64) map[string][]string {
 	t.Helper()
 	events, err := audit.Since(shared.cluster.AuditLog(), mark)
 	require.NoError(t, err)
 	versions := map[string][]string{}
-	for _, event := range events {
-		name, found := strings.CutPrefix(event.User.Username, "system:serviceaccount:"+monitoringNamespace+":ksm-")
-		asked, err := url.Parse(event.RequestURI)
+	for _, entry := range events {
+		name, ok := strings.CutPrefix(entry.User.Username, "system:serviceaccount:"+monitoringNamespace+":ksm-")
+		asked, err := url.Parse(entry.RequestURI)
 		require.NoError(t, err)
-		if found && event.Verb == "list" && strings.HasPrefix(event.UserAgent, "kube-state-metrics") {
+		if ok && entry.Verb == "list" && strings.HasPrefix(entry.UserAgent, "kube-state-metrics") {
 			versions[name] = append(versions[name], asked.Query().Get("resourceVersion"))
 		}
 	}
 	return versions
 }
 
-// seeConnectionsEnd sees that kube-state-metrics closes a connection that is kept after a scrape, so that the next one goes to
-// a pod that stays.
+// seeConnectionsEnd checks that kube-state-metrics closes an idle connection after a scrape, so the next scrape goes to a
+// pod that stays.
 func seeConnectionsEnd(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	address, err := url.Parse(serviceAddress(t, ksmScale))
@@ -362,11 +363,11 @@ func seeConnectionsEnd(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	defer connection.Close()
 	// By default it is kept for five minutes.
 	require.NoError(t, connection.SetDeadline(time.Now().Add(time.Minute)))
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address.String(), nil)
+	scrape, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address.String(), nil)
 	require.NoError(t, err)
-	require.NoError(t, request.Write(connection))
+	require.NoError(t, scrape.Write(connection))
 	reader := bufio.NewReader(connection)
-	response, err := http.ReadResponse(reader, request)
+	response, err := http.ReadResponse(reader, scrape)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	_, err = io.Copy(io.Discard, response.Body)

@@ -21,13 +21,13 @@ import (
 
 const (
 	prometheusObjects = 600
-	// monitorCPU keeps the pods that start from taking all CPU time of a small machine: what is to be seen is how pods follow each
-	// other, not how a machine copes.
+	// monitorCPU prevents starting pods from using all CPU time of a small machine. The test is about how pods replace
+	// each other, not about the machine.
 	monitorCPU = "250m"
 )
 
-// Real Prometheus servers, which scrape real shards in each way that we ship, have each object once at any time, whatever
-// happens to the shards.
+// Real Prometheus servers scrape real shards in each shipped way. They have each object exactly once at any time, during
+// all events.
 func TestPrometheus(t *testing.T) {
 	install(t)
 	startOperator(t)
@@ -44,13 +44,13 @@ func TestPrometheus(t *testing.T) {
 		prometheus.complete = time.Now()
 	}
 	began := time.Now()
-	for _, event := range []monitoredEvent{
+	for _, one := range []monitoredEvent{
 		{"scale 1 to 3 replicas", all.changeInTurn(replicas(3)), 6, 2, false},
 		{"death of each replica of a shard", all.replicasDie, 6, 2, true},
 		{"rollout, and scale to 2 replicas", all.change(both(args("--metric-labels-allowlist=pods=[app]"), replicas(2))), 4, 2, false},
 		{"reshard 2 to 3, with 1 replica each, and back", all.reshardAndBack(both(shards(3), replicas(1)), shards(2)), 2, 2, false},
 	} {
-		event.pass(t, servers, connections)
+		one.pass(t, servers, connections)
 	}
 	t.Logf("all events took %s", time.Since(began).Round(time.Second))
 	ended := time.Now()
@@ -76,7 +76,7 @@ func startServers(t *testing.T, selector string, services, everyPod *v1alpha1.KS
 		prometheus.Await(t, fmt.Sprintf("count(up{job=%q} == 1)", adapterJob), 2)
 	}
 	if shared.cluster != nil {
-		// What Debian has cannot discover Services: this process does, and has to get to them.
+		// Debian's Prometheus cannot discover Services, so this process does, and must reach them.
 		targets := watchTargets(t)
 		servers = append(servers, startShipped(t, targets, selector, services)...)
 		connections = watchConnections(t, targets, services)
@@ -97,7 +97,7 @@ type monitoredEvent struct {
 	unplanned    bool
 }
 
-// pass has it happen, and waits until all servers scrape what there is after it.
+// pass runs the event, and waits until all servers scrape the targets after it.
 func (e monitoredEvent) pass(t *testing.T, servers []*prometheusServer, connections *connectionWatch) {
 	t.Helper()
 	since := time.Now()
@@ -154,7 +154,7 @@ func (s shardSets) change(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	}
 }
 
-// changeInTurn changes one spec after the other, so that half as many pods start at once.
+// changeInTurn changes one spec after the other, so half as many pods start together.
 func (s shardSets) changeInTurn(spec func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
@@ -164,8 +164,8 @@ func (s shardSets) changeInTurn(spec func(*v1alpha1.KSMScaleSpec)) func(*testing
 	}
 }
 
-// reshardAndBack changes all specs, and back when Prometheus has just been told to scrape the shards from before no longer, and
-// waits until all are Ready again, with the Services from before.
+// reshardAndBack changes all specs. It changes them back when Prometheus has just stopped scraping the old shards. Then it
+// waits until all are Ready again, with the old Services.
 func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
@@ -195,17 +195,17 @@ func (s shardSets) reshardAndBack(there, back func(*v1alpha1.KSMScaleSpec)) func
 			return nil
 		})
 		s.awaitReady(t)
-		scraped, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRetired})
+		list, err := shared.clientset.CoreV1().Services(monitoringNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "!" + v1alpha1.LabelRetired})
 		require.NoError(t, err)
-		for i := range scraped.Items {
-			services.Delete(scraped.Items[i].UID)
+		for i := range list.Items {
+			services.Delete(list.Items[i].UID)
 		}
-		assert.Empty(t, services, "they were made anew")
+		assert.Empty(t, services, "they were created again")
 	}
 }
 
-// replicasDie ends the replicas of each KSMScale's first shard without warning, one after the other: so the one that a
-// Prometheus is connected to is among them.
+// replicasDie ends the replicas of each KSMScale's first shard without warning, one after the other. So a Prometheus loses
+// the replica of its connection.
 func (s shardSets) replicasDie(t *testing.T) {
 	t.Helper()
 	var doomed [][]corev1.Pod
@@ -216,17 +216,17 @@ func (s shardSets) replicasDie(t *testing.T) {
 		require.Len(t, doomed[0], len(doomed[len(doomed)-1]))
 	}
 	for replica := range doomed[0] {
-		for of := range s {
-			require.NoError(t, shared.client.Delete(t.Context(), &doomed[of][replica], client.GracePeriodSeconds(0)))
+		for index := range s {
+			require.NoError(t, shared.client.Delete(t.Context(), &doomed[index][replica], client.GracePeriodSeconds(0)))
 		}
-		for of, ksmScale := range s {
-			awaitInstead(t, ksmScale, doomed[of][replica], all)
+		for index, ksmScale := range s {
+			awaitInstead(t, ksmScale, doomed[index][replica], all)
 		}
 	}
 }
 
-// assertSameSeries asserts that no series of an object has ever had other labels than now, and that these are none but
-// the object's own and the job.
+// assertSameSeries asserts that no series of an object has ever had other labels than now, and that these are only the
+// object's labels and the job.
 func (s *prometheusServer) assertSameSeries(t *testing.T, wanted int) {
 	t.Helper()
 	series := s.Vector(t, fmt.Sprintf("last_over_time(kube_pod_info%s[1h])", s.Selector))

@@ -26,7 +26,7 @@ import (
 
 const (
 	operatorModule = "github.com/prometheus-operator/prometheus-operator"
-	// operatedVersion is that of the Prometheus that the Operator runs, v0.313.5 as a module.
+	// operatedVersion is the version of the Operator's Prometheus, which is v0.313.5 as a module.
 	operatedVersion = "v3.13.5"
 	// selectedLabel is what its Prometheus servers select rules by.
 	selectedLabel, selected = "release", "e2e"
@@ -34,7 +34,7 @@ const (
 	controllerJob, adapterJob = "ksmscale-controller", "ksmscale-adapter"
 )
 
-// additionalJobs are those of KSMScale itself.
+// additionalJobs are the jobs of KSMScale itself.
 var additionalJobs = corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "jobs"}, Key: "jobs.yaml"}
 
 // startOperator runs the Prometheus Operator, with its CustomResourceDefinitions, until the test ends.
@@ -58,8 +58,8 @@ func startOperator(t *testing.T) {
 		"--log-level=warn"))
 }
 
-// startOperated has the Prometheus Operator run a Prometheus for each KSMScale, in a restricted namespace, with the rights
-// that the documentation asks for.
+// startOperated configures the Prometheus Operator to run a Prometheus for each KSMScale, in a restricted namespace, with
+// the documented rights.
 func startOperated(t *testing.T, selector string, ksmScales ...*v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
 	namespace := restricted(t)
@@ -103,7 +103,7 @@ func withoutDNS() []monitoringv1.ScrapeClass {
 	}}}}
 }
 
-// newPrometheus scrapes what is made for a KSMScale.
+// newPrometheus scrapes the objects that were created for a KSMScale.
 func newPrometheus(namespace string, ksmScale *v1alpha1.KSMScale) *monitoringv1.Prometheus {
 	everywhere := &metav1.LabelSelector{}
 	ofKSMScale := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelKSMScale: ksmScale.Name}}
@@ -133,16 +133,16 @@ func documented(t *testing.T, file, section string) string {
 	t.Helper()
 	documentation, err := os.ReadFile(filepath.Join(shared.root, "docs", file))
 	require.NoError(t, err)
-	_, text, found := strings.Cut(string(documentation), "\n## "+section+"\n")
-	require.True(t, found)
-	_, text, found = strings.Cut(text, "```yaml\n")
-	require.True(t, found)
-	block, _, found := strings.Cut(text, "```")
-	require.True(t, found)
+	_, text, ok := strings.Cut(string(documentation), "\n## "+section+"\n")
+	require.True(t, ok)
+	_, text, ok = strings.Cut(text, "```yaml\n")
+	require.True(t, ok)
+	block, _, ok := strings.Cut(text, "```")
+	require.True(t, ok)
 	return block
 }
 
-// documentedRights gives the default service account of a namespace what docs/prometheus.md says that Prometheus needs.
+// documentedRights grants the default service account of a namespace the rights of docs/prometheus.md.
 func documentedRights(t *testing.T, namespace string) []client.Object {
 	t.Helper()
 	name := metav1.ObjectMeta{Name: namespace + "-prometheus"}
@@ -155,7 +155,7 @@ func documentedRights(t *testing.T, namespace string) []client.Object {
 	}}
 }
 
-// proxied is the API of a Prometheus in a pod, through that of the cluster.
+// proxied is the API of a Prometheus in a pod, through the API server.
 func proxied(t *testing.T, namespace, pod string) prometheusv1.API {
 	t.Helper()
 	transport, err := rest.TransportFor(shared.config)

@@ -14,8 +14,8 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-// prometheusInterval is the time between two scrapes of a target, and the time that a scrape may take: as users have it, and
-// longer than a machine of two cores stalls for while pods start.
+// prometheusInterval is the time between two scrapes of a target, and the timeout of a scrape. Users have such values. It
+// is longer than a machine of two cores stalls while pods start.
 const prometheusInterval = 10 * time.Second
 
 // prometheusServer is a real Prometheus that looks at one KSMScale.
@@ -25,7 +25,7 @@ type prometheusServer struct {
 	ruleFiles []string
 	// complete is since when it has had all objects.
 	complete time.Time
-	// forgiven is the scrape that may have failed because a pod ended in the middle of it; nil if there is none.
+	// forgiven is the scrape that may have failed because its pod ended during it; nil without one.
 	forgiven *server.Scrape
 }
 
@@ -34,20 +34,20 @@ func newServer(api prometheusv1.API, name, selector string, everyPod bool) serve
 	return server.Server{API: api, Name: name, Selector: selector, EveryPod: everyPod, Interval: prometheusInterval, Timeout: waitTimeout}
 }
 
-// assertConstant asserts that there have always been all objects, and none of them twice, and that a Service that has led
-// to a ready pod has led to one ever since.
+// assertConstant asserts that all objects have always existed exactly once, and that a Service with a ready pod has always
+// led to one since.
 func (s *prometheusServer) assertConstant(t *testing.T, wanted int) {
 	t.Helper()
 	for _, scrape := range s.Scrapes(t, s.complete).Failed {
-		// Of a pod itself the last scrape may fail.
+		// For a pod as a target, the last scrape may fail.
 		assert.True(t, s.EveryPod || !scrape.Lost || s.forgiven != nil && scrape.At.Equal(s.forgiven.At),
 			"a scrape of a Service failed, and those before had not: %s", scrape)
 	}
 	s.AssertConstant(t, s.complete, wanted, func(at time.Time) bool { return s.forgiven != nil && s.Misses(*s.forgiven, at) })
 }
 
-// forgiveOne has the Prometheus miss what it would have got from the one scrape that may have failed since a time: that in
-// which its pod ended. With every pod as a target another one answers.
+// forgiveOne ignores the loss of the one scrape since a time that may have failed because its pod ended. With every pod as
+// a target, another one answers.
 func (s *prometheusServer) forgiveOne(t *testing.T, since time.Time) {
 	t.Helper()
 	if s.EveryPod {

@@ -22,9 +22,9 @@ import (
 )
 
 // exported are the families that the Service of a single shard leads to, by name.
-func exported(t *testing.T, ksmScale *v1alpha1.KSMScale, token string) map[string]*dto.MetricFamily {
+func exported(t *testing.T, ksmScale *v1alpha1.KSMScale, bearerToken string) map[string]*dto.MetricFamily {
 	t.Helper()
-	return metrics(t, serviceAddress(t, ksmScale), token)
+	return metrics(t, serviceAddress(t, ksmScale), bearerToken)
 }
 
 func serviceAddress(t *testing.T, ksmScale *v1alpha1.KSMScale) string {
@@ -40,9 +40,9 @@ func podAddress(t *testing.T, ksmScale *v1alpha1.KSMScale, port int32) string {
 	return fmt.Sprintf("http://%s:%d/metrics", shardPods(t, ksmScale)[0].Status.PodIP, port)
 }
 
-func metrics(t *testing.T, address, token string) map[string]*dto.MetricFamily {
+func metrics(t *testing.T, address, bearerToken string) map[string]*dto.MetricFamily {
 	t.Helper()
-	code, body := request(t, address, token)
+	code, body := request(t, address, bearerToken)
 	require.Equal(t, http.StatusOK, code, address)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
@@ -50,24 +50,24 @@ func metrics(t *testing.T, address, token string) map[string]*dto.MetricFamily {
 	return families
 }
 
-func status(t *testing.T, address, token string) int {
+func status(t *testing.T, address, bearerToken string) int {
 	t.Helper()
-	code, _ := request(t, address, token)
+	code, _ := request(t, address, bearerToken)
 	return code
 }
 
 // request waits for an answer: the way through a Service may be there a moment after its pod is ready.
-func request(t *testing.T, address, token string) (code int, body []byte) {
+func request(t *testing.T, address, bearerToken string) (code int, body []byte) {
 	t.Helper()
 	await(t, "an answer of "+address, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		get, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return err
 		}
-		if token != "" {
-			request.Header.Set("Authorization", "Bearer "+token)
+		if bearerToken != "" {
+			get.Header.Set("Authorization", "Bearer "+bearerToken)
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := http.DefaultClient.Do(get)
 		if err != nil {
 			return err
 		}
@@ -81,9 +81,9 @@ func request(t *testing.T, address, token string) (code int, body []byte) {
 
 func token(t *testing.T, namespace, account string) string {
 	t.Helper()
-	made, err := shared.clientset.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	created, err := shared.clientset.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	return made.Status.Token
+	return created.Status.Token
 }
 
 func seriesIn(family *dto.MetricFamily, namespace string) []*dto.Metric {

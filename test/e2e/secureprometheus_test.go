@@ -16,27 +16,27 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// authorityKey is where cert-manager writes the authority, beside the certificate.
-const authorityKey = "ca.crt"
+// caKey is the key under which cert-manager writes the CA, next to the certificate.
+const caKey = "ca.crt"
 
-// makeCertificate makes one for every Service of the shards, and returns the authority that has signed it.
+// makeCertificate creates a certificate for every Service of the shards, and returns its CA.
 func (o optionObjects) makeCertificate(t *testing.T) []byte {
 	t.Helper()
 	certificate, key, err := cert.GenerateSelfSignedCertKey("*."+monitoringNamespace+".svc", nil, nil)
 	require.NoError(t, err)
 	chain, err := cert.ParseCertsPEM(certificate)
 	require.NoError(t, err)
-	authority, err := cert.EncodeCertificates(chain[len(chain)-1])
+	ca, err := cert.EncodeCertificates(chain[len(chain)-1])
 	require.NoError(t, err)
 	metadata := metav1.ObjectMeta{Namespace: monitoringNamespace, Name: o.named + "-certificate"}
 	create(t, &corev1.Secret{
 		ObjectMeta: metadata, Type: corev1.SecretTypeTLS,
-		Data: map[string][]byte{corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key, authorityKey: authority},
-	}, &corev1.ConfigMap{ObjectMeta: metadata, Data: map[string]string{authorityKey: string(authority)}})
-	return authority
+		Data: map[string][]byte{corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key, caKey: ca},
+	}, &corev1.ConfigMap{ObjectMeta: metadata, Data: map[string]string{caKey: string(ca)}})
+	return ca
 }
 
-// makeReader makes the account, with its token in a Secret, that docs/options.md says that Prometheus may use.
+// makeReader creates the account of docs/options.md, with its token in a Secret.
 func makeReader(t *testing.T) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "reader.yaml")
@@ -45,18 +45,18 @@ func makeReader(t *testing.T) {
 	t.Cleanup(func() { kubectl(t, "delete", "--ignore-not-found", "-f", file) })
 }
 
-// secured serves with TLS, to those with a token, and is scraped so by objects of a kind for the Prometheus Operator. The
-// authority is in a Secret for one kind, and in a ConfigMap for the other.
+// secured serves with TLS, to clients with a token. Objects of a kind for the Prometheus Operator scrape it in this way.
+// The CA is in a Secret for one kind, and in a ConfigMap for the other.
 func (o optionObjects) secured(kind v1alpha1.MonitoringType) func(*v1alpha1.KSMScaleSpec) {
 	return func(spec *v1alpha1.KSMScaleSpec) {
 		certificate := o.named + "-certificate"
 		spec.Metrics = v1alpha1.MetricsConfig{
 			Resources: []string{"configmaps", "pods"}, AuthFilter: true, TLS: v1alpha1.TLSConfig{SecretName: certificate},
 		}
-		authority := v1alpha1.KeySelector{Name: certificate, Key: authorityKey}
-		ca := &v1alpha1.SecretOrConfigMap{Secret: authority}
+		selector := v1alpha1.KeySelector{Name: certificate, Key: caKey}
+		ca := &v1alpha1.SecretOrConfigMap{Secret: selector}
 		if kind == v1alpha1.MonitoringServiceMonitor {
-			ca = &v1alpha1.SecretOrConfigMap{ConfigMap: authority}
+			ca = &v1alpha1.SecretOrConfigMap{ConfigMap: selector}
 		}
 		spec.Monitoring = v1alpha1.MonitoringConfig{
 			Type: kind, Interval: metav1.Duration{Duration: prometheusInterval}, Labels: map[string]v1alpha1.LabelValue{selectedLabel: selected}, Rules: true,
@@ -66,8 +66,8 @@ func (o optionObjects) secured(kind v1alpha1.MonitoringType) func(*v1alpha1.KSMS
 	}
 }
 
-// seeScraped has a Prometheus of the Prometheus Operator get everything from the one pod of a shard: with TLS from
-// kube-state-metrics, whose certificate it verifies and which asks for a token, and without from the gate.
+// seeScraped checks that a Prometheus of the Prometheus Operator scrapes everything from the one pod of a shard. It
+// scrapes kube-state-metrics with TLS and a token, and verifies its certificate. It scrapes the gate without TLS.
 func (o optionObjects) seeScraped(t *testing.T, prometheus *prometheusServer) {
 	t.Helper()
 	prometheus.Await(t, `count(up{job="kube-state-metrics"} == 1)`, 1)
@@ -79,10 +79,10 @@ func (o optionObjects) seeScraped(t *testing.T, prometheus *prometheusServer) {
 	require.NoError(t, err)
 	schemes := map[string]string{}
 	for _, target := range targets.Active {
-		scraped, err := url.Parse(target.ScrapeURL)
+		address, err := url.Parse(target.ScrapeURL)
 		require.NoError(t, err)
 		if job := string(target.Labels["job"]); job == v1alpha1.JobMetrics || job == v1alpha1.JobPods {
-			schemes[scraped.Port()] = scraped.Scheme
+			schemes[address.Port()] = address.Scheme
 		}
 	}
 	assert.Equal(t, map[string]string{"8080": "https", "8081": "https", "8082": "http"}, schemes)

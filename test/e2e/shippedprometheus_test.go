@@ -20,42 +20,42 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-// startShipped starts Debian's Prometheus twice, for the shards of a KSMScale: with the job for their Services that
-// deploy/prometheus has, and with that for every pod. They end with the test.
+// startShipped starts two of Debian's Prometheus servers for the shards of a KSMScale. One has the shipped job for their
+// Services, and the other the job for every pod. They end with the test.
 func startShipped(t *testing.T, targets client.Reader, selector string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
-	start := func(name, file string, ruleFiles ...string) *prometheusServer {
+	startServer := func(name, file string, ruleFiles ...string) *prometheusServer {
 		job := server.ScrapeConfigs(t, file)[v1alpha1.JobMetrics]
 		require.NotNil(t, job)
-		found := server.DiscoveryOf(t, job)
-		ofKSMScale := strings.Replace(found.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
-		discovery := httptest.NewServer(targetDiscovery{targets, found.Role, ofKSMScale})
+		jobDiscovery := server.DiscoveryOf(t, job)
+		ofKSMScale := strings.Replace(jobDiscovery.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
+		discovery := httptest.NewServer(targetDiscovery{targets, jobDiscovery.Role, ofKSMScale})
 		t.Cleanup(discovery.Close)
 		api := server.Start(t, server.Options{
 			Jobs: []server.ScrapeConfig{server.Led(job, discovery.URL)}, Interval: prometheusInterval, Selector: selector, ShippedRules: ruleFiles,
 		})
 		return &prometheusServer{
-			Server:    newServer(api, name, selector, found.Role == podRole),
+			Server:    newServer(api, name, selector, jobDiscovery.Role == podRole),
 			ruleFiles: ruleFiles,
 		}
 	}
 	return []*prometheusServer{
-		start("deploy, Services", "prometheus.yaml", "rules.yaml"),
-		start("deploy, every pod", "every-pod.yaml", "rules.yaml", "deduplicate.yaml"),
+		startServer("deploy, Services", "prometheus.yaml", "rules.yaml"),
+		startServer("deploy, every pod", "every-pod.yaml", "rules.yaml", "deduplicate.yaml"),
 	}
 }
 
-// podRole is the role of discovery that tells of pods; the other one tells of Services.
+// podRole is the role of discovery for pods; the other one is for Services.
 const podRole = "pod"
 
-// targetDiscovery tells Prometheus of what a selector selects, as its own service discovery with that role would.
+// targetDiscovery serves the objects of a selector to Prometheus, like its own service discovery with that role.
 type targetDiscovery struct {
 	targets        client.Reader
 	role, selector string
 }
 
-// watchTargets watches Services and pods until the test ends, as service discovery does: so what is read of them is there at once,
-// however busy the API server is.
+// watchTargets watches Services and pods until the test ends, like service discovery. So reads are immediate, however busy
+// the API server is.
 func watchTargets(t *testing.T) client.Reader {
 	t.Helper()
 	targets, err := cache.New(shared.config, cache.Options{
@@ -71,7 +71,7 @@ func watchTargets(t *testing.T) client.Reader {
 	return targets
 }
 
-func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	selector, err := labels.Parse(d.selector)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -81,7 +81,7 @@ func (d targetDiscovery) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	if d.role == podRole {
 		find = podsOf
 	}
-	targets, err := find(request.Context(), d.targets, client.MatchingLabelsSelector{Selector: selector})
+	targets, err := find(r.Context(), d.targets, client.MatchingLabelsSelector{Selector: selector})
 	if err != nil {
 		// Prometheus then keeps the targets that it has.
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -109,17 +109,17 @@ func servicesOf(ctx context.Context, from client.Reader, selector client.ListOpt
 }
 
 func podsOf(ctx context.Context, from client.Reader, selector client.ListOption) ([]server.Target, error) {
-	var pods corev1.PodList
-	if err := from.List(ctx, &pods, selector); err != nil {
+	var list corev1.PodList
+	if err := from.List(ctx, &list, selector); err != nil {
 		return nil, err
 	}
 	targets := []server.Target{}
-	for _, pod := range pods.Items {
+	for _, pod := range list.Items {
 		if pod.Status.PodIP == "" {
 			continue
 		}
-		for _, container := range pod.Spec.Containers {
-			for _, port := range container.Ports {
+		for _, one := range pod.Spec.Containers {
+			for _, port := range one.Ports {
 				targets = append(targets, podTarget(pod, port))
 			}
 		}

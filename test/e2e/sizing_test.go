@@ -51,10 +51,10 @@ func growAndShrink(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	before := awaitSizes(t, ksmScale, func(int32) bool { return true })
 	namespace := makeObjects(t, 2*objectCount())
-	grown := awaitSizes(t, ksmScale, func(shards int32) bool { return shards > before })
+	grown := awaitSizes(t, ksmScale, func(number int32) bool { return number > before })
 	assert.Greater(t, grown, before)
 	require.NoError(t, shared.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
-	shrunk := awaitSizes(t, ksmScale, func(shards int32) bool { return shards < grown })
+	shrunk := awaitSizes(t, ksmScale, func(number int32) bool { return number < grown })
 	assert.Equal(t, before, shrunk)
 	t.Logf("shards: %d, with three times the objects %d, and then %d again", before, grown, shrunk)
 }
@@ -89,15 +89,15 @@ func awaitSizes(t *testing.T, ksmScale *v1alpha1.KSMScale, willDo func(shards in
 	return ksmScale.TotalShards()
 }
 
-// checkSizes compares the memory requests with the memory that the processes took, and requires that none has restarted.
+// checkSizes compares the memory requests with the memory of the processes, and requires that no process has restarted.
 func checkSizes(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	for _, pod := range shardPods(t, ksmScale) {
 		if pod.DeletionTimestamp != nil {
 			continue
 		}
-		for _, container := range pod.Status.ContainerStatuses {
-			assert.Zero(t, container.RestartCount, "%s of %s", container.Name, pod.Name)
+		for _, status := range pod.Status.ContainerStatuses {
+			assert.Zero(t, status.RestartCount, "%s of %s", status.Name, pod.Name)
 		}
 	}
 	var peak int64
@@ -106,9 +106,9 @@ func checkSizes(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 			peak = max(peak, measurementOf(t, pod).PeakMemoryBytes)
 		}
 	}
-	request := ksmScale.Status.Recommendation.MemoryRequest
-	t.Logf("%d shards: %s; memory request %s, highest resident memory %d MiB", ksmScale.TotalShards(), ksmScale.Status.Recommendation.Message, request, peak>>20)
-	ratio := float64(request.Value()) / float64(peak)
+	recommended := ksmScale.Status.Recommendation.MemoryRequest
+	t.Logf("%d shards: %s; memory request %s, highest resident memory %d MiB", ksmScale.TotalShards(), ksmScale.Status.Recommendation.Message, recommended, peak>>20)
+	ratio := float64(recommended.Value()) / float64(peak)
 	assert.GreaterOrEqual(t, ratio, 1.1, "the request is too small")
 	assert.LessOrEqual(t, ratio, 1.75, "the request is too large")
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/example/ksmscale/test/e2e/audit"
 )
 
-// row is one line of the table. Its event and speed tell it from others.
+// row is one line of the table. Its event and speed identify it.
 type row struct{ event, speed, text string }
 
 // key begins the line of a row.
@@ -38,15 +38,15 @@ func addRow(t *testing.T, what, speed string, took time.Duration, report audit.R
 	writeTable(t)
 }
 
-// writeTable writes the rows: into the docs, if all events are to be run. Rows that are there and that this run has
-// not measured stay, so that the full run can be made in pieces.
+// writeTable writes the rows. If all events run, it writes them to the docs. Rows that this run has not measured stay, so
+// a full run can have several parts.
 func writeTable(t *testing.T) {
 	t.Helper()
 	file := filepath.Join(shared.root, "bin", "coverage.md")
 	if full() {
 		file = filepath.Join(shared.root, "docs", "coverage.md")
 	}
-	version, err := shared.clientset.ServerVersion()
+	serverVersion, err := shared.clientset.ServerVersion()
 	require.NoError(t, err)
 	text := fmt.Sprintf(`# What Prometheus would miss
 
@@ -69,12 +69,12 @@ shards rolled out together.
 | event | CPU limit of each KSM | on | took | objects | object-seconds missing | most at once | longest gap | scrapes missed | exported twice | slow answers |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 %s
-`, version.GitVersion, "v2.20.0", scrapeInterval, strings.Join(merged(t, file), "\n"))
+`, serverVersion.GitVersion, "v2.20.0", scrapeInterval, strings.Join(merged(t, file), "\n"))
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o750))
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 }
 
-// merged are the rows of a file with those of this run in their places.
+// merged are the rows of a file, with the rows of this run in their places.
 func merged(t *testing.T, file string) []string {
 	t.Helper()
 	var lines []string
@@ -89,13 +89,13 @@ func merged(t *testing.T, file string) []string {
 			lines = append(lines, line)
 		}
 	}
-	for _, row := range rows {
-		isSame := func(line string) bool { return strings.HasPrefix(line, row.key()) }
+	for _, measured := range rows {
+		isSame := func(line string) bool { return strings.HasPrefix(line, measured.key()) }
 		if index := slices.IndexFunc(lines, isSame); index >= 0 {
-			lines[index] = row.text
+			lines[index] = measured.text
 			continue
 		}
-		lines = append(lines, row.text)
+		lines = append(lines, measured.text)
 	}
 	return lines
 }

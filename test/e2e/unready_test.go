@@ -19,10 +19,11 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-// staleLimit is for how long a pod may stay ready whose kube-state-metrics exposes what is old, on a machine that does not stall.
+// staleLimit is how long a pod may stay ready although its kube-state-metrics exposes old values, on a machine that does
+// not stall.
 const staleLimit = time.Minute
 
-// What a kube-state-metrics exposes grows old when it hangs, and when it has lost the API server.
+// A kube-state-metrics exposes old values when it hangs, and when it has lost the API server.
 func TestWhatGrowsOldIsUnready(t *testing.T) {
 	needsLocal(t)
 	install(t)
@@ -78,13 +79,13 @@ func cutOff(t *testing.T, pod corev1.Pod) (end func()) {
 	return end
 }
 
-func awaitPodReady(t *testing.T, pod corev1.Pod, status corev1.ConditionStatus) {
+func awaitPodReady(t *testing.T, pod corev1.Pod, expected corev1.ConditionStatus) {
 	t.Helper()
-	await(t, fmt.Sprintf("readiness of pod %s: %s", pod.Name, status), func(ctx context.Context) error {
+	await(t, fmt.Sprintf("readiness of pod %s: %s", pod.Name, expected), func(ctx context.Context) error {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return err
 		}
-		if ready := readiness(pod); ready.Status != status {
+		if ready := readiness(pod); ready.Status != expected {
 			return fmt.Errorf("%s %s", ready.Status, ready.Message)
 		}
 		return nil

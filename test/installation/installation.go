@@ -1,6 +1,6 @@
-// Package installation installs KSMScale on a local cluster as a user would, from config/default, and runs its
-// adapter and controller as processes of this machine, under exactly the service accounts that they have there.
-// Install is the way in; tests and the demo start, kill and restart the components through it.
+// Package installation installs KSMScale on a local cluster like a user, from config/default. It runs its adapter and
+// controller as processes of this machine, with the service accounts of the installation. Start with Install. Tests and
+// the demo start, kill and restart the components through this package.
 package installation
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// What config/default calls things.
+// Names in config/default.
 const (
 	Namespace         = "ksmscale-system"
 	ControllerAccount = "ksmscale-controller"
@@ -48,7 +48,7 @@ type Installation struct {
 	cluster *cluster.Cluster
 	client  *kubernetes.Clientset
 	root    string
-	// adapterPort is the same for all adapters: they share it, as adapters share a Service.
+	// adapterPort is the same for all adapters, like the port of a Service.
 	adapterPort int
 	// mounting has one certificate mounted at a time.
 	mounting sync.Mutex
@@ -63,7 +63,7 @@ func Install(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
 	return i, i.Apply(ctx)
 }
 
-// On returns the installation on a cluster that something else makes, such as Helm. Call StandIn once it is there.
+// On returns the installation on a cluster that another program installs, such as Helm. Call StandIn once it is installed.
 func On(ctx context.Context, on *cluster.Cluster) (*Installation, error) {
 	binary, err := cluster.FindBinary()
 	if err != nil {
@@ -90,8 +90,7 @@ func (i *Installation) Apply(ctx context.Context) error {
 	return i.StandIn(ctx)
 }
 
-// Kubectl runs kubectl as the cluster's administrator and returns what it prints. Its error has what it printed
-// as an error.
+// Kubectl runs kubectl as the cluster's administrator and returns its output. Its error contains kubectl's error output.
 func (i *Installation) Kubectl(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, filepath.Join(i.root, "bin", "kubectl"), append([]string{"--kubeconfig", i.cluster.Kubeconfig()}, args...)...)
 	var output, problems bytes.Buffer
@@ -102,16 +101,16 @@ func (i *Installation) Kubectl(ctx context.Context, args ...string) (string, err
 	return output.String(), nil
 }
 
-// StandIn replaces what needs real nodes: the Deployments get no replicas, since processes stand in for them, and the
-// adapter's Service leads to localhost.
+// StandIn replaces the parts that need real nodes. The Deployments get no replicas, because processes run instead of them.
+// The adapter's Service leads to localhost.
 func (i *Installation) StandIn(ctx context.Context) error {
 	if _, err := i.Kubectl(ctx, "scale", "--replicas=0", "-n", Namespace, "deployment", "--all"); err != nil {
 		return err
 	}
-	// It stays the object of those who installed it, who change and delete what is theirs.
+	// The object still belongs to its installer, who changes and deletes it.
 	external := []byte(`{"spec":{"type":"ExternalName","externalName":"localhost"}}`)
 	if _, err := i.client.CoreV1().Services(Namespace).Patch(ctx, adapterService, types.StrategicMergePatchType, external, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("have the adapter's Service lead to localhost: %w", err)
+		return fmt.Errorf("point the adapter's Service to localhost: %w", err)
 	}
 	return nil
 }
@@ -160,8 +159,8 @@ func (i *Installation) StartController(ctx context.Context, name string, flags .
 	}, flags...)...)
 }
 
-// StartAdapter starts an adapter under a name that its log gets. It waits until a controller has made the
-// certificate, as the kubelet does with a pod that mounts it. Flags come on top of the flags of config/default.
+// StartAdapter starts an adapter. name is the name of its log. It waits until a controller has created the certificate,
+// like a kubelet with a pod that mounts it. flags are added to the flags of config/default.
 func (i *Installation) StartAdapter(ctx context.Context, name string, flags ...string) (*Component, error) {
 	kubeconfig, err := i.kubeconfig(ctx, AdapterAccount)
 	if err != nil {
@@ -239,8 +238,8 @@ func (i *Installation) certificateDirectory() string {
 	return filepath.Join(i.cluster.Dir(), "certificate")
 }
 
-// MountCertificate gives the adapters the certificate that is in its Secret, as soon as there is one, as the kubelet
-// does. They load it while they serve.
+// MountCertificate writes the certificate of the Secret for the adapters, as soon as it exists, like a kubelet. They load
+// it while they serve.
 func (i *Installation) MountCertificate(ctx context.Context) error {
 	i.mounting.Lock()
 	defer i.mounting.Unlock()
@@ -264,8 +263,8 @@ func (i *Installation) MountCertificate(ctx context.Context) error {
 	})
 }
 
-// mount puts files into a directory as the kubelet does: they are links into a directory within, and another takes
-// its place at once.
+// mount writes files into a directory like a kubelet. They are links into a subdirectory, which a new one replaces
+// atomically.
 func mount(directory string, files map[string][]byte) error {
 	content, err := os.MkdirTemp(directory, "..")
 	if err != nil {

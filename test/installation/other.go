@@ -15,7 +15,7 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// What the Service of Other is called if there is one. Its certificate is for that name as well.
+// Names of Other's Service, if it has one. Its certificate also has that name.
 const (
 	OtherNamespace = "other"
 	OtherService   = "metrics"
@@ -33,7 +33,7 @@ type Other struct {
 	installation *Installation
 }
 
-// NewOther signs a certificate for another server, which is yet to be started.
+// NewOther creates a certificate for another server. The caller starts the server.
 func (i *Installation) NewOther(ctx context.Context) (*Other, error) {
 	port, err := cluster.FreePort(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func (o *Other) Start(name string) (*Component, error) {
 		"--lister-kubeconfig="+kubeconfig,
 		"--authentication-kubeconfig="+kubeconfig,
 		"--authorization-kubeconfig="+kubeconfig,
-		// A right that is granted counts at once.
+		// A new right applies immediately.
 		"--authorization-webhook-cache-unauthorized-ttl=1ms",
 		"--bind-address=127.0.0.1",
 		"--secure-port="+strconv.Itoa(o.Port),

@@ -34,13 +34,13 @@ func metricPath(namespace, metric, selector string) string {
 		namespace, metric, url.Values{"labelSelector": {selector}}.Encode())
 }
 
-// getMetric asks the API server for a metric as its administrator.
+// getMetric requests a metric from the API server as its administrator.
 func getMetric(t *testing.T, namespace, metric, selector string) answer {
 	t.Helper()
 	return ask(t.Context(), t, shared.cluster.Config(), metricPath(namespace, metric, selector))
 }
 
-// ask gets a path under the address of a client configuration.
+// ask requests a path below the address of a client configuration.
 func ask(ctx context.Context, t require.TestingT, config *rest.Config, path string) answer {
 	httpClient, err := rest.HTTPClientFor(config)
 	require.NoError(t, err)
@@ -48,19 +48,19 @@ func ask(ctx context.Context, t require.TestingT, config *rest.Config, path stri
 }
 
 func askWith(ctx context.Context, t require.TestingT, httpClient *http.Client, address string) answer {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	require.NoError(t, err)
-	response, err := httpClient.Do(request)
+	response, err := httpClient.Do(get)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	is := answer{code: response.StatusCode, body: string(body)}
-	if is.code == http.StatusOK {
+	parsed := answer{code: response.StatusCode, body: string(body)}
+	if parsed.code == http.StatusOK {
 		// Not every answer is a list; those that are not are looked at as text.
-		_ = json.Unmarshal(body, &is.list)
+		_ = json.Unmarshal(body, &parsed.list)
 	}
-	return is
+	return parsed
 }
 
 func TestSelectors(t *testing.T) {
@@ -91,10 +91,10 @@ func TestSelectors(t *testing.T) {
 		{"malformed value", v1alpha1.MetricDesiredReplicas, "shard=-x-", 400, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			is := getMetric(t, ksmScale.Spec.Namespace, test.metric, test.selector)
-			assert.Equal(t, test.code, is.code, is.body)
+			response := getMetric(t, ksmScale.Spec.Namespace, test.metric, test.selector)
+			assert.Equal(t, test.code, response.code, response.body)
 			var values []int64
-			for _, item := range is.list.Items {
+			for _, item := range response.list.Items {
 				values = append(values, item.Value.Value())
 				assert.False(t, item.Timestamp.IsZero())
 			}
@@ -136,12 +136,12 @@ func TestRequestsWithoutRights(t *testing.T) {
 }
 
 // grant lets a service account read some external metrics in its namespace.
-func grant(t *testing.T, account *corev1.ServiceAccount, metrics ...string) {
+func grant(t *testing.T, account *corev1.ServiceAccount, metricNames ...string) {
 	t.Helper()
 	role := &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name},
 		Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{"external.metrics.k8s.io"}, Resources: metrics, Verbs: []string{"list", "get"},
+			APIGroups: []string{"external.metrics.k8s.io"}, Resources: metricNames, Verbs: []string{"list", "get"},
 		}},
 	}
 	binding := &rbacv1.RoleBinding{
@@ -181,10 +181,10 @@ func TestOwnMetrics(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			httpClient := monitorClient(t)
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
-				is := askWith(t.Context(), c, httpClient, test.url)
-				require.Equal(c, http.StatusOK, is.code, is.body)
+				response := askWith(t.Context(), c, httpClient, test.url)
+				require.Equal(c, http.StatusOK, response.code, response.body)
 				for _, wanted := range test.wanted {
-					assert.Contains(c, is.body, wanted)
+					assert.Contains(c, response.body, wanted)
 				}
 			}, eventually, poll)
 			nobody := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}

@@ -141,7 +141,7 @@ func orphan(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 // uids identify the objects and pods of a KSMScale. If an owner is given, each of the objects must have it.
 func uids(t *testing.T, ksmScale, owner *v1alpha1.KSMScale) []types.UID {
 	t.Helper()
-	var uids []types.UID
+	var actual []types.UID
 	for _, list := range []client.ObjectList{
 		&appsv1.DeploymentList{}, &corev1.ServiceList{}, &autoscalingv2.HorizontalPodAutoscalerList{}, &policyv1.PodDisruptionBudgetList{},
 		&corev1.ServiceAccountList{}, &rbacv1.ClusterRoleBindingList{}, &corev1.PodList{},
@@ -150,15 +150,15 @@ func uids(t *testing.T, ksmScale, owner *v1alpha1.KSMScale) []types.UID {
 		require.NoError(t, meta.EachListItem(list, func(item runtime.Object) error {
 			object, err := meta.Accessor(item)
 			require.NoError(t, err)
-			uids = append(uids, object.GetUID())
+			actual = append(actual, object.GetUID())
 			if _, isPod := item.(*corev1.Pod); !isPod && owner != nil {
 				assert.True(t, metav1.IsControlledBy(object, owner), "%T %s", item, object.GetName())
 			}
 			return nil
 		}))
 	}
-	slices.Sort(uids)
-	return uids
+	slices.Sort(actual)
+	return actual
 }
 
 // deny takes a right from the controller until the returned function is called.

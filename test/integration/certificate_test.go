@@ -32,53 +32,53 @@ import (
 
 const (
 	certificateKey = corev1.TLSCertKey
-	authorityKey   = "ca.crt"
+	caKey          = "ca.crt"
 	adapterName    = "ksmscale-adapter.ksmscale-system.svc"
 )
 
-// No request for external metrics is lost while the adapter's certificate is renewed and its authority changes.
+// No request for external metrics fails while the adapter's certificate is renewed and its CA changes.
 func TestCertificateChangesUnderLoad(t *testing.T) {
 	leaveRunning(t)
-	t.Cleanup(func() { forgetPreviousAuthorities(t) })
+	t.Cleanup(func() { forgetPreviousCAs(t) })
 	setNodes(t, 30)
 	ksmScale := create(t, newKSMScale())
 	awaitReplicas(t, ksmScale, 1, 1, 1)
 	first := certificate(t)
 	adapter, err := url.Parse(shared.adapter.HealthURL)
 	require.NoError(t, err)
-	load := startLoad(t, metricPath(ksmScale.Spec.Namespace, v1alpha1.MetricNodes, "ksmscale="+ksmScale.Name))
-	load.goesOn(t)
+	requests := startLoad(t, metricPath(ksmScale.Spec.Namespace, v1alpha1.MetricNodes, "ksmscale="+ksmScale.Name))
+	requests.goesOn(t)
 
 	t.Run("the certificate", func(t *testing.T) {
 		renewed := renew(t, certificateKey)
-		require.Equal(t, first.Data[authorityKey], renewed.Data[authorityKey], "a renewal keeps the authority")
+		require.Equal(t, first.Data[caKey], renewed.Data[caKey], "a renewal keeps the CA")
 		require.NoError(t, shared.installed.MountCertificate(t.Context()))
 		awaitServed(t, adapter.Host, renewed)
-		load.goesOn(t)
-		assert.Equal(t, string(renewed.Data[authorityKey]), string(liveBundle(t)))
+		requests.goesOn(t)
+		assert.Equal(t, string(renewed.Data[caKey]), string(liveBundle(t)))
 	})
-	t.Run("the authority", func(t *testing.T) {
-		renewed := renew(t, authorityKey)
-		both := slices.Concat(renewed.Data[authorityKey], first.Data[authorityKey])
-		assert.Equal(t, string(both), string(liveBundle(t)), "an authority is trusted before the Secret has it")
-		load.goesOn(t)
+	t.Run("the CA", func(t *testing.T) {
+		renewed := renew(t, caKey)
+		bundle := slices.Concat(renewed.Data[caKey], first.Data[caKey])
+		assert.Equal(t, string(bundle), string(liveBundle(t)), "a CA is trusted before the Secret has it")
+		requests.goesOn(t)
 		require.NoError(t, shared.installed.MountCertificate(t.Context()))
 		awaitServed(t, adapter.Host, renewed)
-		load.goesOn(t)
-		assert.Equal(t, string(both), string(liveBundle(t)), "the Service has no endpoints here, so that nothing tells what adapters serve")
+		requests.goesOn(t)
+		assert.Equal(t, string(bundle), string(liveBundle(t)), "the Service has no endpoints here, so that nothing tells what adapters serve")
 	})
-	load.end(t)
+	requests.end(t)
 	assert.True(t, shared.adapter.Running())
 }
 
-// forgetPreviousAuthorities has the controller register the adapter anew. Otherwise it would go on looking at what
-// adapters serve, which nothing tells here, through all tests that follow.
-func forgetPreviousAuthorities(t *testing.T) {
+// forgetPreviousCAs makes the controller register the adapter again. Otherwise it would continue to check what adapters
+// serve during all following tests, and no adapter answers that check here.
+func forgetPreviousCAs(t *testing.T) {
 	t.Helper()
 	require.NoError(t, shared.client.Delete(afterwards(t), externalMetrics()))
 	current := certificate(t)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.Equal(c, string(current.Data[authorityKey]), string(liveBundle(c)))
+		require.Equal(c, string(current.Data[caKey]), string(liveBundle(c)))
 	}, eventually, poll)
 }
 
@@ -96,7 +96,7 @@ func certificate(t *testing.T) *corev1.Secret {
 	return secret
 }
 
-// renew deletes a key of the adapter's certificate, so that the controller makes a new one, and returns that.
+// renew deletes a key of the adapter's certificate. The controller then creates a new certificate, which renew returns.
 func renew(t *testing.T, key string) *corev1.Secret {
 	t.Helper()
 	secret := certificate(t)
@@ -115,13 +115,13 @@ func awaitServed(t *testing.T, address string, secret *corev1.Secret) {
 	t.Helper()
 	block, _ := pem.Decode(secret.Data[certificateKey])
 	require.NotNil(t, block)
-	start := time.Now()
+	began := time.Now()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		served, err := handshake(t.Context(), address, &tls.Config{InsecureSkipVerify: true})
 		require.NoError(c, err)
 		require.True(c, bytes.Equal(block.Bytes, served.Raw), "another certificate is served")
 	}, eventually, poll)
-	t.Logf("The adapter served the new certificate after %s", time.Since(start).Round(time.Millisecond))
+	t.Logf("The adapter served the new certificate after %s", time.Since(began).Round(time.Millisecond))
 }
 
 func handshake(ctx context.Context, address string, config *tls.Config) (*x509.Certificate, error) {
@@ -137,8 +137,8 @@ func handshake(ctx context.Context, address string, config *tls.Config) (*x509.C
 	return secured.ConnectionState().PeerCertificates[0], nil
 }
 
-// load is requests for a metric that are made without a pause, and handshakes beside them: connections that are open
-// already would outlive a certificate that no new connection can be made with.
+// load sends requests for a metric without a pause. It also makes handshakes, because open connections would survive a
+// certificate that new connections reject.
 type load struct {
 	stop                 context.CancelFunc
 	running              sync.WaitGroup
@@ -152,18 +152,18 @@ func startLoad(t *testing.T, path string) *load {
 	t.Helper()
 	const clients = 4
 	ctx, stop := context.WithCancel(t.Context())
-	load := &load{stop: stop}
+	requests := &load{stop: stop}
 	config := shared.cluster.Config()
 	httpClient, err := rest.HTTPClientFor(config)
 	require.NoError(t, err)
 	for range clients {
-		load.run(ctx, &load.requests, func() error { return request(ctx, httpClient, config.Host+path) })
+		requests.run(ctx, &requests.requests, func() error { return request(ctx, httpClient, config.Host+path) })
 	}
 	target, err := url.Parse(shared.adapter.HealthURL)
 	require.NoError(t, err)
-	load.run(ctx, &load.handshakes, func() error { return handshakeAsAPIServer(ctx, target.Host) })
-	t.Cleanup(load.wait)
-	return load
+	requests.run(ctx, &requests.handshakes, func() error { return handshakeAsAPIServer(ctx, target.Host) })
+	t.Cleanup(requests.wait)
+	return requests
 }
 
 func (l *load) run(ctx context.Context, count *atomic.Int64, do func() error) {
@@ -184,11 +184,11 @@ func (l *load) run(ctx context.Context, count *atomic.Int64, do func() error) {
 }
 
 func request(ctx context.Context, httpClient *http.Client, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
 	}
-	response, err := httpClient.Do(request)
+	response, err := httpClient.Do(get)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func request(ctx context.Context, httpClient *http.Client, address string) error
 	return nil
 }
 
-// handshakeAsAPIServer makes a new connection to the adapter with what the APIService trusts.
+// handshakeAsAPIServer opens a connection to the adapter with the CAs that the APIService trusts.
 func handshakeAsAPIServer(ctx context.Context, address string) error {
 	for {
 		apiService := externalMetrics()
@@ -217,7 +217,7 @@ func handshakeAsAPIServer(ctx context.Context, address string) error {
 		if err == nil {
 			return nil
 		}
-		// An API server watches the APIService, and so has what it trusts sooner than this.
+		// An API server watches the APIService, and so has its CAs sooner than this.
 		read := apiService.Spec.CABundle
 		if errGet := shared.client.Get(ctx, client.ObjectKeyFromObject(apiService), apiService); errGet != nil || bytes.Equal(read, apiService.Spec.CABundle) {
 			return err

@@ -31,9 +31,9 @@ import (
 
 const (
 	clusterNamespace = metav1.NamespaceDefault
-	// clusterDirVariable has this program be the one that is killed.
+	// clusterDirVariable makes this program the one that is killed.
 	clusterDirVariable = "CLUSTER_TEST_DIR"
-	// clusterWaitLimit only bounds a failing test; all waits end as soon as what they wait for is there.
+	// clusterWaitLimit only limits a failing test. All waits end as soon as their event has happened.
 	clusterWaitLimit = 5 * time.Minute
 	clusterPoll      = 200 * time.Millisecond
 )
@@ -60,8 +60,7 @@ func TestCluster(t *testing.T) {
 	assert.NoDirExists(t, c.Dir())
 }
 
-// TestClusterDiesWithItsParent plays two parts: run by itself with the variable set, it is the program that
-// is killed.
+// TestClusterDiesWithItsParent has two parts. Started with the variable, it is the program that is killed.
 func TestClusterDiesWithItsParent(t *testing.T) {
 	if dir := os.Getenv(clusterDirVariable); dir != "" {
 		_, err := cluster.Start(t.Context(), cluster.Options{Dir: dir})
@@ -227,7 +226,7 @@ func clusterProcesses(t *testing.T, dir string) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	require.NoError(t, err)
-	var found []int
+	var actual []int
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -236,10 +235,10 @@ func clusterProcesses(t *testing.T, dir string) []int {
 		// A process may end while we look at it; it then has no command line to find anything in.
 		commandLine, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
 		if bytes.Contains(commandLine, []byte("="+strings.TrimSuffix(dir, "/")+"/")) {
-			found = append(found, pid)
+			actual = append(actual, pid)
 		}
 	}
-	return found
+	return actual
 }
 
 func clusterEventually(t *testing.T, check func(context.Context, *assert.CollectT)) {

@@ -40,10 +40,10 @@ func TestDelegate(t *testing.T) {
 
 	// The adapter's own rights.
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		is := getMetric(t, "default", othersMetric, "")
-		require.Equal(c, http.StatusServiceUnavailable, is.code, is.body)
-		require.Contains(c, is.body, `cannot list resource \"my-external-metric\"`)
-		require.Contains(c, is.body, "config/delegate")
+		response := getMetric(t, "default", othersMetric, "")
+		require.Equal(c, http.StatusServiceUnavailable, response.code, response.body)
+		require.Contains(c, response.body, `cannot list resource \"my-external-metric\"`)
+		require.Contains(c, response.body, "config/delegate")
 	}, eventually, poll)
 	rbac := filepath.Join("..", "..", "config", "delegate", "rbac.yaml")
 	_, err = shared.installed.Kubectl(t.Context(), "apply", "--server-side", "-f", rbac)
@@ -74,18 +74,17 @@ func TestDelegate(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionTrue, v1alpha1.ReasonFollowingNodes)
 	awaitDiscovery(t, "externalmetrics", v1alpha1.MetricDesiredReplicas)
 	awaitScale(t, deployment, 2)
-	metrics := askWith(t.Context(), t, monitorClient(t), shared.adapter.MetricsURL)
-	assert.Contains(t, metrics.body, `ksmscale_delegated_request_duration_seconds_count{code="200",request="values"}`)
-	assert.Contains(t, metrics.body, `ksmscale_delegated_request_duration_seconds_count{code="503",request="values"}`)
+	ownMetrics := askWith(t.Context(), t, monitorClient(t), shared.adapter.MetricsURL)
+	assert.Contains(t, ownMetrics.body, `ksmscale_delegated_request_duration_seconds_count{code="200",request="values"}`)
+	assert.Contains(t, ownMetrics.body, `ksmscale_delegated_request_duration_seconds_count{code="503",request="values"}`)
 
-	again, err := other.Start("other-again")
+	restarted, err := other.Start("other-again")
 	require.NoError(t, err)
-	t.Cleanup(again.Kill)
+	t.Cleanup(restarted.Kill)
 	awaitOthersValues(t, "foo=bar", 42)
 }
 
-// restartAdapter has another adapter with more flags take the place of the one that runs, until the test ends. It must
-// come after leaveRunning.
+// restartAdapter replaces the running adapter by one with more flags, until the test ends. Call it after leaveRunning.
 func restartAdapter(t *testing.T, name string, flags ...string) {
 	t.Helper()
 	require.NoError(t, shared.adapter.Stop(t.Context()))
@@ -99,27 +98,27 @@ func restartAdapter(t *testing.T, name string, flags ...string) {
 func awaitOthersValues(t *testing.T, selector string, expected ...int64) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		is := getMetric(t, "default", othersMetric, selector)
-		require.Equal(c, http.StatusOK, is.code, is.body)
+		response := getMetric(t, "default", othersMetric, selector)
+		require.Equal(c, http.StatusOK, response.code, response.body)
 		var values []int64
-		for _, item := range is.list.Items {
+		for _, item := range response.list.Items {
 			values = append(values, item.Value.Value())
 		}
 		require.Equal(c, expected, values)
 	}, eventually, poll)
 }
 
-func awaitDiscovery(t *testing.T, metrics ...string) {
+func awaitDiscovery(t *testing.T, metricNames ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		is := ask(t.Context(), c, shared.cluster.Config(), "/apis/external.metrics.k8s.io/v1beta1")
-		for _, metric := range metrics {
-			require.Contains(c, is.body, strconv.Quote(metric))
+		response := ask(t.Context(), c, shared.cluster.Config(), "/apis/external.metrics.k8s.io/v1beta1")
+		for _, metric := range metricNames {
+			require.Contains(c, response.body, strconv.Quote(metric))
 		}
 	}, eventually, poll)
 }
 
-// delegatedRights shows that the rights of the caller decide, whatever those of the adapter are.
+// delegatedRights shows that the rights of the caller decide, not the rights of the adapter.
 func delegatedRights(t *testing.T, namespace string) {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "others-reader"}}
@@ -134,9 +133,9 @@ func delegatedRights(t *testing.T, namespace string) {
 
 	path := metricPath(namespace, othersMetric, "")
 	assert.Equal(t, http.StatusForbidden, ask(t.Context(), t, viaAPIServer, path).code, "through the API server")
-	is := ask(t.Context(), t, direct, path)
-	assert.Equal(t, http.StatusForbidden, is.code, "past the API server")
-	assert.Contains(t, is.body, account.Name, "it is the caller who may not")
+	response := ask(t.Context(), t, direct, path)
+	assert.Equal(t, http.StatusForbidden, response.code, "past the API server")
+	assert.Contains(t, response.body, account.Name, "it is the caller who may not")
 
 	grant(t, account, othersMetric)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -197,12 +196,12 @@ func TestDelegateComponent(t *testing.T) {
 	overlay := fmt.Sprintf("resources: [%s/default]\ncomponents: [%s/delegate]\n", config, config)
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "kustomization.yaml"), []byte(overlay), 0o600))
 
-	made, err := shared.installed.Kubectl(t.Context(), "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-o", "yaml", "-k", directory)
+	applied, err := shared.installed.Kubectl(t.Context(), "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-o", "yaml", "-k", directory)
 	require.NoError(t, err)
 	for _, part := range []string{
 		"--delegate=keda/keda-operator-metrics-apiserver:443", "--delegate-ca-file=/etc/ksmscale/delegate/ca.crt",
 		"name: ksmscale-delegate-ca", "mountPath: /etc/ksmscale/delegate", "name: ksmscale-adapter-delegate",
 	} {
-		assert.Contains(t, made, part)
+		assert.Contains(t, applied, part)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 var shell = regexp.MustCompile("(?s)\n```sh\n(.*?)\n```")
 
-// commandsOf are the commands that a page of docs has users type, as it groups them.
+// commandsOf are the commands of a page of docs, in its groups.
 func commandsOf(t *testing.T, page string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))

@@ -25,13 +25,13 @@ const (
 	poll       = 200 * time.Millisecond
 )
 
-// externalMetrics is the APIService of external metrics, as far as it can be named.
+// externalMetrics is the APIService of external metrics, with only its name.
 func externalMetrics() *apiregistrationv1.APIService {
 	return &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}
 }
 
-// newKSMScale is a KSMScale of 3 shards in a namespace of its own that does not exist yet, with the overrides made.
-// It scales at the rate that the tests' patience needs.
+// newKSMScale is a KSMScale of 3 shards with the overrides, in a separate namespace that does not exist yet. It scales
+// fast enough for the tests.
 func newKSMScale(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
 	name := "test-" + rand.String(5)
 	fast := &v1alpha1.ScalingRules{
@@ -105,10 +105,10 @@ func awaitCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, conditionType str
 	var condition metav1.Condition
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, ksmScale))
-		found := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType)
-		require.NotNil(c, found)
-		require.Equal(c, string(status)+" "+reason, string(found.Status)+" "+found.Reason, found.Message)
-		condition = *found
+		current := meta.FindStatusCondition(ksmScale.Status.Conditions, conditionType)
+		require.NotNil(c, current)
+		require.Equal(c, string(status)+" "+reason, string(current.Status)+" "+current.Reason, current.Message)
+		condition = *current
 	}, eventually, poll)
 	return condition
 }

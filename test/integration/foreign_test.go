@@ -25,7 +25,7 @@ import (
 	"github.com/example/ksmscale/test/cluster/audit"
 )
 
-// Someone else's HorizontalPodAutoscaler of a shard is reported, not fought, and expected in mode None.
+// A foreign HorizontalPodAutoscaler of a shard is reported and not changed. In mode None it is expected.
 func TestForeignAutoscaler(t *testing.T) {
 	setNodes(t, 45)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode = v1alpha1.ModeDirect }))
@@ -60,8 +60,8 @@ func TestForeignAutoscaler(t *testing.T) {
 	awaitReplicas(t, ksmScale, 2, 2, 2)
 }
 
-// A GitOps tool that compares what was applied with what there is sees no difference, whatever way numbers are written,
-// and whoever else writes to an object.
+// A GitOps tool that compares the applied file with the live object sees no difference, however the file writes numbers,
+// and whoever else writes to the object.
 func TestWhatIsAppliedIsWhatThereIs(t *testing.T) {
 	setNodes(t, 60)
 	written := `{"apiVersion": "monitor.example.com/v1alpha1", "kind": "KSMScale", "metadata": {"name": "gitops"}, "spec": {
@@ -97,7 +97,7 @@ func TestWhatIsAppliedIsWhatThereIs(t *testing.T) {
 	assertNoDifference(t, file)
 }
 
-// assertNoDifference checks that applying a file again would change nothing, by either way to apply it.
+// assertNoDifference checks that applying a file again would change no field, by both ways to apply it.
 func assertNoDifference(t *testing.T, file string) {
 	t.Helper()
 	for _, way := range [][]string{{}, {"--server-side", "--force-conflicts", "--field-manager=gitops"}} {

@@ -13,8 +13,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// inject adds an init container to each pod that is created in a namespace, as a service mesh does, until the test ends.
-func inject(t *testing.T, namespace, container string) {
+// inject adds an init container to each pod that is created in a namespace, like a service mesh, until the test ends.
+func inject(t *testing.T, namespace, containerName string) {
 	t.Helper()
 	metadata := metav1.ObjectMeta{Name: namespace + "-inject"}
 	policy := &admissionregistrationv1.MutatingAdmissionPolicy{ObjectMeta: metadata, Spec: admissionregistrationv1.MutatingAdmissionPolicySpec{
@@ -29,7 +29,7 @@ func inject(t *testing.T, namespace, container string) {
 		Mutations: []admissionregistrationv1.Mutation{{
 			PatchType: admissionregistrationv1.PatchTypeApplyConfiguration,
 			ApplyConfiguration: &admissionregistrationv1.ApplyConfiguration{
-				Expression: `Object{spec: Object.spec{initContainers: [Object.spec.initContainers{name: "` + container + `", image: "mesh"}]}}`,
+				Expression: `Object{spec: Object.spec{initContainers: [Object.spec.initContainers{name: "` + containerName + `", image: "mesh"}]}}`,
 			},
 		}},
 	}}
@@ -54,7 +54,7 @@ func inject(t *testing.T, namespace, container string) {
 	}, eventually, poll)
 }
 
-// What a mesh injects can keep a shard's pods from starting, and the status says what.
+// A container that a mesh injects can prevent a shard's pods from starting, and the status names it.
 func TestInitContainerThatFails(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := newKSMScale(onKubelet(t))

@@ -22,7 +22,7 @@ import (
 	"github.com/example/ksmscale/test/installation"
 )
 
-// Installing again changes nothing, and the README's way to uninstall leaves nothing that hinders anyone.
+// Installing again changes no object. After the documented uninstallation, no object is left that affects others.
 func TestInstallAgainAndUninstall(t *testing.T) {
 	ctx := t.Context()
 	local := cluster.StartT(t, cluster.Options{HPASyncPeriod: time.Second})
@@ -36,8 +36,8 @@ func TestInstallAgainAndUninstall(t *testing.T) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installation.Namespace}}
 
 	root := filepath.Join("..", "..")
-	again, err := installed.Kubectl(ctx, "diff", "--server-side", "-k", filepath.Join(root, "config/ksmscale"), "-l", "app.kubernetes.io/component!=adapter,app.kubernetes.io/component!=controller")
-	require.NoError(t, err, "installing again would change: %s", again)
+	difference, err := installed.Kubectl(ctx, "diff", "--server-side", "-k", filepath.Join(root, "config/ksmscale"), "-l", "app.kubernetes.io/component!=adapter,app.kubernetes.io/component!=controller")
+	require.NoError(t, err, "installing again would change: %s", difference)
 
 	ksmScale := newKSMScale()
 	ksmScale.Spec.Namespace = "monitoring"
@@ -60,9 +60,9 @@ func TestInstallAgainAndUninstall(t *testing.T) {
 	}
 	gone(externalMetrics())
 	gone(namespace)
-	monitoring := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "monitoring"}}
-	require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(monitoring), monitoring))
-	assert.Nil(t, monitoring.DeletionTimestamp, "the namespace of the shards is not ours to delete")
+	shardNamespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "monitoring"}}
+	require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(shardNamespace), shardNamespace))
+	assert.Nil(t, shardNamespace.DeletionTimestamp, "the namespace of the shards is not ours to delete")
 
 	foreignAPIServiceStays(t, local, installed, c)
 }
@@ -101,8 +101,8 @@ func foreignAPIServiceStays(t *testing.T, local *cluster.Cluster, installed *ins
 	assert.Equal(t, foreign.Spec, left.Spec)
 	assert.Equal(t, foreign.OwnerReferences, left.OwnerReferences)
 	assert.Equal(t, foreign.Labels, left.Labels)
-	is := ask(ctx, t, local.Config(), metricPath("default", othersMetric, "foo=bar"))
-	assert.Equal(t, http.StatusOK, is.code, "the other server goes on: %s", is.body)
+	response := ask(ctx, t, local.Config(), metricPath("default", othersMetric, "foo=bar"))
+	assert.Equal(t, http.StatusOK, response.code, "the other server goes on: %s", response.body)
 }
 
 // registerOther starts another server of external metrics and registers it.
@@ -124,7 +124,7 @@ func startOther(t *testing.T, installed *installation.Installation, c client.Cli
 	server, err := other.Start("other")
 	require.NoError(t, err)
 	t.Cleanup(server.Kill)
-	authority, err := os.ReadFile(other.CA)
+	ca, err := os.ReadFile(other.CA)
 	require.NoError(t, err)
 	require.NoError(t, c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installation.OtherNamespace}}))
 	require.NoError(t, c.Create(ctx, &corev1.Service{
@@ -132,7 +132,7 @@ func startOther(t *testing.T, installed *installation.Installation, c client.Cli
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
 	}))
 	return apiregistrationv1.APIServiceSpec{
-		Group: "external.metrics.k8s.io", Version: "v1beta1", GroupPriorityMinimum: 100, VersionPriority: 100, CABundle: authority,
+		Group: "external.metrics.k8s.io", Version: "v1beta1", GroupPriorityMinimum: 100, VersionPriority: 100, CABundle: ca,
 		Service: &apiregistrationv1.ServiceReference{Namespace: installation.OtherNamespace, Name: installation.OtherService, Port: new(int32(other.Port))},
 	}
 }

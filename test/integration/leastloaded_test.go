@@ -11,7 +11,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// KWOK's pods use no CPU and cannot be asked, so that a measurement is recorded by hand here.
+// KWOK's pods use no CPU and have no metrics, so the test records a measurement itself.
 func TestLeastLoaded(t *testing.T) {
 	setNodes(t, 90)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.ReplicationStrategy = v1alpha1.LeastLoaded }))

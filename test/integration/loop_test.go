@@ -47,9 +47,9 @@ func TestBesideAClusterAutoscaler(t *testing.T) {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			addNodes(t, ksmScale, autoscaled)
-			is, err := shared.walker.Replicas(t.Context(), ksmScale)
+			state, err := shared.walker.Replicas(t.Context(), ksmScale)
 			require.NoError(c, err)
-			require.True(c, is.Agree(nodes, []int32{int32(replicas)}), "%+v", is)
+			require.True(c, state.Agree(nodes, []int32{int32(replicas)}), "%+v", state)
 		}, eventually, poll)
 		addNodes(t, ksmScale, autoscaled)
 		require.Equal(t, nodes, shared.nodes)
@@ -57,7 +57,7 @@ func TestBesideAClusterAutoscaler(t *testing.T) {
 	settle(8, 4)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 
-	// The loop is warned of before it runs, as it does not while no one scales.
+	// The status warns of the loop before it runs. It does not run while the shards do not scale.
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode, k.Spec.NodesPerMonitor = v1alpha1.ModeNone, 1 })
 	condition = awaitCondition(t, ksmScale, v1alpha1.ConditionSchedulable, metav1.ConditionTrue, v1alpha1.ReasonFeedbackLoop)
 	assert.Contains(t, condition.Message, "would grow without end")
@@ -77,9 +77,9 @@ func fillsANode() corev1.ResourceList {
 // desired is the metric of a KSMScale that has one shard.
 func desired(t *testing.T, ksmScale *v1alpha1.KSMScale) int64 {
 	t.Helper()
-	is := getMetric(t, ksmScale.Spec.Namespace, v1alpha1.MetricDesiredReplicas, v1alpha1.MetricLabelKSMScale+"="+ksmScale.Name)
-	require.Len(t, is.list.Items, 1, is.body)
-	return is.list.Items[0].Value.Value()
+	response := getMetric(t, ksmScale.Spec.Namespace, v1alpha1.MetricDesiredReplicas, v1alpha1.MetricLabelKSMScale+"="+ksmScale.Name)
+	require.Len(t, response.list.Items, 1, response.body)
+	return response.list.Items[0].Value.Value()
 }
 
 // addNodes adds a node for each pod that the scheduler finds no node for, once.
@@ -123,18 +123,18 @@ func createWorkload(t *testing.T, namespace string, pods int32) {
 	}, eventually, poll)
 }
 
-func createCordoned(t *testing.T, names ...string) {
+func createCordoned(t *testing.T, nodeNames ...string) {
 	t.Helper()
-	for _, name := range names {
+	for _, name := range nodeNames {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: true}}
 		require.NoError(t, shared.client.Create(t.Context(), node))
 	}
-	t.Cleanup(func() { removeCordoned(t, names...) })
+	t.Cleanup(func() { removeCordoned(t, nodeNames...) })
 }
 
-func removeCordoned(t *testing.T, names ...string) {
+func removeCordoned(t *testing.T, nodeNames ...string) {
 	t.Helper()
-	for _, name := range names {
+	for _, name := range nodeNames {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		require.NoError(t, client.IgnoreNotFound(shared.client.Delete(context.WithoutCancel(t.Context()), node)))
 	}

@@ -33,7 +33,7 @@ var shared struct {
 	adapter    *installation.Component
 	client     client.Client
 	walker     *walk.Walker
-	// nodes is how many were last asked for.
+	// nodes is the last requested number of nodes.
 	nodes int
 }
 

@@ -109,7 +109,7 @@ func awaitDeployed(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32)
 	}, eventually, poll)
 }
 
-// The commands of docs/modes.md make autoscalers that scale, and that do so once the number of shards has changed.
+// The commands of docs/modes.md create autoscalers that scale, also after a reshard.
 func TestCommandsOfModes(t *testing.T) {
 	commands := commandsOf(t, "modes.md")
 	require.Len(t, commands, 2)

@@ -24,8 +24,8 @@ const operatorModule = "github.com/prometheus-operator/prometheus-operator@v0.85
 
 var monitorVersions = map[string]string{"ScrapeConfig": "v1alpha1", "ServiceMonitor": "v1", "PrometheusRule": "v1"}
 
-// Objects for the Prometheus Operator come with its CustomResourceDefinitions, follow spec.monitoring, are not written
-// again when they are as wanted, and go with the definitions; without a restart.
+// Objects for the Prometheus Operator appear with its CustomResourceDefinitions, follow spec.monitoring, and disappear
+// with the definitions, without a restart. The controller does not write unchanged objects again.
 func TestMonitoring(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
@@ -97,7 +97,7 @@ func TestMonitorsThatMayNotBeListed(t *testing.T) {
 	awaitCondition(t, other, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 }
 
-// The rules of all KSMScales are made by the first one that has a namespace for them.
+// The first KSMScale that has a namespace creates the rules of all KSMScales.
 func TestRulesOfAKSMScaleWithoutANamespace(t *testing.T) {
 	setNodes(t, 10)
 	installMonitors(t)
@@ -124,7 +124,8 @@ func lookAgain(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	}, eventually, poll)
 }
 
-// secureScraping has Prometheus verify kube-state-metrics and send it a token. No pod runs here that would have them.
+// secureScraping configures Prometheus to verify kube-state-metrics and to send it a token. No pod runs here that would do
+// so.
 func secureScraping(k *v1alpha1.KSMScale) {
 	k.Spec.Metrics = v1alpha1.MetricsConfig{AuthFilter: true, TLS: v1alpha1.TLSConfig{SecretName: "certificate"}}
 	k.Spec.Monitoring.TLSConfig = &v1alpha1.ScrapeTLSConfig{
@@ -133,7 +134,7 @@ func secureScraping(k *v1alpha1.KSMScale) {
 	k.Spec.Monitoring.Authorization = v1alpha1.ScrapeAuthorization{Credentials: v1alpha1.KeySelector{Name: "reader", Key: "token"}}
 }
 
-// awaitTLSConfig waits until that many objects of a kind, which older Operators too take so, have the authority.
+// awaitTLSConfig waits until that many objects of a kind have the CA, in the form that older Operators also accept.
 func awaitTLSConfig(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string, count int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -176,7 +177,7 @@ func awaitMonitors(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string, count
 	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Len(c, monitors(t, ksmScale, kind), count) }, eventually, poll)
 }
 
-// monitors are the objects of a kind of the Prometheus Operator that were made for a KSMScale.
+// monitors are the objects of a kind of the Prometheus Operator that were created for a KSMScale.
 func monitors(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string) []unstructured.Unstructured {
 	t.Helper()
 	var list unstructured.UnstructuredList

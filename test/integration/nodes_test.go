@@ -18,8 +18,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// Half of the nodes are cordoned: the objects of the cluster stay, and so do replicas, unless someone wants otherwise.
-// What a KSMScale counts is what another Deployment follows.
+// Half of the nodes are cordoned. The objects of the cluster stay, and so do replicas, unless the KSMScale is configured
+// otherwise. Another Deployment follows the number of nodes that a KSMScale counts.
 func TestCordonedNodes(t *testing.T) {
 	setNodes(t, 90)
 	byDefault := create(t, newKSMScale())
@@ -65,7 +65,7 @@ func cordonHalf(t *testing.T) {
 	t.Cleanup(func() { cordon(afterwards(t), "false") })
 }
 
-// createFollower creates a Deployment, and the sample's HorizontalPodAutoscaler that has it follow a KSMScale's nodes.
+// createFollower creates a Deployment, and the sample's HorizontalPodAutoscaler, with which it follows a KSMScale's nodes.
 func createFollower(t *testing.T, ksmScale *v1alpha1.KSMScale) *appsv1.Deployment {
 	t.Helper()
 	autoscaler := &autoscalingv2.HorizontalPodAutoscaler{}

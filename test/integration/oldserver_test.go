@@ -18,8 +18,8 @@ import (
 	"github.com/example/ksmscale/test/installation"
 )
 
-// An API server that behaves as Kubernetes 1.34 does drops the tolerances of HorizontalPodAutoscalers. That is said, and
-// nothing is written again and again. The feature gate itself cannot be switched off any more.
+// An API server that behaves like Kubernetes 1.34 drops the tolerances of HorizontalPodAutoscalers. The status reports it,
+// and the controller does not write again and again. The feature gate itself cannot be turned off any more.
 func TestOldAPIServer(t *testing.T) {
 	ctx := t.Context()
 	old := []string{"--emulated-version=1.34"}

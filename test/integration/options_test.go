@@ -11,7 +11,7 @@ import (
 
 // TestBadOptionsAreRefused is about what kube-state-metrics exports, and its pods.
 func TestBadOptionsAreRefused(t *testing.T) {
-	list := func(items ...any) []any { return items }
+	list := func(values ...any) []any { return values }
 	tls, secret := metrics("tls", fields("secretName", "a")), fields("secret", fields("name", "a", "key", "ca.crt"))
 	for _, test := range []struct {
 		name    string
@@ -40,11 +40,11 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"TLS that is not scraped", both(tls, monitoring("type", "ScrapeConfig")), "spec.metrics.tls must not be set without spec.monitoring.tlsConfig"},
 		{"TLS that may not be scraped", tls, "spec.metrics.tls must not be set without spec.monitoring.tlsConfig"},
 		{"TLS of nothing", monitoring("tlsConfig", fields("ca", secret)), "spec.monitoring.tlsConfig must not be set without spec.metrics.tls"},
-		{"no authority", both(tls, monitoring("tlsConfig", fields())), "spec.monitoring.tlsConfig must have ca"},
-		{"an authority that is not asked", both(tls, monitoring("tlsConfig", fields("ca", secret, "insecureSkipVerify", true))), "must not have both ca and insecureSkipVerify"},
-		{"an authority of nothing", both(tls, monitoring("tlsConfig", fields("ca", fields()))), "spec.monitoring.tlsConfig.ca must have either secret or configMap"},
-		{"two authorities", both(tls, monitoring("tlsConfig", fields("ca", both(secret, fields("configMap", fields("name", "a", "key", "b")))))), "spec.monitoring.tlsConfig.ca must have either secret or configMap"},
-		{"an authority in no key", both(tls, monitoring("tlsConfig", fields("ca", fields("secret", fields("name", "a"))))), "spec.monitoring.tlsConfig.ca.secret.key: Required value"},
+		{"no CA", both(tls, monitoring("tlsConfig", fields())), "spec.monitoring.tlsConfig must have ca"},
+		{"a CA that is not verified", both(tls, monitoring("tlsConfig", fields("ca", secret, "insecureSkipVerify", true))), "must not have both ca and insecureSkipVerify"},
+		{"a CA without a source", both(tls, monitoring("tlsConfig", fields("ca", fields()))), "spec.monitoring.tlsConfig.ca must have either secret or configMap"},
+		{"two CAs", both(tls, monitoring("tlsConfig", fields("ca", both(secret, fields("configMap", fields("name", "a", "key", "b")))))), "spec.monitoring.tlsConfig.ca must have either secret or configMap"},
+		{"a CA without a key", both(tls, monitoring("tlsConfig", fields("ca", fields("secret", fields("name", "a"))))), "spec.monitoring.tlsConfig.ca.secret.key: Required value"},
 		{"a wildcard for a name", both(tls, monitoring("tlsConfig", fields("ca", secret, "serverName", "*.monitoring.svc"))), "without a wildcard, such as ksm.monitoring.svc"},
 		{"credentials that cannot be", monitoring("authorization", fields("credentials", fields("name", "A", "key", "token"))), "name must be the name of a Secret or ConfigMap in spec.namespace"},
 		{"credentials in a key that cannot be", monitoring("authorization", fields("credentials", fields("name", "a", "key", "a/b"))), "key must be a key of a Secret or ConfigMap"},
@@ -105,7 +105,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 }
 
 func TestGoodOptionsAreAccepted(t *testing.T) {
-	list := func(items ...any) []any { return items }
+	list := func(values ...any) []any { return values }
 	for _, test := range []struct {
 		name string
 		spec map[string]any
@@ -159,7 +159,7 @@ func memoryLimit() map[string]any {
 	return fields("resources", fields("limits", fields("memory", "1Gi")))
 }
 
-// both are the fields of two specs that have none in common.
+// both are the fields of two specs without common fields.
 func both(one, other map[string]any) map[string]any {
 	all := maps.Clone(one)
 	maps.Copy(all, other)

@@ -56,11 +56,11 @@ func awaitWrite(t *testing.T, mark int64, user, resource string) {
 
 // resources are those that were written.
 func resources(writes []auditv1.Event) []string {
-	var resources []string
+	var kinds []string
 	for _, write := range writes {
-		resources = append(resources, write.ObjectRef.Resource)
+		kinds = append(kinds, write.ObjectRef.Resource)
 	}
-	return resources
+	return kinds
 }
 
 func TestHandEditsArePutBack(t *testing.T) {
@@ -94,20 +94,20 @@ func TestHandEditsArePutBack(t *testing.T) {
 	}, eventually, poll)
 }
 
-// edit changes an object as kubectl edit does, and waits until what was changed is as it was.
-func edit[T client.Object](t *testing.T, object T, change func(T), field func(T) any, was any) {
+// edit changes an object like kubectl edit, and waits until the controller has reverted the change.
+func edit[T client.Object](t *testing.T, object T, change func(T), field func(T) any, expected any) {
 	t.Helper()
 	var version string
 	update(t, object, func(o T) {
-		require.Equal(t, was, field(o), "before the edit")
+		require.Equal(t, expected, field(o), "before the edit")
 		version = o.GetResourceVersion()
 		change(o)
-		require.NotEqual(t, was, field(o))
+		require.NotEqual(t, expected, field(o))
 	})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, object))
 		require.NotEqual(c, version, object.GetResourceVersion())
-		require.Equal(c, was, field(object))
+		require.Equal(c, expected, field(object))
 	}, eventually, poll)
 }
 

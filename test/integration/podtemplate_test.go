@@ -111,18 +111,18 @@ func TestWhatPodsCanRunWithIsAccepted(t *testing.T) {
 }
 
 // names are different words that are a number of bytes long.
-func names(number, length int) []any {
+func names(number, size int) []any {
 	list := make([]any, number)
 	for i := range list {
 		word := strings.Repeat("a", i/26) + string(rune('a'+i%26))
-		list[i] = strings.Repeat("b", length-len(word)) + word
+		list[i] = strings.Repeat("b", size-len(word)) + word
 	}
 	return list
 }
 
-// items are different words that begin alike and have a number of characters.
-func items(number int, begin string, length int) []any {
-	list := names(number, length-len([]rune(begin)))
+// items are different words with the same beginning and number of characters.
+func items(number int, begin string, size int) []any {
+	list := names(number, size-len([]rune(begin)))
 	for i := range list {
 		word, _ := list[i].(string)
 		if begin == "ü" {
@@ -134,8 +134,8 @@ func items(number int, begin string, length int) []any {
 }
 
 // allowlist has a number of items, each of that many bytes.
-func allowlist(number, length int) []any {
-	list := names(number, length-len("pods=[]"))
+func allowlist(number, size int) []any {
+	list := names(number, size-len("pods=[]"))
 	for i := range list {
 		keys, _ := list[i].(string)
 		list[i] = "pods=[" + keys + "]"

@@ -18,8 +18,8 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// The number of shards changes in all ways, and the controller is killed in each phase. Objects stay covered, and in
-// the end there is what is wanted and nothing else.
+// The number of shards changes in all ways, and the controller is killed in each phase. Objects stay covered. In the end,
+// exactly the desired objects exist.
 func TestResharding(t *testing.T) {
 	leaveRunning(t)
 	setNodes(t, 75)
@@ -71,7 +71,7 @@ func TestResharding(t *testing.T) {
 	assert.Empty(t, uncovered(), "the condition Covered was never anything but True")
 }
 
-// While two partitions run, both follow the nodes: nobody knows how long it takes.
+// While two partitions run, both follow the nodes, because a reshard may take any time.
 func TestBothPartitionsFollowNodes(t *testing.T) {
 	setNodes(t, 90)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
@@ -110,9 +110,9 @@ func TestBothPartitionsFollowNodes(t *testing.T) {
 	}, eventually, poll)
 }
 
-func reshardTo(t *testing.T, ksmScale *v1alpha1.KSMScale, sharding v1alpha1.ShardingConfig) {
+func reshardTo(t *testing.T, ksmScale *v1alpha1.KSMScale, config v1alpha1.ShardingConfig) {
 	t.Helper()
-	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Sharding = &sharding })
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Sharding = &config })
 }
 
 func restartController(t *testing.T) {
@@ -122,7 +122,7 @@ func restartController(t *testing.T) {
 	startController(t, "controller-resharding")
 }
 
-// releaseLease deletes the lease of a controller that has been killed: how long others wait for it is not what is tested here.
+// releaseLease deletes the lease of a killed controller. This test is not about how long other controllers wait for it.
 func releaseLease(t *testing.T) {
 	t.Helper()
 	require.NoError(t, client.IgnoreNotFound(shared.client.Delete(t.Context(), controllerLease())))
@@ -133,15 +133,15 @@ func awaitDeployments(t *testing.T, ksmScale *v1alpha1.KSMScale, number int) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		var list appsv1.DeploymentList
 		require.NoError(c, shared.client.List(t.Context(), &list, client.InNamespace(ksmScale.Spec.Namespace)))
-		var names []string
+		var actual []string
 		for _, deployment := range list.Items {
-			names = append(names, deployment.Name)
+			actual = append(actual, deployment.Name)
 		}
-		require.Len(c, names, number)
+		require.Len(c, actual, number)
 	}, eventually, poll)
 }
 
-// watchCoverage returns what the condition Covered said other than True since then.
+// watchCoverage returns the messages of the condition Covered since then, except those with status True.
 func watchCoverage(t *testing.T, ksmScale *v1alpha1.KSMScale) func() []string {
 	t.Helper()
 	watcher, err := client.NewWithWatch(shared.cluster.Config(), client.Options{Scheme: shared.client.Scheme()})
@@ -149,17 +149,17 @@ func watchCoverage(t *testing.T, ksmScale *v1alpha1.KSMScale) func() []string {
 	watched, err := watcher.Watch(t.Context(), &v1alpha1.KSMScaleList{}, client.MatchingFields{"metadata.name": ksmScale.Name})
 	require.NoError(t, err)
 	var mu sync.Mutex
-	var said []string
+	var messages []string
 	go func() {
 		for event := range watched.ResultChan() {
-			is, ok := event.Object.(*v1alpha1.KSMScale)
+			changed, ok := event.Object.(*v1alpha1.KSMScale)
 			if !ok {
 				continue
 			}
-			covered := meta.FindStatusCondition(is.Status.Conditions, v1alpha1.ConditionCovered)
+			covered := meta.FindStatusCondition(changed.Status.Conditions, v1alpha1.ConditionCovered)
 			if covered != nil && covered.Status != metav1.ConditionTrue {
 				mu.Lock()
-				said = append(said, covered.Message)
+				messages = append(messages, covered.Message)
 				mu.Unlock()
 			}
 		}
@@ -168,6 +168,6 @@ func watchCoverage(t *testing.T, ksmScale *v1alpha1.KSMScale) func() []string {
 	return func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return slices.Clone(said)
+		return slices.Clone(messages)
 	}
 }

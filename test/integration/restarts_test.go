@@ -23,7 +23,7 @@ import (
 	"github.com/example/ksmscale/test/installation"
 )
 
-// Adapter and controller are killed in turn. Replicas never fall, and scaling goes on.
+// Adapter and controller are killed in turn. Replicas never fall, and scaling continues.
 func TestKillingComponents(t *testing.T) {
 	leaveRunning(t)
 	mark := auditMark(t)
@@ -68,8 +68,8 @@ func TestKillingComponents(t *testing.T) {
 		startController(t, "controller-second")
 		t.Cleanup(leader.Kill)
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			is := askWith(t.Context(), c, http.DefaultClient, shared.controller.HealthURL+"/readyz")
-			require.Equal(c, http.StatusOK, is.code, is.body)
+			response := askWith(t.Context(), c, http.DefaultClient, shared.controller.HealthURL+"/readyz")
+			require.Equal(c, http.StatusOK, response.code, response.body)
 		}, eventually, poll)
 		whileBothRun := create(t, newKSMScale())
 		awaitReplicas(t, whileBothRun, 4, 4, 3)
@@ -185,7 +185,7 @@ func (w *replicaWatch) add(deployment string, replicas int32) {
 	w.seen[deployment] = append(w.seen[deployment], replicas)
 }
 
-// last has what each Deployment was set to last.
+// last has the last replicas of each Deployment.
 func (w *replicaWatch) last() map[string]int32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,16 +224,16 @@ func auditSince(t require.TestingT, mark int64) []auditv1.Event {
 }
 
 func uris(events []auditv1.Event) []string {
-	var uris []string
+	var actual []string
 	for _, event := range events {
-		uris = append(uris, event.RequestURI)
+		actual = append(actual, event.RequestURI)
 	}
-	return uris
+	return actual
 }
 
 func length(t *testing.T, list client.ObjectList) int {
 	t.Helper()
-	items, err := meta.ExtractList(list)
+	objects, err := meta.ExtractList(list)
 	require.NoError(t, err)
-	return len(items)
+	return len(objects)
 }

@@ -30,7 +30,8 @@ func accountOf(ksmScale *v1alpha1.KSMScale) *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ksmScale.Spec.Namespace, Name: v1alpha1.ServiceAccountName(ksmScale.Name)}}
 }
 
-// A Deployment that is paused keeps its pods, which need their rights, and the status says why they stay. Others lose nothing by it.
+// A paused Deployment keeps its pods, which need their rights. The status has the reason why they stay. Others lose no
+// right because of it.
 func TestRightsStayWhilePodsUseThem(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
@@ -42,7 +43,7 @@ func TestRightsStayWhilePodsUseThem(t *testing.T) {
 	update(t, ksmScale, func(k *v1alpha1.KSMScale) { k.Spec.Metrics = v1alpha1.MetricsConfig{} })
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeploymentPaused)
 	assert.Contains(t, condition.Message, "kubectl -n "+ksmScale.Spec.Namespace+" rollout resume deployment "+paused.Name)
-	// A look after all other Deployments have replaced their pods.
+	// A check after all other Deployments have replaced their pods.
 	awaitDeployed(t, ksmScale, 1, 1, 1)
 	lookAgain(t, ksmScale)
 	for _, suffix := range []string{"", ":secrets", ":auth-filter"} {
@@ -57,7 +58,7 @@ func TestRightsStayWhilePodsUseThem(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 }
 
-// Whoever has the service account by the name in a binding has its rights.
+// The service account with the name in a binding has its rights, whoever created it.
 func TestRightsAreForOurServiceAccountOnly(t *testing.T) {
 	leaveRunning(t)
 	setNodes(t, 10)

@@ -35,8 +35,8 @@ func TestAChangeOfTheTemplateIsRolledOutShardByShard(t *testing.T) {
 	assert.Equal(t, 1, most, "at the same time")
 }
 
-// An upgrade of KSMScale changes the gate of all shards. Its leader is killed in the middle, and another one, which has watched so far,
-// goes on.
+// An upgrade of KSMScale changes the gate of all shards. Its leader is killed during the rollout, and another controller
+// continues.
 func TestAnUpgradeStaysWithinTheBoundsWhoeverLeads(t *testing.T) {
 	leaveRunning(t)
 	setNodes(t, 20)
@@ -80,7 +80,7 @@ func awaitCreated(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	}, eventually, poll)
 }
 
-// deploymentCondition is the zero condition if there is none of that type.
+// deploymentCondition is the condition of that type; zero without it.
 func deploymentCondition(deployment appsv1.Deployment, conditionType appsv1.DeploymentConditionType) appsv1.DeploymentCondition {
 	for _, condition := range deployment.Status.Conditions {
 		if condition.Type == conditionType {

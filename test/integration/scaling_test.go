@@ -15,7 +15,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// The walk of the demo, by several KSMScales at once, each in a namespace of its own.
+// The walk of the demo, by several KSMScales together, each in a separate namespace.
 func TestReplicasFollowNodes(t *testing.T) {
 	setNodes(t, 10)
 	plain := create(t, newKSMScale())
@@ -97,7 +97,8 @@ func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autosc
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
-					// Within its tolerance an autoscaler wants the replicas that there are, so none may go with a node.
+					// Within its tolerance an autoscaler keeps the current replicas, so the test must not remove a replica
+					// with a node.
 					NodeSelector: map[string]string{corev1.LabelHostname: "fake-node-00000"},
 					Containers:   []corev1.Container{{Name: "any", Image: "any"}},
 				},
@@ -130,7 +131,7 @@ func createTolerantAutoscaler(t *testing.T, ksmScale *v1alpha1.KSMScale) *autosc
 	return autoscaler
 }
 
-// awaitTolerant waits until the autoscaler has read a value per replica, and checks that it wants the replicas.
+// awaitTolerant waits until the autoscaler has read a value per replica, and checks that it keeps the replicas.
 func awaitTolerant(t *testing.T, autoscaler *autoscalingv2.HorizontalPodAutoscaler, value string, replicas int32) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

@@ -20,8 +20,8 @@ import (
 // policyToleration is what a policy adds to Deployments, in a list that the controller owns as a whole.
 const policyToleration = "policy.example.com"
 
-// The API server fills in defaults, rounds quantities and admits what a policy changes. None of it is sent again, and what others
-// change is repaired all the same.
+// The API server sets defaults, rounds quantities and admits the changes of a policy. The controller does not revert
+// these. It still reverts changes by others.
 func TestWhatTheAPIServerChangesIsNotSentAgain(t *testing.T) {
 	leaveRunning(t)
 	setNodes(t, 10)
@@ -135,9 +135,9 @@ func everyAffinity() *corev1.Affinity {
 // A field that is added to the template is to be added to the sample.
 func TestEveryOptionOfPodsIsSet(t *testing.T) {
 	ksmScale := newKSMScale(everyOptionOfPods)
-	template := reflect.ValueOf(*ksmScale.Spec.Template)
-	for i := range template.NumField() {
-		assert.False(t, template.Field(i).IsZero(), "everyOptionOfPods does not set spec.template.%s", template.Type().Field(i).Name)
+	value := reflect.ValueOf(*ksmScale.Spec.Template)
+	for i := range value.NumField() {
+		assert.False(t, value.Field(i).IsZero(), "everyOptionOfPods does not set spec.template.%s", value.Type().Field(i).Name)
 	}
 }
 

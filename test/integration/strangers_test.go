@@ -17,7 +17,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// createStranger creates a pod with the labels of a shard that belongs to nobody.
+// createStranger creates a pod with the labels of a shard, and without an owner.
 func createStranger(t *testing.T, shard v1alpha1.Shard, namespace string, overrides ...func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()
 	pod := &corev1.Pod{
@@ -48,7 +48,7 @@ func awaitPodCondition(t *testing.T, ksmScale *v1alpha1.KSMScale, pod *corev1.Po
 	lookAgain(t, ksmScale)
 }
 
-// Pods that only look like those of a shard let no partition take over, and hold no shard.
+// Pods that only look like the pods of a shard let no partition take over, and pause no scale-up.
 func TestPodsOfStrangersDoNotCount(t *testing.T) {
 	setNodes(t, 45)
 	ksmScale := create(t, newKSMScale())
@@ -94,7 +94,7 @@ func TestPodsOfStrangersDoNotCount(t *testing.T) {
 	})
 }
 
-// A second PodDisruptionBudget keeps pods from being evicted, and the status says which one.
+// A second PodDisruptionBudget prevents the eviction of pods, and the status names it.
 func TestSecondPodDisruptionBudget(t *testing.T) {
 	setNodes(t, 10)
 	ksmScale := create(t, newKSMScale())
@@ -118,7 +118,7 @@ func TestSecondPodDisruptionBudget(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) { require.NoError(c, evictShard(t, ksmScale)) }, eventually, poll)
 }
 
-// evictShard evicts a pod of the first shard, as a drain does.
+// evictShard evicts a pod of the first shard, like a drain.
 func evictShard(t *testing.T, ksmScale *v1alpha1.KSMScale) error {
 	t.Helper()
 	var pods corev1.PodList

@@ -166,7 +166,7 @@ func TestForeignAPIService(t *testing.T) {
 	setNodes(t, 75)
 	awaitReplicas(t, ksmScale, 2, 2, 1)
 
-	// An installer that changes ours rather than make one of its own.
+	// An installer that changes KSMScale's object instead of creating another one.
 	require.NoError(t, get(t, ours))
 	require.NotEmpty(t, ours.OwnerReferences)
 	theirs := ours.DeepCopy()
@@ -247,8 +247,8 @@ func onKubelet(t *testing.T) func(*v1alpha1.KSMScale) {
 	}
 }
 
-// awaitPulled reports on the pods of a KSMScale as the kubelet does, until each of these shards has one of the current image:
-// running, or waiting for an image that cannot be pulled.
+// awaitPulled reports on the pods of a KSMScale like a kubelet, until each of these shards has a pod of the current image.
+// The pod runs, or waits for an image that cannot be pulled.
 func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string, ids ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -260,19 +260,19 @@ func awaitPulled(t *testing.T, ksmScale *v1alpha1.KSMScale, missing string, ids 
 			if pod.Spec.NodeName == "" {
 				continue
 			}
-			container := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: pod.Spec.Containers[0].Image}
+			status := corev1.ContainerStatus{Name: pod.Spec.Containers[0].Name, Image: pod.Spec.Containers[0].Image}
 			ready := corev1.ConditionTrue
-			if container.Image == missing {
+			if status.Image == missing {
 				ready = corev1.ConditionFalse
-				container.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image " + missing}
+				status.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image " + missing}
 			} else {
-				container.Ready = true
-				container.State.Running = &corev1.ContainerStateRunning{}
+				status.Ready = true
+				status.State.Running = &corev1.ContainerStateRunning{}
 			}
-			pod.Status.ContainerStatuses = []corev1.ContainerStatus{container}
+			pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
 			pod.Status.Conditions = append(withoutReady(pod.Status.Conditions), corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: pod.CreationTimestamp})
 			require.NoError(c, shared.client.Status().Update(t.Context(), pod))
-			shards[pod.Labels[v1alpha1.LabelShardID]+" "+container.Image] = true
+			shards[pod.Labels[v1alpha1.LabelShardID]+" "+status.Image] = true
 		}
 		for _, id := range ids {
 			require.True(c, shards[strings.Join([]string{id, ksmScale.Spec.MonitorImage}, " ")], "shard %s has a pod", id)

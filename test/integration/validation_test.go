@@ -18,7 +18,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		name string
 		// spec is as in the YAML of a user.
 		spec map[string]any
-		// message is what the API server must say.
+		// message is the expected message of the API server.
 		message string
 	}{
 		{"min above max", sharding("minReplicasPerShard", 3, "maxReplicasPerShard", 2), "lower the minimum, or raise the maximum"},
@@ -172,26 +172,26 @@ func TestTheNamespaceCannotBeChanged(t *testing.T) {
 }
 
 func sharding(fieldsAndValues ...any) map[string]any {
-	fields := map[string]any{"enabled": true}
+	values := map[string]any{"enabled": true}
 	for i := 0; i < len(fieldsAndValues); i += 2 {
 		name, _ := fieldsAndValues[i].(string)
 		if number, ok := fieldsAndValues[i+1].(int); ok {
-			fields[name] = int64(number)
+			values[name] = int64(number)
 			continue
 		}
-		fields[name] = fieldsAndValues[i+1]
+		values[name] = fieldsAndValues[i+1]
 	}
-	return map[string]any{"sharding": fields}
+	return map[string]any{"sharding": values}
 }
 
 // fields are names and values by turns.
 func fields(namesAndValues ...any) map[string]any {
-	fields := map[string]any{}
+	values := map[string]any{}
 	for i := 0; i < len(namesAndValues); i += 2 {
 		name, _ := namesAndValues[i].(string)
-		fields[name] = namesAndValues[i+1]
+		values[name] = namesAndValues[i+1]
 	}
-	return fields
+	return values
 }
 
 func nodeSelector(namesAndValues ...any) map[string]any {

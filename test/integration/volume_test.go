@@ -23,8 +23,8 @@ import (
 	"github.com/example/ksmscale/test/cluster/audit"
 )
 
-// Thousands of nodes come, in two jumps, and in between nothing but heartbeats happens. This is the last test, by its
-// file's name, so that no other one waits until the nodes have been removed.
+// Thousands of nodes appear in two steps, with only heartbeats in between. This is the last test by its file's name, so
+// other tests do not wait for the removal of the nodes.
 func TestManyNodes(t *testing.T) {
 	setNodes(t, 45)
 	ksmScale := create(t, newKSMScale())
@@ -43,17 +43,17 @@ func TestManyNodes(t *testing.T) {
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 }
 
-// steadyState checks that two minutes pass without a write but for leases and reviews, and without a reconcile, while
-// all nodes send heartbeats.
+// steadyState checks that two minutes pass without a reconcile, and without a write except leases and reviews, while all
+// nodes send heartbeats.
 func steadyState(t *testing.T) {
 	const quiet = 2 * time.Minute
 	prometheus := monitorClient(t)
 	awaitQuiet(t, prometheus)
 
-	mark, reconciles, start := auditMark(t), reconcilesNow(t.Context(), t, prometheus), time.Now()
+	mark, reconciles, began := auditMark(t), reconcilesNow(t.Context(), t, prometheus), time.Now()
 	require.Contains(t, reconciles, `controller="ksmscale"`)
 	beatHearts(t)
-	awaitTime(t, quiet-time.Since(start))
+	awaitTime(t, quiet-time.Since(began))
 	events := auditSince(t, mark)
 	for _, event := range events {
 		assert.False(t, unexpectedWrite(event), "%s %s by %s in steady state", event.Verb, event.RequestURI, event.User.Username)
@@ -65,7 +65,7 @@ func steadyState(t *testing.T) {
 	require.NoError(t, shared.client.List(t.Context(), &leases, client.InNamespace(corev1.NamespaceNodeLease)))
 	var renewed int
 	for _, lease := range leases.Items {
-		if lease.Spec.RenewTime.After(start) {
+		if lease.Spec.RenewTime.After(began) {
 			renewed++
 		}
 	}
@@ -73,8 +73,8 @@ func steadyState(t *testing.T) {
 	assert.Positive(t, renewed, "nodes went on renewing their leases")
 }
 
-// removePodsOfOthers removes what earlier tests have left: pods of nodes that are gone wait for a minute or two until
-// they are collected, and each is news to the controller.
+// removePodsOfOthers removes the remains of earlier tests. Pods of deleted nodes wait for a minute or two for garbage
+// collection, and each of them is an event for the controller.
 func removePodsOfOthers(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	var pods corev1.PodList
@@ -86,8 +86,8 @@ func removePodsOfOthers(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	}
 }
 
-// beatHearts writes the status of every node, as its kubelet does every five minutes. The leases are renewed by
-// KWOK, as often as it gets to it.
+// beatHearts writes the status of every node, like kubelets do every five minutes. KWOK renews the leases as often as it
+// can.
 func beatHearts(t *testing.T) {
 	t.Helper()
 	var nodes corev1.NodeList
@@ -105,14 +105,14 @@ func beatHearts(t *testing.T) {
 
 var reconcileCount = regexp.MustCompile(`controller_runtime_reconcile_total\{controller="(?:ksmscale|apiservice)",result="\w+"\} \d+`)
 
-// reconcilesNow is how often the controller has reconciled, as its metrics say.
+// reconcilesNow is the number of reconciles in the controller's metrics.
 func reconcilesNow(ctx context.Context, t require.TestingT, prometheus *http.Client) string {
-	is := askWith(ctx, t, prometheus, shared.controller.MetricsURL)
-	require.Equal(t, 200, is.code, is.body)
-	return strings.Join(reconcileCount.FindAllString(is.body, -1), "\n")
+	response := askWith(ctx, t, prometheus, shared.controller.MetricsURL)
+	require.Equal(t, 200, response.code, response.body)
+	return strings.Join(reconcileCount.FindAllString(response.body, -1), "\n")
 }
 
-// unexpectedWrite tells whether a component wrote anything but its lease and reviews of tokens and rights.
+// unexpectedWrite reports whether a component wrote an object other than its lease and reviews of tokens and rights.
 func unexpectedWrite(event auditv1.Event) bool {
 	if event.User.Username != controllerUser && event.User.Username != adapterUser {
 		return false
@@ -124,8 +124,8 @@ func unexpectedWrite(event auditv1.Event) bool {
 	return true
 }
 
-// awaitQuiet waits until the controller has not reconciled and no component has written anything for a while, so that
-// the end of a change is not mistaken for steady state.
+// awaitQuiet waits until the controller has not reconciled and no component has written for a while. So the end of a
+// change does not count as steady state.
 func awaitQuiet(t *testing.T, prometheus *http.Client) {
 	t.Helper()
 	const while = 10 * time.Second
@@ -139,7 +139,7 @@ func awaitQuiet(t *testing.T, prometheus *http.Client) {
 	}, eventually, poll)
 }
 
-// awaitTime is for what must not happen, for which there is nothing else to wait for.
+// awaitTime waits for a time in which an event must not happen, because there is no event to wait for.
 func awaitTime(t *testing.T, duration time.Duration) {
 	t.Helper()
 	_ = wait.PollUntilContextTimeout(t.Context(), duration, duration, false, func(context.Context) (bool, error) { return false, nil })

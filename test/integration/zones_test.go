@@ -93,32 +93,32 @@ func podsOf(t *testing.T, ksmScale *v1alpha1.KSMScale) []corev1.Pod {
 // zoneOf has the zone of every node that has one.
 func zoneOf(t *testing.T) map[string]string {
 	t.Helper()
-	zoneOf := map[string]string{}
+	zones := map[string]string{}
 	for _, node := range listNodes(t) {
 		if zone, ok := node.Labels[corev1.LabelTopologyZone]; ok {
-			zoneOf[node.Name] = zone
+			zones[node.Name] = zone
 		}
 	}
-	return zoneOf
+	return zones
 }
 
 // shardZones has how many pods of a shard are in each zone.
 func shardZones(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32) map[string]int {
 	t.Helper()
-	zoneOf, found := zoneOf(t), map[string]int{}
+	zones, counts := zoneOf(t), map[string]int{}
 	for _, pod := range podsOf(t, ksmScale) {
 		if pod.Labels[v1alpha1.LabelShardID] == fmt.Sprint(id) {
-			found[zoneOf[pod.Spec.NodeName]]++
+			counts[zones[pod.Spec.NodeName]]++
 		}
 	}
-	return found
+	return counts
 }
 
 // podsOutside are the pods that do not run in a zone: of each shard at least one.
 func podsOutside(t *testing.T, ksmScale *v1alpha1.KSMScale, zone int) []corev1.Pod {
 	t.Helper()
-	zoneOf, shards := zoneOf(t), map[string]bool{}
-	pods := slices.DeleteFunc(podsOf(t, ksmScale), func(pod corev1.Pod) bool { return zoneOf[pod.Spec.NodeName] == zoneName(zone) })
+	zones, shards := zoneOf(t), map[string]bool{}
+	pods := slices.DeleteFunc(podsOf(t, ksmScale), func(pod corev1.Pod) bool { return zones[pod.Spec.NodeName] == zoneName(zone) })
 	for _, pod := range pods {
 		shards[pod.Labels[v1alpha1.LabelShardID]] = true
 	}

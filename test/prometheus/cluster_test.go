@@ -30,15 +30,15 @@ const (
 	serviceRole, podRole = "service", "pod"
 )
 
-// cluster imitates one with shards of kube-state-metrics. It tells a Prometheus of its Services and pods, as its
-// service discovery does, and is the proxy through which that scrapes them.
+// cluster imitates a cluster with shards of kube-state-metrics. It lists its Services and pods for a Prometheus, like
+// service discovery. It is also the proxy through which Prometheus scrapes them.
 type cluster struct {
 	url string
 	// address is where all Services are; if empty, this is their proxy.
 	address string
 
 	mu sync.Mutex
-	// shards are those that Prometheus is told of, and answering those that have ever been there.
+	// shards are the shards that Prometheus discovers, and answering all shards that have ever existed.
 	shards    []v1alpha1.Shard
 	answering sets.Set[v1alpha1.Shard]
 	// replicas is the number of pods of each shard.
@@ -49,35 +49,36 @@ type cluster struct {
 
 func newCluster(t *testing.T, replicas int) *cluster {
 	t.Helper()
-	is := &cluster{replicas: replicas, answering: sets.New[v1alpha1.Shard](), failing: sets.New[string]()}
-	listening := httptest.NewServer(is)
+	c := &cluster{replicas: replicas, answering: sets.New[v1alpha1.Shard](), failing: sets.New[string]()}
+	listening := httptest.NewServer(c)
 	t.Cleanup(listening.Close)
-	is.url = listening.URL
-	return is
+	c.url = listening.URL
+	return c
 }
 
-// lead is a job that is told of targets by this cluster, and gets to them through it, unless another one leads it.
+// lead changes a job, which then discovers its targets from this cluster, and reaches them through it, unless another
+// cluster leads the job.
 func (c *cluster) lead(t *testing.T, job server.ScrapeConfig) server.ScrapeConfig {
 	t.Helper()
 	if job["kubernetes_sd_configs"] == nil {
 		return job
 	}
-	found := server.DiscoveryOf(t, job)
-	require.Contains(t, []string{serviceRole, podRole}, found.Role)
-	selector, err := labels.Parse(found.Selectors[0].Label)
+	discovery := server.DiscoveryOf(t, job)
+	require.Contains(t, []string{serviceRole, podRole}, discovery.Role)
+	selector, err := labels.Parse(discovery.Selectors[0].Label)
 	require.NoError(t, err)
 	ours := selector.Matches(labels.Set(v1alpha1.Shard{KSMScale: "main"}.Selector()))
 	require.Equal(t, strings.HasPrefix(fmt.Sprint(job["job_name"]), "kube-state-metrics"), ours)
 
-	led := server.Led(job, c.url+"/"+found.Role)
+	led := server.Led(job, c.url+"/"+discovery.Role)
 	if c.address == "" {
 		led["proxy_url"] = c.url
 	}
 	return led
 }
 
-// has sets the partitions, by their numbers of shards. Those from before go on answering, as pods do for a while after
-// they have been deleted.
+// has sets the partitions by their totals. Shards of earlier partitions continue to answer, like pods for a while after
+// their deletion.
 func (c *cluster) has(totals ...int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,9 +104,9 @@ func (c *cluster) fail(host string, failing bool) {
 
 func serviceHost(shard v1alpha1.Shard) string { return shard.Name() + "." + namespace + ".svc" }
 
-// podHost is the address of a replica, which tells its shard.
-func podHost(shard v1alpha1.Shard, replica int) string {
-	return fmt.Sprintf("10.%d.%d.%d", shard.Total, shard.ID, replica)
+// podHost is the address of a replica, which contains its shard.
+func podHost(shard v1alpha1.Shard, number int) string {
+	return fmt.Sprintf("10.%d.%d.%d", shard.Total, shard.ID, number)
 }
 
 // ServeHTTP answers scrapes, whose URLs name a host, and questions for targets, whose do not.
@@ -121,9 +122,9 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		if request.URL.Path == "/"+serviceRole {
 			targets = append(targets, serviceTarget(shard, c.address))
 		}
-		for replica := range c.replicas {
+		for number := range c.replicas {
 			if request.URL.Path == "/"+podRole {
-				targets = append(targets, podTargets(shard, replica)...)
+				targets = append(targets, podTargets(shard, number)...)
 			}
 		}
 	}
@@ -134,8 +135,8 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 func (c *cluster) scrape(w http.ResponseWriter, host, port string) {
 	for shard := range c.answering {
 		hosts := sets.New(serviceHost(shard))
-		for replica := range c.replicas {
-			hosts.Insert(podHost(shard, replica))
+		for number := range c.replicas {
+			hosts.Insert(podHost(shard, number))
 		}
 		if !hosts.Has(host) || c.failing.Has(host) {
 			continue
@@ -184,7 +185,7 @@ func serviceTarget(shard v1alpha1.Shard, address string) server.Target {
 }
 
 // podTargets are what Prometheus finds of a pod: a target for each port of each container.
-func podTargets(shard v1alpha1.Shard, replica int) []server.Target {
+func podTargets(shard v1alpha1.Shard, replicaID int) []server.Target {
 	var targets []server.Target
 	for _, port := range []struct {
 		container, name string
@@ -196,10 +197,10 @@ func podTargets(shard v1alpha1.Shard, replica int) []server.Target {
 	} {
 		number := strconv.Itoa(int(port.number))
 		targets = append(targets, server.Target{
-			Targets: []string{net.JoinHostPort(podHost(shard, replica), number)},
+			Targets: []string{net.JoinHostPort(podHost(shard, replicaID), number)},
 			Labels: withLabels("__meta_kubernetes_pod_label_", shard, map[string]string{
 				"__meta_kubernetes_namespace":                 namespace,
-				"__meta_kubernetes_pod_name":                  fmt.Sprintf("%s-%d", shard.Name(), replica),
+				"__meta_kubernetes_pod_name":                  fmt.Sprintf("%s-%d", shard.Name(), replicaID),
 				"__meta_kubernetes_pod_phase":                 "Running",
 				"__meta_kubernetes_pod_ready":                 "true",
 				"__meta_kubernetes_pod_container_name":        port.container,
@@ -213,7 +214,7 @@ func podTargets(shard v1alpha1.Shard, replica int) []server.Target {
 
 var notInLabels = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 
-// withLabels adds the labels that an object of a shard has, as Prometheus spells them.
+// withLabels adds the labels of an object of a shard, in the spelling of Prometheus.
 func withLabels(prefix string, shard v1alpha1.Shard, meta map[string]string) map[string]string {
 	for key, value := range shard.Selector() {
 		meta[prefix+notInLabels.ReplaceAllString(key, "_")] = value

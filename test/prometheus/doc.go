@@ -1,3 +1,3 @@
-// Package prometheus proves what deploy/prometheus has: its alerts with promtool, and its configuration with a real
-// Prometheus that scrapes what imitates the shards while they change.
+// Package prometheus tests deploy/prometheus. It tests the alerts with promtool. It tests the configuration with a real
+// Prometheus, which scrapes imitated shards while they change.
 package prometheus

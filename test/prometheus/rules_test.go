@@ -40,15 +40,15 @@ func alerts(t *testing.T) map[string]rule {
 	t.Helper()
 	var all groups
 	read(t, filepath.Join(shipped, "rules.yaml"), &all)
-	alerts := map[string]rule{}
+	byName := map[string]rule{}
 	for _, group := range all.Groups {
-		for _, rule := range group.Rules {
-			if rule.Alert != "" {
-				alerts[rule.Alert] = rule
+		for _, one := range group.Rules {
+			if one.Alert != "" {
+				byName[one.Alert] = one
 			}
 		}
 	}
-	return alerts
+	return byName
 }
 
 func TestAlertsAreDocumented(t *testing.T) {
@@ -56,7 +56,7 @@ func TestAlertsAreDocumented(t *testing.T) {
 	require.NoError(t, err)
 	sections := sets.New[string]()
 	for line := range strings.Lines(string(runbook)) {
-		if name, is := strings.CutPrefix(strings.TrimSpace(line), "## KSM"); is {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "## KSM"); ok {
 			sections.Insert("KSM" + name)
 		}
 	}

@@ -13,31 +13,31 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-// reshard goes from one number of shards to another as the controller does: the new ones run beside the old until
-// they have been scraped twice, and those go on answering until Prometheus knows that they are gone.
-func reshard(t *testing.T, cluster *cluster, prometheus server.Server, from, to int32) {
+// reshard changes the number of shards like the controller. The new shards run with the old ones until they have been
+// scraped twice. The old shards answer until Prometheus no longer discovers them.
+func reshard(t *testing.T, shards *cluster, prometheus server.Server, from, to int32) {
 	t.Helper()
 	scraped := func(total int32) string {
 		return fmt.Sprintf(`up{job="kube-state-metrics", instance=~"ksm-main-shard-.*-of-%d"}`, total)
 	}
-	cluster.has(from, to)
+	shards.has(from, to)
 	prometheus.Await(t, fmt.Sprintf("count(sum by (instance) (count_over_time(%s[1h])) >= 2)", scraped(to)), int(to))
-	cluster.has(to)
+	shards.has(to)
 	// Prometheus ends the series of a target that is gone when it would have scraped it twice more.
 	prometheus.AwaitNone(t, scraped(from))
 	prometheus.AwaitEvaluation(t, time.Now())
 }
 
-// No series is stored twice, and none is missing at any time, while the number of shards changes.
+// No series is stored twice, and none is missing at any time, during a reshard.
 func TestServices(t *testing.T) {
 	t.Parallel()
-	cluster := newCluster(t, 1)
-	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"), "rules.yaml")
-	cluster.has(3)
+	shards := newCluster(t, 1)
+	prometheus := start(t, shards, server.ScrapeConfigs(t, "prometheus.yaml"), "rules.yaml")
+	shards.has(3)
 	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
 
-	reshard(t, cluster, prometheus, 3, 5)
+	reshard(t, shards, prometheus, 3, 5)
 	prometheus.AssertConstant(t, complete, objects, nil)
 	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects, "a series has changed its labels")
 
@@ -60,41 +60,42 @@ func TestServices(t *testing.T) {
 // A scrape that fails ends the series of its target until they are scraped again, be it from another partition.
 func TestFailedScrapes(t *testing.T) {
 	t.Parallel()
-	cluster := newCluster(t, 1)
-	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"))
-	cluster.has(2)
+	shards := newCluster(t, 1)
+	prometheus := start(t, shards, server.ScrapeConfigs(t, "prometheus.yaml"))
+	shards.has(2)
 	prometheus.Await(t, "test:pods", objects)
 	failing := v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 2}
 
-	cluster.fail(serviceHost(failing), true)
+	shards.fail(serviceHost(failing), true)
 	prometheus.Await(t, fmt.Sprintf("count(kube_pod_info) < bool %d", objects), 1)
-	cluster.fail(serviceHost(failing), false)
+	shards.fail(serviceHost(failing), false)
 	prometheus.Await(t, "count(kube_pod_info)", objects)
 
-	cluster.has(2, 1)
+	shards.has(2, 1)
 	prometheus.Await(t, `sum(count_over_time(up{job="kube-state-metrics", instance="ksm-main-shard-0-of-1"}[1h])) > bool 1`, 1)
-	cluster.fail(serviceHost(failing), true)
+	shards.fail(serviceHost(failing), true)
 	prometheus.Await(t, fmt.Sprintf(`up{job="kube-state-metrics", instance="%s"}`, failing.Name()), 0)
 	prometheus.Await(t, "count(kube_pod_info)", objects)
 }
 
-// What is recorded from every pod's metrics is there once, and always, when pods die and the number of shards changes.
+// The series that are recorded from every pod's metrics exist exactly once at every moment, when pods die and during a
+// reshard.
 func TestEveryPod(t *testing.T) {
 	t.Parallel()
-	cluster := newCluster(t, 3)
+	shards := newCluster(t, 3)
 	jobs := server.ScrapeConfigs(t, "prometheus.yaml")
 	jobs["kube-state-metrics"] = server.ScrapeConfigs(t, "every-pod.yaml")["kube-state-metrics"]
-	prometheus := start(t, cluster, jobs, "rules.yaml", "deduplicate.yaml")
+	prometheus := start(t, shards, jobs, "rules.yaml", "deduplicate.yaml")
 	prometheus.EveryPod = true
-	cluster.has(2)
+	shards.has(2)
 	prometheus.Await(t, "count(replica:kube_pod_info)", 3*objects)
 	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
 
 	dies := v1alpha1.Shard{KSMScale: "main", ID: 1, Total: 2}
-	cluster.fail(podHost(dies, 2), true)
+	shards.fail(podHost(dies, 2), true)
 	prometheus.Await(t, "count(replica:kube_pod_info) < bool count(kube_pod_info) * 3", 1)
-	reshard(t, cluster, prometheus, 2, 3)
+	reshard(t, shards, prometheus, 2, 3)
 	prometheus.AssertConstant(t, complete, objects, nil)
 
 	pod := prometheus.Vector(t, `kube_pod_info{pod="web-0"}`)

@@ -12,14 +12,14 @@ import (
 const (
 	shipped = "../../deploy/prometheus"
 
-	// interval is short, so that the tests are: targets here answer at once.
+	// interval is short, which keeps the tests short. Targets here answer immediately.
 	interval = 2 * time.Second
 	// eventually is how long anything that must come may take, on a slow machine that does other things too.
 	eventually = 5 * time.Minute
 	poll       = 200 * time.Millisecond
 )
 
-// machine is that of all tests.
+// machine is the machine of all tests.
 var machine *server.Machine
 
 func TestMain(m *testing.M) {
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start starts a Prometheus that scrapes a cluster as jobs say, but for who tells of the targets and what leads to
-// them, and has rules that we ship. It ends with the test.
+// start starts a Prometheus that scrapes a cluster with the given jobs and the shipped rules. It discovers the targets
+// from the cluster, and reaches them through it. It ends with the test.
 func start(t *testing.T, in *cluster, jobs map[string]server.ScrapeConfig, rules ...string) server.Server {
 	t.Helper()
 	options := server.Options{Interval: interval, ShippedRules: rules}

@@ -27,17 +27,17 @@ type replica struct {
 
 func newReplica(t *testing.T, shard v1alpha1.Shard) *replica {
 	t.Helper()
-	is := &replica{}
-	is.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	r := &replica{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, metricsOf(shard))
-		is.scrapes.Add(1)
+		r.scrapes.Add(1)
 	}))
-	t.Cleanup(is.Close)
-	return is
+	t.Cleanup(r.Close)
+	return r
 }
 
-// service leads each connection to one of the replicas, as a Service does: one that there is stays with its replica,
-// whether that is ready or not.
+// service leads each connection to one of the replicas, like a Service. An open connection stays with its replica, whether
+// that is ready or not.
 type service struct {
 	listener net.Listener
 
@@ -50,7 +50,7 @@ func newService(t *testing.T) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	is := &service{listener: listener}
+	s := &service{listener: listener}
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
@@ -58,10 +58,10 @@ func newService(t *testing.T) *service {
 			if err != nil {
 				return
 			}
-			go is.lead(connection)
+			go s.lead(connection)
 		}
 	}()
-	return is
+	return s
 }
 
 func (s *service) lead(from net.Conn) {
@@ -96,7 +96,7 @@ func (s *service) add(replicas ...*replica) {
 func (s *service) remove(gone *replica) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready = slices.DeleteFunc(s.ready, func(is *replica) bool { return is == gone })
+	s.ready = slices.DeleteFunc(s.ready, func(one *replica) bool { return one == gone })
 }
 
 // serving is the replica that Prometheus is connected to.
@@ -106,51 +106,51 @@ func (s *service) serving(t *testing.T) *replica {
 	ready := slices.Clone(s.ready)
 	s.mu.Unlock()
 	before := make([]int64, len(ready))
-	for i, replica := range ready {
-		before[i] = replica.scrapes.Load()
+	for i, one := range ready {
+		before[i] = one.scrapes.Load()
 	}
-	var is *replica
+	var chosen *replica
 	require.Eventually(t, func() bool {
-		for i, replica := range ready {
-			if replica.scrapes.Load() > before[i] {
-				is = replica
+		for i, one := range ready {
+			if one.scrapes.Load() > before[i] {
+				chosen = one
 			}
 		}
-		return is != nil
+		return chosen != nil
 	}, eventually, poll)
-	return is
+	return chosen
 }
 
-// No series is missing or there twice while replicas come, are replaced, and end at once, between two scrapes.
+// No series is missing or duplicated while replicas start, are replaced, and die between two scrapes.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	shard := v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 1}
-	service := newService(t)
-	service.add(newReplica(t, shard))
-	cluster := newCluster(t, 0)
-	cluster.address = service.listener.Addr().String()
-	cluster.has(1)
-	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"))
+	balanced := newService(t)
+	balanced.add(newReplica(t, shard))
+	shards := newCluster(t, 0)
+	shards.address = balanced.listener.Addr().String()
+	shards.has(1)
+	prometheus := start(t, shards, server.ScrapeConfigs(t, "prometheus.yaml"))
 	prometheus.Await(t, "test:pods", objects)
 	complete := time.Now()
 
-	// Scaled up, and then without the one that is connected to.
-	service.add(newReplica(t, shard), newReplica(t, shard))
-	dies := service.serving(t)
-	service.remove(dies)
+	// Scaled up, and then without the replica of the connection.
+	balanced.add(newReplica(t, shard), newReplica(t, shard))
+	dies := balanced.serving(t)
+	balanced.remove(dies)
 	dies.Close()
-	assert.NotSame(t, dies, service.serving(t))
+	assert.NotSame(t, dies, balanced.serving(t))
 
-	// Replaced one by one: one that leaves is led to no longer, goes on serving for a while, and then ends.
+	// Replaced one by one. A leaving replica receives no new connection, serves for a while, and then ends.
 	for range 2 {
-		leaves := service.serving(t)
-		service.add(newReplica(t, shard))
-		service.remove(leaves)
+		leaves := balanced.serving(t)
+		balanced.add(newReplica(t, shard))
+		balanced.remove(leaves)
 		served := leaves.scrapes.Load()
 		require.Eventually(t, func() bool { return leaves.scrapes.Load() > served }, eventually, poll)
 		leaves.Close()
 	}
-	service.serving(t)
+	balanced.serving(t)
 	prometheus.AwaitEvaluation(t, time.Now())
 	prometheus.AssertConstant(t, complete, objects, nil)
 	assert.Len(t, prometheus.Vector(t, "last_over_time(kube_pod_info[1h])"), objects)
@@ -162,10 +162,10 @@ func TestScrapesThatHang(t *testing.T) {
 	t.Parallel()
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }))
 	t.Cleanup(hanging.Close)
-	cluster := newCluster(t, 0)
-	cluster.address = hanging.Listener.Addr().String()
-	cluster.has(1)
-	prometheus := start(t, cluster, server.ScrapeConfigs(t, "prometheus.yaml"))
+	shards := newCluster(t, 0)
+	shards.address = hanging.Listener.Addr().String()
+	shards.has(1)
+	prometheus := start(t, shards, server.ScrapeConfigs(t, "prometheus.yaml"))
 	prometheus.Await(t, `up{job="kube-state-metrics"}`, 0)
 	scrapes := prometheus.Scrapes(t, time.Time{})
 	timedOut := slices.Concat(scrapes.Failed, scrapes.Stalled)

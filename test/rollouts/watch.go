@@ -78,7 +78,7 @@ func hasImage(deployment *appsv1.Deployment, image string) bool {
 	return false
 }
 
-// isRolledOut tells whether all pods of a Deployment have its template and are available.
+// isRolledOut reports whether all pods of a Deployment have its template and are available.
 func isRolledOut(deployment *appsv1.Deployment) bool {
 	status := deployment.Status
 	return status.ObservedGeneration >= deployment.Generation && status.UpdatedReplicas == status.Replicas &&

@@ -19,7 +19,7 @@ import (
 // fillTimeout only bounds a run that fails.
 const fillTimeout = 30 * time.Minute
 
-// filler makes a cluster larger.
+// filler adds objects to a cluster.
 type filler struct {
 	local  *cluster.Cluster
 	client *kubernetes.Clientset
@@ -65,7 +65,7 @@ func (f *filler) fill(ctx context.Context, pods int) error {
 	return nil
 }
 
-// newPod is as large as pods usually are, and bound to a node already, so that the scheduler has no work with it.
+// newPod has the usual size of a pod, and a node, so it is no work for the scheduler.
 func newPod(number int) *corev1.Pod {
 	name := fmt.Sprintf("shop-backend-5d8f7c9b6d-%05d", number)
 	probe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromInt32(8080)}}}

@@ -1,6 +1,6 @@
-// Command sizing measures the memory and the CPU time that a shard takes, for docs/sizing.md: it fills a local cluster with
-// pods, runs the real kube-state-metrics with the gate next to it as one shard of several, and prints what both have used
-// once everything is exposed, and what scrapes of it take.
+// Command sizing measures the memory and the CPU time of a shard, for docs/sizing.md. It fills a local cluster with pods.
+// It runs the real kube-state-metrics and its gate as one shard of several. Once all objects of the shard are exposed, it
+// prints what both have used, and the cost of scrapes.
 package main
 
 import (
@@ -30,12 +30,12 @@ const (
 	// openTimeout only bounds a run that fails.
 	openTimeout  = 10 * time.Minute
 	pollInterval = 200 * time.Millisecond
-	// scrapes are how many are read before memory is: answers are buffered, and take some as well. The kernel counts CPU time
-	// in hundredths of a second, so that the mean of a few is too coarse.
+	// scrapes is the number of scrapes before memory is read, because buffered answers also use memory. The kernel counts
+	// CPU time in hundredths of a second, so the mean of a few scrapes is too coarse.
 	scrapes = 20
 )
 
-// options are what is measured: each version with each number of shards, at each number of pods.
+// options are the measured cases: each version with each number of shards, at each number of pods.
 type options struct {
 	pods, shards []int
 	versions     []string
@@ -101,22 +101,22 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 		}
 		for _, version := range o.versions {
 			for _, shards := range o.shards {
-				result, err := measure(ctx, local, version, shards)
+				measured, err := measure(ctx, local, version, shards)
 				if err != nil {
 					return fmt.Errorf("measure %s as one of %d shards with %d pods: %w", version, shards, pods, err)
 				}
-				fmt.Fprintf(out, "| %d | %d | %s | %d | %s |\n", pods, nodesFor(pods), version, shards, result)
+				fmt.Fprintf(out, "| %d | %d | %s | %d | %s |\n", pods, nodesFor(pods), version, shards, measured)
 			}
 		}
 	}
 	return nil
 }
 
-// result is what one shard takes.
+// result is the cost of one shard.
 type result struct {
 	series, bytes          int
 	memory, most, gateMost uint64
-	// load is the CPU time until the gate has opened, and scrape is the CPU time of one scrape.
+	// load is the CPU time until the gate has opened, and scrape the CPU time of one scrape.
 	load, scrape, gateLoad time.Duration
 }
 
@@ -136,21 +136,21 @@ func measure(ctx context.Context, local *cluster.Cluster, version string, shards
 		return isOpen(ctx, running.gateURL), running.check()
 	})
 	if err != nil {
-		return result{}, fmt.Errorf("wait for its whole share: %w", err)
+		return result{}, fmt.Errorf("wait for all objects of the shard: %w", err)
 	}
 	return running.measure(ctx)
 }
 
-// measure reads what both processes have used, and what scrapes take. The gate ends before those, since it reads the
-// metrics now and then too.
-func (s *shard) measure(ctx context.Context) (is result, err error) {
-	if is.load, err = cpu(s.monitor.PID()); err != nil {
+// measure reads the use of both processes, and the cost of scrapes. The gate ends before the scrapes, because it also
+// reads the metrics sometimes.
+func (s *shard) measure(ctx context.Context) (measured result, err error) {
+	if measured.load, err = cpu(s.monitor.PID()); err != nil {
 		return result{}, err
 	}
-	if is.gateLoad, err = cpu(s.gate.PID()); err != nil {
+	if measured.gateLoad, err = cpu(s.gate.PID()); err != nil {
 		return result{}, err
 	}
-	if _, is.gateMost, err = memory(s.gate.PID()); err != nil {
+	if _, measured.gateMost, err = memory(s.gate.PID()); err != nil {
 		return result{}, err
 	}
 	s.gate.Kill()
@@ -159,7 +159,7 @@ func (s *shard) measure(ctx context.Context) (is result, err error) {
 		return result{}, err
 	}
 	for range scrapes {
-		if is.series, is.bytes, err = scrape(ctx, s.metricsURL); err != nil {
+		if measured.series, measured.bytes, err = scrape(ctx, s.metricsURL); err != nil {
 			return result{}, err
 		}
 	}
@@ -167,12 +167,12 @@ func (s *shard) measure(ctx context.Context) (is result, err error) {
 	if err != nil {
 		return result{}, err
 	}
-	is.scrape = (after - before) / scrapes
-	is.memory, is.most, err = memory(s.monitor.PID())
-	return is, err
+	measured.scrape = (after - before) / scrapes
+	measured.memory, measured.most, err = memory(s.monitor.PID())
+	return measured, err
 }
 
-// isOpen is false also while nothing answers yet.
+// isOpen is also false before the gate answers.
 func isOpen(ctx context.Context, url string) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -186,7 +186,7 @@ func isOpen(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// binary is the path of a program that make has built.
+// binary is the path of a program in bin/.
 func binary(name string) (string, error) {
 	kube, err := cluster.FindBinary()
 	return filepath.Join(filepath.Dir(kube), name), err

@@ -33,7 +33,7 @@ var exported = strings.Fields(`configmaps cronjobs daemonsets deployments endpoi
 
 const (
 	objectNodes = 10
-	// settled is for how long nothing changes before the series are counted.
+	// settled is how long the number of series must stay the same before they are counted.
 	settled = 20 * time.Second
 )
 
@@ -64,7 +64,7 @@ func countSeries(ctx context.Context, version string, out io.Writer) (err error)
 	}
 	fmt.Fprintf(out, "%s, %s:\n\n| resource | objects | series of one | bytes of a series |\n| --- | --- | --- | --- |\n", time.Now().UTC().Format(time.DateOnly), version)
 	for _, resource := range exported {
-		count, err := count(ctx, objects, resource)
+		number, err := count(ctx, objects, resource)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func countSeries(ctx context.Context, version string, out io.Writer) (err error)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "| %s | %d | %.1f | %.0f |\n", resource, count, float64(series)/float64(max(count, 1)), float64(size)/float64(max(series, 1)))
+		fmt.Fprintf(out, "| %s | %d | %.1f | %.0f |\n", resource, number, float64(series)/float64(max(number, 1)), float64(size)/float64(max(series, 1)))
 	}
 	return nil
 }

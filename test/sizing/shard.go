@@ -19,7 +19,7 @@ import (
 // resources are those that the cluster has many of.
 const resources = "--resources=leases,namespaces,nodes,pods"
 
-// shard is a kube-state-metrics with the gate next to it.
+// shard is a kube-state-metrics with its gate.
 type shard struct {
 	monitor, gate       *cluster.Process
 	metricsURL, gateURL string
@@ -29,7 +29,7 @@ func start(ctx context.Context, local *cluster.Cluster, version string, shards i
 	return startFor(ctx, local, version, shards, resources)
 }
 
-// startFor starts shard 0 of several with a flag that says which resources it exports.
+// startFor starts shard 0 of several with a flag for the exported resources.
 func startFor(ctx context.Context, local *cluster.Cluster, version string, shards int, resources string) (*shard, error) {
 	ports, err := cluster.FreePorts(ctx, 3)
 	if err != nil {

@@ -43,8 +43,8 @@ func TestCPUIsThatOfAProcess(t *testing.T) {
 }
 
 func TestResultIsTheEndOfARow(t *testing.T) {
-	is := result{series: 7, bytes: 1_200_000, memory: 3 << 20, most: 4 << 20, gateMost: 5 << 20, load: 2500 * time.Millisecond, scrape: 15 * time.Millisecond, gateLoad: time.Second}
-	assert.Equal(t, "7 | 1.2 MB | 3 MiB | 4 MiB | 2.50 s | 0.015 s | 5 MiB | 1.00 s", is.String())
+	measured := result{series: 7, bytes: 1_200_000, memory: 3 << 20, most: 4 << 20, gateMost: 5 << 20, load: 2500 * time.Millisecond, scrape: 15 * time.Millisecond, gateLoad: time.Second}
+	assert.Equal(t, "7 | 1.2 MB | 3 MiB | 4 MiB | 2.50 s | 0.015 s | 5 MiB | 1.00 s", measured.String())
 }
 
 func TestScrapeCountsSeriesAndBytes(t *testing.T) {

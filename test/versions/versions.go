@@ -1,4 +1,4 @@
-// Package versions reads the table of supported versions in docs/supported-versions.md, which is the one list of them.
+// Package versions reads the table of supported versions in docs/supported-versions.md, which is their only list.
 package versions
 
 import (
@@ -38,10 +38,10 @@ func list(t T, root, component, way string) []string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(root, "docs", "supported-versions.md"))
 	require.NoError(t, err)
-	_, rest, found := strings.Cut(string(page), begin)
-	require.True(t, found, "no table begins")
-	table, _, found := strings.Cut(rest, end)
-	require.True(t, found, "no table ends")
+	_, rest, ok := strings.Cut(string(page), begin)
+	require.True(t, ok, "no table begins")
+	table, _, ok := strings.Cut(rest, end)
+	require.True(t, ok, "no table ends")
 	var versions []string
 	for line := range strings.Lines(table) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")

@@ -52,7 +52,7 @@ type message struct {
 // findings are the greatest depths of what govulncheck reports. It reports a vulnerable symbol once more for its package and
 // for its module.
 func findings(output io.Reader) (map[finding]depth, error) {
-	found := map[finding]depth{}
+	actual := map[finding]depth{}
 	module, scanned := "", false
 	for decoder := json.NewDecoder(output); ; {
 		var next message
@@ -60,7 +60,7 @@ func findings(output io.Reader) (map[finding]depth, error) {
 		case errors.Is(err, io.EOF) && !scanned:
 			return nil, errors.New("no program was scanned")
 		case errors.Is(err, io.EOF):
-			return found, nil
+			return actual, nil
 		case err != nil:
 			return nil, fmt.Errorf("decode: %w", err)
 		}
@@ -77,8 +77,8 @@ func findings(output io.Reader) (map[finding]depth, error) {
 		case place.Package != "":
 			reached = depthPackage
 		}
-		if slices.Index(depths, reached) > slices.Index(depths, found[key]) {
-			found[key] = reached
+		if slices.Index(depths, reached) > slices.Index(depths, actual[key]) {
+			actual[key] = reached
 		}
 	}
 }
@@ -102,9 +102,9 @@ func entries(list io.Reader) (map[finding]depth, error) {
 }
 
 // compare returns an error for each difference, in order.
-func compare(found, accepted map[finding]depth) []error {
+func compare(actual, accepted map[finding]depth) []error {
 	var differences []error
-	for key, reached := range found {
+	for key, reached := range actual {
 		switch listed, exists := accepted[key]; {
 		case !exists:
 			differences = append(differences, fmt.Errorf("%s (%s) is new: raise its module, or list it with a reason; see https://pkg.go.dev/vuln/%s",
@@ -114,7 +114,7 @@ func compare(found, accepted map[finding]depth) []error {
 		}
 	}
 	for key := range accepted {
-		if _, exists := found[key]; !exists {
+		if _, exists := actual[key]; !exists {
 			differences = append(differences, fmt.Errorf("%s is listed, and not found any more: remove the entry", key))
 		}
 	}

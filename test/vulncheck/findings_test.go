@@ -29,14 +29,14 @@ const scanned = `
 `
 
 func TestFindingsHaveTheGreatestDepthInEachModule(t *testing.T) {
-	found, err := findings(strings.NewReader(scanned))
+	actual, err := findings(strings.NewReader(scanned))
 
 	require.NoError(t, err)
 	assert.Equal(t, map[finding]depth{
 		{product, "GO-2026-0001"}: depthModule,
 		{product, "GO-2026-0002"}: depthSymbol,
 		{tests, "GO-2026-0001"}:   depthPackage,
-	}, found)
+	}, actual)
 }
 
 func TestFindingsNeedAWholeScan(t *testing.T) {
@@ -69,14 +69,14 @@ func TestListDiffersFromFindings(t *testing.T) {
 			expected: []string{"GO-2026-0003 in programs of example.com/product is listed, and not found any more"},
 		},
 	}
-	found, err := findings(strings.NewReader(scanned))
+	actual, err := findings(strings.NewReader(scanned))
 	require.NoError(t, err)
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			accepted, err := entries(strings.NewReader(test.list))
 			require.NoError(t, err)
 
-			differences := compare(found, accepted)
+			differences := compare(actual, accepted)
 
 			require.Len(t, differences, len(test.expected))
 			for i, difference := range differences {

@@ -22,7 +22,7 @@ func main() {
 
 // check reads what govulncheck writes for one program after the other.
 func check(output io.Reader, listName string) error {
-	found, err := findings(output)
+	actual, err := findings(output)
 	if err != nil {
 		return fmt.Errorf("read the output of govulncheck: %w", err)
 	}
@@ -35,5 +35,5 @@ func check(output io.Reader, listName string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", listName, err)
 	}
-	return errors.Join(compare(found, accepted)...)
+	return errors.Join(compare(actual, accepted)...)
 }

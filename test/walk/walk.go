@@ -1,6 +1,6 @@
-// Package walk takes a cluster through numbers of nodes, and waits at each until the replicas of KSMScales are what
-// someone expects: as metrics, as what HorizontalPodAutoscalers want, and as what Deployments have. The demo and
-// the integration tests walk.
+// Package walk changes the number of nodes of a cluster in steps. At each step it waits until the metrics, the
+// HorizontalPodAutoscalers and the Deployments of a KSMScale all have the expected replicas. The demo and the integration
+// tests use it.
 package walk
 
 import (
@@ -24,13 +24,13 @@ import (
 
 const pollInterval = 200 * time.Millisecond
 
-// Replicas are the replicas of a KSMScale's shards, in order, as each part of the chain has them.
+// Replicas are the replicas of a KSMScale's shards, in order, in each part of the chain.
 type Replicas struct {
 	// Nodes is the value of ksmscale_nodes: how many nodes the others are for.
 	Nodes int
 	// Metrics are the values of ksmscale_desired_replicas.
 	Metrics []int32
-	// Autoscalers are what the HorizontalPodAutoscalers want.
+	// Autoscalers are the desired replicas of the HorizontalPodAutoscalers.
 	Autoscalers []int32
 	// Deployments are what the Deployments are set to.
 	Deployments []int32
@@ -38,7 +38,7 @@ type Replicas struct {
 	Ready []int32
 }
 
-// Agree tells whether all are as expected for that many nodes.
+// Agree reports whether all parts have the expected replicas for that many nodes.
 func (r Replicas) Agree(nodes int, expected []int32) bool {
 	return r.Nodes == nodes && slices.Equal(r.Metrics, expected) && slices.Equal(r.Autoscalers, expected) &&
 		slices.Equal(r.Deployments, expected) && slices.Equal(r.Ready, expected)
@@ -58,8 +58,8 @@ func New(config *rest.Config) (*Walker, error) {
 	return &Walker{client: client}, nil
 }
 
-// Await waits until that many nodes are counted and the shards of a KSMScale have the expected replicas, and returns
-// what they had last. It returns an error if they do not before the timeout.
+// Await waits until that many nodes are counted and the shards of a KSMScale have the expected replicas. It returns their
+// last replicas, and an error if the timeout passes before.
 func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, nodes int, expected []int32, timeout time.Duration) (Replicas, error) {
 	var replicas Replicas
 	var last error
@@ -76,13 +76,13 @@ func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, nodes i
 	return replicas, nil
 }
 
-// Replicas returns what there is of a KSMScale's shards.
+// Replicas returns the current replicas of a KSMScale's shards.
 func (w *Walker) Replicas(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Replicas, error) {
 	total := ksmScale.TotalShards()
 	replicas := Replicas{
 		Metrics: make([]int32, total), Autoscalers: make([]int32, total), Deployments: make([]int32, total), Ready: make([]int32, total),
 	}
-	// Nodes come first: what is read after them is no older than they are.
+	// Nodes are read first, so all other values are at least as recent.
 	nodes, err := w.metric(ctx, ksmScale, v1alpha1.MetricNodes)
 	if err != nil {
 		return replicas, err
@@ -120,7 +120,7 @@ func (w *Walker) Replicas(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Rep
 	return replicas, nil
 }
 
-// metric returns the values of one metric of a KSMScale, as the API server passes them on.
+// metric returns the values of one metric of a KSMScale through the API server.
 func (w *Walker) metric(ctx context.Context, ksmScale *v1alpha1.KSMScale, name string) ([]v1beta1.ExternalMetricValue, error) {
 	selector := url.Values{"labelSelector": {v1alpha1.MetricLabelKSMScale + "=" + ksmScale.Name}}
 	path := fmt.Sprintf("/apis/external.metrics.k8s.io/v1beta1/namespaces/%s/%s?%s", ksmScale.Spec.Namespace, name, selector.Encode())

@@ -1,6 +1,6 @@
-// Command certmanager is cert-manager's controller, as far as certificates of its own issuers go: self-signed ones, and
-// certificates of a CA in a Secret. The project's own command is in a module that cannot be built as a dependency. There
-// is no webhook, which tells users of mistakes, and no cainjector, which KSMScale does not need.
+// Command certmanager is cert-manager's controller for its own issuers: self-signed certificates, and certificates of a CA
+// in a Secret. The project's own command is in a module that cannot be a dependency. It has no webhook, which reports
+// users' mistakes, and no cainjector, which KSMScale does not need.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// run runs every controller that the imports above have registered, as cert-manager's own command does.
+// run runs every controller that the imports above register, like cert-manager's own command.
 func run(ctx context.Context, kubeconfig string) error {
 	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{Kubeconfig: kubeconfig})
 	if err != nil {

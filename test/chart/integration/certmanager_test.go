@@ -21,10 +21,10 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// What the chart calls the Secrets that cert-manager writes.
+// Names in the chart of the Secrets that cert-manager writes.
 const (
-	issuedSecret    = "ksmscale-adapter-cert-manager"
-	authoritySecret = "ksmscale-ca"
+	issuedSecret = "ksmscale-adapter-cert-manager"
+	caSecret     = "ksmscale-ca"
 )
 
 // certified upgrades to a certificate from a real cert-manager, and has that issue others.
@@ -50,14 +50,14 @@ func (r *release) certified(t *testing.T) {
 		r.awaitTrusted(t, renewed)
 		r.awaitReplicas(t, 120, 3, 3, 2)
 	})
-	t.Run("another authority", func(t *testing.T) {
-		authority := r.awaitIssued(t, authoritySecret, nil)
-		require.NoError(t, r.client.Delete(t.Context(), r.secret(authoritySecret)))
-		authority = r.awaitIssued(t, authoritySecret, authority)
+	t.Run("another CA", func(t *testing.T) {
+		ca := r.awaitIssued(t, caSecret, nil)
+		require.NoError(t, r.client.Delete(t.Context(), r.secret(caSecret)))
+		ca = r.awaitIssued(t, caSecret, ca)
 		require.NoError(t, r.client.Delete(t.Context(), r.secret(issuedSecret)))
 		renewed := r.awaitIssued(t, issuedSecret, first)
-		require.Equal(t, string(authority.Data[corev1.TLSCertKey]), string(renewed.Data["ca.crt"]))
-		// Both, as an adapter may serve the old one still.
+		require.Equal(t, string(ca.Data[corev1.TLSCertKey]), string(renewed.Data["ca.crt"]))
+		// Both, because an adapter may still serve the old certificate.
 		r.awaitTrusted(t, renewed, first)
 		require.NoError(t, r.installed.MountCertificate(t.Context()))
 		r.awaitServed(t, renewed)
@@ -102,22 +102,22 @@ func (r *release) awaitIssued(t *testing.T, name string, before *corev1.Secret) 
 	return secret
 }
 
-// awaitTrusted waits until the API server trusts the authorities of certificates, the current one first. It may trust some
-// from before them, as nothing tells here what adapters serve.
+// awaitTrusted waits until the API server trusts the CAs of certificates, the current one first. It may also trust older
+// CAs, because the controller cannot see here what adapters serve.
 func (r *release) awaitTrusted(t *testing.T, issued ...*corev1.Secret) {
 	t.Helper()
-	var authorities []byte
+	var bundle []byte
 	for _, secret := range issued {
-		authorities = append(authorities, secret.Data["ca.crt"]...)
+		bundle = append(bundle, secret.Data["ca.crt"]...)
 	}
 	apiService := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.external.metrics.k8s.io"}}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		r.get(c, apiService)
-		require.True(c, bytes.HasPrefix(apiService.Spec.CABundle, authorities), "%s", apiService.Spec.CABundle)
+		require.True(c, bytes.HasPrefix(apiService.Spec.CABundle, bundle), "%s", apiService.Spec.CABundle)
 	}, eventually, poll)
 }
 
-// awaitServed waits until the adapter has the certificate of a Secret, which those who trust its authority accept.
+// awaitServed waits until the adapter serves the certificate of a Secret, and clients that trust its CA accept it.
 func (r *release) awaitServed(t *testing.T, secret *corev1.Secret) {
 	t.Helper()
 	adapter, err := url.Parse(r.adapter.HealthURL)
@@ -131,8 +131,8 @@ func (r *release) awaitServed(t *testing.T, secret *corev1.Secret) {
 		connection, err := dialer.DialContext(t.Context(), "tcp", adapter.Host)
 		require.NoError(c, err)
 		defer connection.Close()
-		secured, is := connection.(*tls.Conn)
-		require.True(c, is)
+		secured, ok := connection.(*tls.Conn)
+		require.True(c, ok)
 		require.True(c, bytes.Equal(issued[0].Raw, secured.ConnectionState().PeerCertificates[0].Raw), "another certificate is served")
 	}, eventually, poll)
 }

@@ -109,7 +109,7 @@ func (r *release) get(t require.TestingT, object client.Object) {
 	require.NoError(t, r.client.Get(context.Background(), client.ObjectKeyFromObject(object), object))
 }
 
-// shards are the shards' objects, by which one sees whether they were made anew.
+// shards are the shards' objects. Their UIDs show whether they were created again.
 func (r *release) shards(t *testing.T) map[string]types.UID {
 	t.Helper()
 	uids := map[string]types.UID{}
@@ -126,7 +126,7 @@ func (r *release) shards(t *testing.T) map[string]types.UID {
 	return uids
 }
 
-// What Helm installs is upgraded and removed without a trace, while the shards run.
+// Helm upgrades and removes the installation completely, while the shards keep running.
 func TestReleaseComesAndGoes(t *testing.T) {
 	ctx := t.Context()
 	r := newRelease(t)
@@ -183,7 +183,7 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		r.awaitLeft(t, before, "ksmscales users", "monitoring/", "ksm-users")
 		r.mayRead(t, "pods")
 	})
-	t.Run("an installation anew", func(t *testing.T) {
+	t.Run("a new installation", func(t *testing.T) {
 		shards := r.shards(t)
 		require.NoError(t, r.install(t, "ksmscale", current(t), withoutPods(nil)))
 		r.start(t)
@@ -197,7 +197,7 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		r.awaitNone(t, "monitoring/ksm-users")
 		r.uninstall(t, "ksmscale")
 		r.stop(t)
-		r.awaitLeft(t, before, "cert-manager.io", "monitoring.coreos.com", "secrets ksmscale-system/"+issuedSecret, "secrets ksmscale-system/"+authoritySecret)
+		r.awaitLeft(t, before, "cert-manager.io", "monitoring.coreos.com", "secrets ksmscale-system/"+issuedSecret, "secrets ksmscale-system/"+caSecret)
 	})
 }
 
@@ -216,7 +216,7 @@ func (r *release) check(t *testing.T) error {
 	if err != nil {
 		phase = corev1.PodFailed
 	}
-	// The one that makes pods look as if they ran may write at the same time.
+	// The program that marks pods as running may write at the same time.
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		r.get(c, pod)
 		pod.Status.Phase = phase
@@ -236,8 +236,8 @@ func (r *release) mayRead(t *testing.T, resource string) {
 	require.True(t, review.Status.Allowed, review.Status.Reason)
 }
 
-// awaitLeft waits until there is no more than before but the type and the rights of shards, the release's namespace,
-// and what has one of the names.
+// awaitLeft waits until only these objects are left in addition to the ones from before: the type and the rights of
+// shards, the release's namespace, and the given names.
 func (r *release) awaitLeft(t *testing.T, before sets.Set[string], names ...string) {
 	t.Helper()
 	expected := sets.New(
@@ -261,13 +261,13 @@ func (r *release) awaitLeft(t *testing.T, before sets.Set[string], names ...stri
 func (r *release) awaitNone(t *testing.T, name string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		for found := range snapshot(t, r.cluster) {
-			require.NotContains(c, found, name)
+		for remaining := range snapshot(t, r.cluster) {
+			require.NotContains(c, remaining, name)
 		}
 	}, eventually, poll)
 }
 
-// monitored upgrades to a release that the Prometheus Operator's Prometheus scrapes, as far as that one's types go.
+// monitored upgrades to a release that the Prometheus Operator's Prometheus scrapes, with the types of that Prometheus.
 func (r *release) monitored(t *testing.T) {
 	const types = "example/prometheus-operator-crd/monitoring.coreos.com_"
 	r.installTypes(t, operatorModule, types+"servicemonitors.yaml", types+"prometheusrules.yaml")
@@ -303,7 +303,7 @@ func (r *release) installTypes(t *testing.T, module string, files ...string) {
 	}
 }
 
-// awaitTypes waits until types are served, and has Helm forget which there were.
+// awaitTypes waits until the API server serves types, and clears Helm's cache of types.
 func (r *release) awaitTypes(t *testing.T, types string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

@@ -20,7 +20,7 @@ import (
 
 var root = filepath.Join("..", "..", "..")
 
-// values are those of a release, as users write them.
+// values are the values of a release, in the form that users write.
 type values = map[string]any
 
 // withoutPods are values with which processes can stand in for the pods.
@@ -45,20 +45,20 @@ func newHelm(t *testing.T, on *cluster.Cluster, namespace string) *helm {
 	return &helm{configuration: configuration, namespace: namespace}
 }
 
-func (h *helm) install(t *testing.T, name string, chart *chartv2.Chart, values values) error {
+func (h *helm) install(t *testing.T, name string, chart *chartv2.Chart, chartValues values) error {
 	t.Helper()
 	install := action.NewInstall(h.configuration)
 	install.ReleaseName, install.Namespace, install.CreateNamespace = name, h.namespace, true
 	install.ServerSideApply, install.WaitStrategy = true, kube.HookOnlyStrategy
-	_, err := install.RunWithContext(t.Context(), chart, values)
+	_, err := install.RunWithContext(t.Context(), chart, chartValues)
 	return err
 }
 
-func (h *helm) upgrade(t *testing.T, name string, chart *chartv2.Chart, values values) {
+func (h *helm) upgrade(t *testing.T, name string, chart *chartv2.Chart, chartValues values) {
 	t.Helper()
 	upgrade := action.NewUpgrade(h.configuration)
 	upgrade.Namespace, upgrade.ServerSideApply, upgrade.WaitStrategy = h.namespace, "auto", kube.HookOnlyStrategy
-	_, err := upgrade.RunWithContext(t.Context(), name, chart, values)
+	_, err := upgrade.RunWithContext(t.Context(), name, chart, chartValues)
 	require.NoError(t, err)
 }
 
@@ -70,7 +70,7 @@ func (h *helm) uninstall(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-// current is the chart out of a package, as users get it.
+// current is the chart from a package, like users get it.
 func current(t *testing.T) *chartv2.Chart {
 	t.Helper()
 	folder, err := loader.LoadDir(filepath.Join(root, "deploy", "chart"))
@@ -82,7 +82,7 @@ func current(t *testing.T) *chartv2.Chart {
 	return chart
 }
 
-// test does what `helm test` does, and meanwhile stand-in.
+// test does the same as `helm test`, and runs stand-in during it.
 func (h *helm) test(t *testing.T, name string, standIn func()) error {
 	t.Helper()
 	testing := action.NewReleaseTesting(h.configuration)
@@ -96,8 +96,7 @@ func (h *helm) test(t *testing.T, name string, standIn func()) error {
 	return <-done
 }
 
-// older is what an older chart may have had instead of what this one has, by file: a column of the type by another
-// name, and a right less.
+// older has the differences of an older chart, by file: another name of a column of the type, and one right less.
 var older = map[string]struct{ has, had string }{
 	"files/crd.yaml":  {"name: Desired\n", "name: Wanted\n"},
 	"files/rbac.yaml": {"  - volumeattachments\n", ""},

@@ -16,7 +16,8 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// notInstalled are what comes and goes without an installation, or with a Service, which is seen itself.
+// notInstalled are objects that appear and disappear without an installation, or with a Service, which the snapshot has
+// itself.
 var notInstalled = sets.New("events", "nodes", "leases kube-node-lease", "ipaddresses")
 
 // snapshot is the name of everything that there is on a cluster.

@@ -1,2 +1,3 @@
-// Package kubescore has kube-score as a tool of a module of its own: it needs an older Kubernetes than others do.
+// Package kubescore has kube-score as a tool in a separate module, because it needs an older Kubernetes than other
+// modules.
 package kubescore

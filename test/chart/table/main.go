@@ -44,16 +44,16 @@ func write(chart string) error {
 	if err != nil {
 		return err
 	}
-	table, err := table(source)
+	markdown, err := table(source)
 	if err != nil {
 		return fmt.Errorf("%s: %w", values, err)
 	}
-	before, rest, found := strings.Cut(string(page), begin)
+	before, rest, foundBegin := strings.Cut(string(page), begin)
 	_, after, foundEnd := strings.Cut(rest, end)
-	if !found || !foundEnd {
+	if !foundBegin || !foundEnd {
 		return fmt.Errorf("%s has no place for the table: %q and %q", readme, begin, end)
 	}
-	return files.WriteFile(readme, []byte(before+begin+table+end+after), 0o600)
+	return files.WriteFile(readme, []byte(before+begin+markdown+end+after), 0o600)
 }
 
 // table has a row for each value that is described. Every other is an object whose values have rows.
@@ -62,26 +62,26 @@ func table(source []byte) (string, error) {
 	if err := yaml.Unmarshal(source, &document); err != nil {
 		return "", err
 	}
-	var table bytes.Buffer
-	table.WriteString("\n| value | default | |\n| --- | --- | --- |\n")
-	if err := rows(&table, document.Content[0], ""); err != nil {
+	var markdown bytes.Buffer
+	markdown.WriteString("\n| value | default | |\n| --- | --- | --- |\n")
+	if err := rows(&markdown, document.Content[0], ""); err != nil {
 		return "", err
 	}
-	table.WriteString("\n")
-	return table.String(), nil
+	markdown.WriteString("\n")
+	return markdown.String(), nil
 }
 
-func rows(table *bytes.Buffer, object *yaml.Node, prefix string) error {
+func rows(markdown *bytes.Buffer, object *yaml.Node, prefix string) error {
 	for i := 0; i < len(object.Content); i += 2 {
 		key, value := object.Content[i], object.Content[i+1]
 		name := prefix + key.Value
-		description, found := description(key.HeadComment)
+		text, isDescribed := description(key.HeadComment)
 		switch {
-		case !found && value.Kind == yaml.MappingNode:
-			if err := rows(table, value, name+"."); err != nil {
+		case !isDescribed && value.Kind == yaml.MappingNode:
+			if err := rows(markdown, value, name+"."); err != nil {
 				return err
 			}
-		case !found:
+		case !isDescribed:
 			return fmt.Errorf("%s has no description: write %q above it", name, described)
 		default:
 			var parsed any
@@ -92,7 +92,7 @@ func rows(table *bytes.Buffer, object *yaml.Node, prefix string) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", name, literal, strings.ReplaceAll(description, "|", `\|`))
+			fmt.Fprintf(markdown, "| `%s` | `%s` | %s |\n", name, literal, strings.ReplaceAll(text, "|", `\|`))
 		}
 	}
 	return nil
@@ -101,7 +101,7 @@ func rows(table *bytes.Buffer, object *yaml.Node, prefix string) error {
 // description is the line of a comment that is for the table.
 func description(comment string) (string, bool) {
 	for line := range strings.Lines(comment) {
-		if text, found := strings.CutPrefix(strings.TrimSpace(line), described); found {
+		if text, isDescribed := strings.CutPrefix(strings.TrimSpace(line), described); isDescribed {
 			return text, true
 		}
 	}

@@ -1,6 +1,6 @@
-// Package audit reads the API server's audit log, so that a test can say who wrote what: which objects a
-// controller created, and which of its patches changed nothing. Package cluster has the log's path and its
-// policy: all writes are in it, no reads.
+// Package audit reads the API server's audit log. With it, a test can state which objects a controller created, and which
+// of its patches changed no object. Package cluster has the path of the log and its policy: the log has all writes and no
+// reads.
 //
 // The API server writes an event when the response is done, which may be a moment after the client has it.
 // A test that looks for its latest write has to look again until it is there.
@@ -21,7 +21,7 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 )
 
-// Mark returns the present end of the log in bytes, to be given to Since: what is written later comes after it.
+// Mark returns the current end of the log in bytes, for Since. Later entries come after it.
 func Mark(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -40,15 +40,15 @@ func Since(path string, mark int64) ([]auditv1.Event, error) {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
 	defer file.Close()
-	// Starting one byte early and dropping what comes before the first line end skips a line that was being
-	// written when the mark was set, and nothing otherwise.
+	// Reading starts one byte early and skips everything before the first line end. This only skips a line that was being
+	// written when the mark was set.
 	if _, err := file.Seek(max(0, mark-1), io.SeekStart); err != nil {
 		return nil, fmt.Errorf("seek in audit log: %w", err)
 	}
 	var events []auditv1.Event
 	reader := bufio.NewReader(file)
 	for skip := mark > 0; ; skip = false {
-		line, err := reader.ReadBytes('\n')
+		encoded, err := reader.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
 			return events, nil
 		}
@@ -59,7 +59,7 @@ func Since(path string, mark int64) ([]auditv1.Event, error) {
 			continue
 		}
 		var event auditv1.Event
-		if err := json.Unmarshal(line, &event); err != nil {
+		if err := json.Unmarshal(encoded, &event); err != nil {
 			return nil, fmt.Errorf("parse audit log: %w", err)
 		}
 		events = append(events, event)
@@ -95,9 +95,9 @@ func Creates(events []auditv1.Event, user string) map[Object]int {
 	return creates
 }
 
-// NoOpPatches returns the user's patches that left the object as it was: their response has a resource
-// version that an earlier write of the same object, by anyone, had returned already. The events have to
-// reach back to that write; a patch of an object that was last written before them passes as a change.
+// NoOpPatches returns the user's patches that did not change their object. The response of such a patch has a resource
+// version that an earlier write of the object returned. The events must include that write. Otherwise the patch counts as
+// a change.
 func NoOpPatches(events []auditv1.Event, user string) []auditv1.Event {
 	type version struct {
 		uid             types.UID
@@ -106,11 +106,11 @@ func NoOpPatches(events []auditv1.Event, user string) []auditv1.Event {
 	var patches []auditv1.Event
 	seen := map[version]bool{}
 	for _, event := range events {
-		meta := responseMeta(event)
-		if !accepted(event) || meta.ResourceVersion == "" {
+		metadata := responseMeta(event)
+		if !accepted(event) || metadata.ResourceVersion == "" {
 			continue
 		}
-		this := version{meta.UID, meta.ResourceVersion}
+		this := version{metadata.UID, metadata.ResourceVersion}
 		if seen[this] && event.Verb == "patch" && event.User.Username == user {
 			patches = append(patches, event)
 		}
@@ -128,7 +128,7 @@ func accepted(event auditv1.Event) bool {
 	return false
 }
 
-// objectOf prefers the name in the response: the request of a create with generateName has none.
+// objectOf prefers the name in the response, because a create with generateName has no name in its request.
 func objectOf(event auditv1.Event) Object {
 	var object Object
 	if ref := event.ObjectRef; ref != nil {
@@ -141,7 +141,7 @@ func objectOf(event auditv1.Event) Object {
 	return object
 }
 
-// responseMeta is empty if the policy did not ask for responses or the response is no object of its own.
+// responseMeta is empty if the policy does not record responses, or the response is no object.
 func responseMeta(event auditv1.Event) metav1.ObjectMeta {
 	var object metav1.PartialObjectMetadata
 	if event.ResponseObject == nil || json.Unmarshal(event.ResponseObject.Raw, &object) != nil {

@@ -133,8 +133,8 @@ func TestReadErrors(t *testing.T) {
 func read(t *testing.T, lines ...string) []auditv1.Event {
 	t.Helper()
 	var text string
-	for _, line := range lines {
-		text += line
+	for _, encoded := range lines {
+		text += encoded
 	}
 	path := filepath.Join(t.TempDir(), "audit.log")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -147,11 +147,11 @@ func names(t *testing.T, path string, mark int64) []string {
 	t.Helper()
 	events, err := Since(path, mark)
 	require.NoError(t, err)
-	var names []string
+	var actual []string
 	for _, event := range events {
-		names = append(names, event.ObjectRef.Name)
+		actual = append(actual, event.ObjectRef.Name)
 	}
-	return names
+	return actual
 }
 
 func deployment(name string) Object {

@@ -1,3 +1,3 @@
-// Package image has the container images that tests run: the images of a release, read from its OCI image layouts, and others that package
-// oci builds out of programs below bin/. All is the way in.
+// Package image has the container images that tests run. It reads the images of a release from their OCI image layouts.
+// Package oci builds the others from programs in bin/. Start with All.
 package image

@@ -16,10 +16,10 @@ func TestAllHasTheReleaseUnderItsNames(t *testing.T) {
 	root := t.TempDir()
 	images := filepath.Join(root, filepath.Dir(InstallManifest), "images")
 	for _, name := range []string{"ksmscale", "ksmscale-gate"} {
-		made := oci.Image{Reference: "registry.test/acme/" + name + ":v9", Entrypoint: "/a", Platforms: map[string]oci.Files{
+		image := oci.Image{Reference: "registry.test/acme/" + name + ":v9", Entrypoint: "/a", Platforms: map[string]oci.Files{
 			"linux/" + runtime.GOARCH: {"/a": "doc.go"},
 		}}
-		_, err := made.Write(filepath.Join(images, name))
+		_, err := image.Write(filepath.Join(images, name))
 		require.NoError(t, err)
 	}
 	all, err := All(root)
@@ -40,6 +40,6 @@ func TestReleasedNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestArchiveNamesWhatIsMissing(t *testing.T) {
-	made := Pause(filepath.Join(t.TempDir(), "pause"))
-	require.ErrorContains(t, made.Archive(filepath.Join(t.TempDir(), "image.tar")), PauseReference)
+	image := Pause(filepath.Join(t.TempDir(), "pause"))
+	require.ErrorContains(t, image.Archive(filepath.Join(t.TempDir(), "image.tar")), PauseReference)
 }

@@ -28,7 +28,7 @@ var InstallManifest = filepath.Join("bin", "release", "install.yaml")
 
 // Release has the images of a release.
 type Release struct {
-	// KSMScale is the image of controller and adapter, and Gate the image of the gate.
+	// KSMScale is the image of controller and adapter. Gate is the image of the gate.
 	KSMScale, Gate *oci.Layout
 }
 
@@ -46,8 +46,8 @@ func Released(root string) (*Release, error) {
 	return &Release{KSMScale: ours, Gate: gate}, nil
 }
 
-// Next returns another name of an image, as if it were a version to upgrade to.
-func Next(of *oci.Layout) string { return of.Reference.Context().Tag("next").String() }
+// Next returns another name of an image, for a version to upgrade to.
+func Next(layout *oci.Layout) string { return layout.Reference.Context().Tag("next").String() }
 
 // Archive is an image that containerd, Docker and kind import from a file.
 type Archive struct {
@@ -65,8 +65,9 @@ func released(layout *oci.Layout) Archive {
 
 func built(image oci.Image) Archive { return Archive{Name: image.Reference, Write: image.Archive} }
 
-// All returns the images that the end-to-end tests need, out of the bin folder below root: the images of a release, which have the name of a
-// next version too, the auditor, the programs of the Prometheus Operator's pods, and the versions of kube-state-metrics that are built.
+// All returns the images that the end-to-end tests need, from the bin folder in root. These are the images of a release,
+// which also have the name of a next version, the auditor, the programs of the Prometheus Operator's pods, and the built
+// versions of kube-state-metrics.
 func All(root string) ([]Archive, error) {
 	ours, err := Released(root)
 	if err != nil {
@@ -77,7 +78,7 @@ func All(root string) ([]Archive, error) {
 		images = append(images, built(image))
 	}
 	const prefix = "kube-state-metrics-"
-	// The only error is for a bad pattern.
+	// The only possible error is an invalid pattern.
 	programs, _ := filepath.Glob(filepath.Join(root, "bin", prefix+"v*"))
 	for _, program := range programs {
 		images = append(images, built(KubeStateMetrics(root, strings.TrimPrefix(filepath.Base(program), prefix))))

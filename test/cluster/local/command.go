@@ -34,7 +34,7 @@ func newCommand() *cobra.Command {
 	return root
 }
 
-// defaultDir is next to the bin folder, so that it is the same from every folder of the checkout.
+// defaultDir is next to the bin folder, so it is the same from every folder of the checkout.
 func defaultDir() (string, error) {
 	binary, err := cluster.FindBinary()
 	if err != nil {
@@ -94,7 +94,7 @@ func newDownCommand(dir *string) *cobra.Command {
 func newNodesCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "nodes N",
-		Short: "Make the number of fake nodes N",
+		Short: "Set the number of fake nodes to N",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
@@ -137,7 +137,7 @@ func up(ctx context.Context, dir string, nodes int, out io.Writer) error {
 	return nil
 }
 
-// run has processes stand in for controller and adapter: pods on fake nodes do nothing.
+// run starts controller and adapter as processes, because pods on fake nodes do not run.
 func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	installed, err := installation.Install(ctx, c)
 	if err != nil {

@@ -25,31 +25,31 @@ const (
 	interval = time.Second
 	// scrapeTimeout is the longest that Prometheus can wait if it scrapes every 30 seconds.
 	scrapeTimeout = 30 * time.Second
-	// slowScrape is how long Prometheus waits by default. A kube-state-metrics with little CPU takes longer when it
-	// collects its garbage, whatever happens to it otherwise; that is counted apart.
+	// slowScrape is Prometheus' default timeout. A kube-state-metrics with little CPU takes longer while it collects
+	// garbage, even without any event, so such answers are counted separately.
 	slowScrape = 10 * time.Second
 	// dialTimeout is far more than a connection takes within a cluster: targets that lead nowhere must not delay the
 	// next look at the others.
 	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
-	// metricsPort is the port of kube-state-metrics, and of its Services.
+	// metricsPort is the port of kube-state-metrics and its Services.
 	metricsPort = 8080
 
 	configMaps = "configmaps"
 	pods       = "pods"
 )
 
-// Options say what to audit.
+// Options configure an audit.
 type Options struct {
-	// Namespace and Selector select the targets: Services, or if Pods is set, ready pods, each of which is
-	// scraped for itself.
+	// Namespace and Selector select the targets. These are Services, or with Pods, ready pods, which are scraped
+	// separately.
 	Namespace, Selector string
 	Pods                bool
-	// PartitionLabel is a label of the targets that tells partitions apart, each of which exports everything; empty
-	// if there is only one.
+	// PartitionLabel is a label of the targets. Each value is a partition that exports everything; empty for a single
+	// partition.
 	PartitionLabel string
-	// Also, if set, are further targets, of partitions of their own: what takes the place of the others.
+	// Also, if set, are further targets in separate partitions, which replace the others.
 	Also *Options `json:",omitempty"`
 }
 
@@ -76,9 +76,9 @@ func New(config *rest.Config, targets Targets) (*Auditor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create client: %w", err)
 	}
-	// Each scrape has a connection of its own: what a scrape of that second would get.
+	// Each scrape opens a connection, so it gets the metrics of that second.
 	connections := &http.Transport{DisableKeepAlives: true, DialContext: dial}
-	// A kube-state-metrics that filters requests asks for the token, and others ignore it.
+	// A kube-state-metrics with authFilter requires the token, and others ignore it.
 	authenticated, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, connections)
 	if err != nil {
 		return nil, fmt.Errorf("read the token: %w", err)
@@ -97,11 +97,11 @@ func New(config *rest.Config, targets Targets) (*Auditor, error) {
 	return a, nil
 }
 
-// dial connects with a small buffer, so that kube-state-metrics does not write much that nobody reads: once a second
-// that is more work for it than all that it is audited for.
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
+// dial connects with a small buffer. Otherwise kube-state-metrics would write much that is never read, which once a second
+// costs it more than its actual work.
+func dial(ctx context.Context, network, target string) (net.Conn, error) {
 	const buffer = 32 << 10
-	connection, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+	connection, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, target)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (a *Auditor) look(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ledger.report.SlowScrapes += slow
-	// What was deleted meanwhile is not missing.
+	// Objects that were deleted in the meantime are not missing.
 	after := a.expected(began)
 	var expected []string
 	for object := range before {
@@ -160,18 +160,18 @@ func (a *Auditor) look(ctx context.Context) error {
 	return nil
 }
 
-// scrapeAll scrapes all targets at once, and counts how often each object is exported, by partition, and how many
-// answers were slow.
+// scrapeAll scrapes all targets together. It counts how often each object is exported, by partition, and how many answers
+// were slow.
 func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exported map[string]map[string]int, slow int, failures []string) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
 	exported = map[string]map[string]int{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for address, partition := range targets {
+	for target, partition := range targets {
 		all.Go(func() {
 			began := time.Now()
-			objects, err := a.scraper.scrape(ctx, address)
+			objects, err := a.scraper.scrape(ctx, target)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -217,7 +217,7 @@ func (a *Auditor) reset() {
 	a.ledger = newLedger(time.Now())
 }
 
-// Handler serves the report at /report, and forgets what was seen so far at /reset.
+// Handler serves the report at /report, and starts a new report at /reset.
 func (a *Auditor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) {
@@ -233,7 +233,7 @@ func (a *Auditor) Handler() http.Handler {
 // address of a target.
 func address(host string) string { return net.JoinHostPort(host, strconv.Itoa(metricsPort)) }
 
-// isReady tells whether a Service routes to a pod.
+// isReady reports whether a Service routes to a pod.
 func isReady(pod *corev1.Pod) bool {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady {

@@ -1,4 +1,4 @@
-// Package audit compares what Prometheus would scrape with what the API server has, once a second: which objects
-// are missing from the metrics, for how long, and which are there twice. Auditor is the way in; command auditor runs
-// one as a pod, where Services lead to what they lead Prometheus to.
+// Package audit compares the targets of Prometheus with the API server once a second. It reports which objects are missing
+// from the metrics, for how long, and which are exported twice. Start with Auditor. Command auditor runs it in a pod,
+// where Services lead to the same pods as for Prometheus.
 package audit

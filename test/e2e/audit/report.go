@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Report is what was seen since the last reset.
+// Report is the result since the last reset.
 type Report struct {
 	// Seconds is how long the audit took, and Ticks how often it looked.
 	Seconds float64
@@ -14,16 +14,16 @@ type Report struct {
 	Objects int
 	// MissingObjectSeconds is the time that objects were missing from the metrics, summed over all objects.
 	MissingObjectSeconds float64
-	// WorstShareMissing is the greatest share of all objects that was missing at once, from 0 to 1.
+	// WorstShareMissing is the largest fraction of all objects that was missing at one time, from 0 to 1.
 	WorstShareMissing float64
 	// LongestGapSeconds is the longest time that one object was missing for.
 	LongestGapSeconds float64
-	// CompleteSeconds is for how long nothing has been missing since; all of the time if nothing was.
+	// CompleteSeconds is the time since the last missing object; the whole time if no object was missing.
 	CompleteSeconds float64
 	// MissedScrapes15 and MissedScrapes30 are the scrapes that would have missed some object at an interval of 15
 	// and 30 seconds, with the most unlucky offset.
 	MissedScrapes15, MissedScrapes30 int
-	// Twice is the greatest number of objects at once that two targets of a partition exported.
+	// Twice is the largest number of objects that two targets of a partition exported at one time.
 	Twice int
 	// SlowScrapes is the number of scrapes whose answer took longer than Prometheus waits by default.
 	SlowScrapes int
@@ -35,7 +35,7 @@ type Report struct {
 
 const maxProblems = 10
 
-// ledger keeps the accounts of an audit. It has no clock of its own.
+// ledger sums up an audit. Its callers pass the time.
 type ledger struct {
 	report   Report
 	began    time.Time
@@ -53,8 +53,8 @@ func newLedger(now time.Time) *ledger {
 	}
 }
 
-// tick enters what was seen at a time: the objects expected, how often each was exported by the targets of one
-// partition, for each partition, and why scrapes failed.
+// tick records one look: the expected objects, how often the targets of each partition exported each of them, and why
+// scrapes failed.
 func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[string]int, failures ...string) {
 	l.report.Ticks++
 	l.report.FailedScrapes += len(failures)
@@ -65,11 +65,11 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 	present := make(map[string]bool, len(expected))
 	for _, object := range expected {
 		present[object] = true
-		found := false
+		isMissing := false
 		for _, partition := range exported {
-			found = found || partition[object] > 0
+			isMissing = isMissing || partition[object] > 0
 		}
-		if found {
+		if isMissing {
 			l.end(object, now)
 			continue
 		}
@@ -90,9 +90,9 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 	if missing > 0 {
 		l.complete = now
 		l.problem(fmt.Sprintf("%s: %d missing, such as %s; failed scrapes: %q", now.UTC().Format(time.TimeOnly), missing, example, failures))
-		for interval, counts := range l.unlucky {
+		for interval, offsets := range l.unlucky {
 			offset := int(now.Sub(l.began)/time.Second) % int(interval/time.Second)
-			counts[offset]++
+			offsets[offset]++
 		}
 	}
 	l.twice(exported)
@@ -137,9 +137,9 @@ func (l *ledger) sum(now time.Time) Report {
 	return report
 }
 
-func most(counts map[int]int) int {
+func most(offsets map[int]int) int {
 	greatest := 0
-	for _, count := range counts {
+	for _, count := range offsets {
 		greatest = max(greatest, count)
 	}
 	return greatest

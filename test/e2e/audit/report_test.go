@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// exports are what one target of each partition exports, at one look.
+// exports are the exported objects of one target of each partition, at one look.
 type exports map[string][]string
 
 func TestLedger(t *testing.T) {
@@ -15,9 +15,9 @@ func TestLedger(t *testing.T) {
 	all := exports{first: {"a", "b"}}
 	for _, test := range []struct {
 		name string
-		// looks are a second apart, and expect a and b each time.
+		// looks are a second apart, and each expects a and b.
 		looks []exports
-		// want is what is reported but for the time and the examples.
+		// want is the expected report without the time and the examples.
 		want Report
 	}{
 		{"nothing is missing", []exports{all, all}, Report{Ticks: 2, Objects: 2}},
@@ -33,12 +33,12 @@ func TestLedger(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			now := time.Unix(0, 0)
-			ledger := newLedger(now)
+			l := newLedger(now)
 			for _, look := range test.looks {
 				now = now.Add(time.Second)
-				ledger.tick(now, []string{"a", "b"}, counts(look))
+				l.tick(now, []string{"a", "b"}, counts(look))
 			}
-			report := ledger.sum(now)
+			report := l.sum(now)
 			assert.InDelta(t, float64(len(test.looks)), report.Seconds, 0)
 			report.Seconds, report.CompleteSeconds, report.Problems = 0, 0, nil
 			assert.Equal(t, test.want, report)
@@ -46,46 +46,46 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// What failed is told of looks that missed something only: others stood in for it in the rest.
+// The report has the failed scrapes only of looks that missed an object. In other looks, other targets exported it.
 func TestProblemsAreThoseOfLooksThatMissedSomething(t *testing.T) {
-	ledger := newLedger(time.Unix(0, 0))
-	ledger.tick(time.Unix(1, 0), []string{"a"}, counts(exports{"1": {"a"}}), "harmless")
-	ledger.tick(time.Unix(2, 0), []string{"a"}, nil, "harmful")
-	report := ledger.sum(time.Unix(2, 0))
+	l := newLedger(time.Unix(0, 0))
+	l.tick(time.Unix(1, 0), []string{"a"}, counts(exports{"1": {"a"}}), "harmless")
+	l.tick(time.Unix(2, 0), []string{"a"}, nil, "harmful")
+	report := l.sum(time.Unix(2, 0))
 	assert.Equal(t, []string{`00:00:02: 1 missing, such as a; failed scrapes: ["harmful"]`}, report.Problems)
 	assert.Equal(t, 2, report.FailedScrapes)
 }
 
 func TestCompleteIsSinceTheLastLookThatMissedSomething(t *testing.T) {
 	start := time.Unix(0, 0)
-	ledger := newLedger(start)
+	l := newLedger(start)
 	for second, exported := range []exports{{"1": {"a"}}, {}, {"1": {"a"}}, {"1": {"a"}}} {
-		ledger.tick(start.Add(time.Duration(second+1)*time.Second), []string{"a"}, counts(exported))
+		l.tick(start.Add(time.Duration(second+1)*time.Second), []string{"a"}, counts(exported))
 	}
-	assert.InDelta(t, 3, ledger.sum(start.Add(5*time.Second)).CompleteSeconds, 0)
+	assert.InDelta(t, 3, l.sum(start.Add(5*time.Second)).CompleteSeconds, 0)
 }
 
 func TestAnObjectThatIsDeletedIsNotMissing(t *testing.T) {
 	start := time.Unix(0, 0)
-	ledger := newLedger(start)
-	ledger.tick(start.Add(time.Second), []string{"a"}, nil)
-	ledger.tick(start.Add(2*time.Second), nil, nil)
-	ledger.tick(start.Add(9*time.Second), nil, nil)
-	assert.InDelta(t, 2, ledger.sum(start.Add(9*time.Second)).LongestGapSeconds, 0)
+	l := newLedger(start)
+	l.tick(start.Add(time.Second), []string{"a"}, nil)
+	l.tick(start.Add(2*time.Second), nil, nil)
+	l.tick(start.Add(9*time.Second), nil, nil)
+	assert.InDelta(t, 2, l.sum(start.Add(9*time.Second)).LongestGapSeconds, 0)
 }
 
-// A scrape every 15 seconds meets gaps that are 15 seconds apart, if it is unlucky, each time.
+// With an unlucky offset, a scrape every 15 seconds meets every gap of a series of gaps that are 15 seconds apart.
 func TestMissedScrapesAreThoseOfTheUnluckiestOffset(t *testing.T) {
 	start := time.Unix(0, 0)
-	ledger := newLedger(start)
+	l := newLedger(start)
 	for second := range 61 {
 		var exported exports
 		if second%15 != 7 {
 			exported = exports{"": {"a"}}
 		}
-		ledger.tick(start.Add(time.Duration(second)*time.Second), []string{"a"}, counts(exported))
+		l.tick(start.Add(time.Duration(second)*time.Second), []string{"a"}, counts(exported))
 	}
-	report := ledger.sum(start.Add(61 * time.Second))
+	report := l.sum(start.Add(61 * time.Second))
 	assert.Equal(t, 4, report.MissedScrapes15)
 	assert.Equal(t, 2, report.MissedScrapes30)
 }

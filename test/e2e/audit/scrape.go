@@ -21,16 +21,16 @@ var families = []string{"kube_configmap_created", "kube_pod_created"}
 // scraper reads which objects a kube-state-metrics exports.
 type scraper struct {
 	client *http.Client
-	// known has the object that each line is about. Lines repeat from scrape to scrape, and to parse each of them
-	// each second would take more of the machine than what is audited.
+	// known has the object that each line names. Lines repeat from scrape to scrape. Parsing each of them each second
+	// would use more of the machine than the audited pods.
 	mu    sync.Mutex
 	known map[string]string
 }
 
 // scrape returns the objects that a target exports. It stops reading after the last family that it needs.
-func (s *scraper) scrape(ctx context.Context, address string) (map[string]bool, error) {
+func (s *scraper) scrape(ctx context.Context, target string) (map[string]bool, error) {
 	// Versions before v2.18.0 do not know the parameter, and answer with everything.
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics?resources=configmaps,pods", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/metrics?resources=configmaps,pods", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (s *scraper) scrape(ctx context.Context, address string) (map[string]bool, 
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", address, response.Status)
+		return nil, fmt.Errorf("%s: %s", target, response.Status)
 	}
 	objects := map[string]bool{}
 	lines := bufio.NewScanner(response.Body)
@@ -64,7 +64,7 @@ func (s *scraper) scrape(ctx context.Context, address string) (map[string]bool, 
 		}
 		object, err := s.objectOf(line)
 		if err != nil {
-			// A line that was cut off says less than why.
+			// The cause of a cut-off line is more helpful than the line.
 			return nil, errors.Join(err, lines.Err())
 		}
 		objects[object] = true

@@ -19,21 +19,20 @@ func Watch(ctx context.Context, client kubernetes.Interface, options Options) (T
 		return nil, fmt.Errorf("parse selector of targets: %w", err)
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(options.Namespace))
-	var found Targets
+	var list Targets
 	if options.Pods {
-		found = readyPods{factory.Core().V1().Pods().Lister(), selector, options.PartitionLabel}
+		list = readyPods{factory.Core().V1().Pods().Lister(), selector, options.PartitionLabel}
 	} else {
-		found = services{factory.Core().V1().Services().Lister(), selector, options.PartitionLabel}
+		list = services{factory.Core().V1().Services().Lister(), selector, options.PartitionLabel}
 	}
 	if err := startAll(ctx, factory); err != nil || options.Also == nil {
-		return found, err
+		return list, err
 	}
 	others, err := Watch(ctx, client, *options.Also)
-	return both{found, others}, err
+	return both{list, others}, err
 }
 
-// services lists Services, as Prometheus discovers them with the role "service". The value of the label is their
-// partition.
+// services lists Services, like Prometheus' discovery with the role "service". The value of the label is their partition.
 type services struct {
 	lister   listers.ServiceLister
 	selector labels.Selector
@@ -51,7 +50,7 @@ func (s services) List() (map[string]string, error) {
 	return targets, err
 }
 
-// readyPods lists ready pods, as Prometheus discovers them behind a headless Service. The value of the label is their
+// readyPods lists ready pods, like Prometheus' discovery behind a headless Service. The value of the label is their
 // partition.
 type readyPods struct {
 	lister   listers.PodLister

@@ -39,9 +39,9 @@ func TestTargets(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			targets, err := Watch(t.Context(), client, test.options)
 			require.NoError(t, err)
-			found, err := targets.List()
+			actual, err := targets.List()
 			require.NoError(t, err)
-			assert.Equal(t, test.want, found)
+			assert.Equal(t, test.want, actual)
 		})
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster"
 )
 
-// kind reads its configuration before it looks for Docker, which there is none of in this test.
+// kind reads its configuration before it looks for Docker, which this test does not have.
 func TestKindReadsTheConfiguration(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	config, err := os.ReadFile("kind.yaml")

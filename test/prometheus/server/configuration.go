@@ -35,7 +35,7 @@ func Shipped(t *testing.T, name string) string {
 	return file
 }
 
-// ScrapeConfigs are the jobs of a file in deploy/prometheus, by the names of their jobs.
+// ScrapeConfigs are the jobs of a file in deploy/prometheus, by name.
 func ScrapeConfigs(t *testing.T, file string) map[string]ScrapeConfig {
 	t.Helper()
 	data, err := os.ReadFile(Shipped(t, file))
@@ -53,15 +53,15 @@ func ScrapeConfigs(t *testing.T, file string) map[string]ScrapeConfig {
 	return jobs
 }
 
-// Discovery is a kubernetes_sd_config. Debian's Prometheus is built without that, so that nothing else sees what is
-// misspelled in ours.
+// Discovery is a kubernetes_sd_config. Debian's Prometheus is built without it, so only this type finds misspelled fields
+// in the project's files.
 type Discovery struct {
 	Role       string
 	Namespaces struct{ Names []string }
 	Selectors  []struct{ Role, Label string }
 }
 
-// DiscoveryOf is where a job's targets come from in Kubernetes, by one selector of what has that role.
+// DiscoveryOf is the discovery of a job's targets in Kubernetes, with one selector for the objects of its role.
 func DiscoveryOf(t *testing.T, job ScrapeConfig) Discovery {
 	t.Helper()
 	data, err := yaml.Marshal(job["kubernetes_sd_configs"])
@@ -74,7 +74,8 @@ func DiscoveryOf(t *testing.T, job ScrapeConfig) Discovery {
 	return discoveries[0]
 }
 
-// Led is a job that reads its targets from a URL, and not by Kubernetes: Debian's Prometheus is built without that.
+// Led is a job that discovers its targets at a URL instead of Kubernetes, because Debian's Prometheus is built without
+// Kubernetes.
 func Led(job ScrapeConfig, url string) ScrapeConfig {
 	led := maps.Clone(job)
 	delete(led, "kubernetes_sd_configs")
@@ -83,9 +84,9 @@ func Led(job ScrapeConfig, url string) ScrapeConfig {
 	return led
 }
 
-// Rules record what Prometheus has of the pods that kube_pod_info of a selector, such as {namespace="shop"}, is about at
-// each evaluation, however that looks in retrospect: how many series there are, and how many of them too many. They are evaluated
-// every two seconds.
+// Rules record at each evaluation which pods Prometheus has, for the pods that kube_pod_info of a selector names, such as
+// {namespace="shop"}. They record the number of series, and how many of them are duplicates. Later queries may show other
+// values, so the rules record the values of each moment. They are evaluated every two seconds.
 func Rules(selector string) map[string]any {
 	info := "kube_pod_info" + selector
 	return map[string]any{"groups": []any{map[string]any{"name": "test", "interval": ruleInterval.String(), "rules": []any{

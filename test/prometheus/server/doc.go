@@ -1,3 +1,3 @@
-// Package server runs a real Prometheus with what deploy/prometheus has until a test ends, and asks it, or one that is
-// there already, whether it has always had each pod once.
+// Package server runs a real Prometheus with the configuration of deploy/prometheus until a test ends. It checks whether
+// this Prometheus, or an existing one, has always had each pod exactly once.
 package server

@@ -20,8 +20,8 @@ const (
 	controlSeries = 10_000
 )
 
-// Machine knows when the machine of the tests had no CPU time for scrapes. It scrapes a control page of its own process, which
-// is always there: if that takes long, the shards are not at fault.
+// Machine records when the machine of the tests had no CPU time for scrapes. It scrapes a control page of its own process.
+// If that takes long, the shards are not the cause.
 type Machine struct {
 	mu     sync.Mutex
 	stalls []period
@@ -39,7 +39,7 @@ func WatchMachine(ctx context.Context) *Machine {
 func (m *Machine) watch(ctx context.Context) {
 	control := httptest.NewServer(controlHandler())
 	defer control.Close()
-	// Each scrape connects, as scrapes of shards do.
+	// Each scrape opens a connection, like scrapes of shards.
 	scraper := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	ticker := time.NewTicker(controlInterval)
 	defer ticker.Stop()
@@ -57,7 +57,7 @@ func (m *Machine) watch(ctx context.Context) {
 	}
 }
 
-// controlHandler compresses the control page, as kube-state-metrics does.
+// controlHandler compresses the control page, like kube-state-metrics.
 func controlHandler() http.Handler {
 	page := controlPage()
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -25,9 +25,9 @@ type Scrapes struct {
 type Scrape struct {
 	At   time.Time
 	Took time.Duration
-	// Instance is the instance of its target.
+	// Instance is the label of its target.
 	Instance string
-	// Lost tells whether an earlier scrape of the target succeeded.
+	// Lost reports whether an earlier scrape of the target succeeded.
 	Lost bool
 }
 
@@ -51,8 +51,8 @@ func (s Server) Scrapes(t *testing.T, since time.Time) Scrapes {
 	for _, target := range s.history(t, "up") {
 		answered := false
 		for _, sample := range target.Values {
-			at := sample.Timestamp.Time()
-			if at.Before(since) {
+			scrapeTime := sample.Timestamp.Time()
+			if scrapeTime.Before(since) {
 				continue
 			}
 			all.Count++
@@ -61,7 +61,7 @@ func (s Server) Scrapes(t *testing.T, since time.Time) Scrapes {
 				continue
 			}
 			scrape := Scrape{
-				At: at, Took: took[targetOf(target)][sample.Timestamp], Instance: string(target.Metric[model.InstanceLabel]), Lost: answered,
+				At: scrapeTime, Took: took[targetOf(target)][sample.Timestamp], Instance: string(target.Metric[model.InstanceLabel]), Lost: answered,
 			}
 			if s.stalled(scrape) {
 				all.Stalled = append(all.Stalled, scrape)
@@ -73,8 +73,8 @@ func (s Server) Scrapes(t *testing.T, since time.Time) Scrapes {
 	return all
 }
 
-// stalled tells whether a scrape failed because the machine stalled: it timed out, and the machine had stalled for half of the
-// time. What refuses a connection, or cuts it, does so sooner.
+// stalled reports whether a scrape failed because the machine stalled: it timed out, and the machine had stalled for half
+// of the time. A refused or cut connection fails sooner.
 func (s Server) stalled(failed Scrape) bool {
 	return failed.Took >= s.Interval && s.Machine.Stalled(failed.At, failed.At.Add(failed.Took)) >= failed.Took/2
 }

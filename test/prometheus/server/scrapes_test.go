@@ -20,10 +20,10 @@ var start = time.Unix(1_800_000_000, 0)
 
 func at(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
 
-// A scrape that failed is only the machine's fault if it took all the time that it may take, and the machine stalled for most of it.
+// A failed scrape is the machine's fault only if it took its full time, and the machine stalled for most of it.
 func TestScrapes(t *testing.T) {
 	for name, test := range map[string]struct {
-		// ups and durations are those of one target that is scraped every ten seconds.
+		// ups and durations belong to one target that is scraped every ten seconds.
 		ups, durations []float64
 		stalls         []period
 		failed         []Scrape

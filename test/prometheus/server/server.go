@@ -16,7 +16,7 @@ import (
 
 const (
 	poll = 500 * time.Millisecond
-	// tenths are the steps in which what was stored is looked at in retrospect.
+	// tenths are the steps of later queries.
 	tenths = 100 * time.Millisecond
 )
 
@@ -29,11 +29,12 @@ type Server struct {
 	Selector string
 	// Interval is the time between two scrapes of a target, and the time that a scrape may take.
 	Interval time.Duration
-	// EveryPod tells whether each pod is a target, and not each Service. The series are recorded then, every Interval.
+	// EveryPod reports whether each pod is a target, instead of each Service. Rules then record the series, every
+	// Interval.
 	EveryPod bool
-	// Machine tells when the machine stalled.
+	// Machine reports when the machine stalled.
 	Machine *Machine
-	// Timeout only bounds a failing test; all waits end as soon as what they wait for has happened.
+	// Timeout only limits a failing test. All waits end as soon as their event has happened.
 	Timeout time.Duration
 }
 
@@ -57,7 +58,7 @@ func (s Server) query(ctx context.Context, expression string) (model.Vector, err
 	return vector, nil
 }
 
-// Await waits until an expression has one value, and that is the one given.
+// Await waits until an expression has exactly one value, which is the given one.
 func (s Server) Await(t *testing.T, expression string, wanted int) {
 	t.Helper()
 	s.await(t, expression, func(vector model.Vector) bool {
@@ -81,7 +82,7 @@ func (s Server) AwaitEvaluation(t *testing.T, after time.Time) {
 	})
 }
 
-func (s Server) await(t *testing.T, expression string, is func(model.Vector) bool) {
+func (s Server) await(t *testing.T, expression string, holds func(model.Vector) bool) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), poll, s.Timeout, true, func(ctx context.Context) (bool, error) {
@@ -92,7 +93,7 @@ func (s Server) await(t *testing.T, expression string, is func(model.Vector) boo
 		if last = err; err == nil {
 			last = fmt.Errorf("it is %v", vector)
 		}
-		return err == nil && is(vector), nil
+		return err == nil && holds(vector), nil
 	})
 	if err == nil {
 		return
@@ -101,18 +102,18 @@ func (s Server) await(t *testing.T, expression string, is func(model.Vector) boo
 	require.NoError(t, err, "%s: wait for %s: %v\ntargets: %v %v", s.Name, expression, last, targets.Active, problem)
 }
 
-// AssertConstant asserts that since a time there have always been that many pods, and none of them twice: as it was
-// recorded at each evaluation, and as a graph shows it now. It leaves out what scrapes miss that time out while the machine
-// stalls, and moments that leftOut, if set, reports.
+// AssertConstant asserts that since a time there have always been that many pods, and each of them once. It checks the
+// recorded values of each evaluation, and a graph of now. It ignores the loss of scrapes that time out while the machine
+// stalls, and moments that leftOut reports, if set.
 func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut func(time.Time) bool) {
 	t.Helper()
 	scrapes := s.Scrapes(t, since)
 	t.Logf("%s: %d scrapes, of which %d failed: %v; and %d timed out while the machine stalled: %v; since %s, %s", s.Name,
 		scrapes.Count, len(scrapes.Failed), scrapes.Failed, len(scrapes.Stalled), scrapes.Stalled, since.Format(time.TimeOnly), s.Machine.Stalls(since))
 	matters := func(sample model.SamplePair) bool {
-		at := sample.Timestamp.Time()
-		return at.After(since) && (leftOut == nil || !leftOut(at)) &&
-			!slices.ContainsFunc(scrapes.Stalled, func(scrape Scrape) bool { return s.Misses(scrape, at) })
+		scrapeTime := sample.Timestamp.Time()
+		return scrapeTime.After(since) && (leftOut == nil || !leftOut(scrapeTime)) &&
+			!slices.ContainsFunc(scrapes.Stalled, func(scrape Scrape) bool { return s.Misses(scrape, scrapeTime) })
 	}
 	evaluations := 0
 	for expression, wanted := range map[string]int{"test:pods": pods, "test:twice": 0} {
@@ -140,14 +141,14 @@ func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut 
 	t.Logf("%s: %d evaluations, and %d moments in retrospect", s.Name, evaluations/2, len(samples))
 }
 
-// Misses tells whether at a time Prometheus has not got yet what a scrape that failed would have brought: the next scrape of the
-// target is due an interval later, and takes up to another one; and what is recorded comes up to another one later.
-func (s Server) Misses(failed Scrape, at time.Time) bool {
+// Misses reports whether Prometheus still lacks the data of a failed scrape at a time. The next scrape of the target
+// starts an interval later and takes up to another one. The recorded value follows up to another one later.
+func (s Server) Misses(failed Scrape, scrapeTime time.Time) bool {
 	misses := 2 * s.Interval
 	if s.EveryPod {
 		misses += s.Interval
 	}
-	return !at.Before(failed.At) && at.Before(failed.At.Add(misses))
+	return !scrapeTime.Before(failed.At) && scrapeTime.Before(failed.At.Add(misses))
 }
 
 // only is the only series of a value.

@@ -19,9 +19,9 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// Options say what a Prometheus does.
+// Options configure a Prometheus.
 type Options struct {
-	// Jobs are what it scrapes.
+	// Jobs are its scrape jobs.
 	Jobs []ScrapeConfig
 	// Interval is the time between two scrapes of a target, and between two evaluations of the shipped rules.
 	Interval time.Duration
@@ -59,7 +59,7 @@ func Start(t *testing.T, options Options) prometheusv1.API {
 	return prometheusv1.NewAPI(connection)
 }
 
-// RunProgram runs a program until the test has ended, and shows what it has said if that failed.
+// RunProgram runs a program until the test has ended, and shows its output if the test failed.
 func RunProgram(t *testing.T, name string, command *exec.Cmd) {
 	t.Helper()
 	output := filepath.Join(t.TempDir(), "log")
@@ -67,13 +67,13 @@ func RunProgram(t *testing.T, name string, command *exec.Cmd) {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.NoError(t, process.Terminate(context.WithoutCancel(t.Context())))
-		if said, err := os.ReadFile(output); t.Failed() && err == nil {
-			t.Logf("%s:\n%s", name, said)
+		if log, err := os.ReadFile(output); t.Failed() && err == nil {
+			t.Logf("%s:\n%s", name, log)
 		}
 	})
 }
 
-// FreeAddress is one that nobody listens on. Nothing reserves it.
+// FreeAddress is a free address. It is not reserved.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
 	port, err := cluster.FreePort(t.Context())
