@@ -119,7 +119,7 @@ COMPATIBILITY := test/compatibility/kube-state-metrics
 COMPATIBLE := $(patsubst $(COMPATIBILITY)/%,bin/compatibility/kube-state-metrics-%,$(wildcard $(COMPATIBILITY)/v*))
 
 .PHONY: compatibility
-compatibility: build kube kube-state-metrics $(COMPATIBLE) ## Run all supported versions of Kubernetes and kube-state-metrics, of docs/api-promise.md (half an hour).
+compatibility: build kube kube-state-metrics $(COMPATIBLE) ## Run all supported versions of Kubernetes and kube-state-metrics, of docs/supported-versions.md (half an hour).
 	go test $(ONE_THREAD) -v -count=1 -timeout 60m ./test/compatibility
 	cd test/chart && COMPATIBILITY_FULL=1 go test -v -count=1 -run TestManifestsAreValidForEachKubernetes .
 
@@ -188,8 +188,7 @@ lint: ## Run the linters, also those of prose.
 	go tool -modfile=release/validators/go.mod actionlint
 	@$(MAKE) --no-print-directory prose
 
-# docs/api.md is made of comments, which are checked where they are.
-PROSE := README.md $(filter-out docs/api.md,$(wildcard docs/*.md)) deploy/chart/README.md
+PROSE := README.md $(wildcard docs/*.md docs/*/*.md) deploy/chart/README.md
 
 .PHONY: prose
 prose: c-compiler ## Check the English of pages and of Go comments, with vale (its build takes 2 minutes, once).

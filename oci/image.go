@@ -62,7 +62,7 @@ func (i Image) Archive(file string) error {
 }
 
 func (i Image) build() (v1.ImageIndex, error) {
-	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, name := range slices.Sorted(maps.Keys(i.Platforms)) {
 		platform, err := v1.ParsePlatform(name)
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package version has the version of the build.
 package version
 
-// The Makefile sets Version with the linker flag -X.
+// Version is set by the Makefile with the linker flag -X.
 var Version = "devel"

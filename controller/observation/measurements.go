@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -18,8 +19,6 @@ import (
 	"github.com/example/ksmscale/measurements"
 	"github.com/example/ksmscale/shardpods"
 	"github.com/example/ksmscale/telemetry"
-
-	appsv1 "k8s.io/api/apps/v1"
 )
 
 // parallelMeasurements is the number of gates that are read at the same time.

@@ -27,15 +27,13 @@ func (c ObjectCounter) Count(ctx context.Context, resources []string) map[string
 	counts := make(map[string]int64, len(resources))
 	for _, resource := range resources {
 		count, err := c.count(ctx, resource)
-		switch {
-		case err == nil:
-			counts[resource] = count
-		default:
-			counts[resource] = NotCounted
+		if err != nil {
+			count = NotCounted
 			if !apierrors.IsForbidden(err) {
 				log.FromContext(ctx).V(1).Info("Cannot count objects", "resource", resource, "reason", err.Error())
 			}
 		}
+		counts[resource] = count
 	}
 	return counts
 }

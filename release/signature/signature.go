@@ -24,10 +24,9 @@ import (
 // Extension is the extension of the file with the signature of another.
 const Extension = ".sig"
 
-const (
-	payloadType types.MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
-	annotation                  = "dev.cosignproject.cosign/signature"
-)
+const payloadType types.MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+const annotation = "dev.cosignproject.cosign/signature"
 
 // Signer returns a signer with the private key of a file. The password is for an encrypted key.
 func Signer(keyFile, password string) (signature.Signer, error) {

@@ -108,6 +108,10 @@ func TestCommandsNameWhatExists(t *testing.T) {
 		targets.Insert(target[1])
 	}
 	for _, p := range pages(t) {
+		// It also has commands that are gone.
+		if p.path == "CHANGELOG.md" {
+			continue
+		}
 		texts := p.inlineCode(t)
 		for _, block := range p.code(t) {
 			if block.language != "sh" && block.language != "bash" {

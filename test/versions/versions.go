@@ -1,4 +1,4 @@
-// Package versions reads the table of supported versions in docs/api-promise.md, which is their only list.
+// Package versions reads the table of supported versions in docs/supported-versions.md, which is their only list.
 package versions
 
 import (
@@ -12,7 +12,7 @@ import (
 const (
 	begin = "<!-- versions -->"
 	end   = "<!-- end of versions -->"
-	// columns is the number of columns of the table: component, version, supported, run in tests as.
+	// columns are the columns of the table: component, version, supported, run in tests as.
 	columns = 4
 )
 
@@ -36,7 +36,7 @@ func Run(t T, root, component, way string) []string {
 
 func list(t T, root, component, way string) []string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "docs", "api-promise.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "supported-versions.md"))
 	require.NoError(t, err)
 	_, rest, ok := strings.Cut(string(page), begin)
 	require.True(t, ok, "no table begins")
