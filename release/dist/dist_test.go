@@ -135,7 +135,10 @@ func checkSame(t *testing.T, first, second string) {
 	compared := 0
 	each(t, second, func(file, content string) {
 		if full || file != dist.Manifest && file != dist.Checksums {
-			assert.True(t, content == read(t, first, file), "%s is another one", file) //nolint:testifylint // These are too long to print.
+			// They may be too long to print.
+			if content != read(t, first, file) {
+				t.Errorf("%s is another one", file)
+			}
 			compared++
 		}
 	})

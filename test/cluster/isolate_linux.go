@@ -146,7 +146,7 @@ func shadow(setting string) error {
 	if err := os.MkdirAll(filepath.Dir(replacement), 0o700); err != nil {
 		return fmt.Errorf("create folder for kernel settings: %w", err)
 	}
-	if err := os.WriteFile(replacement, value, 0o600); err != nil { //nolint:gosec // The settings are ours.
+	if err := os.WriteFile(replacement, value, 0o600); err != nil {
 		return fmt.Errorf("copy kernel setting: %w", err)
 	}
 	if err := syscall.Mount(replacement, setting, "", syscall.MS_BIND, ""); err != nil {

@@ -150,7 +150,7 @@ func (s *shard) awaitGate(t *testing.T, status int) {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	response, err := http.Get(url) //nolint:noctx // It is a port of this machine.
+	response, err := http.Get(url)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

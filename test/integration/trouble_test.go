@@ -146,7 +146,7 @@ func TestForeignAPIService(t *testing.T) {
 
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForeignAPIService)
 	for _, part := range []string{
-		"served by Service keda/keda-operator-metrics-apiserver", "delete it together with what installed it",
+		"served by Service keda/keda-operator-metrics-apiserver", "delete that APIService and the software that installed it",
 		"--delegate=keda/keda-operator-metrics-apiserver:443", "spec.autoscaling.mode to Direct",
 	} {
 		assert.Contains(t, condition.Message, part)

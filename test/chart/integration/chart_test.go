@@ -148,6 +148,11 @@ func TestReleaseComesAndGoes(t *testing.T) {
 		var err error
 		r.adapter, err = r.installed.StartAdapter(ctx, "adapter")
 		require.NoError(t, err)
+		// Helm and others ask the API server for all types, which this one is among again.
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			_, err := r.installed.Kubectl(ctx, "api-resources")
+			require.NoError(c, err)
+		}, eventually, poll)
 		require.NoError(t, r.client.Delete(ctx, testPod()), "which a test that fails leaves")
 	})
 	t.Run("a second release is refused", func(t *testing.T) {

@@ -25,7 +25,7 @@ func write(folder string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folder, 0o750); err != nil { //nolint:gosec // The folder is whatever the user says.
+	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return fmt.Errorf("create folder of images: %w", err)
 	}
 	for number, image := range images {
