@@ -56,8 +56,8 @@ func (m *measured) observe(families telemetry.Families, now time.Time) {
 	m.measurement.Process = read
 }
 
-func first(metrics *dto.MetricFamily) *dto.Metric {
-	for _, metric := range metrics.GetMetric() {
+func first(from *dto.MetricFamily) *dto.Metric {
+	for _, metric := range from.GetMetric() {
 		return metric
 	}
 	return nil

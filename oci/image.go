@@ -77,8 +77,8 @@ func (i Image) build() (v1.ImageIndex, error) {
 	return mutate.Annotations(index, i.Annotations).(v1.ImageIndex), nil
 }
 
-func (i Image) buildFor(platform *v1.Platform, files Files) (v1.Image, error) {
-	content, err := archived(files)
+func (i Image) buildFor(platform *v1.Platform, contents Files) (v1.Image, error) {
+	content, err := archived(contents)
 	if err != nil {
 		return nil, err
 	}
@@ -106,11 +106,11 @@ func (i Image) buildFor(platform *v1.Platform, files Files) (v1.Image, error) {
 }
 
 // archived returns a tar of the files. It contains no times, so the same files give the same image.
-func archived(files Files) ([]byte, error) {
+func archived(contents Files) ([]byte, error) {
 	var content bytes.Buffer
 	writer := tar.NewWriter(&content)
-	for _, file := range slices.Sorted(maps.Keys(files)) {
-		data, err := os.ReadFile(files[file])
+	for _, file := range slices.Sorted(maps.Keys(contents)) {
+		data, err := os.ReadFile(contents[file])
 		if err != nil {
 			return nil, err
 		}

@@ -80,7 +80,7 @@ func write(directory string, index v1.ImageIndex, references ...string) error {
 			return fmt.Errorf("name image: %w", err)
 		}
 		annotations := map[string]string{annotationName: parsed.Name()}
-		if tag, is := parsed.(name.Tag); is {
+		if tag, ok := parsed.(name.Tag); ok {
 			annotations[annotationTag] = tag.TagStr()
 		}
 		if err := path.AppendIndex(index, layout.WithAnnotations(annotations)); err != nil {

@@ -67,9 +67,9 @@ func TestWrite(t *testing.T) {
 	require.Len(t, layers, 1)
 	layer, err := layers[0].Uncompressed()
 	require.NoError(t, err)
-	archive, err := io.ReadAll(layer)
+	tarball, err := io.ReadAll(layer)
 	require.NoError(t, err)
-	assert.Equal(t, make([]byte, 1024), archive[len(archive)-1024:], "the end of an archive")
+	assert.Equal(t, make([]byte, 1024), tarball[len(tarball)-1024:], "the end of an archive")
 
 	extracted := mutate.Extract(image)
 	defer extracted.Close()
@@ -77,10 +77,10 @@ func TestWrite(t *testing.T) {
 }
 
 // files reads a tar whose files are executable.
-func files(t *testing.T, archive io.Reader) map[string]string {
+func files(t *testing.T, tarball io.Reader) map[string]string {
 	t.Helper()
 	content := map[string]string{}
-	for reader := tar.NewReader(archive); ; {
+	for reader := tar.NewReader(tarball); ; {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			return content
@@ -117,11 +117,11 @@ func TestArchive(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, left, 1)
 
-	archive, err := os.Open(file)
+	tarball, err := os.Open(file)
 	require.NoError(t, err)
-	defer archive.Close()
+	defer tarball.Close()
 	var index v1.IndexManifest
-	for reader := tar.NewReader(archive); ; {
+	for reader := tar.NewReader(tarball); ; {
 		header, err := reader.Next()
 		require.NoError(t, err, "it has no index")
 		if header.Name == "index.json" {

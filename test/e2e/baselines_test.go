@@ -71,13 +71,13 @@ func baselineRights(namespace string) []client.Object {
 }
 
 // autosharding is the example of kube-state-metrics: a StatefulSet whose pods find out how many they are.
-func autosharding(number int32) func(*testing.T, string, string) audit.Options {
+func autosharding(replicaCount int32) func(*testing.T, string, string) audit.Options {
 	return func(t *testing.T, namespace, speed string) audit.Options {
 		t.Helper()
 		labels := map[string]string{"app": "autosharding"}
 		metadata := metav1.ObjectMeta{Namespace: namespace, Name: "autosharding", Labels: labels}
 		create(t, &appsv1.StatefulSet{ObjectMeta: metadata, Spec: appsv1.StatefulSetSpec{
-			Replicas: new(number), ServiceName: metadata.Name, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Replicas: new(replicaCount), ServiceName: metadata.Name, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: monitorTemplate(labels, baselineVersion, speed, "--pod=$(POD_NAME)", "--pod-namespace=$(POD_NAMESPACE)"),
 		}}, &corev1.Service{ObjectMeta: metadata, Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone, Selector: labels, Ports: []corev1.ServicePort{{Port: 8080}},
@@ -87,10 +87,10 @@ func autosharding(number int32) func(*testing.T, string, string) audit.Options {
 	}
 }
 
-func scaleStatefulSet(number int) func(*testing.T, string, string) {
+func scaleStatefulSet(replicaCount int) func(*testing.T, string, string) {
 	return func(t *testing.T, namespace, _ string) {
 		t.Helper()
-		kubectl(t, "scale", "-n", namespace, "statefulset/autosharding", "--replicas="+strconv.Itoa(number))
+		kubectl(t, "scale", "-n", namespace, "statefulset/autosharding", "--replicas="+strconv.Itoa(replicaCount))
 		awaitRollout(t, namespace, "statefulset/autosharding")
 	}
 }

@@ -296,9 +296,9 @@ func withStandby(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *
 	}
 }
 
-func scaleController(t *testing.T, number int) {
+func scaleController(t *testing.T, replicaCount int) {
 	t.Helper()
-	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, number)
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicaCount)
 	_, err := shared.clientset.AppsV1().Deployments(systemNamespace).Patch(context.WithoutCancel(t.Context()),
 		"ksmscale-controller", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)

@@ -43,11 +43,11 @@ func create(t *testing.T, objects ...client.Object) {
 
 // metricsServer is kube-state-metrics for nodes only, without KSMScale. Its pods are spread over the nodes, and their CPU
 // limit throttles them at their start. It has a Service.
-func metricsServer(namespace, monitorVersion string, number int32) (*appsv1.Deployment, *corev1.Service) {
+func metricsServer(namespace, monitorVersion string, replicaCount int32) (*appsv1.Deployment, *corev1.Service) {
 	const name = "kube-state-metrics"
 	deployment, service := monitorDeployment(namespace, name, monitorVersion, "100m", "--resources=nodes")
 	honor := corev1.NodeInclusionPolicyHonor
-	deployment.Spec.Replicas = new(number)
+	deployment.Spec.Replicas = new(replicaCount)
 	deployment.Spec.Template.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 		MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
 		NodeTaintsPolicy: &honor, LabelSelector: deployment.Spec.Selector,

@@ -121,11 +121,11 @@ func number(t *testing.T, text string) float64 {
 }
 
 func get(ctx context.Context, url string) (string, error) {
-	get, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	getRequest, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	response, err := http.DefaultClient.Do(get)
+	response, err := http.DefaultClient.Do(getRequest)
 	if err != nil {
 		return "", err
 	}

@@ -305,8 +305,8 @@ func seeTLS(t *testing.T, ksmScale *v1alpha1.KSMScale, trusted *x509.CertPool) {
 		assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "with TLS, and without a token")
 	}
 	for _, pod := range shardPods(t, ksmScale) {
-		for _, status := range pod.Status.ContainerStatuses {
-			assert.Zero(t, status.RestartCount, "its liveness probe speaks TLS too")
+		for _, containerStatus := range pod.Status.ContainerStatuses {
+			assert.Zero(t, containerStatus.RestartCount, "its liveness probe speaks TLS too")
 		}
 	}
 }

@@ -60,14 +60,14 @@ func status(t *testing.T, address, bearerToken string) int {
 func request(t *testing.T, address, bearerToken string) (code int, body []byte) {
 	t.Helper()
 	await(t, "an answer of "+address, func(ctx context.Context) error {
-		get, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		getRequest, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return err
 		}
 		if bearerToken != "" {
-			get.Header.Set("Authorization", "Bearer "+bearerToken)
+			getRequest.Header.Set("Authorization", "Bearer "+bearerToken)
 		}
-		response, err := http.DefaultClient.Do(get)
+		response, err := http.DefaultClient.Do(getRequest)
 		if err != nil {
 			return err
 		}

@@ -51,10 +51,10 @@ func growAndShrink(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	before := awaitSizes(t, ksmScale, func(int32) bool { return true })
 	namespace := makeObjects(t, 2*objectCount())
-	grown := awaitSizes(t, ksmScale, func(number int32) bool { return number > before })
+	grown := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount > before })
 	assert.Greater(t, grown, before)
 	require.NoError(t, shared.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
-	shrunk := awaitSizes(t, ksmScale, func(number int32) bool { return number < grown })
+	shrunk := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount < grown })
 	assert.Equal(t, before, shrunk)
 	t.Logf("shards: %d, with three times the objects %d, and then %d again", before, grown, shrunk)
 }
@@ -96,8 +96,8 @@ func checkSizes(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		if pod.DeletionTimestamp != nil {
 			continue
 		}
-		for _, status := range pod.Status.ContainerStatuses {
-			assert.Zero(t, status.RestartCount, "%s of %s", status.Name, pod.Name)
+		for _, containerStatus := range pod.Status.ContainerStatuses {
+			assert.Zero(t, containerStatus.RestartCount, "%s of %s", containerStatus.Name, pod.Name)
 		}
 	}
 	var peak int64

@@ -48,9 +48,9 @@ func ask(ctx context.Context, t require.TestingT, config *rest.Config, path stri
 }
 
 func askWith(ctx context.Context, t require.TestingT, httpClient *http.Client, address string) answer {
-	get, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	getRequest, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	require.NoError(t, err)
-	response, err := httpClient.Do(get)
+	response, err := httpClient.Do(getRequest)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

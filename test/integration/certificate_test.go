@@ -184,11 +184,11 @@ func (l *load) run(ctx context.Context, count *atomic.Int64, do func() error) {
 }
 
 func request(ctx context.Context, httpClient *http.Client, address string) error {
-	get, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	getRequest, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
 	}
-	response, err := httpClient.Do(get)
+	response, err := httpClient.Do(getRequest)
 	if err != nil {
 		return err
 	}
