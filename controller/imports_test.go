@@ -27,7 +27,7 @@ func TestImportsFollowTheData(t *testing.T) {
 		t.Run(folder, func(t *testing.T) {
 			imported := importsOf(t, folder)
 			for path := range imported {
-				if ours, found := strings.CutPrefix(path, module); found {
+				if ours, isOurs := strings.CutPrefix(path, module); isOurs {
 					assert.Contains(t, allowed, ours)
 				}
 			}

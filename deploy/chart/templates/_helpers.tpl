@@ -122,7 +122,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* Metadata of what helm test creates, but for annotations of its own. */}}
+{{/* Metadata of the objects that helm test creates, except their own annotations. */}}
 {{- define "ksmscale.test" }}
   name: ksmscale-test
   labels:
