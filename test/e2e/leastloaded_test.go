@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,7 +22,7 @@ import (
 func TestLeastLoaded(t *testing.T) {
 	needsLocal(t)
 	install(t)
-	measureOften(t)
+	setControllerArgs(t, "--load-interval=1s")
 	makeObjects(t, ciObjects)
 	ksmScale := newKSMScale(func(spec *v1alpha1.KSMScaleSpec) { spec.Sharding.ReplicationStrategy = v1alpha1.LeastLoaded })
 	create(t, ksmScale)
@@ -43,18 +44,18 @@ func TestLeastLoaded(t *testing.T) {
 	}
 }
 
-// measureOften has the controller measure loads each second, until the test ends.
-func measureOften(t *testing.T) {
+// setControllerArgs gives the controller arguments until the test ends.
+func setControllerArgs(t *testing.T, arguments ...string) {
 	t.Helper()
+	const argsPath = "/spec/template/spec/containers/0/args"
 	patch := func(operations string) {
 		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", operations)
-		awaitAvailable(t, systemNamespace, "ksmscale-controller")
 	}
-	const argsPath = "/spec/template/spec/containers/0/args"
-	patch(`[{"op":"add","path":"` + argsPath + `","value":["--load-interval=1s"]}]`)
-	t.Cleanup(func() {
-		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", `[{"op":"remove","path":"`+argsPath+`"}]`)
-	})
+	value, err := json.Marshal(arguments)
+	require.NoError(t, err)
+	patch(fmt.Sprintf(`[{"op":"add","path":"%s","value":%s}]`, argsPath, value))
+	awaitAvailable(t, systemNamespace, "ksmscale-controller")
+	t.Cleanup(func() { patch(fmt.Sprintf(`[{"op":"remove","path":"%s"}]`, argsPath)) })
 }
 
 // makeBusy scrapes a shard's Service all the time until the returned function is called.

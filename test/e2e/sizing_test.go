@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,14 +34,7 @@ func followsTheCluster(spec *v1alpha1.KSMScaleSpec) {
 // decideQuickly shortens the times that sizes take to change, until the test ends.
 func decideQuickly(t *testing.T) {
 	t.Helper()
-	arguments := []string{"--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after=20s"}
-	const path = "/spec/template/spec/containers/0/args"
-	kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p",
-		`[{"op":"add","path":"`+path+`","value":["`+strings.Join(arguments, `","`)+`"]}]`)
-	awaitAvailable(t, systemNamespace, "ksmscale-controller")
-	t.Cleanup(func() {
-		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", `[{"op":"remove","path":"`+path+`"}]`)
-	})
+	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after=20s")
 }
 
 // growAndShrink lets the cluster grow to three times its objects and shrink again. The number of shards rises and falls with it, and
