@@ -16,7 +16,6 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/objects"
-	"github.com/example/ksmscale/controller/observation"
 )
 
 // shardPod is a pod of shard 0 that runs under the service account of the KSMScale.
@@ -25,7 +24,7 @@ func shardPod(overrides ...func(*corev1.Pod)) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "old", Labels: objects.ShardLabels(fixtures.KSMScale(), fixtures.Shard(0))},
 		Spec:       corev1.PodSpec{ServiceAccountName: v1alpha1.ServiceAccountName("main"), Containers: []corev1.Container{{Name: objects.ContainerName}}},
 	}
-	shard, _ := observation.ShardOf(pod.Labels)
+	shard, _ := v1alpha1.ShardOf(pod.Labels)
 	fixtures.OwnedByDeployment(pod, shard)
 	for _, override := range overrides {
 		override(pod)

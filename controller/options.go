@@ -15,6 +15,9 @@ import (
 	"github.com/example/ksmscale/sizing"
 )
 
+// defaultMeasureInterval is also the default of the gate.
+const defaultMeasureInterval = 5 * time.Minute
+
 // Options configures a controller. Create it with NewOptions.
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; empty for the service account of the pod.
@@ -81,7 +84,7 @@ func NewOptions() *Options {
 		RetryPeriod:            2 * time.Second,
 		LoadInterval:           30 * time.Second,
 		SizeInterval:           time.Minute,
-		MeasureInterval:        5 * time.Minute,
+		MeasureInterval:        defaultMeasureInterval,
 		Sizing:                 sizing.DefaultSettings(),
 		Rollouts:               partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
@@ -243,7 +246,7 @@ const minLoadInterval = time.Second
 // gateMeasureInterval returns 0 for the default, which is also the default of the gate. So an upgrade from a version without the flag does
 // not change the pod template for it.
 func (o *Options) gateMeasureInterval() time.Duration {
-	if o.MeasureInterval == NewOptions().MeasureInterval {
+	if o.MeasureInterval == defaultMeasureInterval {
 		return 0
 	}
 	return o.MeasureInterval

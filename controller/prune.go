@@ -23,7 +23,7 @@ import (
 // pruneShards deletes the objects of the shards of a KSMScale, except the partitions to keep.
 func (r *Reconciler) pruneShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, keep sets.Set[int32]) error {
 	keepPartition := func(object client.Object) bool {
-		total, ok := observation.PartitionOf(object.GetLabels())
+		total, ok := v1alpha1.PartitionOf(object.GetLabels())
 		return ok && keep.Has(total)
 	}
 	// HorizontalPodAutoscalers go first, because they need their Deployments.

@@ -98,7 +98,7 @@ func TestReshardingNeverUncoversAnObject(t *testing.T) {
 func requireUnscraped(t *rapid.T, snapshot observation.Snapshot, decision partition.Decision, now time.Time) {
 	for i := range snapshot.Services {
 		service := &snapshot.Services[i]
-		if total, _ := observation.PartitionOf(service.Labels); !decision.Keep.Has(total) {
+		if total, _ := v1alpha1.PartitionOf(service.Labels); !decision.Keep.Has(total) {
 			require.True(t, observation.IsRetired(service), "%s is scraped", service.Name)
 			require.GreaterOrEqual(t, now.Sub(observation.AppliedAt(service)), partition.DiscoveryDelay, service.Name)
 		}
@@ -163,7 +163,7 @@ func obey(snapshot *observation.Snapshot, decision partition.Decision, now time.
 		return
 	}
 	goes := func(labels map[string]string) bool {
-		total, _ := observation.PartitionOf(labels)
+		total, _ := v1alpha1.PartitionOf(labels)
 		return !decision.Keep.Has(total)
 	}
 	snapshot.Deployments = slices.DeleteFunc(snapshot.Deployments, func(d appsv1.Deployment) bool { return goes(d.Labels) })
@@ -192,8 +192,8 @@ func comeAndGo(t *rapid.T, snapshot *observation.Snapshot, now time.Time) {
 }
 
 func sameShard(a, b map[string]string) bool {
-	first, _ := observation.ShardOf(a)
-	second, _ := observation.ShardOf(b)
+	first, _ := v1alpha1.ShardOf(a)
+	second, _ := v1alpha1.ShardOf(b)
 	return first == second
 }
 
@@ -215,7 +215,7 @@ func crowdOut(snapshot *observation.Snapshot, total int32) {
 	seen := sets.New[v1alpha1.Shard]()
 	for i := range snapshot.Pods {
 		pod := &snapshot.Pods[i]
-		shard, _ := observation.ShardOf(pod.Labels)
+		shard, _ := v1alpha1.ShardOf(pod.Labels)
 		if shard.Total == total && seen.Has(shard) && !observation.IsUnschedulable(pod) {
 			pod.Status.Conditions = make([]corev1.PodCondition, 2)
 			fixtures.Unschedulable(pod)

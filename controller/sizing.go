@@ -44,28 +44,25 @@ type ObjectCounter interface {
 // returns the KSMScale as the API server has it: a new number of shards is in its status before any object of the new partition exists,
 // because the adapter plans from it.
 func (r *Reconciler) plan(ctx context.Context, ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) (plans.Planned, *v1alpha1.KSMScale, error) {
-	desired := r.withWeights(ksmScale)
-	planned, err := r.Plans.One(desired)
-	if err != nil {
-		return plans.Planned{}, nil, err
+	planned, err := r.Plans.One(partition.WithPausedShards(r.withWeights(ksmScale), snapshot))
+	if err != nil || r.Sizing.Settings == nil {
+		return planned, ksmScale, err
 	}
-	desired = r.recommend(ctx, planned, snapshot)
-	if total := desired.Status.ShardingStatus.TotalShards; desired.Spec.AutoSharding() != nil && total != totalShardsInStatus(ksmScale) && total > 0 {
-		ksmScale, err = r.writeTotalShards(ctx, ksmScale, total)
-		if err != nil {
+	planned.KSMScale = r.recommend(ctx, planned, snapshot)
+	if total := planned.KSMScale.Status.TotalShards(); planned.KSMScale.Spec.AutoSharding() != nil && total > 0 && total != ksmScale.Status.TotalShards() {
+		if ksmScale, err = r.writeTotalShards(ctx, ksmScale, total); err != nil {
 			return plans.Planned{}, nil, err
 		}
 	}
-	planned, err = r.Plans.One(partition.WithPausedShards(desired, snapshot))
+	if planned.KSMScale.TotalShards() != planned.Total {
+		planned, err = r.Plans.One(planned.KSMScale)
+	}
 	return planned, ksmScale, err
 }
 
-// recommend returns a KSMScale with its recommendation.
+// recommend returns the KSMScale of a plan with its recommendation.
 func (r *Reconciler) recommend(ctx context.Context, planned plans.Planned, snapshot observation.Snapshot) *v1alpha1.KSMScale {
 	ksmScale := planned.KSMScale
-	if r.Sizing.Settings == nil {
-		return ksmScale
-	}
 	now := r.Clock.Now()
 	r.Sizing.leads.Do(func() { r.Sizing.leaderSince = now })
 	if ksmScale.Status.Recommendation == nil && len(snapshot.Deployments) == 0 {
@@ -91,13 +88,6 @@ func (r *Reconciler) countObjects(ctx context.Context, ksmScale *v1alpha1.KSMSca
 		return nil
 	}
 	return counts
-}
-
-func totalShardsInStatus(ksmScale *v1alpha1.KSMScale) int32 {
-	if ksmScale.Status.ShardingStatus == nil {
-		return 0
-	}
-	return ksmScale.Status.ShardingStatus.TotalShards
 }
 
 func (r *Reconciler) writeTotalShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, total int32) (*v1alpha1.KSMScale, error) {

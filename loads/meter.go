@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -22,9 +18,6 @@ import (
 	"github.com/example/ksmscale/shardpods"
 	"github.com/example/ksmscale/telemetry"
 )
-
-// parallelReads limits the number of simultaneous connections of a round.
-const parallelReads = 16
 
 // Meter reads the CPU of the pods of KSMScales with the strategy least-loaded, and decides the weights of their shards.
 // Its methods are safe for concurrent use. Create it with NewMeter.
@@ -118,11 +111,13 @@ func (m *Meter) measure(ctx context.Context) error {
 		if ksmScale.Spec.Strategy() != v1alpha1.LeastLoaded {
 			continue
 		}
-		pods, err := m.pods(ctx, ksmScale)
+		pods, err := shardpods.Serving(ctx, m.objects, ksmScale)
 		if err != nil {
 			return err
 		}
-		now := m.readAll(ctx, pods)
+		now := shardpods.ReadEach(ctx, pods, m.read, func(_ *corev1.Pod, err error) {
+			klog.FromContext(ctx).V(1).Info("Cannot measure a pod", "reason", err.Error())
+		})
 		for _, total := range totals(ksmScale) {
 			partitionKey := key{ksmScale.UID, total}
 			there[partitionKey] = m.partition(partitionKey)
@@ -141,50 +136,6 @@ func (m *Meter) measure(ctx context.Context) error {
 		m.onChange()
 	}
 	return nil
-}
-
-func (m *Meter) pods(ctx context.Context, ksmScale *v1alpha1.KSMScale) ([]corev1.Pod, error) {
-	var list corev1.PodList
-	err := m.objects.List(ctx, &list, client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name})
-	if err != nil {
-		return nil, fmt.Errorf("list the pods of KSMScale %s: %w", ksmScale.Name, err)
-	}
-	var deployments appsv1.DeploymentList
-	if err := m.objects.List(ctx, &deployments, client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
-		return nil, fmt.Errorf("list the Deployments of KSMScale %s: %w", ksmScale.Name, err)
-	}
-	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
-	return slices.DeleteFunc(shardpods.Of(ours, list.Items), func(pod corev1.Pod) bool { return !isReady(&pod) || pod.Status.PodIP == "" }), nil
-}
-
-// isReady reports whether a pod serves scrapes.
-func isReady(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
-	})
-}
-
-// readAll reads the pods, and skips those that fail.
-func (m *Meter) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]reading {
-	var mu sync.Mutex
-	now := map[types.UID]reading{}
-	var group errgroup.Group
-	group.SetLimit(parallelReads)
-	for i := range pods {
-		group.Go(func() error {
-			latest, err := m.read(ctx, &pods[i])
-			if err != nil {
-				klog.FromContext(ctx).V(1).Info("Cannot measure a pod", "reason", err.Error())
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			now[pods[i].UID] = latest
-			return nil
-		})
-	}
-	_ = group.Wait()
-	return now
 }
 
 func (m *Meter) partition(partitionKey key) *partition {
@@ -213,9 +164,8 @@ func (m *Meter) add(to *partition, shards [][]use, recorded []int32) bool {
 func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]reading) [][]use {
 	shards := make([][]use, total)
 	for i := range pods {
-		labels := pods[i].Labels
-		shard, err := strconv.Atoi(labels[v1alpha1.LabelShardID])
-		if err != nil || shard < 0 || shard >= int(total) || labels[v1alpha1.LabelTotalShards] != strconv.Itoa(int(total)) {
+		shard, ok := v1alpha1.ShardOf(pods[i].Labels)
+		if !ok || shard.Total != total || shard.ID < 0 || shard.ID >= total {
 			continue
 		}
 		first, readBefore := before[pods[i].UID]
@@ -225,7 +175,7 @@ func shardUses(total int32, pods []corev1.Pod, before, after map[types.UID]readi
 		if !readBefore || !readNow || first.started != last.started || seconds <= 0 {
 			continue
 		}
-		shards[shard] = append(shards[shard], use{
+		shards[shard.ID] = append(shards[shard.ID], use{
 			cpu: max(last.cpu-first.cpu, 0) / seconds, scraped: max(last.scraped-first.scraped, 0) / seconds,
 		})
 	}

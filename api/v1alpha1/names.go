@@ -102,6 +102,19 @@ func (s Shard) Selector() map[string]string {
 	}
 }
 
+// ShardOf returns the shard that the labels of an object name.
+func ShardOf(labels map[string]string) (Shard, bool) {
+	id, err := strconv.ParseInt(labels[LabelShardID], 10, 32)
+	total, ok := PartitionOf(labels)
+	return Shard{KSMScale: labels[LabelKSMScale], ID: int32(id), Total: total}, err == nil && ok
+}
+
+// PartitionOf returns the total number of shards that the labels of an object name.
+func PartitionOf(labels map[string]string) (int32, bool) {
+	total, err := strconv.ParseInt(labels[LabelTotalShards], 10, 32)
+	return int32(total), err == nil
+}
+
 // MetricLabels are the labels of the shard's MetricDesiredReplicas.
 func (s Shard) MetricLabels() map[string]string {
 	return map[string]string{
@@ -121,11 +134,19 @@ func (k *KSMScale) TotalShards() int32 {
 	switch {
 	case sharding == nil || !sharding.Enabled:
 		return 1
-	case k.Spec.AutoSharding() != nil && k.Status.ShardingStatus != nil && k.Status.ShardingStatus.TotalShards > 1:
-		return k.Status.ShardingStatus.TotalShards
+	case k.Spec.AutoSharding() != nil && k.Status.TotalShards() > 1:
+		return k.Status.TotalShards()
 	default:
 		return sharding.ShardCount
 	}
+}
+
+// TotalShards is the number of shards in the status; 0 if the status has none.
+func (s *KSMScaleStatus) TotalShards() int32 {
+	if s.ShardingStatus == nil {
+		return 0
+	}
+	return s.ShardingStatus.TotalShards
 }
 
 // AutoSharding is spec.sharding.auto if sharding is enabled, and nil otherwise.

@@ -1,8 +1,6 @@
 package observation
 
 import (
-	"strconv"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -10,24 +8,11 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 )
 
-// ShardOf returns the shard that the labels of an object name.
-func ShardOf(labels map[string]string) (v1alpha1.Shard, bool) {
-	id, err := strconv.ParseInt(labels[v1alpha1.LabelShardID], 10, 32)
-	total, ok := PartitionOf(labels)
-	return v1alpha1.Shard{KSMScale: labels[v1alpha1.LabelKSMScale], ID: int32(id), Total: total}, err == nil && ok
-}
-
-// PartitionOf returns the total number of shards that the labels of an object name.
-func PartitionOf(labels map[string]string) (int32, bool) {
-	total, err := strconv.ParseInt(labels[v1alpha1.LabelTotalShards], 10, 32)
-	return int32(total), err == nil
-}
-
 // Partitions returns the totals of the partitions that have a Deployment.
 func Partitions(deployments []appsv1.Deployment) sets.Set[int32] {
 	totals := sets.New[int32]()
 	for i := range deployments {
-		if total, ok := PartitionOf(deployments[i].Labels); ok && deployments[i].DeletionTimestamp == nil {
+		if total, ok := v1alpha1.PartitionOf(deployments[i].Labels); ok && deployments[i].DeletionTimestamp == nil {
 			totals.Insert(total)
 		}
 	}

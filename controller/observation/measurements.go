@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -20,9 +17,6 @@ import (
 	"github.com/example/ksmscale/shardpods"
 	"github.com/example/ksmscale/telemetry"
 )
-
-// parallelMeasurements is the number of gates that are read at the same time.
-const parallelMeasurements = 16
 
 // Measurement is what the gates of a shard have measured. With several replicas, each field has the highest value.
 type Measurement struct {
@@ -69,16 +63,26 @@ func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
 }
 
 func (m *Measurements) list(ctx context.Context) (map[v1alpha1.Shard]Measurement, error) {
-	pods, err := m.readyPods(ctx)
-	if err != nil {
-		return nil, err
+	var all v1alpha1.KSMScaleList
+	if err := m.objects.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list KSMScales: %w", err)
 	}
-	readings := m.readAll(ctx, pods)
+	var pods []corev1.Pod
+	for i := range all.Items {
+		serving, err := shardpods.Serving(ctx, m.objects, &all.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		pods = append(pods, serving...)
+	}
+	readings := shardpods.ReadEach(ctx, pods, m.read, func(pod *corev1.Pod, err error) {
+		log.FromContext(ctx).V(1).Info("Cannot read the gate of a pod", "pod", client.ObjectKeyFromObject(pod), "reason", err.Error())
+	})
 	processes := map[types.UID]measurements.Process{}
 	shards := map[v1alpha1.Shard]Measurement{}
 	for i := range pods {
 		reading, isRead := readings[pods[i].UID]
-		shard, isShard := ShardOf(pods[i].Labels)
+		shard, isShard := v1alpha1.ShardOf(pods[i].Labels)
 		if !isRead || !isShard {
 			continue
 		}
@@ -105,45 +109,4 @@ func coresBetween(before, after measurements.Process) float64 {
 		return 0
 	}
 	return max(after.CPUSeconds-before.CPUSeconds, 0) / elapsed
-}
-
-// readyPods returns the ready pods of all shards of all KSMScales.
-func (m *Measurements) readyPods(ctx context.Context) ([]corev1.Pod, error) {
-	var deployments appsv1.DeploymentList
-	if err := m.objects.List(ctx, &deployments, client.HasLabels{v1alpha1.LabelKSMScale}); err != nil {
-		return nil, fmt.Errorf("list the Deployments of shards: %w", err)
-	}
-	var pods corev1.PodList
-	if err := m.objects.List(ctx, &pods, client.HasLabels{v1alpha1.LabelKSMScale}); err != nil {
-		return nil, fmt.Errorf("list the pods of shards: %w", err)
-	}
-	var ready []corev1.Pod
-	for _, pod := range shardpods.Of(deployments.Items, pods.Items) {
-		if IsActive(&pod) && pod.Status.PodIP != "" && PodCondition(&pod, corev1.PodReady).Status == corev1.ConditionTrue {
-			ready = append(ready, pod)
-		}
-	}
-	return ready, nil
-}
-
-func (m *Measurements) readAll(ctx context.Context, pods []corev1.Pod) map[types.UID]measurements.Measurement {
-	var mu sync.Mutex
-	readings := map[types.UID]measurements.Measurement{}
-	var group errgroup.Group
-	group.SetLimit(parallelMeasurements)
-	for i := range pods {
-		group.Go(func() error {
-			reading, err := m.read(ctx, &pods[i])
-			if err != nil {
-				log.FromContext(ctx).V(1).Info("Cannot read the gate of a pod", "pod", client.ObjectKeyFromObject(&pods[i]), "reason", err.Error())
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			readings[pods[i].UID] = reading
-			return nil
-		})
-	}
-	_ = group.Wait()
-	return readings
 }

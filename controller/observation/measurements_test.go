@@ -39,14 +39,18 @@ func podOf(id int32, name string, overrides ...func(*corev1.Pod)) *corev1.Pod {
 }
 
 func deploymentOf(id int32) *appsv1.Deployment {
-	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: fixtures.Shard(id).Name(), Labels: fixtures.Shard(id).Selector()}}
+	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "monitoring", Name: fixtures.Shard(id).Name(), Labels: fixtures.Shard(id).Selector(),
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "monitor.example.com/v1alpha1", Kind: "KSMScale", Name: "main", UID: fixtures.KSMScale().UID, Controller: new(true)}},
+	}}
 }
 
 func measuring(t *testing.T, readings map[string]measurements.Measurement, objects ...client.Object) (*Measurements, chan struct{}) {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	require.NoError(t, clientgoscheme.AddToScheme(scheme))
+	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)))
 	changed := make(chan struct{}, 1)
+	objects = append(objects, fixtures.KSMScale())
 	m := NewMeasurements(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), clocktesting.NewFakeClock(fixtures.Time), time.Minute, func() { changed <- struct{}{} })
 	m.read = func(_ context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
 		reading, known := readings[pod.Name]
@@ -63,6 +67,15 @@ func reading(series int64, cpuSeconds float64, at time.Time) measurements.Measur
 		Exposition: measurements.Exposition{Series: series, ExpositionBytes: 100 * series, MeasuredAt: at},
 		Process:    measurements.Process{StartTimeSeconds: 1, PeakMemoryBytes: 1000 * series, CPUSeconds: cpuSeconds, ReadAt: at},
 	}
+}
+
+// Whoever creates a Deployment with our labels decides nothing about sizes.
+func TestDeploymentsOfOthersAreNotMeasured(t *testing.T) {
+	strangers := deploymentOf(0)
+	strangers.OwnerReferences = nil
+	m, _ := measuring(t, map[string]measurements.Measurement{fixtures.Shard(0).Name() + "-a": reading(10, 5, fixtures.Time)}, strangers, podOf(0, "a"))
+	require.NoError(t, m.Poll(t.Context()))
+	assert.Empty(t, m.Of("main"))
 }
 
 func TestMeasurementsHaveTheHighestOfEachShard(t *testing.T) {

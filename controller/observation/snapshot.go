@@ -89,7 +89,7 @@ func (s *Snapshot) PodsOf(shard v1alpha1.Shard) []corev1.Pod {
 func (s *Snapshot) Shards() []v1alpha1.Shard {
 	shards := sets.New[v1alpha1.Shard]()
 	insert := func(labels map[string]string) {
-		if shard, ok := ShardOf(labels); ok {
+		if shard, ok := v1alpha1.ShardOf(labels); ok {
 			shards.Insert(shard)
 		}
 	}
@@ -136,12 +136,12 @@ func (s *Snapshot) Replicas(shard v1alpha1.Shard) v1alpha1.ShardReplicas {
 func (s *Snapshot) UnschedulablePods() []*corev1.Pod {
 	lacking := sets.New[v1alpha1.Shard]()
 	for i := range s.Deployments {
-		if shard, ok := ShardOf(s.Deployments[i].Labels); ok && s.Deployments[i].Status.UnavailableReplicas > 0 {
+		if shard, ok := v1alpha1.ShardOf(s.Deployments[i].Labels); ok && s.Deployments[i].Status.UnavailableReplicas > 0 {
 			lacking.Insert(shard)
 		}
 	}
 	return slices.DeleteFunc(SortedByName(s.Pods), func(pod *corev1.Pod) bool {
-		shard, ok := ShardOf(pod.Labels)
+		shard, ok := v1alpha1.ShardOf(pod.Labels)
 		return !ok || !lacking.Has(shard) || !IsUnschedulable(pod)
 	})
 }
@@ -153,7 +153,7 @@ func (s *Snapshot) AnyPod(isKind func(*corev1.PodSpec) bool) bool {
 		if hasEnded(&pod) || !isKind(&pod.Spec) {
 			return false
 		}
-		shard, _ := ShardOf(pod.Labels)
+		shard, _ := v1alpha1.ShardOf(pod.Labels)
 		deployment := s.Deployment(shard)
 		return pod.DeletionTimestamp != nil || deployment != nil &&
 			(isKind(&deployment.Spec.Template.Spec) || IsRollingOut(*deployment) || IsUnobserved(*deployment))

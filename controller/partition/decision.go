@@ -181,7 +181,7 @@ func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.
 	for total := range others {
 		shards := 0
 		for i := range deployments {
-			if partition, ok := observation.PartitionOf(deployments[i].Labels); ok && partition == total {
+			if partition, ok := v1alpha1.PartitionOf(deployments[i].Labels); ok && partition == total {
 				shards++
 			}
 		}
@@ -199,7 +199,7 @@ func worthKeeping(others sets.Set[int32], deployments []appsv1.Deployment) sets.
 func (d Decision) retire(observed observation.Snapshot, now time.Time) Decision {
 	d.Retired = sets.New[int32]()
 	for i := range observed.Services {
-		total, ok := observation.PartitionOf(observed.Services[i].Labels)
+		total, ok := v1alpha1.PartitionOf(observed.Services[i].Labels)
 		if !ok || d.Keep.Has(total) {
 			continue
 		}

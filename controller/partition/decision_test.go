@@ -279,7 +279,7 @@ func TestReshardingDoesNotWaitForPodsThatFitNowhere(t *testing.T) {
 		snapshots.AddPartition(o, 1, 1, ready, long)
 		deployment := &o.Deployments[len(o.Deployments)-1]
 		deployment.Spec.Replicas = new(int32(3))
-		shard, _ := observation.ShardOf(deployment.Labels)
+		shard, _ := v1alpha1.ShardOf(deployment.Labels)
 		for i := range unschedulablePods {
 			pod := fixtures.ReadyPod(shard, ready+i, long)
 			pod.Status.Conditions = make([]corev1.PodCondition, 2)

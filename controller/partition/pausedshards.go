@@ -23,13 +23,13 @@ func WithPausedShards(ksmScale *v1alpha1.KSMScale, observed observation.Snapshot
 func PausedShards(observed observation.Snapshot) []v1alpha1.PausedShard {
 	waiting := sets.New[v1alpha1.Shard]()
 	for _, pod := range observed.UnschedulablePods() {
-		if shard, ok := observation.ShardOf(pod.Labels); ok {
+		if shard, ok := v1alpha1.ShardOf(pod.Labels); ok {
 			waiting.Insert(shard)
 		}
 	}
 	var paused []v1alpha1.PausedShard
 	for _, deployment := range observation.SortedByName(observed.Deployments) {
-		shard, ok := observation.ShardOf(deployment.Labels)
+		shard, ok := v1alpha1.ShardOf(deployment.Labels)
 		if ok && waiting.Has(shard) {
 			paused = append(paused, v1alpha1.PausedShard{Shard: shard.ID, TotalShards: shard.Total, Replicas: observation.ReplicasOf(deployment)})
 		}

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -17,27 +18,27 @@ import (
 	"github.com/example/ksmscale/sizing"
 )
 
-// SizingInput returns what the recommendation for a KSMScale depends on. Recent tells that the controller has become the leader a
+// SizingInput returns what the recommendation for a KSMScale depends on. With isNewLeader, the controller has become the leader a
 // moment ago.
-func SizingInput(planned plans.Planned, snapshot observation.Snapshot, recent bool) sizing.Input {
+func SizingInput(planned plans.Planned, snapshot observation.Snapshot, isNewLeader bool) sizing.Input {
 	ksmScale := planned.KSMScale
-	serving := ServingPartition(ksmScale, snapshot)
+	serving := servingPartition(ksmScale, snapshot)
 	return sizing.Input{
 		Previous:    previousRecommendation(ksmScale, serving, snapshot),
 		Figures:     figures(ksmScale, serving, snapshot),
 		Bounds:      shardBounds(&ksmScale.Spec),
 		Size:        sizeBounds(&ksmScale.Spec),
 		ApplyShards: ksmScale.Spec.AutoSharding() != nil,
-		Busy:        serving != 0 && (recent || isBusy(snapshot)),
+		Busy:        serving != 0 && (isNewLeader || isBusy(snapshot)),
 		Nodes:       int32(min(planned.Cluster.Nodes, math.MaxInt32)), CalculatedReplicas: int32(min(planned.Calculated, math.MaxInt32)),
 	}
 }
 
-// ServingPartition returns the number of shards of the partition that serves: the desired partition if it exists, or else the largest whole
+// servingPartition returns the number of shards of the partition that serves: the desired partition if it exists, or else the largest whole
 // partition; 0 if there is none. It finds the number again if a status was lost.
-func ServingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) int32 {
+func servingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) int32 {
 	existing := observation.Partitions(snapshot.Deployments)
-	if total := ksmScale.TotalShards(); existing.Has(total) && ksmScale.Status.ShardingStatus != nil {
+	if total := ksmScale.TotalShards(); ksmScale.Status.TotalShards() > 0 && existing.Has(total) {
 		return total
 	}
 	totals := slices.Sorted(maps.Keys(worthKeeping(existing, snapshot.Deployments)))
@@ -59,14 +60,10 @@ func isBusy(snapshot observation.Snapshot) bool {
 func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Recommendation {
 	var previous sizing.Recommendation
 	if recorded := ksmScale.Status.Recommendation; recorded != nil {
-		var milliCPU int64
-		if recorded.CPURequest != nil {
-			milliCPU = recorded.CPURequest.MilliValue()
-		}
 		previous = sizing.Recommendation{
 			Shards: recorded.Shards, ReplicasPerShard: recorded.ReplicasPerShard, Basis: recorded.Message, ReplicaAdvice: recorded.ReplicaAdvice,
-			MemoryRequestBytes: bytesOf(recorded.MemoryRequest), MemoryLimitBytes: bytesOf(recorded.MemoryLimit),
-			MilliCPURequest: milliCPU,
+			MemoryRequestBytes: orZero(recorded.MemoryRequest).Value(), MemoryLimitBytes: orZero(recorded.MemoryLimit).Value(),
+			MilliCPURequest: orZero(recorded.CPURequest).MilliValue(),
 		}
 	} else if ksmScale.Spec.AutoResources != nil {
 		previous = requestsInEffect(serving, snapshot)
@@ -74,26 +71,23 @@ func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot
 	if ksmScale.Spec.AutoSharding() == nil {
 		return previous
 	}
-	if sharding := ksmScale.Status.ShardingStatus; sharding != nil && sharding.TotalShards > 1 {
-		previous.Shards = sharding.TotalShards
+	if total := ksmScale.Status.TotalShards(); total > 1 {
+		previous.Shards = total
 	} else if serving > 1 {
 		previous.Shards = serving
 	}
 	return previous
 }
 
-// bytesOf returns a quantity in bytes; 0 if there is none.
-func bytesOf(quantity *resource.Quantity) int64 {
-	if quantity == nil {
-		return 0
-	}
-	return quantity.Value()
+// orZero returns a quantity, or 0 if there is none.
+func orZero(quantity *resource.Quantity) *resource.Quantity {
+	return cmp.Or(quantity, &resource.Quantity{})
 }
 
 // requestsInEffect are the requests of the containers of the partition that serves.
 func requestsInEffect(serving int32, snapshot observation.Snapshot) sizing.Recommendation {
 	for i := range snapshot.Deployments {
-		if total, _ := observation.PartitionOf(snapshot.Deployments[i].Labels); total != serving {
+		if total, _ := v1alpha1.PartitionOf(snapshot.Deployments[i].Labels); total != serving {
 			continue
 		}
 		for _, container := range snapshot.Deployments[i].Spec.Template.Spec.Containers {
@@ -159,17 +153,9 @@ func shardBounds(spec *v1alpha1.KSMScaleSpec) sizing.Bounds {
 		return bounds
 	}
 	bounds.TargetBytes = auto.TargetScrapeBytes
-	for _, bound := range []struct {
-		set  int32
-		into *int32
-	}{{auto.MinShards, &bounds.MinShards}, {auto.MaxShards, &bounds.MaxShards}} {
-		if bound.set > 0 {
-			*bound.into = bound.set
-		}
-	}
-	if auto.TargetSeriesPerShard > 0 {
-		bounds.TargetSeries = auto.TargetSeriesPerShard
-	}
+	bounds.MinShards = cmp.Or(auto.MinShards, bounds.MinShards)
+	bounds.MaxShards = cmp.Or(auto.MaxShards, bounds.MaxShards)
+	bounds.TargetSeries = cmp.Or(auto.TargetSeriesPerShard, bounds.TargetSeries)
 	return bounds
 }
 
@@ -178,10 +164,8 @@ func sizeBounds(spec *v1alpha1.KSMScaleSpec) sizing.SizeBounds {
 	if auto == nil {
 		return bounds
 	}
-	if auto.HeadroomPercent > 0 {
-		bounds.HeadroomPercent = auto.HeadroomPercent
-	}
-	bounds.MinMemoryBytes, bounds.MaxMemoryBytes = bytesOf(auto.MinMemory), bytesOf(auto.MaxMemory)
+	bounds.HeadroomPercent = cmp.Or(auto.HeadroomPercent, bounds.HeadroomPercent)
+	bounds.MinMemoryBytes, bounds.MaxMemoryBytes = orZero(auto.MinMemory).Value(), orZero(auto.MaxMemory).Value()
 	bounds.Limits = ptr.Deref(auto.Limits, true)
 	return bounds
 }

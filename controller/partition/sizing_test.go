@@ -135,8 +135,7 @@ func TestTheStatusKeepsARecommendation(t *testing.T) {
 	recorded := WithRecommendation(auto(4), in, next)
 	assert.EqualValues(t, 4, recorded.TotalShards(), "ten minutes have not passed")
 	assert.EqualValues(t, 1_200_000, recorded.Status.Recommendation.Series)
-	again := inputOf(recorded, snapshot)
-	assert.Equal(t, next, again.Previous)
+	assert.Equal(t, next, inputOf(recorded, snapshot).Previous)
 
 	in = inputOf(recorded, measuredShards(4, 310_000))
 	same, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)

@@ -63,7 +63,7 @@ func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) 
 // pods keep the previous template.
 func pausedDeployment(observed *observation.Snapshot) (reason, message string) {
 	for _, deployment := range observation.SortedByName(observed.Deployments) {
-		shard, _ := observation.ShardOf(deployment.Labels)
+		shard, _ := v1alpha1.ShardOf(deployment.Labels)
 		if deployment.Spec.Paused && (observation.IsRollingOut(*deployment) || observed.Outdated.Has(shard)) {
 			return v1alpha1.ReasonDeploymentPaused, fmt.Sprintf("Deployment %s is paused, so its pods do not get its current template: kubectl -n %s rollout resume deployment %s",
 				deployment.Name, deployment.Namespace, deployment.Name)
