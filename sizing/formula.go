@@ -56,12 +56,8 @@ type Estimate struct {
 	Uncounted []string
 }
 
-const (
-	// NotCounted stands for the count of a resource whose objects could not be counted.
-	NotCounted = -1
-	// bytesPerSeries is the size of one series in an uncompressed scrape.
-	bytesPerSeries = 170
-)
+// bytesPerSeries is the size of one series in an uncompressed scrape.
+const bytesPerSeries = 170
 
 // seriesOfUnknown is the number of series of an object of a resource that was not counted.
 const seriesOfUnknown = 10
@@ -95,8 +91,8 @@ func SeriesPerObject(resource string) int64 {
 }
 
 // EstimateOf estimates from the number of objects of each exported resource. Resources have the names of
-// kube-state-metrics' flag --resources. Secrets that could not be counted (NotCounted) are taken to be as many as
-// ConfigMaps.
+// kube-state-metrics' flag --resources. A negative number means that the objects could not be counted: Secrets are then
+// taken to be as many as ConfigMaps.
 func EstimateOf(objects map[string]int64) Estimate {
 	var estimate Estimate
 	for resource, count := range objects {

@@ -10,6 +10,9 @@ import (
 	"github.com/example/ksmscale/sizing"
 )
 
+// notCounted is the number of objects that could not be counted.
+const notCounted = -1
+
 // at is a time of a test.
 func at(after time.Duration) time.Time { return time.Unix(1_000_000, 0).Add(after) }
 
@@ -44,8 +47,8 @@ func TestEstimateMatchesMeasuredClusters(t *testing.T) {
 
 func TestEstimateOfWhatCannotBeCounted(t *testing.T) {
 	counted := sizing.EstimateOf(map[string]int64{"configmaps": 100, "secrets": 100})
-	assert.Equal(t, counted, sizing.EstimateOf(map[string]int64{"configmaps": 100, "secrets": sizing.NotCounted}), "as many Secrets as ConfigMaps")
-	estimate := sizing.EstimateOf(map[string]int64{"secrets": sizing.NotCounted, "pods": 10, "nodes": sizing.NotCounted, "configmaps": sizing.NotCounted})
+	assert.Equal(t, counted, sizing.EstimateOf(map[string]int64{"configmaps": 100, "secrets": notCounted}), "as many Secrets as ConfigMaps")
+	estimate := sizing.EstimateOf(map[string]int64{"secrets": notCounted, "pods": 10, "nodes": notCounted, "configmaps": notCounted})
 	assert.Equal(t, int64(340), estimate.Series)
 	assert.Equal(t, []string{"configmaps", "nodes", "secrets"}, estimate.Uncounted)
 	assert.Equal(t, int64(70), sizing.EstimateOf(map[string]int64{"widgets": 7}).Series, "an unknown resource has a default")
@@ -164,7 +167,7 @@ func recommended(in sizing.Input) sizing.Recommendation {
 }
 
 func TestRecommendBeforeAnythingRuns(t *testing.T) {
-	estimate := sizing.EstimateOf(map[string]int64{"pods": 24_000, "nodes": 800, "leases": 800, "secrets": sizing.NotCounted, "configmaps": 400, "jobs": sizing.NotCounted})
+	estimate := sizing.EstimateOf(map[string]int64{"pods": 24_000, "nodes": 800, "leases": 800, "secrets": notCounted, "configmaps": 400, "jobs": notCounted})
 	next := recommended(sizing.Input{Figures: sizing.Figures{Version: "v2.20.0", Estimate: &estimate}, Nodes: 800, CalculatedReplicas: 54})
 	assert.Equal(t, sizing.Recommendation{
 		Shards: 5, ReplicasPerShard: 2, MemoryRequestBytes: 299 * mib, MemoryLimitBytes: 598 * mib, MilliCPURequest: 100,

@@ -106,7 +106,7 @@ func TestNothingIsRegisteredWithoutACertificate(t *testing.T) {
 func TestCAChanges(t *testing.T) {
 	year := fixtures.Time.Add(365 * 24 * time.Hour)
 	first, second, third := newCA(t, year), newCA(t, year), newCA(t, year)
-	again := ctrl.Result{RequeueAfter: 10 * time.Second}
+	retry := ctrl.Result{RequeueAfter: 10 * time.Second}
 	r := newRegistering(t)
 	r.refused = errors.New("unknown authority")
 
@@ -115,15 +115,15 @@ func TestCAChanges(t *testing.T) {
 	assert.Zero(t, r.again(t))
 	assert.Zero(t, r.shaken, "there is no other CA to drop")
 
-	assert.Equal(t, again, r.has(t, second))
+	assert.Equal(t, retry, r.has(t, second))
 	r.assertTrusts(t, second, first)
 	assert.Zero(t, r.shaken, "trusting is not held up")
-	assert.Equal(t, again, r.again(t))
+	assert.Equal(t, retry, r.again(t))
 	assert.Equal(t, 1, r.shaken)
 	r.assertTrusts(t, second, first)
 	assert.Contains(t, r.waitsFor, "unknown authority")
 
-	assert.Equal(t, again, r.has(t, third))
+	assert.Equal(t, retry, r.has(t, third))
 	r.assertTrusts(t, third, second, first)
 	r.refused = nil
 	assert.Zero(t, r.again(t))

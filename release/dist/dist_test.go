@@ -93,22 +93,22 @@ func TestRelease(t *testing.T) {
 	}
 	require.NoError(t, dist.Build(t.Context(), options))
 	require.NoError(t, dist.Verify(options.Output))
-	again := options
-	again.Root, again.Output = checkout(t), t.TempDir()
+	sameOptions := options
+	sameOptions.Root, sameOptions.Output = checkout(t), t.TempDir()
 	if full {
-		again.Environment = []string{"GOCACHE=" + t.TempDir()}
+		sameOptions.Environment = []string{"GOCACHE=" + t.TempDir()}
 	} else {
-		again.Images = dist.ProjectImages[1:]
+		sameOptions.Images = dist.ProjectImages[1:]
 	}
-	require.NoError(t, dist.Build(t.Context(), again))
+	require.NoError(t, dist.Build(t.Context(), sameOptions))
 
-	t.Run("again", func(t *testing.T) { checkSame(t, options.Output, again.Output) })
+	t.Run("again", func(t *testing.T) { checkSame(t, options.Output, sameOptions.Output) })
 	t.Run("names", func(t *testing.T) { checkNames(t, options.Output) })
 	t.Run("images", func(t *testing.T) { checkImages(t, options) })
 	t.Run("documents", func(t *testing.T) { checkDocuments(t, options.Output) })
 	t.Run("chart", func(t *testing.T) { checkChart(t, options.Output) })
 	t.Run("plugin", func(t *testing.T) { checkPlugin(t, options) })
-	t.Run("signature", func(t *testing.T) { checkSignature(t, again.Output) })
+	t.Run("signature", func(t *testing.T) { checkSignature(t, sameOptions.Output) })
 	t.Run("publish", func(t *testing.T) { checkPublish(t, options) })
 }
 
@@ -241,11 +241,11 @@ func checkDocuments(t *testing.T, folder string) {
 			document, err := spdxjson.Read(strings.NewReader(read(t, folder, image+"_"+platform+".spdx.json")))
 			require.NoError(t, err)
 			require.NoError(t, spdxlib.ValidateDocument(document))
-			found := slices.IndexFunc(document.Packages, func(p *spdx.Package) bool { return p.PackageName == module })
-			require.GreaterOrEqual(t, found, 0, "%s of %s", module, image)
-			version := document.Packages[found].PackageVersion
+			index := slices.IndexFunc(document.Packages, func(p *spdx.Package) bool { return p.PackageName == module })
+			require.GreaterOrEqual(t, index, 0, "%s of %s", module, image)
+			version := document.Packages[index].PackageVersion
 			assert.Contains(t, read(t, root, "go.mod"), "\t"+module+" "+version+"\n")
-			assert.Equal(t, "pkg:golang/"+module+"@"+version, document.Packages[found].PackageExternalReferences[0].Locator)
+			assert.Equal(t, "pkg:golang/"+module+"@"+version, document.Packages[index].PackageExternalReferences[0].Locator)
 		}
 	}
 }
