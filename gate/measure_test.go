@@ -82,7 +82,7 @@ func TestReadingsThatFailAreCountedAndCloseNoGate(t *testing.T) {
 	f.measures(t)
 	before := f.measurement(t)
 
-	f.exposeText("kube_pod_info{pod=\"" + strings.Repeat("a", maxLine))
+	f.exposeText("kube_pod_info{pod=\"" + strings.Repeat("a", 5<<20))
 	f.measures(t)
 	f.exposeText("")
 	running, err := f.running(t.Context())

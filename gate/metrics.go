@@ -48,7 +48,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 func (m *metrics) setObjects(c *check) {
 	missing, foreign := c.missing(), c.foreign()
 	for _, list := range c.listings {
-		m.missing.WithLabelValues(list.name).Set(float64(missing[list.name]))
-		m.foreign.WithLabelValues(list.name).Set(float64(foreign[list.name]))
+		m.missing.WithLabelValues(list.Name).Set(float64(missing[list.Name]))
+		m.foreign.WithLabelValues(list.Name).Set(float64(foreign[list.Name]))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/telemetry"
 )
 
@@ -81,10 +82,10 @@ func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.
 
 // objects calls seen for each exposed object of the requested resources. It returns the names of the resources whose
 // objects no single family identifies.
-func (m *monitor) objects(ctx context.Context, requested []resource, every sets.Set[string], seen func(resource, object)) (sets.Set[string], error) {
+func (m *monitor) objects(ctx context.Context, requested []exposition.Resource, every sets.Set[string], seen func(exposition.Resource, exposition.Object)) (sets.Set[string], error) {
 	names := make([]string, len(requested))
 	for i := range requested {
-		names[i] = requested[i].name
+		names[i] = requested[i].Name
 	}
 	// Versions before v2.18.0 ignore the parameter, and return all metrics.
 	body, err := m.get(ctx, m.metrics+"?"+url.Values{"resources": {strings.Join(names, ",")}}.Encode())
@@ -92,7 +93,7 @@ func (m *monitor) objects(ctx context.Context, requested []resource, every sets.
 		return nil, err
 	}
 	defer body.Close()
-	return (&reader{requested: requested, every: every, seen: seen}).read(body)
+	return (&exposition.Reader{Requested: requested, Every: every, Seen: seen}).Read(body)
 }
 
 func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/ksmflags"
 )
 
@@ -117,20 +118,23 @@ func (o *Options) Validate() error {
 // count, sorted by name. These are the resources of which the lists of metrics leave a family. If the lists leave no
 // family at all, all resources count, so a kube-state-metrics without metrics never replaces another one. All resources
 // also count if there is an error, which is the cause why the lists cannot be read.
-func (o *Options) exported() (func(version string) []resource, error) {
-	var all []resource
+func (o *Options) exported() (func(version string) []exposition.Resource, error) {
+	var all []exposition.Resource
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Resources))) {
-		if kind, known := resources[name]; known {
+		if kind, known := exposition.Resources[name]; known {
 			all = append(all, kind)
 		}
 	}
-	metricLists, err := newLists(o)
-	if err != nil {
-		return func(string) []resource { return all }, err
+	lists := exposition.Lists{
+		Allow: o.MetricAllowlist, Deny: o.MetricDenylist, OptIn: o.MetricOptInList,
+		Labels: o.MetricLabelsAllowlist, Annotations: o.MetricAnnotationsAllowlist,
 	}
-	return func(version string) []resource {
-		mayHaveMore := mayHaveMoreFamilies(version)
-		left := slices.DeleteFunc(slices.Clone(all), func(kind resource) bool { return !metricLists.leave(kind, mayHaveMore) })
+	exported, err := lists.Exported(all)
+	if err != nil {
+		return func(string) []exposition.Resource { return all }, err
+	}
+	return func(version string) []exposition.Resource {
+		left := exported(version)
 		if len(left) == 0 && !o.CustomResources {
 			return all
 		}

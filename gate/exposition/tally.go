@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"bufio"
@@ -7,18 +7,19 @@ import (
 	"io"
 )
 
-// tally counts the series and the objects of an exposition. It has one line in memory at a time.
+// Tally counts the series and the objects of an exposition. It has one line in memory at a time.
 //
 // In each family, kube-state-metrics writes all series of an object one after another. So the number of objects in a
 // family is the number of changes of the object from line to line. A resource has as many objects as its family with the
 // most.
-type tally struct {
-	series int64
-	// objects is the number of objects of each resource that has a family, by the resource's name.
-	objects map[string]int64
+type Tally struct {
+	// Series is the number of series.
+	Series int64
+	// Objects is the number of objects of each resource that has a family, by the resource's name.
+	Objects map[string]int64
 
 	// of is the resource of the current family, or nil. mark is the text in front of its objects' names.
-	of   *resource
+	of   *Resource
 	mark []byte
 	// changes is how many objects the current family has had, and last the key of the last one.
 	changes   int64
@@ -27,9 +28,9 @@ type tally struct {
 
 var namespaceMark = []byte(`namespace="`)
 
-// read counts all lines.
-func (t *tally) read(from io.Reader) error {
-	t.objects = map[string]int64{}
+// Read counts all lines, and returns an error if it cannot read them.
+func (t *Tally) Read(from io.Reader) error {
+	t.Objects = map[string]int64{}
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	var current string
@@ -44,7 +45,7 @@ func (t *tally) read(from io.Reader) error {
 			t.begin(current)
 		}
 		if line[0] != '#' {
-			t.series++
+			t.Series++
 			t.count(line)
 		}
 	}
@@ -56,7 +57,7 @@ func (t *tally) read(from io.Reader) error {
 }
 
 // begin ends the current family and starts another.
-func (t *tally) begin(familyName string) {
+func (t *Tally) begin(familyName string) {
 	t.end()
 	t.of, t.changes, t.last = ownerOf(familyName), 0, t.last[:0]
 	if t.of != nil {
@@ -64,14 +65,14 @@ func (t *tally) begin(familyName string) {
 	}
 }
 
-func (t *tally) end() {
+func (t *Tally) end() {
 	if t.of != nil {
-		t.objects[t.of.name] = max(t.objects[t.of.name], t.changes)
+		t.Objects[t.of.Name] = max(t.Objects[t.of.Name], t.changes)
 	}
 }
 
 // count counts the object of a series.
-func (t *tally) count(line []byte) {
+func (t *Tally) count(line []byte) {
 	if t.of == nil {
 		return
 	}
@@ -80,7 +81,7 @@ func (t *tally) count(line []byte) {
 		return
 	}
 	t.key = t.key[:0]
-	if t.of.namespaced {
+	if t.of.Namespaced {
 		t.key = append(t.key, valueAfter(line, namespaceMark)...)
 	}
 	t.key = append(append(t.key, '/'), name...)
@@ -107,9 +108,9 @@ func valueAfter(line, mark []byte) []byte {
 }
 
 // ownerOf is the resource that a family belongs to; nil for a family of no built-in resource.
-func ownerOf(familyName string) *resource {
-	for _, kind := range resources {
-		if kind.owns(familyName) {
+func ownerOf(familyName string) *Resource {
+	for _, kind := range Resources {
+		if kind.Owns(familyName) {
 			return &kind
 		}
 	}

@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"bytes"
@@ -64,10 +64,10 @@ func TestTally(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var counts tally
-			require.NoError(t, counts.read(strings.NewReader(test.exposed)))
-			assert.Equal(t, test.series, counts.series)
-			assert.Equal(t, test.objects, counts.objects)
+			var counts Tally
+			require.NoError(t, counts.Read(strings.NewReader(test.exposed)))
+			assert.Equal(t, test.series, counts.Series)
+			assert.Equal(t, test.objects, counts.Objects)
 		})
 	}
 }
@@ -96,24 +96,24 @@ func TestTallyHoldsNoPage(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&block, "kube_pod_info{namespace=\"default\",pod=\"pod-%05d\",uid=\"00000000-0000-4000-8000-000000000000\"} 1\n", i)
 	}
-	page := &byteCounter{from: &endless{block: []byte(block.String()), left: blocks}}
+	page := &endless{block: []byte(block.String()), left: blocks}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	var counts tally
-	require.NoError(t, counts.read(page))
+	var counts Tally
+	require.NoError(t, counts.Read(page))
 	runtime.ReadMemStats(&after)
-	assert.EqualValues(t, blocks*block.Len(), page.bytes)
-	assert.Greater(t, page.bytes, int64(200<<20))
-	assert.EqualValues(t, blocks*lines, counts.series)
-	assert.Equal(t, map[string]int64{"pods": blocks * lines}, counts.objects)
+	assert.Zero(t, page.left, "blocks that are not read")
+	assert.Greater(t, blocks*block.Len(), 200<<20)
+	assert.EqualValues(t, blocks*lines, counts.Series)
+	assert.Equal(t, map[string]int64{"pods": blocks * lines}, counts.Objects)
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), "of which 64 KiB are the buffer")
 }
 
 func TestTallyOfAPageThatBreaksOff(t *testing.T) {
 	broken := io.MultiReader(strings.NewReader("kube_pod_info{pod=\"a\"} 1\n"), failing{})
-	require.ErrorContains(t, new(tally).read(broken), "read metrics: reset")
+	require.ErrorContains(t, new(Tally).Read(broken), "read metrics: reset")
 	tooLong := io.MultiReader(strings.NewReader("kube_pod_info{pod=\""), strings.NewReader(strings.Repeat("a", maxLine)))
-	require.ErrorContains(t, new(tally).read(tooLong), "token too long")
+	require.ErrorContains(t, new(Tally).Read(tooLong), "token too long")
 }
 
 type failing struct{}
@@ -126,13 +126,13 @@ func FuzzTally(f *testing.F) {
 	f.Add("kube_pod_info{pod=\"b\"} 1\nkube_node_info{node=\"\\n\\\"\"} NaN 12\n")
 	f.Add("kube_pod_created{,pod=\"b\"\nkube_pod{pod=\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		var counts tally
-		if counts.read(strings.NewReader(text)) != nil {
+		var counts Tally
+		if counts.Read(strings.NewReader(text)) != nil {
 			return
 		}
-		for name, objects := range counts.objects {
-			if objects > counts.series {
-				t.Errorf("%q has %d objects of %s, and %d series", text, objects, name, counts.series)
+		for name, objects := range counts.Objects {
+			if objects > counts.Series {
+				t.Errorf("%q has %d objects of %s, and %d series", text, objects, name, counts.Series)
 			}
 		}
 	})
