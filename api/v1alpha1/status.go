@@ -8,18 +8,23 @@ import (
 
 // Phase summarizes a KSMScale in one word, for people. Programs read the conditions.
 //
-// +kubebuilder:validation:Enum=Incomplete;Resharding;Scaling;Ready
+// +kubebuilder:validation:Enum=Incomplete;Resharding;RollingOut;Scaling;Degraded;Ready
 type Phase string
 
-// The phases of a KSMScale, the worst first.
+// The phases of a KSMScale. The first one that applies counts.
 const (
 	// PhaseIncomplete means that some shard has no ready pod, so its objects are missing from the metrics.
 	PhaseIncomplete Phase = "Incomplete"
 	// PhaseResharding means that a previous partition still runs, until the desired one takes over.
 	PhaseResharding Phase = "Resharding"
-	// PhaseScaling means that the number of pods is not the desired one.
+	// PhaseRollingOut means that some shard replaces its pods, or waits for its turn to do so.
+	PhaseRollingOut Phase = "RollingOut"
+	// PhaseScaling means that the number of pods of some shard is not the desired one, that a scale-up is paused, or that
+	// an autoscaler has not acted yet.
 	PhaseScaling Phase = "Scaling"
-	// PhaseReady means that every shard has a ready pod, and the number of pods is the desired one.
+	// PhaseDegraded means that the condition Ready is not True for any other reason.
+	PhaseDegraded Phase = "Degraded"
+	// PhaseReady means that the condition Ready is True, and that every shard has its desired number of pods.
 	PhaseReady Phase = "Ready"
 )
 
@@ -33,8 +38,9 @@ type KSMScaleStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase is Incomplete while some shard has no ready pod, and Resharding while a previous partition still runs. It is
-	// Scaling while the number of pods is not the desired one, and Ready otherwise.
+	// phase is the first of these that applies. Incomplete: some shard has no ready pod. Resharding: a previous partition
+	// still runs. RollingOut: some shard replaces its pods. Scaling: the number of pods is not the desired one.
+	// Degraded: the condition Ready is not True for another reason. Otherwise it is Ready.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 	// nodeCount is the number of nodes that count.

@@ -21,7 +21,7 @@ type conditionInput struct {
 	Input
 	// targets is the plan with the replicas that the shards should have for now.
 	targets plans.Planned
-	// status is complete except for its conditions.
+	// status is complete except for its conditions and its phase.
 	status v1alpha1.KSMScaleStatus
 }
 

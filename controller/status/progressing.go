@@ -40,7 +40,7 @@ func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) 
 	switch {
 	case len(in.status.ShardingStatus.Partitions) > 1:
 		condition.Reason, condition.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
-	case slices.ContainsFunc(in.Snapshot.Deployments, observation.IsRollingOut) || in.Snapshot.Outdated.Len() > 0:
+	case replacesPods(in):
 		condition.Reason, condition.Message = v1alpha1.ReasonRollingOut, rolloutMessage(in)
 	case in.status.CurrentReplicas != desired:
 		condition.Reason = v1alpha1.ReasonScaling

@@ -79,8 +79,9 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 		status.CurrentReplicas += replicas.Replicas
 	}
 	targets := partition.Targets(in.Planned, in.Snapshot)
-	status.Phase = phaseOf(in, targets, status.ShardingStatus)
-	status.Conditions = allConditions(conditionInput{Input: in, targets: targets, status: status})
+	conditions := conditionInput{Input: in, targets: targets, status: status}
+	status.Conditions = allConditions(conditions)
+	status.Phase = summarize(conditions, status.Conditions).phase()
 	return status
 }
 
@@ -93,20 +94,6 @@ func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeight
 	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
 		return !slices.Contains(partitions, weights.TotalShards)
 	})
-}
-
-// phaseOf summarizes the shards in one word.
-func phaseOf(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
-	switch {
-	case len(uncovered(sharding)) > 0 && !partition.CoveredByOthers(in.Planned, in.Snapshot):
-		return v1alpha1.PhaseIncomplete
-	case len(sharding.Partitions) > 1:
-		return v1alpha1.PhaseResharding
-	case !divided(targets, sharding) || targets.PausedReplicas() > 0:
-		return v1alpha1.PhaseScaling
-	default:
-		return v1alpha1.PhaseReady
-	}
 }
 
 // divided reports whether each shard has its planned number of pods.
