@@ -32,6 +32,9 @@ const (
 // small.
 const MaxPodsInStatus = 100
 
+// MaxVersionLength is the maximum length of the version in the status.
+const MaxVersionLength = 128
+
 // KSMScaleStatus is the state that the controller observed last.
 type KSMScaleStatus struct {
 	// observedGeneration is the metadata.generation that the rest of the status describes.
@@ -43,18 +46,29 @@ type KSMScaleStatus struct {
 	// Degraded: the condition Ready is not True for another reason. Otherwise it is Ready.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
-	// nodeCount is the number of nodes that count.
+	// ready is the number of ready pods and of all pods, such as 3/5. While resharding, it counts every partition.
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=21
+	// +optional
+	Ready string `json:"ready,omitempty"`
+	// nodeCount is the number of nodes that spec.nodes selects.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
-	// nodes has numbers of nodes of the cluster.
+	// nodes has the numbers of all nodes of the cluster.
 	// +optional
 	Nodes *NodesStatus `json:"nodes,omitempty"`
 	// desiredReplicas is the desired number of pods of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
-	// currentReplicas is the number of pods of all shards, ready or not.
+	// currentReplicas is the number of pods of all shards, ready or not. While resharding, it counts every partition.
 	// +optional
 	CurrentReplicas int32 `json:"currentReplicas,omitempty"`
+	// version is the version of kube-state-metrics that the pods report, such as v2.20.0. Several versions have a comma
+	// between them. If the controller cannot read any pod, it is the version that the tag of spec.monitorImage names.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Version string `json:"version,omitempty"`
 	// lastUpdated is the time of the last change of the status.
 	// +optional
 	LastUpdated metav1.Time `json:"lastUpdated,omitzero"`
@@ -73,7 +87,7 @@ type KSMScaleStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NodesStatus has numbers of nodes.
+// NodesStatus has numbers of nodes, next to nodeCount.
 type NodesStatus struct {
 	// registered is the number of all nodes of the cluster.
 	// +required
@@ -81,9 +95,6 @@ type NodesStatus struct {
 	// schedulable is the number of nodes that are not cordoned.
 	// +required
 	Schedulable int32 `json:"schedulable"`
-	// counted is the number of nodes that spec.nodes selects. It is the same as nodeCount.
-	// +required
-	Counted int32 `json:"counted"`
 }
 
 // ShardingStatus describes the shards.
@@ -106,6 +117,10 @@ type ShardingStatus struct {
 	// shardDistribution has the replicas of each shard of the desired partition, under the number of the shard from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+	// previousShardDistribution has the replicas of each shard of the other partitions while resharding. These partitions
+	// serve until the desired one takes over. An example of a key is "0-of-3".
+	// +optional
+	PreviousShardDistribution map[string]ShardReplicas `json:"previousShardDistribution,omitempty"`
 	// weights are the loads by which the strategy least-loaded divides replicas, for each measured partition. They
 	// change only after a lasting change of the load.
 	// +listType=map

@@ -844,6 +844,13 @@ func (in *ShardingStatus) DeepCopyInto(out *ShardingStatus) {
 			(*out)[key] = *val.DeepCopy()
 		}
 	}
+	if in.PreviousShardDistribution != nil {
+		in, out := &in.PreviousShardDistribution, &out.PreviousShardDistribution
+		*out = make(map[string]ShardReplicas, len(*in))
+		for key, val := range *in {
+			(*out)[key] = *val.DeepCopy()
+		}
+	}
 	if in.Weights != nil {
 		in, out := &in.Weights, &out.Weights
 		*out = make([]ShardWeights, len(*in))

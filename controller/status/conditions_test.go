@@ -317,6 +317,8 @@ func TestStatusCounts(t *testing.T) {
 	assert.EqualValues(t, 3000, status.NodeCount)
 	assert.EqualValues(t, 200, status.DesiredReplicas)
 	assert.EqualValues(t, 153, status.CurrentReplicas)
+	assert.Equal(t, "3/153", status.Ready)
+	assert.Nil(t, status.ShardingStatus.PreviousShardDistribution)
 	assert.EqualValues(t, 3, status.ShardingStatus.TotalShards)
 	crowded := status.ShardingStatus.ShardDistribution["1"]
 	assert.EqualValues(t, 151, crowded.Replicas, "replicas is the truth")

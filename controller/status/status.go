@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -61,9 +62,9 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 		Nodes: &v1alpha1.NodesStatus{
 			Registered:  saturated(int64(in.Planned.Cluster.Registered)),
 			Schedulable: saturated(int64(in.Planned.Cluster.Schedulable)),
-			Counted:     saturated(int64(in.Planned.Cluster.Nodes)),
 		},
 		DesiredReplicas: saturated(in.Planned.Desired),
+		Version:         runningVersion(in),
 		Recommendation:  in.Planned.KSMScale.Status.Recommendation,
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       in.Planned.Total,
@@ -73,16 +74,34 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 		},
 	}
 	status.ShardingStatus.Weights = weightsOf(in.Planned, status.ShardingStatus.Partitions)
-	for _, shard := range in.Planned.Shards {
-		replicas := in.Snapshot.Replicas(shard.Shard)
-		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
-		status.CurrentReplicas += replicas.Replicas
-	}
+	countPods(&status, in)
 	targets := partition.Targets(in.Planned, in.Snapshot)
 	conditions := conditionInput{Input: in, targets: targets, status: status}
 	status.Conditions = allConditions(conditions)
 	status.Phase = summarize(conditions, status.Conditions).phase()
 	return status
+}
+
+// countPods counts the pods of each shard of every partition, and of all shards together.
+func countPods(status *v1alpha1.KSMScaleStatus, in Input) {
+	sharding, ready := status.ShardingStatus, int32(0)
+	for _, total := range sharding.Partitions {
+		for id := range total {
+			shard := v1alpha1.Shard{KSMScale: in.KSMScale.Name, ID: id, Total: total}
+			replicas := in.Snapshot.Replicas(shard)
+			status.CurrentReplicas += replicas.Replicas
+			ready += replicas.Ready
+			if total == in.Planned.Total {
+				sharding.ShardDistribution[strconv.Itoa(int(id))] = replicas
+				continue
+			}
+			if sharding.PreviousShardDistribution == nil {
+				sharding.PreviousShardDistribution = map[string]v1alpha1.ShardReplicas{}
+			}
+			sharding.PreviousShardDistribution[fmt.Sprintf("%d-of-%d", id, total)] = replicas
+		}
+	}
+	status.Ready = fmt.Sprintf("%d/%d", ready, status.CurrentReplicas)
 }
 
 // weightsOf returns the weights that the plan used, of the partitions that still exist.

@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,6 +57,7 @@ func TestReplicasFollowNodes(t *testing.T) {
 		assert.EqualValues(t, 1, shard.Ready, "shard %s", id)
 		assert.Len(t, shard.Pods, 1, "shard %s", id)
 	}
+	seeColumns(t, plain)
 	bounded := awaitCondition(t, atLeastTwo, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 	assert.Contains(t, bounded.Message, "3 replicas calculated")
 
@@ -64,6 +67,25 @@ func TestReplicasFollowNodes(t *testing.T) {
 				"a KSMScale is invisible in another namespace")
 		}
 	}
+}
+
+// seeColumns looks at what kubectl get prints about a KSMScale of three shards that is Ready with 45 nodes.
+func seeColumns(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	columns := func(flags string) (header, row []string) {
+		lines := strings.Split(strings.TrimSpace(runCommands(t, "kubectl get ksmscale "+ksmScale.Name+flags)), "\n")
+		require.Len(t, lines, 2)
+		header, row = strings.Fields(lines[0]), strings.Fields(lines[1])
+		require.Len(t, row, len(header))
+		return header[:len(header)-1], row[:len(row)-1]
+	}
+	header, row := columns("")
+	assert.Equal(t, []string{"NAME", "PHASE", "READY", "NODES", "DESIRED", "SHARDS", "REASON"}, header)
+	assert.Equal(t, []string{ksmScale.Name, "Ready", "3/3", "45", "3", "3", "AsPlanned"}, row)
+	header, row = columns(" -o wide")
+	assert.Subset(t, header, []string{"MODE", "MIN", "MAX", "VERSION"})
+	at := slices.Index(header, "MODE")
+	assert.Equal(t, []string{"HorizontalPodAutoscaler", "1", "0", "v2.20.0"}, row[at:at+4])
 }
 
 // From 10 replicas up the default tolerance of a HorizontalPodAutoscaler swallows a step of one replica.
