@@ -60,7 +60,7 @@ type KSMScaleStatus struct {
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
 	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling and
-	// Monitoring. VersionSupported, Evictable and Sized are warnings.
+	// Monitoring. VersionSupported, Evictable, Sized and Scrapable are warnings.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -167,8 +167,8 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the other conditions except the warnings VersionSupported, Evictable and
-	// Sized. It is True when all of them are True and no work is in progress.
+	// ConditionReady is derived from the other conditions except the warnings VersionSupported, Evictable, Sized
+	// and Scrapable. It is True when all of them are True and no work is in progress.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the controller cannot create the desired objects or pods. As in a Deployment,
 	// it is True both while work is in progress and after the work is done. The reason shows the difference.
@@ -192,6 +192,9 @@ const (
 	// spec.autoResources or such a VerticalPodAutoscaler. It is Unknown until the controller has listed
 	// VerticalPodAutoscalers.
 	ConditionSized = "Sized"
+	// ConditionScrapable is False while the scrape of some shard is near a limit in spec.monitoring. It exists only with
+	// such a limit.
+	ConditionScrapable = "Scrapable"
 )
 
 // Reasons of the conditions. Other reasons come from waiting containers, such as ImagePullBackOff, and from
@@ -313,4 +316,15 @@ const (
 	// ReasonForeignVerticalPodAutoscaler is for Sized, False: a VerticalPodAutoscaler replaces the resources of the pods
 	// of some shard.
 	ReasonForeignVerticalPodAutoscaler = "ForeignVerticalPodAutoscaler"
+
+	// ReasonWithinLimits is for Scrapable, True: the scrape of each shard is smaller and faster than the limits.
+	ReasonWithinLimits = "WithinLimits"
+	// ReasonNearBodySizeLimit is for Scrapable, False: the scrape of some shard has more than three quarters of
+	// spec.monitoring.bodySizeLimit.
+	ReasonNearBodySizeLimit = "NearBodySizeLimit"
+	// ReasonNearScrapeTimeout is for Scrapable, False: the scrape of some shard takes more than half of
+	// spec.monitoring.scrapeTimeout.
+	ReasonNearScrapeTimeout = "NearScrapeTimeout"
+	// ReasonNotMeasured is for Scrapable, Unknown: no gate has measured a scrape yet.
+	ReasonNotMeasured = "NotMeasured"
 )
