@@ -36,6 +36,8 @@ type Reconciler struct {
 	NodeKinds NodeKinds
 	// Foreign lists the autoscalers of others.
 	Foreign *observation.ForeignAutoscalers
+	// VerticalAutoscalers lists VerticalPodAutoscalers; nil to skip them.
+	VerticalAutoscalers *observation.VerticalAutoscalers
 	// Budgets lists the PodDisruptionBudgets of others.
 	Budgets *observation.ForeignBudgets
 	// Loads has the measured loads of shards.
@@ -140,7 +142,7 @@ func (r *Reconciler) forget(ksmScale string) {
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
 	snapshot, err := observation.Reader{
 		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
-		Measurements: r.Sizing.Measurements,
+		VerticalAutoscalers: r.VerticalAutoscalers, Measurements: r.Sizing.Measurements,
 	}.Read(ctx, ksmScale)
 	if err != nil {
 		return observation.Snapshot{}, err

@@ -80,7 +80,7 @@ type KSMScaleStatus struct {
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
 	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling and
-	// Monitoring. VersionSupported and Evictable are warnings.
+	// Monitoring. VersionSupported, Evictable, Sized and Scrapable are warnings.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -188,8 +188,8 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the other conditions except the warnings VersionSupported and Evictable. It is True
-	// when all of them are True and no work is in progress.
+	// ConditionReady is derived from the other conditions except the warnings VersionSupported, Evictable, Sized
+	// and Scrapable. It is True when all of them are True and no work is in progress.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the controller cannot create the desired objects or pods. As in a Deployment,
 	// it is True both while work is in progress and after the work is done. The reason shows the difference.
@@ -209,6 +209,13 @@ const (
 	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, because evicting them then
 	// always fails. It is Unknown until the controller has listed the PodDisruptionBudgets of others.
 	ConditionEvictable = "Evictable"
+	// ConditionSized is False while a VerticalPodAutoscaler replaces the resources of the pods. It exists only with
+	// spec.autoResources or such a VerticalPodAutoscaler. It is Unknown until the controller has listed
+	// VerticalPodAutoscalers.
+	ConditionSized = "Sized"
+	// ConditionScrapable is False while the scrape of some shard is near a limit in spec.monitoring. It exists only with
+	// such a limit.
+	ConditionScrapable = "Scrapable"
 )
 
 // Reasons of the conditions. Other reasons come from waiting containers, such as ImagePullBackOff, and from
@@ -241,8 +248,8 @@ const (
 	ReasonNamespaceNotFound = "NamespaceNotFound"
 	// ReasonNamespaceTerminating is for Progressing, False: spec.namespace is being deleted.
 	ReasonNamespaceTerminating = "NamespaceTerminating"
-	// ReasonForbidden is for Progressing, Autoscaling and Monitoring, False, and for Evictable, Unknown: the controller
-	// lacks a right.
+	// ReasonForbidden is for Progressing, Autoscaling and Monitoring, False, and for Evictable and Sized, Unknown: the
+	// controller lacks a right.
 	ReasonForbidden = "Forbidden"
 	// ReasonNotOwned is for Progressing and Monitoring, False: an object with the desired name exists and belongs to
 	// someone else.
@@ -252,8 +259,8 @@ const (
 
 	// ReasonDeploymentPaused is for Progressing, False: someone has paused a Deployment whose pods must be replaced.
 	ReasonDeploymentPaused = "DeploymentPaused"
-	// ReasonListFailed is for Autoscaling and Monitoring, False, and for Evictable, Unknown: the controller cannot list
-	// objects, although it has the right.
+	// ReasonListFailed is for Autoscaling and Monitoring, False, and for Evictable and Sized, Unknown: the controller
+	// cannot list objects, although it has the right.
 	ReasonListFailed = "ListFailed"
 
 	// ReasonAllShardsReady is for Covered, True: every shard has a ready pod.
@@ -285,7 +292,7 @@ const (
 	ReasonLoadNotMeasured = "LoadNotMeasured"
 	// ReasonStarting is for Autoscaling, Unknown, until every HorizontalPodAutoscaler has acted and the controller has
 	// listed the ones of others. It is for Evictable, Unknown, until the controller has listed the PodDisruptionBudgets of
-	// others.
+	// others, and for Sized, Unknown, until it has listed VerticalPodAutoscalers.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationPending is for Autoscaling, False: the APIService of external metrics does not exist yet, or has
 	// no status yet.
@@ -324,4 +331,21 @@ const (
 	ReasonSinglePodDisruptionBudget = "SinglePodDisruptionBudget"
 	// ReasonMultiplePodDisruptionBudgets is for Evictable, False: some pod has more than one PodDisruptionBudget.
 	ReasonMultiplePodDisruptionBudgets = "MultiplePodDisruptionBudgets"
+
+	// ReasonFollowingUsage is for Sized, True: the resources of the pods follow what they use.
+	ReasonFollowingUsage = "FollowingUsage"
+	// ReasonForeignVerticalPodAutoscaler is for Sized, False: a VerticalPodAutoscaler replaces the resources of the pods
+	// of some shard.
+	ReasonForeignVerticalPodAutoscaler = "ForeignVerticalPodAutoscaler"
+
+	// ReasonWithinLimits is for Scrapable, True: the scrape of each shard is smaller and faster than the limits.
+	ReasonWithinLimits = "WithinLimits"
+	// ReasonNearBodySizeLimit is for Scrapable, False: the scrape of some shard has more than three quarters of
+	// spec.monitoring.bodySizeLimit.
+	ReasonNearBodySizeLimit = "NearBodySizeLimit"
+	// ReasonNearScrapeTimeout is for Scrapable, False: the scrape of some shard takes more than half of
+	// spec.monitoring.scrapeTimeout.
+	ReasonNearScrapeTimeout = "NearScrapeTimeout"
+	// ReasonNotMeasured is for Scrapable, Unknown: no gate has measured a scrape yet.
+	ReasonNotMeasured = "NotMeasured"
 )

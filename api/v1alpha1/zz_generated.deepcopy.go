@@ -381,6 +381,11 @@ func (in *MonitoringConfig) DeepCopyInto(out *MonitoringConfig) {
 		*out = new(v1.Duration)
 		**out = **in
 	}
+	if in.BodySizeLimit != nil {
+		in, out := &in.BodySizeLimit, &out.BodySizeLimit
+		x := (*in).DeepCopy()
+		*out = &x
+	}
 	if in.Labels != nil {
 		in, out := &in.Labels, &out.Labels
 		*out = make(map[string]LabelValue, len(*in))

@@ -22,10 +22,12 @@ type Reader struct {
 	Client, APIReader client.Reader
 	// Versions reads the versions of kube-state-metrics; nil to skip them.
 	Versions *Versions
-	// Autoscalers and Budgets list objects of others, and Monitors lists objects of the Prometheus Operator; nil to skip them.
-	Autoscalers *ForeignAutoscalers
-	Budgets     *ForeignBudgets
-	Monitors    *Monitors
+	// Autoscalers, VerticalAutoscalers and Budgets list objects of others, and Monitors lists objects of the Prometheus Operator; nil to
+	// skip them.
+	Autoscalers         *ForeignAutoscalers
+	VerticalAutoscalers *VerticalAutoscalers
+	Budgets             *ForeignBudgets
+	Monitors            *Monitors
 	// Measurements has what gates have measured; nil if nobody reads them.
 	Measurements Measured
 }
@@ -75,6 +77,9 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 	}
 	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
+	if r.VerticalAutoscalers != nil {
+		snapshot.VerticalAutoscalers = foreignAutoscalers(snapshot.Deployments, r.VerticalAutoscalers.Latest())
+	}
 	snapshot.ForeignBudgets = foreignBudgets(snapshot.Deployments, r.Budgets.Latest())
 	snapshot.LimitRanges = r.limitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
 	if WhyVersionIsUnreadable(&ksmScale.Spec.Metrics) == "" {

@@ -38,6 +38,7 @@ func allConditions(in conditionInput) []metav1.Condition {
 		parts = append(parts, *before)
 	}
 	computed := append(parts, readyCondition(in, parts), versionCondition(in), evictableCondition(in))
+	computed = append(computed, slices.Concat(sizedConditions(in), scrapableConditions(in))...)
 	// A condition that is no longer computed is removed from the status.
 	all := slices.DeleteFunc(slices.Clone(in.KSMScale.Status.Conditions), func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(computed, before.Type) == nil
