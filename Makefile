@@ -19,7 +19,7 @@ TOOL := go tool -modfile=go.tools.mod
 BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
+UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -49,8 +49,8 @@ down: ## Stop the local cluster of `make play` and `make up`.
 	go run ./test/cluster/local down
 
 .PHONY: build
-build: ## Build adapter, controller and gate into bin/.
-	@echo "Building adapter, controller and gate into bin/ ..."
+build: ## Build adapter, controller, gate and the kubectl plugin into bin/.
+	@echo "Building adapter, controller, gate and the kubectl plugin into bin/ ..."
 	@$(BUILD) -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
 
 ##@ Test
