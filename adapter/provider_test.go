@@ -132,33 +132,38 @@ func (r reader) List(_ context.Context, list client.ObjectList, _ ...client.List
 }
 
 // source counts nodes and plans three KSMScales.
-func source(count int) (*plans.Source, *nodes.Counter) {
+func source(count int) (*plans.Source, *nodes.Listing) {
 	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(asOf))
+	var there []any
 	for i := range count {
-		counter.OnAdd(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}}, true)
+		there = append(there, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}})
+	}
+	listing := counter.Listing()
+	if err := listing.Replace(there, ""); err != nil {
+		panic(err)
 	}
 	all, _ := stub{}.All(context.Background())
 	var ksmScales []v1alpha1.KSMScale
 	for _, one := range all {
 		ksmScales = append(ksmScales, *one.KSMScale)
 	}
-	return plans.NewSource(reader{ksmScales: ksmScales}, counter, func() bool { return true }), counter
+	return plans.NewSource(reader{ksmScales: ksmScales}, counter, func() bool { return true }), listing
 }
 
 func TestConcurrentRequestsWhileNodesComeAndGo(t *testing.T) {
-	planSource, counter := source(45)
+	planSource, listing := source(45)
 	p := adapter.NewProvider(planSource)
 	var running sync.WaitGroup
 	for worker := range 4 {
 		running.Go(func() {
 			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + strconv.Itoa(worker)}}
 			for range 200 {
-				counter.OnAdd(node, false)
+				assert.NoError(t, listing.Add(node))
 				list, err := ask(t, p, "a", v1alpha1.MetricDesiredReplicas, "ksmscale=one")
 				if assert.NoError(t, err) {
 					assert.Len(t, list.Items, 3)
 				}
-				counter.OnDelete(node)
+				assert.NoError(t, listing.Delete(node))
 			}
 		})
 	}
