@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -162,6 +163,27 @@ func (s *Source) All(ctx context.Context) ([]Planned, error) {
 		}
 	}
 	return planned, nil
+}
+
+// Named returns the plan of a KSMScale like All, or ErrNotSynced if it has none yet. The result is false if no KSMScale has
+// the name. Its cost does not depend on the number of KSMScales.
+func (s *Source) Named(ctx context.Context, name string) (Planned, bool, error) {
+	if !s.Synced() {
+		return Planned{}, false, ErrNotSynced
+	}
+	ksmScale := &v1alpha1.KSMScale{}
+	err := s.ksmScales.Get(ctx, client.ObjectKey{Name: name}, ksmScale, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return Planned{}, false, nil
+	}
+	if err != nil {
+		return Planned{}, false, fmt.Errorf("get KSMScale %s: %w", name, err)
+	}
+	planned, ok := s.last(ksmScale)
+	if !ok {
+		return Planned{}, false, ErrNotSynced
+	}
+	return planned, true, nil
 }
 
 func (s *Source) list(ctx context.Context) ([]v1alpha1.KSMScale, error) {

@@ -125,6 +125,15 @@ func TestLastPlanIsKeptWhileNodesAreListedAgain(t *testing.T) {
 	assert.Equal(t, before, meanwhile, "no plan from a count without the label")
 	_, err = source.One(changed)
 	assert.ErrorIs(t, err, ErrNotSynced)
+	kept, exists, err := source.Named(t.Context(), "main")
+	require.NoError(t, err)
+	assert.True(t, exists)
+	assert.Equal(t, before[0], kept)
+	_, _, err = source.Named(t.Context(), "new")
+	assert.ErrorIs(t, err, ErrNotSynced, "one that has no plan yet exists")
+	_, exists, err = source.Named(t.Context(), "missing")
+	require.NoError(t, err)
+	assert.False(t, exists)
 
 	big := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{"pool": "big"}}}
 	require.NoError(t, source.nodes.Listing().Replace([]any{big, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b"}}}, ""))
