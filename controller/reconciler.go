@@ -63,6 +63,7 @@ type Reconciler struct {
 	Sizing Sizing
 
 	histories   histories
+	recommended histories
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
@@ -125,6 +126,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	err = r.writeStatus(ctx, ksmScale, status.Compute(status.Input{
 		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failures,
 		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
+		ScaleDownNotBefore: r.scaleDownNotBefore(planned, after),
 	}))
 	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)},
 		errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err)
@@ -133,6 +135,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 // forget drops the memories of a KSMScale that no longer exists.
 func (r *Reconciler) forget(ksmScale string) {
 	r.histories.forget(ksmScale)
+	r.recommended.forget(ksmScale)
 	r.retirements.forget(ksmScale)
 	r.outcomes.forget(ksmScale)
 	r.Sizing.states.forget(ksmScale)

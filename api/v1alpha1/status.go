@@ -238,6 +238,9 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonScaling is for Progressing, True: the number of pods is not the desired one yet.
 	ReasonScaling = "Scaling"
+	// ReasonScaleDownPending is for Progressing and Ready, True: every shard has its desired pods, and some have more, which
+	// their autoscaler removes after its stabilization window.
+	ReasonScaleDownPending = "ScaleDownPending"
 	// ReasonResharding is for Progressing, True: a previous partition runs until the desired one takes over.
 	ReasonResharding = "Resharding"
 	// ReasonRollingOut is for Progressing, True: some Deployment replaces its pods, or waits for its turn to do so.

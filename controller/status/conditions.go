@@ -29,8 +29,8 @@ type conditionInput struct {
 // that are no warnings. A condition keeps its transition time while its status stays the same.
 func allConditions(in conditionInput) []metav1.Condition {
 	// A cause comes before its effect: a pod without a node leaves its shard uncovered.
-	scheduling := schedulableCondition(in)
-	parts := []metav1.Condition{progressingCondition(in, scheduling.Status), scheduling, coveredCondition(in), autoscalingCondition(in)}
+	scheduling, autoscaling := schedulableCondition(in), autoscalingCondition(in)
+	parts := []metav1.Condition{progressingCondition(in, scheduling.Status, autoscaling.Status), scheduling, coveredCondition(in), autoscaling}
 	switch before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionMonitoring); {
 	case in.Snapshot.Monitoring.Known:
 		parts = append(parts, monitoringCondition(in))

@@ -40,6 +40,7 @@ type world struct {
 	scaleErr error
 	// externalMetrics is the state of their registration.
 	externalMetrics ExternalMetrics
+	notBefore       time.Time
 }
 
 func (w world) status() v1alpha1.KSMScaleStatus {
@@ -51,6 +52,7 @@ func (w world) status() v1alpha1.KSMScaleStatus {
 	return Compute(Input{
 		KSMScale: w.ksmScale, Planned: planned, Snapshot: w.observed, Decision: decision, Failures: Failures{Apply: w.applyErr, Scale: w.scaleErr},
 		ExternalMetrics: w.externalMetrics, Adapter: fixtures.Adapter, NodeKinds: w.kinds.Kinds(), Now: metav1.NewTime(fixtures.Time).Rfc3339Copy(),
+		ScaleDownNotBefore: w.notBefore,
 	})
 }
 

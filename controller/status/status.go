@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,6 +34,8 @@ type Input struct {
 	Adapter v1alpha1.ServiceReference
 	// NodeKinds are the kinds of nodes in the cluster.
 	NodeKinds []scaling.NodeKind
+	// ScaleDownNotBefore is the earliest time at which the stabilization window lets some shard lose pods; zero if it is not known.
+	ScaleDownNotBefore time.Time
 	// Now is the current time in whole seconds, as the API server stores it.
 	Now metav1.Time
 }
