@@ -180,6 +180,9 @@ func (s *fakeAPIServer) page(kind, namespace, selector, limit, token string) met
 	if size, err := strconv.Atoi(limit); err == nil && from+size < to {
 		to = from + size
 		list.Continue = strconv.Itoa(to)
+		if selector == "" {
+			list.RemainingItemCount = new(int64(len(items) - to))
+		}
 	}
 	list.Items = items[from:to]
 	return list
@@ -195,7 +198,7 @@ func notFound(kind string) *apierrors.StatusError {
 }
 
 func undecryptable(string) *apierrors.StatusError {
-	return apierrors.NewInternalError(fmt.Errorf("unable to decrypt one exposition.Object"))
+	return apierrors.NewInternalError(fmt.Errorf("unable to decrypt one object"))
 }
 
 // fakeMonitor is a kube-state-metrics whose test decides what it exposes.

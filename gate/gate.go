@@ -66,6 +66,8 @@ type Gate struct {
 	kept remembered
 	// schedule is when the gate reads everything that kube-state-metrics exposes.
 	schedule schedule
+	// counting is how the gate counts objects.
+	counting counting
 	clock    clock.WithTicker
 	metrics  *metrics
 
@@ -162,6 +164,7 @@ func (g *Gate) running(ctx context.Context) (process, error) {
 func (g *Gate) Run(ctx context.Context) {
 	go g.keepContact(ctx)
 	go g.measure(ctx)
+	go g.countRepeatedly(ctx)
 	for ctx.Err() == nil {
 		running, err := g.running(ctx)
 		switch {

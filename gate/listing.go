@@ -3,7 +3,6 @@ package gate
 import (
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/gate/exposition"
@@ -60,7 +59,7 @@ func (l *listing) needsLook() bool {
 // isUnlistable reports whether the API server refuses the list to the service account, or does not have the resource.
 // kube-state-metrics cannot list it either.
 func (l *listing) isUnlistable() bool {
-	return apierrors.IsForbidden(l.err) || apierrors.IsNotFound(l.err)
+	return isRefused(l.err)
 }
 
 // isDue reports whether to list, or to list again. Missing objects may have been deleted before kube-state-metrics listed

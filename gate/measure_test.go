@@ -23,7 +23,7 @@ import (
 func (f *fixture) measurement(t *testing.T) measurements.Measurement {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(f.metrics.measured)
+	registry.MustRegister(f.metrics.measured, f.metrics.counted)
 	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	defer server.Close()
 	measurement, err := measurements.Read(t.Context(), telemetry.Client{}, server.URL)

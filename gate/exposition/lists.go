@@ -36,6 +36,22 @@ func (l *Lists) Exported(all []Resource) (func(version string) []Resource, error
 	}, nil
 }
 
+// Identified returns the names of the resources of which the lists leave a family that has a series for each object. It
+// returns an error as Exported does.
+func (l *Lists) Identified(all []Resource) (sets.Set[string], error) {
+	compiled, err := l.compile()
+	if err != nil {
+		return nil, err
+	}
+	identified := sets.New[string]()
+	for _, kind := range all {
+		if slices.ContainsFunc(kind.Families(), func(known Family) bool { return kind.identifies(known.Name) && compiled.export(kind, known) }) {
+			identified.Insert(kind.Name)
+		}
+	}
+	return identified, nil
+}
+
 func (l *Lists) compile() (lists, error) {
 	allowed, err := compile(l.Allow)
 	if err != nil {

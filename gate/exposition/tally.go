@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // Tally counts the series and the objects of an exposition. It has one line in memory at a time.
@@ -18,19 +20,32 @@ type Tally struct {
 	// Objects is the number of objects of each resource that has a family, by the resource's name.
 	Objects map[string]int64
 
+	// Has reports whether the own shard has an object with a UID; nil to skip that. Foreign then has how many objects of
+	// other shards each resource has. Only families that identify objects and contain UIDs show that.
+	Has     func(uid string) bool
+	Foreign map[string]int64
+	// Identified has the resources with a family that has a series for each object.
+	Identified sets.Set[string]
+
 	// of is the resource of the current family, or nil. mark is the text in front of its objects' names.
 	of   *Resource
 	mark []byte
 	// changes is how many objects the current family has had, and last the key of the last one.
 	changes   int64
 	last, key []byte
+	// identifies is whether the current family identifies objects, and foreign how many of them belong to other shards.
+	identifies bool
+	foreign    int64
 }
 
-var namespaceMark = []byte(`namespace="`)
+var (
+	namespaceMark = []byte(`namespace="`)
+	uidMark       = []byte(`uid="`)
+)
 
 // Read counts all lines, and returns an error if it cannot read them.
 func (t *Tally) Read(from io.Reader) error {
-	t.Objects = map[string]int64{}
+	t.Objects, t.Foreign, t.Identified = map[string]int64{}, map[string]int64{}, sets.New[string]()
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	var current string
@@ -59,15 +74,23 @@ func (t *Tally) Read(from io.Reader) error {
 // begin ends the current family and starts another.
 func (t *Tally) begin(familyName string) {
 	t.end()
-	t.of, t.changes, t.last = ownerOf(familyName), 0, t.last[:0]
-	if t.of != nil {
-		t.mark = []byte(t.of.label + `="`)
+	t.of, t.changes, t.foreign, t.last = ownerOf(familyName), 0, 0, t.last[:0]
+	if t.of == nil {
+		return
+	}
+	t.mark = []byte(t.of.label + `="`)
+	if t.identifies = t.of.identifies(familyName); t.identifies {
+		t.Identified.Insert(t.of.Name)
 	}
 }
 
 func (t *Tally) end() {
-	if t.of != nil {
-		t.Objects[t.of.Name] = max(t.Objects[t.of.Name], t.changes)
+	if t.of == nil {
+		return
+	}
+	t.Objects[t.of.Name] = max(t.Objects[t.of.Name], t.changes)
+	if t.foreign > 0 {
+		t.Foreign[t.of.Name] = max(t.Foreign[t.of.Name], t.foreign)
 	}
 }
 
@@ -88,6 +111,17 @@ func (t *Tally) count(line []byte) {
 	if !bytes.Equal(t.key, t.last) {
 		t.changes++
 		t.key, t.last = t.last, t.key
+		t.check(line)
+	}
+}
+
+// check counts an object of another shard.
+func (t *Tally) check(line []byte) {
+	if t.Has == nil || !t.identifies {
+		return
+	}
+	if uid := valueAfter(line, uidMark); len(uid) > 0 && !t.Has(string(uid)) {
+		t.foreign++
 	}
 }
 

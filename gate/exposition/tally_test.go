@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 func TestTally(t *testing.T) {
@@ -136,4 +137,36 @@ func FuzzTally(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestTallyOfForeignObjects(t *testing.T) {
+	counts := Tally{Has: func(uid string) bool { return strings.HasPrefix(uid, "own") }}
+	require.NoError(t, counts.Read(strings.NewReader("# TYPE kube_pod_info gauge\n"+
+		`kube_pod_info{namespace="a",pod="x",uid="own-1"} 1`+"\n"+`kube_pod_info{namespace="a",pod="y",uid="other-1"} 1`+"\n"+
+		"# TYPE kube_pod_created gauge\n"+`kube_pod_created{namespace="a",pod="y",uid="other-1"} 1`+"\n"+
+		"# TYPE kube_pod_status_phase gauge\n"+`kube_pod_status_phase{namespace="a",pod="z",uid="other-2"} 1`+"\n"+
+		"# TYPE kube_node_info gauge\n"+`kube_node_info{node="n",system_uuid="other"} 1`+"\n"+
+		"# TYPE kube_service_spec_type gauge\n"+`kube_service_spec_type{namespace="a",service="s",uid="other"} 1`+"\n")))
+	assert.Equal(t, map[string]int64{"pods": 1}, counts.Foreign, "in the families that name each object")
+	assert.Equal(t, sets.New("pods", "nodes"), counts.Identified)
+}
+
+func TestIdentifiedResources(t *testing.T) {
+	all := []Resource{Resources["pods"], Resources["leases"], Resources["endpoints"]}
+	for name, test := range map[string]struct {
+		lists Lists
+		want  []string
+	}{
+		"no lists":                      {Lists{}, []string{"endpoints", "leases", "pods"}},
+		"only families of some objects": {Lists{Allow: []string{"kube_pod_status_phase", "kube_lease_owner"}}, []string{"leases"}},
+		"one of two families":           {Lists{Deny: []string{"kube_pod_info", "kube_lease_.*"}}, []string{"endpoints", "pods"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			identified, err := test.lists.Identified(all)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, sets.List(identified))
+		})
+	}
+	_, err := (&Lists{Deny: []string{"(?!a)"}}).Identified(all)
+	require.Error(t, err)
 }
