@@ -74,7 +74,7 @@ unit: ## Run the unit tests: no binaries, no cluster.
 
 .PHONY: rules
 rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
-	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml
+	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml $(RULES)/recommendations.yaml
 	promtool test rules test/prometheus/rules_test.yaml
 	go test -count=1 -parallel 4 ./test/prometheus
 
@@ -270,8 +270,8 @@ generate-rules:
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
-# Its groups come after those of rules.yaml.
-	sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/deduplicate.yaml > deploy/chart/files/deduplicate.yaml
+# The groups of these files come after those of rules.yaml.
+	@for file in deduplicate recommendations; do sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/$$file.yaml > deploy/chart/files/$$file.yaml || exit 1; done
 	cd test/pictures && go run ./dashboard
 	cd test/chart && go run ./table
 

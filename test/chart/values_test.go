@@ -365,6 +365,14 @@ func TestDeduplicatingRules(t *testing.T) {
 	assert.NotContains(t, render(t, "rules: {deduplicate: true}").keys(), "PrometheusRule ksmscale-system/ksmscale")
 }
 
+// Alerts about the recommended size are off by default, because a size can differ on purpose.
+func TestRecommendationRules(t *testing.T) {
+	rule := object[*monitoringv1.PrometheusRule](t, "rules: {enabled: true, recommendations: true}", "PrometheusRule ksmscale-system/ksmscale")
+	assert.Equal(t, slices.Concat(shippedGroups(t, prometheus.Rules), shippedGroups(t, prometheus.RecommendationRules)), rule.Spec.Groups)
+	rule = object[*monitoringv1.PrometheusRule](t, "rules: {enabled: true}", "PrometheusRule ksmscale-system/ksmscale")
+	assert.Equal(t, shippedGroups(t, prometheus.Rules), rule.Spec.Groups)
+}
+
 func shippedGroups(t *testing.T, file []byte) []monitoringv1.RuleGroup {
 	t.Helper()
 	var shipped monitoringv1.PrometheusRuleSpec
