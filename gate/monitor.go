@@ -83,9 +83,14 @@ func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.
 // objects calls seen for each exposed object of the requested resources. It returns the names of the resources whose
 // objects no single family identifies.
 func (m *monitor) objects(ctx context.Context, requested []exposition.Resource, every sets.Set[string], seen func(exposition.Resource, exposition.Object)) (sets.Set[string], error) {
-	names := make([]string, len(requested))
-	for i := range requested {
-		names[i] = requested[i].Name
+	return m.read(ctx, &exposition.Reader{Requested: requested, Every: every, Seen: seen})
+}
+
+// read reads the requested resources of a reader.
+func (m *monitor) read(ctx context.Context, reader *exposition.Reader) (sets.Set[string], error) {
+	names := make([]string, len(reader.Requested))
+	for i := range reader.Requested {
+		names[i] = reader.Requested[i].Name
 	}
 	// Versions before v2.18.0 ignore the parameter, and return all metrics.
 	body, err := m.get(ctx, m.metrics+"?"+url.Values{"resources": {strings.Join(names, ",")}}.Encode())
@@ -93,7 +98,7 @@ func (m *monitor) objects(ctx context.Context, requested []exposition.Resource, 
 		return nil, err
 	}
 	defer body.Close()
-	return (&exposition.Reader{Requested: requested, Every: every, Seen: seen}).Read(body)
+	return reader.Read(body)
 }
 
 func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/utils/clock"
@@ -18,16 +19,22 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/nodes"
 	"github.com/example/ksmscale/scaling"
 )
 
 // cluster is the cluster that a command is about.
 type cluster struct {
-	client client.Client
-	config *rest.Config
+	client   client.Client
+	metadata metadata.Interface
+	config   *rest.Config
+	// find returns the object that arguments name.
+	find func(args []string) (target, error)
 	// gateAnswer returns why the gate of a pod is closed, in its own words.
 	gateAnswer func(ctx context.Context, pod *corev1.Pod) (string, error)
+	// readPod returns the objects that the kube-state-metrics of a pod exposes.
+	readPod func(ctx context.Context, pod *corev1.Pod, with access) (gate.Exposed, error)
 }
 
 // newScheme returns the kinds that the plugin reads.
@@ -52,8 +59,13 @@ func connect(flags *genericclioptions.ConfigFlags) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client: %w", err)
 	}
-	c := &cluster{client: objects, config: config}
-	c.gateAnswer = c.readGate
+	names, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	c := &cluster{client: objects, metadata: names, config: config}
+	c.gateAnswer, c.readPod = c.readGate, c.readMonitor
+	c.find = func(args []string) (target, error) { return find(flags, args) }
 	return c, nil
 }
 
