@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +16,18 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/discovery"
+	discoveryfake "k8s.io/client-go/discovery/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,6 +55,15 @@ type world struct {
 	lacks, refuses []string
 	// found is the object that `where` names.
 	found target
+	// logs is the log of each container, and gateMetrics are the metrics of each gate.
+	logs, gateMetrics string
+	// version is the version of Kubernetes, and kinds are those of the Prometheus Operator.
+	version string
+	kinds   []string
+	// hidesSecrets is whether the test fails if the plugin reads a Secret. It must never list them.
+	hidesSecrets bool
+	// dropsTolerance is whether the API server drops the tolerance of HorizontalPodAutoscalers.
+	dropsTolerance bool
 	// clock is nil for a clock that stands still.
 	clock clock.Clock
 }
@@ -64,7 +79,19 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 	scheme, err := newScheme()
 	require.NoError(t, err)
 	objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(w.objects...).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if _, isSecret := object.(*corev1.Secret); isSecret && w.hidesSecrets {
+				t.Error("the plugin reads Secret", key)
+			}
+			return c.Get(ctx, key, object, options...)
+		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if strings.HasPrefix(list.GetObjectKind().GroupVersionKind().Kind, "Secret") {
+				t.Error("the plugin lists Secrets")
+			}
+			if _, areSecrets := list.(*corev1.SecretList); areSecrets {
+				t.Error("the plugin lists Secrets")
+			}
 			if w.refused != nil {
 				if err := w.refused(list); err != nil {
 					return err
@@ -74,6 +101,10 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 		},
 		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
 			switch review := object.(type) {
+			case *autoscalingv2.HorizontalPodAutoscaler:
+				if w.dropsTolerance {
+					review.Spec.Behavior.ScaleUp.Tolerance = nil
+				}
 			case *authorizationv1.SelfSubjectAccessReview:
 				review.Status = allowed(review.Spec.ResourceAttributes, w.lacks)
 			case *authorizationv1.SubjectAccessReview:
@@ -97,7 +128,11 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 	var mu sync.Mutex
 	looks := map[string]int{}
 	o.connect = func() (*cluster, error) {
-		return &cluster{client: objects, metadata: metadatafake.NewSimpleMetadataClient(names, w.listed...), find: func([]string) (target, error) {
+		return &cluster{client: objects, discovery: w.discovery(), metricsServed: func(context.Context) error { return nil }, logs: func(context.Context, *corev1.Pod, string) ([]byte, error) {
+			return []byte(w.logs), nil
+		}, gateMetrics: func(context.Context, *corev1.Pod) ([]byte, error) {
+			return []byte(w.gateMetrics), nil
+		}, metadata: metadatafake.NewSimpleMetadataClient(names, w.listed...), find: func([]string) (target, error) {
 			return w.found, nil
 		}, readPod: func(_ context.Context, pod *corev1.Pod, _ access) (gate.Exposed, error) {
 			mu.Lock()
@@ -118,6 +153,19 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 	}
 	code = o.run(t.Context(), args)
 	return code, out.String(), errOut.String()
+}
+
+// discovery is the API server's own information.
+func (w world) discovery() discovery.DiscoveryInterface {
+	fakeDiscovery := &discoveryfake.FakeDiscovery{Fake: &clienttesting.Fake{}, FakedServerVersion: &apiversion.Info{GitVersion: cmp.Or(w.version, "v1.37.2")}}
+	list := &metav1.APIResourceList{GroupVersion: "monitoring.coreos.com/v1alpha1"}
+	for _, kind := range w.kinds {
+		list.APIResources = append(list.APIResources, metav1.APIResource{Kind: kind})
+	}
+	if len(w.kinds) > 0 {
+		fakeDiscovery.Resources = []*metav1.APIResourceList{list}
+	}
+	return fakeDiscovery
 }
 
 // skippingClock lets time pass at once.
