@@ -36,12 +36,23 @@ var errLimit = errors.New("kube-state-metrics takes no further objects")
 // listed has the objects of one list, of the own shard and of other shards.
 type listed struct{ own, others sets.Set[exposition.Object] }
 
-// list lists a resource in one namespace, or in all. It reads only metadata, and has at most two pages in memory: the page
-// that it reads, and the next page. It takes as many objects of each list as kube-state-metrics does. These are the same
-// objects, because the API server sorts them. It returns the errors of the API server. An expired continue token ends the
-// list, because a full list in one answer does not fit into a small container.
+// list lists a resource in one namespace, or in all.
 func (c *cluster) list(ctx context.Context, kind exposition.Resource, namespace string) (listed, error) {
 	objects := listed{own: sets.New[exposition.Object](), others: sets.New[exposition.Object]()}
+	err := c.each(ctx, kind, namespace, func(meta *metav1.PartialObjectMetadata) {
+		objects.of(c.shard.Has(meta.UID)).Insert(kind.Object(meta.Namespace, meta.Name))
+	})
+	if err != nil {
+		return listed{}, err
+	}
+	return objects, nil
+}
+
+// each calls visit with the metadata of each object of a resource in one namespace, or in all. It reads only metadata, and has at
+// most two pages in memory: the page that it reads, and the next page. It takes as many objects of each list as
+// kube-state-metrics does. These are the same objects, because the API server sorts them. It returns the errors of the API
+// server. An expired continue token ends the list, because a full list in one answer does not fit into a small container.
+func (c *cluster) each(ctx context.Context, kind exposition.Resource, namespace string, visit func(*metav1.PartialObjectMetadata)) error {
 	client := c.metadata.Resource(kind.GroupVersionResource).Namespace(namespace)
 	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.List(ctx, options)
@@ -59,13 +70,13 @@ func (c *cluster) list(ctx context.Context, kind exposition.Resource, namespace 
 		if !ok {
 			return fmt.Errorf("a list of metadata has a %T", item)
 		}
-		objects.of(c.shard.Has(meta.UID)).Insert(kind.Object(meta.Namespace, meta.Name))
+		visit(meta)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errLimit) {
-		return listed{}, fmt.Errorf("list %s: %w", kind.In(namespace), err)
+		return fmt.Errorf("list %s: %w", kind.In(namespace), err)
 	}
-	return objects, nil
+	return nil
 }
 
 func (l listed) of(own bool) sets.Set[exposition.Object] {

@@ -83,12 +83,17 @@ func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.
 // objects calls seen for each exposed object of the requested resources. It returns the names of the resources whose
 // objects no single family identifies.
 func (m *monitor) objects(ctx context.Context, requested []exposition.Resource, every sets.Set[string], seen func(exposition.Resource, exposition.Object)) (sets.Set[string], error) {
-	body, err := m.get(ctx, m.metrics+"?"+resourcesQuery(requested))
+	return m.read(ctx, &exposition.Reader{Requested: requested, Every: every, Seen: seen})
+}
+
+// read reads the requested resources of a reader.
+func (m *monitor) read(ctx context.Context, reader *exposition.Reader) (sets.Set[string], error) {
+	body, err := m.get(ctx, m.metrics+"?"+resourcesQuery(reader.Requested))
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	return (&exposition.Reader{Requested: requested, Every: every, Seen: seen}).Read(body)
+	return reader.Read(body)
 }
 
 // resourcesQuery requests the metrics of some resources. Versions before v2.18.0 ignore the parameter, and return all

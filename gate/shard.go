@@ -15,11 +15,14 @@ type Shard struct {
 	Total int32
 }
 
-// Has reports whether an object belongs to the shard. It computes the same as kube-state-metrics
+// Has reports whether an object belongs to the shard.
+func (s Shard) Has(uid types.UID) bool { return ShardOf(uid, s.Total) == s.ID }
+
+// ShardOf is the number of the shard that an object belongs to. It computes the same as kube-state-metrics
 // (pkg/sharding/listwatch.go): FNV-1a of the UID, then a jump consistent hash.
-func (s Shard) Has(uid types.UID) bool {
+func ShardOf(uid types.UID, total int32) int32 {
 	hash := fnv.New64a()
 	// hash.Write never returns an error.
 	_, _ = hash.Write([]byte(uid))
-	return jump.Hash(hash.Sum64(), int(s.Total)) == s.ID
+	return jump.Hash(hash.Sum64(), int(total))
 }

@@ -5,29 +5,49 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/example/ksmscale/adapter/check"
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/nodes"
 	"github.com/example/ksmscale/scaling"
 )
 
 // cluster is the cluster that a command is about.
 type cluster struct {
-	client client.Client
-	config *rest.Config
+	client   client.Client
+	metadata metadata.Interface
+	config   *rest.Config
+	// discovery reads versions, kinds and paths of the API server.
+	discovery discovery.DiscoveryInterface
+	// metricsServed returns what is wrong with the external metrics of all KSMScales.
+	metricsServed func(ctx context.Context) error
+	// logs returns the end of the log of a container.
+	logs func(ctx context.Context, pod *corev1.Pod, container string) ([]byte, error)
+	// gateMetrics returns the metrics of the gate of a pod.
+	gateMetrics func(ctx context.Context, pod *corev1.Pod) ([]byte, error)
+	// find returns the object that arguments name.
+	find func(args []string) (target, error)
 	// gateAnswer returns why the gate of a pod is closed, in its own words.
 	gateAnswer func(ctx context.Context, pod *corev1.Pod) (string, error)
+	// readPod returns the objects that the kube-state-metrics of a pod exposes.
+	readPod func(ctx context.Context, pod *corev1.Pod, with access) (gate.Exposed, error)
 }
 
 // newScheme returns the kinds that the plugin reads.
@@ -52,8 +72,27 @@ func connect(flags *genericclioptions.ConfigFlags) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client: %w", err)
 	}
-	c := &cluster{client: objects, config: config}
-	c.gateAnswer = c.readGate
+	names, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	clientset, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	c := &cluster{client: objects, metadata: names, config: config, discovery: clientset.Discovery()}
+	c.gateAnswer, c.readPod = c.readGate, c.readMonitor
+	c.metricsServed = func(ctx context.Context) error {
+		return check.Once(klog.NewContext(ctx, logr.Discard()), clientset.Discovery())
+	}
+	c.logs = func(ctx context.Context, pod *corev1.Pod, container string) ([]byte, error) {
+		return clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(logLines))}).DoRaw(ctx)
+	}
+	c.gateMetrics = func(ctx context.Context, pod *corev1.Pod) ([]byte, error) {
+		answer, err := c.getFromGate(ctx, pod, "/metrics", maxGateMetrics)
+		return []byte(answer), err
+	}
+	c.find = func(args []string) (target, error) { return find(flags, args) }
 	return c, nil
 }
 
@@ -98,10 +137,16 @@ func (c *cluster) counted(ctx context.Context, ksmScale *v1alpha1.KSMScale) (sca
 		return scaling.Cluster{}, fmt.Errorf("list nodes: %w", err)
 	}
 	counter := nodes.NewCounter(clock.RealClock{})
+	// The first request names the labels of the spec, so the listing keeps them.
+	counter.Cluster(&ksmScale.Spec)
+	objects := make([]any, len(list.Items))
 	for i := range list.Items {
-		counter.OnAdd(&list.Items[i], true)
+		objects[i] = &list.Items[i]
 	}
-	picture, _ := counter.Cluster(&ksmScale.Spec)
+	if err := counter.Listing().Replace(objects, list.ResourceVersion); err != nil {
+		return scaling.Cluster{}, fmt.Errorf("count nodes: %w", err)
+	}
+	picture, _, _ := counter.Cluster(&ksmScale.Spec)
 	return picture, nil
 }
 

@@ -79,7 +79,8 @@ func (o *options) command() *cobra.Command {
 	root.PersistentFlags().StringVarP(&o.output, "output", "o", "", "Output format: json or yaml; empty for text.")
 	root.PersistentFlags().BoolVar(&o.noColor, "no-color", false, "Print text without colors. The environment variable NO_COLOR does the same.")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return o.validateOutput() }
-	root.AddCommand(o.statusCommand(), o.planCommand(), o.versionCommand())
+	root.AddCommand(o.statusCommand(), o.planCommand(), o.verifyCommand(), o.whereCommand(), o.checkCommand(),
+		o.reportCommand(), o.versionCommand())
 	return root
 }
 

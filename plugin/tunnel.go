@@ -28,8 +28,8 @@ const (
 	tunnelTimeout = 10 * time.Second
 	// gateTimeout limits how long the answer of a gate takes.
 	gateTimeout = 3 * time.Second
-	// maxGateAnswer is far above the length of a gate's answer, in bytes.
-	maxGateAnswer = 4 << 10
+	// maxGateAnswer and maxGateMetrics are far above the lengths of a gate's pages, in bytes.
+	maxGateAnswer, maxGateMetrics = 4 << 10, 1 << 20
 )
 
 // tunnel leads from this machine to ports of a pod, through the API server. It works like `kubectl port-forward`, so a user needs no
@@ -110,6 +110,12 @@ func (c *cluster) portForwardDialer(pod *corev1.Pod) (streamhttp.Dialer, error) 
 
 // readGate asks the gate of a pod why it is closed.
 func (c *cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error) {
+	answer, err := c.getFromGate(ctx, pod, "/readyz", maxGateAnswer)
+	return strings.TrimSpace(answer), err
+}
+
+// getFromGate returns at most some bytes of a page of the gate of a pod, whatever its status.
+func (c *cluster) getFromGate(ctx context.Context, pod *corev1.Pod, path string, most int64) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	opened, err := c.tunnel(ctx, pod, v1alpha1.PortGate)
@@ -117,7 +123,7 @@ func (c *cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error)
 		return "", err
 	}
 	defer opened.close()
-	address := url.URL{Scheme: "http", Host: opened.addresses[v1alpha1.PortGate], Path: "/readyz"}
+	address := url.URL{Scheme: "http", Host: opened.addresses[v1alpha1.PortGate], Path: path}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
 		return "", err
@@ -128,6 +134,6 @@ func (c *cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error)
 		return "", err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxGateAnswer))
-	return strings.TrimSpace(string(answer)), err
+	answer, err := io.ReadAll(io.LimitReader(response.Body, most))
+	return string(answer), err
 }

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	gateContainerName = "gate"
+	// GateContainerName is the name of the container of the gate.
+	GateContainerName = "gate"
 	// gateStateFile is in the shared memory of the pod, so it survives a restart of a container. An emptyDir volume would also survive, but
 	// kubectl drain refuses pods with an emptyDir.
 	gateStateFile = "/dev/shm/ksmscale-gate.json"
@@ -39,7 +40,7 @@ func (o GateOptions) args() []string {
 // readiness probe of its own.
 func gateContainer(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, options GateOptions) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
-		WithName(gateContainerName).
+		WithName(GateContainerName).
 		WithImage(options.Image).
 		WithCommand("/gate").
 		WithArgs(literal(slices.Concat(gateArgs(ksmScale, shard), []string{"--state-file=" + gateStateFile}, options.args()))...).

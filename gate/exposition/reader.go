@@ -9,6 +9,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
@@ -28,6 +29,8 @@ type Reader struct {
 	Every sets.Set[string]
 	// Seen is called for each object, possibly more than once.
 	Seen func(Resource, Object)
+	// Named, if it is set, is called instead of Seen, with the name that identifies the object in metrics.
+	Named func(Resource, types.NamespacedName)
 
 	exposed, identified sets.Set[string]
 	chunk               bytes.Buffer
@@ -125,17 +128,21 @@ func (r *Reader) flush(kind *Resource) error {
 	}
 	for _, parsed := range families {
 		for _, metric := range parsed.GetMetric() {
-			if about, ok := kind.objectOf(metric); ok {
-				r.Seen(*kind, about)
+			namespace, name := kind.nameIn(metric)
+			switch {
+			case name == "":
+			case r.Named != nil:
+				r.Named(*kind, kind.Key(namespace, name))
+			default:
+				r.Seen(*kind, kind.Object(namespace, name))
 			}
 		}
 	}
 	return nil
 }
 
-// objectOf is the object that a series names.
-func (r *Resource) objectOf(metric *dto.Metric) (Object, bool) {
-	var namespace, name string
+// nameIn is the namespace and the name of the object that a series names; without a name if it names none.
+func (r *Resource) nameIn(metric *dto.Metric) (namespace, name string) {
 	for _, label := range metric.GetLabel() {
 		switch label.GetName() {
 		case r.label:
@@ -144,5 +151,5 @@ func (r *Resource) objectOf(metric *dto.Metric) (Object, bool) {
 			namespace = label.GetValue()
 		}
 	}
-	return r.Object(namespace, name), name != ""
+	return namespace, name
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Resource is a kind of objects that kube-state-metrics exports.
@@ -107,10 +108,16 @@ func (r Resource) In(namespace string) string {
 
 // Object is one object of the resource.
 func (r Resource) Object(namespace, name string) Object {
+	key := r.Key(namespace, name)
+	return objectOf(key.Namespace, key.Name)
+}
+
+// Key is the name that identifies an object of the resource in metrics. Its namespace is empty if the metrics may lack it.
+func (r Resource) Key(namespace, name string) types.NamespacedName {
 	if !r.Namespaced || r.byName {
 		namespace = ""
 	}
-	return objectOf(namespace, name)
+	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
 // Owns reports whether a metric family belongs to this resource: kube_pod_info belongs to pods, and

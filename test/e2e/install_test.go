@@ -87,6 +87,7 @@ func TestInstall(t *testing.T) {
 		Spec: v1alpha1.KSMScaleSpec{
 			MonitorImage: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0",
 			Sharding:     &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 2, MinReplicasPerShard: 1, MaxReplicasPerShard: 3},
+			Monitoring:   v1alpha1.MonitoringConfig{Interval: metav1.Duration{Duration: scrapeInterval}},
 		},
 	}
 	create(t, ksmScale)
@@ -102,4 +103,7 @@ func TestInstall(t *testing.T) {
 			assert.Zero(t, current.RestartCount, "%s of %s", current.Name, pod.Name)
 		}
 	}
+	t.Run("kubectl ksmscale where", func(t *testing.T) { seeWhere(t, ksmScale) })
+	t.Run("kubectl ksmscale verify without rights", func(t *testing.T) { seeRefusal(t, ksmScale) })
+	t.Run("kubectl ksmscale verify", func(t *testing.T) { seeVerified(t, ksmScale) })
 }
