@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
@@ -89,7 +90,7 @@ func metricsOf(tree parser.Expr) []string {
 	var names []string
 	for _, selectors := range parser.ExtractSelectors(tree) {
 		for _, matcher := range selectors {
-			if matcher.Name == labels.MetricName && matcher.Type == labels.MatchEqual {
+			if matcher.Name == model.MetricNameLabel && matcher.Type == labels.MatchEqual {
 				names = append(names, matcher.Value)
 			}
 		}
