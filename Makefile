@@ -236,7 +236,7 @@ $(VULNDB)/index/db.json:
 	mv $(VULNDB).partial $(VULNDB)
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, the Grafana dashboard, and the chart's copies.
+generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, the Grafana dashboard and its picture, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
@@ -272,7 +272,7 @@ generate-rules:
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
 # The groups of these files come after those of rules.yaml.
 	@for file in deduplicate recommendations; do sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/$$file.yaml > deploy/chart/files/$$file.yaml || exit 1; done
-	cd test/pictures && go run ./dashboard
+	cd test/pictures && go run ./dashboard && go run ./run
 	cd test/chart && go run ./table
 
 .PHONY: verify

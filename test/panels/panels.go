@@ -10,7 +10,7 @@ import (
 // Row is a row of a dashboard with its panels.
 type Row struct {
 	Title string
-	// Y is the place of the title, like that of a panel.
+	// Y is the place of the title, like the Y of a panel.
 	Y      int
 	Panels []Panel
 }

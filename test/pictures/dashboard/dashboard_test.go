@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
@@ -89,7 +90,7 @@ func metricsOf(tree parser.Expr) []string {
 	var names []string
 	for _, selectors := range parser.ExtractSelectors(tree) {
 		for _, matcher := range selectors {
-			if matcher.Name == labels.MetricName && matcher.Type == labels.MatchEqual {
+			if matcher.Name == model.MetricNameLabel && matcher.Type == labels.MatchEqual {
 				names = append(names, matcher.Value)
 			}
 		}
@@ -128,7 +129,7 @@ func knownMetrics(t *testing.T) map[string]bool {
 		find(ownMetric, filepath.Join(folder, "*.go"))
 	}
 	find(recorded, filepath.Join("deploy", "prometheus", "rules.yaml"))
-	families, err := os.Open(filepath.Join(root, "gate", "families.txt"))
+	families, err := os.Open(filepath.Join(root, "gate", "exposition", "families.txt"))
 	require.NoError(t, err)
 	defer families.Close()
 	for lines := bufio.NewScanner(families); lines.Scan(); {
