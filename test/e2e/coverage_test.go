@@ -53,6 +53,7 @@ var events = []event{
 	{name: "authFilter off", spec: filtered, happen: stopFiltering},
 	{name: "KSMScale deleted with --cascade=orphan, and created again", happen: orphanAndAdopt},
 	{name: "upgrade of KSMScale, 5 shards", spec: shards(5), happen: upgrade},
+	{name: "container killed for its memory, 2 shards of 2 replicas that size themselves", spec: both(both(shards(2), replicas(2)), sizesItself), prepare: decideQuickly, happen: runOutOfMemory, allowed: atMost(2 * time.Second)},
 	{name: "sizes follow the cluster: three times the objects, and back", spec: followsTheCluster, prepare: decideQuickly, happen: growAndShrink, full: true},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true, planned: true},
 	{name: "rollout of v2.10.1 to v2.20.0", spec: version("v2.10.1"), happen: change(version("v2.20.0")), full: true},
