@@ -138,7 +138,7 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 	$(TOOL) benchstat bin/bench.txt
 
 .PHONY: sizing
-sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
+sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, and compare them with what is recommended, for docs/sizing.md (10 minutes).
 	go run ./test/sizing
 
 .PHONY: sizing-series
