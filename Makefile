@@ -96,6 +96,10 @@ ROWS ?=
 e2e-full: e2e-images kube-state-metrics node ## Run all events of the end-to-end tests at both speeds, and the baselines, and write docs/coverage.md (hours).
 	E2E_FULL=1 go test $(ONE_THREAD) -v -count=1 -timeout 12h -run 'TestCoverage/$(ROWS)' ./test/e2e
 
+.PHONY: e2e-sizes
+e2e-sizes: e2e-images kube-state-metrics node ## Let sizes follow a cluster from 2,000 to 20,000 objects and back, and write the row into docs/coverage.md (half an hour).
+	E2E_SIZES=1 go test $(ONE_THREAD) -v -count=1 -timeout 2h -run TestSizesFollowTheCluster ./test/e2e
+
 .PHONY: e2e-images
 e2e-images: release-images kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0 prometheus-operator
 	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
