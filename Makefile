@@ -101,6 +101,10 @@ ROWS ?=
 e2e-full: e2e-images kube-state-metrics node ## Run all events of the end-to-end tests at both speeds, and the baselines, and write docs/coverage.md (hours).
 	E2E_FULL=1 go test $(ONE_THREAD) -v -count=1 -timeout 12h -run 'TestCoverage/$(ROWS)' ./test/e2e
 
+.PHONY: e2e-sizes
+e2e-sizes: e2e-images kube-state-metrics node ## Let sizes follow a cluster from 2,000 to 20,000 objects and back, and write the row into docs/coverage.md (half an hour).
+	E2E_SIZES=1 go test $(ONE_THREAD) -v -count=1 -timeout 2h -run TestSizesFollowTheCluster ./test/e2e
+
 .PHONY: e2e-images
 e2e-images: release-images kube bin/kube-state-metrics-v2.18.0 bin/kube-state-metrics-v2.20.0 prometheus-operator
 	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
@@ -147,7 +151,7 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 	$(TOOL) benchstat bin/bench.txt
 
 .PHONY: sizing
-sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, for docs/sizing.md (10 minutes).
+sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, and compare them with what is recommended, for docs/sizing.md (10 minutes).
 	go run ./test/sizing
 
 .PHONY: sizing-series

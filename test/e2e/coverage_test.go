@@ -21,7 +21,12 @@ import (
 )
 
 // eventTimeout is how long any event may take, interruptions included.
-const eventTimeout = 10 * time.Minute
+func eventTimeout() time.Duration {
+	if withSizes() {
+		return time.Hour
+	}
+	return 10 * time.Minute
+}
 
 // event is something that happens to shards, and is audited.
 type event struct {
@@ -53,7 +58,8 @@ var events = []event{
 	{name: "authFilter off", spec: filtered, happen: stopFiltering},
 	{name: "KSMScale deleted with --cascade=orphan, and created again", happen: orphanAndAdopt},
 	{name: "upgrade of KSMScale, 5 shards", spec: shards(5), happen: upgrade},
-	{name: "sizes follow the cluster: three times the objects, and back", spec: followsTheCluster, prepare: decideQuickly, happen: growAndShrink, full: true},
+	{name: "container killed for its memory, 2 shards of 2 replicas that size themselves", spec: both(both(shards(2), replicas(2)), sizesItself), prepare: decideQuickly, happen: runOutOfMemory, allowed: atMost(2 * time.Second)},
+	{name: "sizes follow the cluster: three times the objects, and back", spec: followsTheCluster, prepare: decideQuickly, happen: growAndShrink(2), full: true},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true, planned: true},
 	{name: "rollout of v2.10.1 to v2.20.0", spec: version("v2.10.1"), happen: change(version("v2.20.0")), full: true},
 	{name: "change of args", happen: change(args("--metric-labels-allowlist=pods=[app]")), full: true, planned: true},
@@ -159,7 +165,7 @@ func auditWhile(t *testing.T, name, speed string, options audit.Options, happen 
 	began := time.Now()
 	happen()
 	took := time.Since(began)
-	assert.Less(t, took, eventTimeout)
+	assert.Less(t, took, eventTimeout())
 	report := running.reportAfter(t, tail)
 	addRow(t, name, speed, took, report)
 	assert.Greater(t, report.Ticks, int(report.Seconds/4), "looks in %.0f s", report.Seconds)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -37,18 +38,39 @@ func decideQuickly(t *testing.T) {
 	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after=20s")
 }
 
-// growAndShrink lets the cluster grow to three times its objects and shrink again. The number of shards rises and falls with it, and
-// no container restarts.
-func growAndShrink(t *testing.T, ksmScale *v1alpha1.KSMScale) {
-	t.Helper()
-	before := awaitSizes(t, ksmScale, func(int32) bool { return true })
-	namespace := makeObjects(t, 2*objectCount())
-	grown := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount > before })
-	assert.Greater(t, grown, before)
-	require.NoError(t, shared.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
-	shrunk := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount < grown })
-	assert.Equal(t, before, shrunk)
-	t.Logf("shards: %d, with three times the objects %d, and then %d again", before, grown, shrunk)
+// growAndShrink lets the cluster grow by some times its objects and shrink again. The number of shards rises and falls with it, and no
+// container restarts.
+func growAndShrink(times int) func(*testing.T, *v1alpha1.KSMScale) {
+	return func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+		t.Helper()
+		before := awaitSizes(t, ksmScale, func(int32) bool { return true })
+		namespace := makeObjects(t, times*objectCount())
+		grown := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount > before })
+		assert.Greater(t, grown, before)
+		require.NoError(t, shared.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
+		shrunk := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount < grown })
+		assert.Equal(t, before, shrunk)
+		t.Logf("shards: %d, with %d times the objects %d, and then %d again", before, 1+times, grown, shrunk)
+	}
+}
+
+// withSizes reports whether to run TestSizesFollowTheCluster, which takes half an hour.
+func withSizes() bool { return os.Getenv("E2E_SIZES") != "" }
+
+// TestSizesFollowTheCluster audits shards whose number and size follow a cluster that grows from 2,000 objects to 20,000, and shrinks again.
+// It adds a row to docs/coverage.md.
+func TestSizesFollowTheCluster(t *testing.T) {
+	if !withSizes() {
+		t.Skip("E2E_SIZES is not set")
+	}
+	t.Setenv("E2E_OBJECTS", "2000")
+	install(t)
+	makeObjects(t, objectCount())
+	audited(t, event{
+		name:    "sizes follow the cluster: 2,000 to 20,000 objects, and back",
+		spec:    both(followsTheCluster, func(spec *v1alpha1.KSMScaleSpec) { spec.Sharding.Auto.TargetSeriesPerShard = 150_000 }),
+		prepare: decideQuickly, happen: growAndShrink(9),
+	}, "")
 }
 
 // awaitSizes waits until the KSMScale has a number of shards that will do, and is Ready and at rest for a while. It returns the number.

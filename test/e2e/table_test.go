@@ -43,7 +43,7 @@ func addRow(t *testing.T, what, speed string, took time.Duration, report audit.R
 func writeTable(t *testing.T) {
 	t.Helper()
 	file := filepath.Join(shared.root, "bin", "coverage.md")
-	if full() {
+	if full() || withSizes() {
 		file = filepath.Join(shared.root, "docs", "coverage.md")
 	}
 	serverVersion, err := shared.clientset.ServerVersion()

@@ -1,6 +1,6 @@
 // Command sizing measures the memory and the CPU time of a shard, for docs/sizing.md. It fills a local cluster with pods.
 // It runs the real kube-state-metrics and its gate as one shard of several. Once all objects of the shard are exposed, it
-// prints what both have used, and the cost of scrapes.
+// prints what both have used, and the cost of scrapes. It compares the memory with the formula and with the recommended requests.
 package main
 
 import (
@@ -95,8 +95,13 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 	fmt.Fprintf(out, "%s, Kubernetes %s, %d pods per node, shard 0 of each:\n\n", time.Now().UTC().Format(time.DateOnly), version.GitVersion, podsPerNode)
 	fmt.Fprintln(out, "| pods | nodes | version | shards | series of a shard | a scrape | memory | at most | CPU to load | CPU of a scrape | the gate's memory at most | the gate's CPU |")
 	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	var compared []comparison
 	for _, pods := range o.pods {
 		if err := filled.fill(ctx, pods); err != nil {
+			return err
+		}
+		counted, err := estimate(ctx, local)
+		if err != nil {
 			return err
 		}
 		for _, version := range o.versions {
@@ -106,9 +111,11 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 					return fmt.Errorf("measure %s as one of %d shards with %d pods: %w", version, shards, pods, err)
 				}
 				fmt.Fprintf(out, "| %d | %d | %s | %d | %s |\n", pods, nodesFor(pods), version, shards, measured)
+				compared = append(compared, compare(pods, shards, version, counted, measured))
 			}
 		}
 	}
+	printComparisons(out, compared)
 	return nil
 }
 

@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster"
+)
+
+// sizesItself lets requests and limits follow what kube-state-metrics uses.
+func sizesItself(spec *v1alpha1.KSMScaleSpec) {
+	spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25}
+}
+
+// runOutOfMemory lets the kernel kill one kube-state-metrics of the last shard for its memory. The next memory request follows by itself, in
+// that shard first.
+func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	needsLocal(t)
+	before := awaitRecommended(t, ksmScale, resource.Quantity{})
+	last := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: ksmScale.TotalShards() - 1, Total: ksmScale.TotalShards()}
+	revisions := revisionsOf(t, ksmScale)
+	pod := pods(t, monitoringNamespace, labels.SelectorFromSet(last.Selector()).String())[0]
+	limit, err := cluster.FreezeMemory(processOf(t, pod, "kube-state-metrics"))
+	require.NoError(t, err)
+	awaitKilledForMemory(t, pod)
+	first := awaitFirstRollout(t, ksmScale, revisions)
+	after := awaitRecommended(t, ksmScale, before)
+	t.Logf("a kube-state-metrics of %s was killed at %d MiB; the request rose from %s to %s", last.Name(), limit>>20, before.String(), after.String())
+	assert.Equal(t, last.Name(), first, "its shard goes first")
+	ratio := float64(after.Value()) / float64(before.Value())
+	assert.InDelta(t, 1.25, ratio, 0.05, "it is the next step")
+}
+
+// awaitRecommended waits until all Deployments have the recommended memory request, which is above another one, and all pods are ready. It
+// returns the request.
+func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.Quantity) resource.Quantity {
+	t.Helper()
+	var request resource.Quantity
+	await(t, "the recommended memory request", func(ctx context.Context) error {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+			return err
+		}
+		recommendation := ksmScale.Status.Recommendation
+		if recommendation == nil || recommendation.MemoryRequest == nil || recommendation.MemoryRequest.Cmp(above) <= 0 {
+			return errors.New("there is no such recommendation yet")
+		}
+		request = *recommendation.MemoryRequest
+		for _, deployment := range shardDeployments(t, ksmScale) {
+			if current := memoryRequest(deployment); current.Cmp(request) != 0 {
+				return fmt.Errorf("%s requests %s of %s", deployment.Name, current.String(), request.String())
+			}
+		}
+		return nil
+	})
+	awaitReady(t, ksmScale)
+	return request
+}
+
+// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory.
+func awaitKilledForMemory(t *testing.T, pod corev1.Pod) {
+	t.Helper()
+	await(t, "the kernel to kill kube-state-metrics", func(ctx context.Context) error {
+		for range 4 {
+			// The scrape that needs too much memory fails.
+			_, _ = shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+				Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortMetrics)).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+		}
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
+			return client.IgnoreNotFound(err) // Its successor has come already.
+		}
+		for _, current := range pod.Status.ContainerStatuses {
+			for _, terminated := range []*corev1.ContainerStateTerminated{current.State.Terminated, current.LastTerminationState.Terminated} {
+				if current.Name == "kube-state-metrics" && terminated != nil {
+					assert.Equal(t, "OOMKilled", terminated.Reason)
+					return nil
+				}
+			}
+		}
+		return errors.New("it runs")
+	})
+}
+
+// awaitFirstRollout returns the first Deployment whose pod template has changed since the revisions were read.
+func awaitFirstRollout(t *testing.T, ksmScale *v1alpha1.KSMScale, revisions map[string]string) string {
+	t.Helper()
+	var changed []string
+	await(t, "a rollout", func(context.Context) error {
+		changed = nil
+		for name, revision := range revisionsOf(t, ksmScale) {
+			if revision != revisions[name] {
+				changed = append(changed, name)
+			}
+		}
+		if len(changed) == 0 {
+			return errors.New("no pod template has changed")
+		}
+		return nil
+	})
+	// A shard waits for its turn until the one before is complete, so they do not change within one look.
+	slices.Sort(changed)
+	require.Len(t, changed, 1)
+	return changed[0]
+}
+
+// revisionsOf has the revision of each Deployment's pod template by the name of the Deployment.
+func revisionsOf(t *testing.T, ksmScale *v1alpha1.KSMScale) map[string]string {
+	t.Helper()
+	revisions := map[string]string{}
+	for _, deployment := range shardDeployments(t, ksmScale) {
+		revisions[deployment.Name] = deployment.Annotations["deployment.kubernetes.io/revision"]
+	}
+	return revisions
+}
+
+func shardDeployments(t *testing.T, ksmScale *v1alpha1.KSMScale) []appsv1.Deployment {
+	t.Helper()
+	var list appsv1.DeploymentList
+	require.NoError(t, shared.client.List(t.Context(), &list, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
+	return list.Items
+}
+
+// memoryRequest is the memory request of the kube-state-metrics in the pods of a Deployment.
+func memoryRequest(deployment appsv1.Deployment) resource.Quantity {
+	for _, container := range deployment.Spec.Template.Spec.Containers {
+		if container.Name == "kube-state-metrics" {
+			return *container.Resources.Requests.Memory()
+		}
+	}
+	return resource.Quantity{}
+}
