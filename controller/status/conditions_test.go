@@ -306,6 +306,19 @@ func TestLongMessagesAreCut(t *testing.T) {
 	assert.Equal(t, "üüü...", message, "no character is cut in two")
 }
 
+func TestShardCountWithoutSharding(t *testing.T) {
+	w := newWorld(func(w *world) { w.ksmScale.Spec.Sharding.Enabled = false })
+	unsharded := v1alpha1.Shard{KSMScale: "main", Total: 1}
+	w.observed.Deployments, w.observed.Pods = nil, nil
+	snapshots.AddPartition(&w.observed, 1, 1, 3, fixtures.Time)
+	w.observed.Autoscalers[0].Name = unsharded.Name()
+	ready := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, metav1.ConditionTrue, ready.Status, ready.Message)
+	assert.Contains(t, ready.Message, "spec.sharding.enabled is not true, so one set of pods exports all objects and shardCount has no effect: set enabled to true for 3 shards")
+	ready = meta.FindStatusCondition(newWorld().status().Conditions, v1alpha1.ConditionReady)
+	assert.NotContains(t, ready.Message, "shardCount")
+}
+
 func TestStatusCounts(t *testing.T) {
 	w := newWorld(func(w *world) {
 		w.nodes = 3000

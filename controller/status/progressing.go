@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/partition"
 )
@@ -25,7 +26,7 @@ func progressingCondition(in conditionInput, scheduling, autoscaling metav1.Cond
 		return condition
 	}
 	if container := observation.FindStuckContainer(in.Snapshot.Pods, in.Now); container != nil {
-		condition.Reason, condition.Message = container.Reason, stuckContainerMessage(container)
+		condition.Reason, condition.Message = container.Reason, stuckContainerMessage(in, container)
 		return condition
 	}
 	if condition.Reason, condition.Message = pausedDeployment(&in.Snapshot); condition.Reason != "" {
@@ -92,7 +93,7 @@ func stuckDeployment(observed observation.Snapshot, scheduling metav1.ConditionS
 }
 
 // stuckContainerMessage names a stuck container, the cause, and where to look further.
-func stuckContainerMessage(stuck *observation.StuckContainer) string {
+func stuckContainerMessage(in conditionInput, stuck *observation.StuckContainer) string {
 	kind, cause := "Container", stuck.Detail
 	if stuck.Init {
 		kind = "Init container"
@@ -105,7 +106,11 @@ func stuckContainerMessage(stuck *observation.StuckContainer) string {
 			cause = fmt.Sprintf("it keeps crashing, last with exit code %d (%s): run kubectl logs --previous for the cause", stuck.LastExit.ExitCode, stuck.LastExit.Reason)
 		}
 	}
-	return fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, stuck.Container, stuck.Pod, stuck.Image, cause)
+	message := fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, stuck.Container, stuck.Pod, stuck.Image, cause)
+	if unknown := unknownResources(in); unknown != "" && stuck.Container == objects.ContainerName && stuck.Reason == observation.ReasonCrashLoopBackOff {
+		return unknown + "; " + message
+	}
+	return message
 }
 
 // reshardingMessage names the partitions that run side by side, and the next step.

@@ -31,7 +31,9 @@ func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Conditio
 		}
 	}
 	if work.Reason == v1alpha1.ReasonScaleDownPending {
-		return because(metav1.ConditionTrue, *work)
+		condition := because(metav1.ConditionTrue, *work)
+		condition.Message += ignoredShardCount(in)
+		return condition
 	}
 	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",
@@ -50,5 +52,16 @@ func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Conditio
 	default:
 		condition.Reason, condition.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
 	}
+	condition.Message += ignoredShardCount(in)
 	return condition
+}
+
+// ignoredShardCount points out that spec.sharding is set but off, which is easily overlooked. The API server sets a default for shardCount,
+// so it is not known whether the user has set it.
+func ignoredShardCount(in conditionInput) string {
+	sharding := in.KSMScale.Spec.Sharding
+	if sharding == nil || sharding.Enabled {
+		return ""
+	}
+	return fmt.Sprintf("; spec.sharding.enabled is not true, so one set of pods exports all objects and shardCount has no effect: set enabled to true for %d shards, or remove spec.sharding", sharding.ShardCount)
 }

@@ -19,6 +19,10 @@ import (
 // not affect Ready.
 func versionCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
+	if message := unknownResources(in); message != "" {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonUnknownResources, message
+		return condition
+	}
 	if in.Planned.Total == 1 {
 		condition.Message = "There is one shard, so bugs in sharding do not matter"
 		return condition
@@ -69,6 +73,21 @@ func tagVersion(ksmScale *v1alpha1.KSMScale) string {
 		return ""
 	}
 	return tag
+}
+
+// newestTested is the newest version of kube-state-metrics that is tested.
+const newestTested = "v2.20.0"
+
+// unknownResources explains which resources keep kube-state-metrics from starting; empty if there are none. A version that is newer than the
+// tested ones may know more resources.
+func unknownResources(in conditionInput) string {
+	unknown := objects.UnknownResources(in.KSMScale)
+	tag, err := version.ParseGeneric(objects.ImageVersion(in.KSMScale.Spec.MonitorImage))
+	if len(unknown) == 0 || err == nil && version.MustParseGeneric(newestTested).LessThan(tag) {
+		return ""
+	}
+	return fmt.Sprintf("kube-state-metrics up to %s does not know resource %s and does not start with it: remove it from spec.metrics.resources, or set spec.monitorImage to a newer version that knows it",
+		newestTested, strings.Join(unknown, ", "))
 }
 
 // knownBugs returns the bugs of each version that has any, and the last text that is not a version.

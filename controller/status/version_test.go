@@ -69,6 +69,27 @@ func TestVersionSupported(t *testing.T) {
 	}
 }
 
+func TestResourcesThatKubeStateMetricsDoesNotKnow(t *testing.T) {
+	gateways := func(image string) func(*world) {
+		return func(w *world) {
+			w.ksmScale.Spec.Metrics.Resources, w.ksmScale.Spec.MonitorImage = []string{"pods", "gateways"}, image
+		}
+	}
+	of := func(w world, conditionType string) metav1.Condition {
+		return *meta.FindStatusCondition(w.status().Conditions, conditionType)
+	}
+	for _, image := range []string{fixtures.Image, "example.com/kube-state-metrics:main"} {
+		condition := of(newWorld(gateways(image)), v1alpha1.ConditionVersionSupported)
+		assert.Equal(t, "False UnknownResources", string(condition.Status)+" "+condition.Reason)
+		assert.Contains(t, condition.Message, "does not know resource gateways and does not start with it: remove it from spec.metrics.resources")
+	}
+	newer := of(newWorld(gateways("example.com/kube-state-metrics:v2.21.0")), v1alpha1.ConditionVersionSupported)
+	assert.NotEqual(t, v1alpha1.ReasonUnknownResources, newer.Reason, "it may know them")
+
+	crashing := newWorld(gateways(fixtures.Image), func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", fixtures.BackingOff(3)) })
+	assert.Regexp(t, "^kube-state-metrics up to v2.20.0 does not know resource gateways .*; Container kube-state-metrics of pod", of(crashing, v1alpha1.ConditionProgressing).Message)
+}
+
 // While it is asked for the first time, as by a controller that has become the leader, what was said before stays.
 func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
 	before := metav1.Condition{
