@@ -149,6 +149,7 @@ func TestDefaults(t *testing.T) {
 		"nodesPerMonitor": int64(15),
 		"monitorImage":    "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
 		"namespace":       "monitoring",
+		"autoscaling":     map[string]any{"mode": "HorizontalPodAutoscaler"},
 		"monitoring":      map[string]any{"interval": "30s"},
 		"nodes": map[string]any{"selector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "type", "operator": "NotIn", "values": []any{"virtual-kubelet"}},
