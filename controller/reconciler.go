@@ -67,6 +67,8 @@ type Reconciler struct {
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
+	// reshardSteps keeps events about resharding from being repeated.
+	reshardSteps reshardSteps
 	// turns is locked while a shard takes its turn to start a rollout.
 	turns sync.Mutex
 }
@@ -123,7 +125,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if applied.autoscalersPruned {
 		nextScaling, failures.Scale = r.scaleDirectly(ctx, planned, after)
 	}
-	err = r.writeStatus(ctx, ksmScale, status.Compute(status.Input{
+	err = r.writeStatus(ctx, ksmScale, decision, status.Compute(status.Input{
 		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failures,
 		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
 		ScaleDownNotBefore: r.scaleDownNotBefore(planned, after),
@@ -138,6 +140,7 @@ func (r *Reconciler) forget(ksmScale string) {
 	r.recommended.forget(ksmScale)
 	r.retirements.forget(ksmScale)
 	r.outcomes.forget(ksmScale)
+	r.reshardSteps.forget(ksmScale)
 	r.Sizing.states.forget(ksmScale)
 }
 

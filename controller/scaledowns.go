@@ -40,9 +40,6 @@ func (r *Reconciler) scaleDownNotBefore(planned plans.Planned, observed observat
 		}
 		current := observation.ReplicasOf(deployment)
 		next, left := pace.Next(recommended[shard.Shard], current, now)
-		if mode == v1alpha1.ModeHorizontalPodAutoscaler {
-			left -= autoscalerSyncPeriod
-		}
 		if next != current || left <= 0 {
 			return time.Time{}
 		}
@@ -50,6 +47,9 @@ func (r *Reconciler) scaleDownNotBefore(planned plans.Planned, observed observat
 	}
 	if earliest == 0 {
 		return time.Time{}
+	}
+	if mode == v1alpha1.ModeHorizontalPodAutoscaler {
+		earliest -= autoscalerSyncPeriod
 	}
 	return now.Add(earliest)
 }

@@ -40,10 +40,11 @@ func TestWhenAutoscalersMayRemovePods(t *testing.T) {
 	assert.Equal(t, 345*time.Second, notBefore(t, r, ksmScale, 90*time.Second, 90, 7, 7, 6), "the time does not move")
 	assert.Equal(t, 345*time.Second, notBefore(t, r, ksmScale, 2*time.Minute, 45, 7, 7, 6), "of the first fall")
 	assert.Equal(t, 405*time.Second, notBefore(t, r, ksmScale, 361*time.Second, 45, 2, 2, 2), "of the second fall, after the first")
-	assert.Zero(t, notBefore(t, r, ksmScale, 410*time.Second, 45, 2, 2, 2), "any moment")
+	assert.Equal(t, 405*time.Second, notBefore(t, r, ksmScale, 410*time.Second, 45, 2, 2, 2), "any moment")
+	assert.Zero(t, notBefore(t, r, ksmScale, 421*time.Second, 45, 2, 2, 2), "due")
 
 	r.recommended.forget("main")
-	assert.Zero(t, notBefore(t, r, ksmScale, 411*time.Second, 45, 2, 2, 2), "a new leader has not seen the fall")
+	assert.Zero(t, notBefore(t, r, ksmScale, 422*time.Second, 45, 2, 2, 2), "a new leader has not seen the fall")
 }
 
 func TestNobodyKnowsWhenOthersRemovePods(t *testing.T) {

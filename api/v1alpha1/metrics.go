@@ -12,7 +12,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-z]+$'))",message="each of spec.metrics.resources must be the plural name of a resource in lower case, such as pods: write one resource per item"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-z]*[a-rt-z]s$'))",message="each of spec.metrics.resources must be the plural name of a resource in lower case: write pods instead of pod, ingresses instead of ingress, and one resource per item"
 	// +listType=set
 	// +optional
 	Resources []string `json:"resources,omitempty"`

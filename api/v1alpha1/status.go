@@ -204,7 +204,7 @@ const (
 	// ConditionMonitoring is False while the controller cannot create the objects of spec.monitoring.
 	ConditionMonitoring = "Monitoring"
 	// ConditionVersionSupported is False while some shard runs a version of kube-state-metrics with known bugs in
-	// sharding. It is Unknown until every shard reports its version.
+	// sharding, or while no tested version knows some exported resource. It is Unknown until every shard reports its version.
 	ConditionVersionSupported = "VersionSupported"
 	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, because evicting them then
 	// always fails. It is Unknown until the controller has listed the PodDisruptionBudgets of others.
@@ -327,6 +327,8 @@ const (
 	// ReasonKnownBugs is for VersionSupported, False: a running version can lose objects of its shard, or needs too much
 	// memory.
 	ReasonKnownBugs = "KnownBugs"
+	// ReasonUnknownResources is for VersionSupported, False: kube-state-metrics does not know some exported resource.
+	ReasonUnknownResources = "UnknownResources"
 	// ReasonVersionUnknown is for VersionSupported, Unknown: some kube-state-metrics has not reported its version.
 	ReasonVersionUnknown = "VersionUnknown"
 

@@ -93,9 +93,15 @@ func TestConditions(t *testing.T) {
 		{name: "all is well", override: func(*world) {},
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Complete", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "at the minimum", override: func(w *world) { w.nodes = 10 },
-			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "1 replicas calculated; the minimum of 3 runs", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "10 nodes / 15 nodes per monitor = 1 replica calculated; the minimum of 3 runs", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
 		{name: "at the maximum", override: func(w *world) { w.nodes, w.ksmScale.Spec.Sharding.MaxReplicasPerShard = 90, 1 },
 			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMaximum", message: "6 replicas calculated; the maximum of 3 runs", ready: "True AtMaximum", phase: v1alpha1.PhaseReady},
+		{name: "one node", override: func(w *world) { w.nodes, w.ksmScale.Spec.NodesPerMonitor = 1, 1 },
+			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "1 node / 1 node per monitor = 1 replica calculated", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
+		{name: "scaled to 0 by hand", override: func(w *world) {
+			w.observed.Pods, w.observed.Deployments[1].Spec.Replicas = slices.Delete(w.observed.Pods, 1, 2), new(int32(0))
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady",
+			message: "Deployment ksm-main-shard-1-of-3 is scaled to 0: kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1; 1 of 3 shards without a ready pod: 1", phase: v1alpha1.PhaseIncomplete},
 		{name: "scaling up", override: func(w *world) { w.nodes = 60 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "3 of 4 desired pods exist", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
 		{name: "pods are many enough, but of the wrong shards", override: func(w *world) {
@@ -126,7 +132,7 @@ func TestConditions(t *testing.T) {
 			}
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 of 6 desired pods are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseDegraded},
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.Pods[2] = fixtures.Pod(2, "a", fixtures.NotReady) },
-			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 2; kubectl -n monitoring describe pods -l ksmscale.example.com=main,shard-id=2 shows the cause", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(fixtures.Time)) })
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 0", phase: v1alpha1.PhaseIncomplete},
@@ -304,6 +310,21 @@ func TestLongMessagesAreCut(t *testing.T) {
 
 	message = Shortened(strings.Repeat("ü", 10), 10)
 	assert.Equal(t, "üüü...", message, "no character is cut in two")
+}
+
+func TestShardCountWithoutSharding(t *testing.T) {
+	w := newWorld(func(w *world) { w.ksmScale.Spec.Sharding.Enabled = false })
+	unsharded := v1alpha1.Shard{KSMScale: "main", Total: 1}
+	w.observed.Deployments, w.observed.Pods = nil, nil
+	snapshots.AddPartition(&w.observed, 1, 1, 3, fixtures.Time)
+	w.observed.Autoscalers[0].Name = unsharded.Name()
+	ready := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, metav1.ConditionTrue, ready.Status, ready.Message)
+	assert.Contains(t, ready.Message, "spec.sharding.enabled is not true, so one set of pods exports all objects and shardCount has no effect: set enabled to true for 3 shards")
+	covered := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionCovered)
+	assert.Equal(t, "The only shard has a ready pod", covered.Message)
+	ready = meta.FindStatusCondition(newWorld().status().Conditions, v1alpha1.ConditionReady)
+	assert.NotContains(t, ready.Message, "shardCount")
 }
 
 func TestStatusCounts(t *testing.T) {

@@ -38,7 +38,7 @@ func TestPodsThatOnlyWaitToBeRemoved(t *testing.T) {
 			w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: v1alpha1.ModeDirect}
 		}, "True ScaleDownPending", "the controller removes the other pods", v1alpha1.PhaseScaling},
 		{"being removed", func(w *world) { w.observed.Deployments[0].Spec.Replicas = new(int32(1)) }, "True ScaleDownPending", "6 pods are ready", v1alpha1.PhaseScaling},
-		{"while another is not ready", func(w *world) { w.observed.Pods[4] = fixtures.Pod(1, "b", fixtures.NotReady) }, "False Scaling", "6 of 3 desired pods", v1alpha1.PhaseScaling},
+		{"while another is not ready", func(w *world) { w.observed.Pods[4] = fixtures.Pod(1, "b", fixtures.NotReady) }, "False Scaling", "6 pods exist, and 3 are desired", v1alpha1.PhaseScaling},
 		{"while another shard grows", func(w *world) {
 			w.observed.Pods[5].Labels, w.observed.Pods[2].Labels = fixtures.Shard(1).Selector(), fixtures.Shard(1).Selector()
 		}, "False ShardsNotReady", "", v1alpha1.PhaseIncomplete},

@@ -85,7 +85,7 @@ func awaitScaleDown(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32
 	t.Helper()
 	ready := awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonScaleDownPending)
 	assert.Equal(t, v1alpha1.PhaseScaling, ksmScale.Status.Phase)
-	runCommands(t, "kubectl wait ksmscale "+ksmScale.Name+" --for=condition=Ready --timeout=1s", "kubectl get ksmscales -o wide")
+	runCommands(t, "kubectl wait ksmscale "+ksmScale.Name+" --for=condition=Ready --timeout=10s", "kubectl get ksmscales -o wide")
 	stated := regexp.MustCompile(`not before (\S+),`).FindStringSubmatch(ready.Message)
 	require.NotNil(t, stated, ready.Message)
 	notBefore, err := time.Parse(time.RFC3339, stated[1])
