@@ -10,6 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
+	"github.com/example/ksmscale/measurements"
 )
 
 // collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
@@ -18,6 +20,8 @@ type collector struct {
 	ksmScales client.Reader
 	// synced reports whether the cache has the KSMScales.
 	synced func() bool
+	// completeness returns what the partition of a total exports.
+	completeness func(ksmScale string, total int32) completeness.Result
 }
 
 var _ prometheus.Collector = collector{}
@@ -31,6 +35,8 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- recommendedShards
 	descriptions <- recommendedMemory
 	descriptions <- recommendedCPU
+	descriptions <- missingObjects
+	descriptions <- foreignObjects
 }
 
 // Collect is part of prometheus.Collector.
@@ -48,6 +54,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		collectConditions(&list.Items[i], metrics)
 		collectShards(&list.Items[i], metrics)
 		collectRecommendation(&list.Items[i], metrics)
+		c.collectCompleteness(&list.Items[i], metrics)
 	}
 }
 
@@ -63,6 +70,14 @@ func collectRecommendation(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheu
 	}
 	if cpu := recommendation.CPURequest; cpu != nil {
 		metrics <- prometheus.MustNewConstMetric(recommendedCPU, prometheus.GaugeValue, cpu.AsApproximateFloat64(), ksmScale.Name)
+	}
+}
+
+// collectCompleteness exports the missing and the foreign objects of each resource that the gates compare. Only the leader knows them.
+func (c collector) collectCompleteness(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	for name, missing := range c.completeness(ksmScale.Name, ksmScale.TotalShards()).Resources {
+		metrics <- prometheus.MustNewConstMetric(missingObjects, prometheus.GaugeValue, float64(missing.Objects), ksmScale.Name, name)
+		metrics <- prometheus.MustNewConstMetric(foreignObjects, prometheus.GaugeValue, float64(missing.Foreign), ksmScale.Name, name)
 	}
 }
 
@@ -126,6 +141,11 @@ var (
 		"Recommended memory request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
 	recommendedCPU = prometheus.NewDesc("ksmscale_recommended_cpu_cores",
 		"Recommended CPU request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+
+	missingObjects = prometheus.NewDesc("ksmscale_missing_objects",
+		"At least how many objects of the cluster no shard of a KSMScale exports.", []string{v1alpha1.MetricLabelKSMScale, measurements.ResourceLabel}, nil)
+	foreignObjects = prometheus.NewDesc("ksmscale_foreign_objects",
+		"Number of objects that shards of a KSMScale expose although they belong to other shards.", []string{v1alpha1.MetricLabelKSMScale, measurements.ResourceLabel}, nil)
 
 	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 
