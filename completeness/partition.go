@@ -16,6 +16,8 @@ const (
 	keptRounds = 2 * (Rounds + 1)
 	// staleAfter is the number of intervals after which the last round no longer describes the present.
 	staleAfter = 10
+	// maxWait is the time for the first rounds.
+	maxWait = 10 * time.Minute
 )
 
 // Reading is what the gate of one pod has counted last.
@@ -30,6 +32,8 @@ type Reading struct {
 type Partition struct {
 	total  int32
 	rounds []round
+	// since is when the partition got its first reading.
+	since time.Time
 }
 
 // round has the counts of one round, by pod.
@@ -43,7 +47,7 @@ type round struct {
 // another is added to that round. Rounds that are too old are forgotten.
 func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 	if total != p.total {
-		p.total, p.rounds = total, nil
+		p.total, p.rounds, p.since = total, nil, now
 	}
 	for _, reading := range readings {
 		if reading.Counts.RoundAt.IsZero() {
@@ -61,8 +65,10 @@ func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 
 // Result is what the last rounds show.
 type Result struct {
-	// Known reports that there were enough rounds to compare. Without it, all other fields are empty.
+	// Known reports that there were enough rounds to compare. Without it, all other fields except Waiting are empty.
 	Known bool
+	// Waiting reports that there cannot have been enough rounds yet.
+	Waiting bool
 	// Resources has the missing objects of each compared resource; the number is 0 if there are none.
 	Resources map[string]Missing
 	// NotCompared has the reason for each resource that some gate does not count.
@@ -92,7 +98,7 @@ func (r Result) Total() int64 {
 
 // Result compares the last rounds. Only rounds with a reading of each shard count. A resource that some gate could not
 // count in a round is compared in the other rounds.
-func (p *Partition) Result() Result {
+func (p *Partition) Result(now time.Time) Result {
 	result := Result{Resources: map[string]Missing{}, NotCompared: map[string]string{}}
 	var complete []round
 	for _, r := range p.rounds {
@@ -101,7 +107,7 @@ func (p *Partition) Result() Result {
 		}
 	}
 	if len(complete) < Rounds {
-		return Result{}
+		return Result{Waiting: now.Sub(p.since) < maxWait}
 	}
 	last := complete[len(complete)-1]
 	for _, reading := range last.readings {

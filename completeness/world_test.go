@@ -132,7 +132,8 @@ func (w *world) round(number int) []Reading {
 func (w *world) run(rounds int, each func(number int, result Result)) {
 	var partition Partition
 	for number := range rounds {
-		partition.Add(int32(w.shards), w.round(number), start.Add(time.Duration(number)*time.Minute+30*time.Second))
-		each(number, partition.Result())
+		now := start.Add(time.Duration(number)*time.Minute + 30*time.Second)
+		partition.Add(int32(w.shards), w.round(number), now)
+		each(number, partition.Result(now))
 	}
 }

@@ -59,6 +59,8 @@ type Reconciler struct {
 	GateImage string
 	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
 	MeasureInterval time.Duration
+	// CountInterval is the time between two counts of objects of a gate; 0 for the default of the gate.
+	CountInterval time.Duration
 	// Sizing recommends the number of shards and the size of their pods.
 	Sizing Sizing
 

@@ -67,7 +67,7 @@ func Run(ctx context.Context, options *Options) error {
 	}
 	if err := (&Reconciler{
 		Plans: source, NodeKinds: counter, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
-		Rollouts: options.Rollouts, MeasureInterval: options.gateMeasureInterval(),
+		Rollouts: options.Rollouts, MeasureInterval: options.gateMeasureInterval(), CountInterval: options.gateCountInterval(),
 		Sizing: Sizing{
 			Settings: &options.Sizing, Measurements: measurements,
 			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},
@@ -77,7 +77,7 @@ func Run(ctx context.Context, options *Options) error {
 	}
 	if err := errors.Join(
 		metrics.Registry.Register(plans.Collector{Source: source}),
-		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced}),
+		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced, completeness: measurements.Completeness}),
 		metrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.certificate(), Synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {

@@ -76,11 +76,16 @@ type KSMScaleStatus struct {
 	// spec.autoResources apply it.
 	// +optional
 	Recommendation *Recommendation `json:"recommendation,omitempty"`
+	// missingObjects is at least how many objects of the cluster no shard exports. Gates count them every minute. It is
+	// missing until they have counted, and if no resource can be compared.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MissingObjects *int64 `json:"missingObjects,omitempty"`
 	// shardingStatus describes the shards.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
-	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling and
-	// Monitoring. VersionSupported, Evictable, Sized and Scrapable are warnings.
+	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling,
+	// Monitoring and ObjectsExported. VersionSupported, Evictable, Sized and Scrapable are warnings.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -216,6 +221,9 @@ const (
 	// ConditionScrapable is False while the scrape of some shard is near a limit in spec.monitoring. It exists only with
 	// such a limit.
 	ConditionScrapable = "Scrapable"
+	// ConditionObjectsExported is False while the shards export fewer objects than the cluster has, or objects of other
+	// shards. It exists once gates have counted objects. If it is False, Ready is False.
+	ConditionObjectsExported = "ObjectsExported"
 )
 
 // Reasons of the conditions. Other reasons come from waiting containers, such as ImagePullBackOff, and from
@@ -353,4 +361,17 @@ const (
 	ReasonNearScrapeTimeout = "NearScrapeTimeout"
 	// ReasonNotMeasured is for Scrapable, Unknown: no gate has measured a scrape yet.
 	ReasonNotMeasured = "NotMeasured"
+
+	// ReasonAllObjectsExported is for ObjectsExported, True: the shards export each object of the compared resources.
+	ReasonAllObjectsExported = "AllObjectsExported"
+	// ReasonObjectsMissing is for ObjectsExported, False: the shards export fewer objects than the cluster has, in three
+	// counts in a row.
+	ReasonObjectsMissing = "ObjectsMissing"
+	// ReasonForeignObjects is for ObjectsExported, False: a kube-state-metrics exposes objects of another shard.
+	ReasonForeignObjects = "ForeignObjects"
+	// ReasonNotCompared is for ObjectsExported, Unknown: no resource can be compared with the cluster, for example with
+	// spec.metrics.objectLimit.
+	ReasonNotCompared = "NotCompared"
+	// ReasonNotCounted is for ObjectsExported, Unknown: the gates of some shard have not counted objects for ten minutes.
+	ReasonNotCounted = "NotCounted"
 )

@@ -21,6 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Min",type=integer,priority=1,JSONPath=`.spec.sharding.minReplicasPerShard`
 // +kubebuilder:printcolumn:name="Max",type=integer,priority=1,JSONPath=`.spec.sharding.maxReplicasPerShard`
 // +kubebuilder:printcolumn:name="Version",type=string,priority=1,JSONPath=`.status.version`
+// +kubebuilder:printcolumn:name="Missing",type=integer,priority=1,JSONPath=`.status.missingObjects`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 45 characters (lower case letters, digits and '-'), because it is part of the names of shards: choose a shorter or simpler name"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.template) || !has(self.spec.template.serviceAccountName) || self.spec.template.serviceAccountName != 'ksm-' + self.metadata.name",message="spec.template.serviceAccountName must not be ksm- and the name of the KSMScale, because KSMScale creates that service account: remove it, or use another one"

@@ -272,6 +272,11 @@ func (in *KSMScaleStatus) DeepCopyInto(out *KSMScaleStatus) {
 		*out = new(Recommendation)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.MissingObjects != nil {
+		in, out := &in.MissingObjects, &out.MissingObjects
+		*out = new(int64)
+		**out = **in
+	}
 	if in.ShardingStatus != nil {
 		in, out := &in.ShardingStatus, &out.ShardingStatus
 		*out = new(ShardingStatus)

@@ -185,8 +185,8 @@ func ExportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	}
 }
 
-// exportsCustomResources reports whether kube-state-metrics exports custom resources. It ignores a flag with an empty value.
-func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
+// ExportsCustomResources reports whether kube-state-metrics exports custom resources. It ignores a flag with an empty value.
+func ExportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
 	configured := slices.Concat(extraArgs(ksmScale, customResourceConfigFlag), extraArgs(ksmScale, customResourceFileFlag))
 	return ksmScale.Spec.Metrics.CustomResourceState != nil || slices.ContainsFunc(configured, func(value string) bool { return value != "" })
 }

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/shardpods"
 )
 
@@ -35,6 +36,8 @@ type Reader struct {
 // Measured has what the gates of a KSMScale have measured, by shard.
 type Measured interface {
 	Of(ksmScale string) map[v1alpha1.Shard]Measurement
+	// Completeness returns what the partition of a total exports.
+	Completeness(ksmScale string, total int32) completeness.Result
 }
 
 // Owned reads only the objects that a KSMScale owns, and their pods.
@@ -82,6 +85,7 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 	snapshot.Monitoring = r.Monitors.Latest()
 	if r.Measurements != nil {
 		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
+		snapshot.Completeness = r.Measurements.Completeness(ksmScale.Name, ksmScale.TotalShards())
 	}
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
 	if r.VerticalAutoscalers != nil {

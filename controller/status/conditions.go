@@ -37,8 +37,10 @@ func allConditions(in conditionInput) []metav1.Condition {
 	case before != nil:
 		parts = append(parts, *before)
 	}
-	computed := append(parts, readyCondition(in, parts), versionCondition(in), evictableCondition(in))
-	computed = append(computed, slices.Concat(sizedConditions(in), scrapableConditions(in))...)
+	exported := exportedConditions(in)
+	ready := readyCondition(in, slices.Concat(parts, onlyFalse(exported)))
+	computed := append(parts, ready, versionCondition(in), evictableCondition(in))
+	computed = append(computed, slices.Concat(exported, sizedConditions(in), scrapableConditions(in))...)
 	// A condition that is no longer computed is removed from the status.
 	all := slices.DeleteFunc(slices.Clone(in.KSMScale.Status.Conditions), func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(computed, before.Type) == nil

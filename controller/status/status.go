@@ -69,6 +69,7 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 		DesiredReplicas: saturated(in.Planned.Desired),
 		Version:         runningVersion(in),
 		Recommendation:  in.Planned.KSMScale.Status.Recommendation,
+		MissingObjects:  missingObjects(in),
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       in.Planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(observation.Partitions(in.Snapshot.Deployments).Insert(in.Planned.Total))),
