@@ -20,8 +20,8 @@ BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
-	./loads/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
-	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/prometheus/server/... \
+	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
+	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
 	./test/sizing/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
@@ -149,6 +149,14 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... ./gate/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
+
+# Which sizes to measure, for example: make performance SIZES='--nodes=1000 --ksmscales=20'
+SIZES ?=
+
+.PHONY: performance
+performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, and write docs/performance.md (half an hour).
+	go build -ldflags "-s -w" -o bin/performance-informer ./test/performance/informer
+	go run ./test/performance $(SIZES)
 
 .PHONY: sizing
 sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, and compare them with what is recommended, for docs/sizing.md (10 minutes).

@@ -33,6 +33,8 @@ type Options struct {
 	Flags map[string][]string
 	// Progress receives one line for each wait. Default: no output.
 	Progress io.Writer
+	// NodeLabels are further labels of the fake nodes.
+	NodeLabels map[string]string
 	// RealNodes is the number of nodes that run containers, up to MaxRealNodes. Call Isolate first. They are called node-a
 	// and node-b, in zone-a and zone-b. Fake nodes then have the taint kwok.x-k8s.io/node=fake:NoSchedule, which keeps
 	// real pods off them. Default: no real nodes.
