@@ -19,7 +19,7 @@ TOOL := go tool -modfile=go.tools.mod
 BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
+UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -62,6 +62,7 @@ test: unit rules integration ## Run all tests but the benchmarks.
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
+	cd test/ksmflags && go test .
 # Go does not see when the chart changes, which is in another module.
 	cd test/chart && go test -count=1 .
 # Nor when what is released changes.
@@ -131,6 +132,15 @@ bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILIT
 race: ## Run the unit tests under the race detector, which needs a C compiler.
 	CGO_ENABLED=1 go test -race $(UNIT)
 
+# How long each fuzz target runs; a list of packages, each with its targets, follows from their names.
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, by default a minute.
+	@for file in $$(git ls-files '*fuzz_test.go' gate/exposition_test.go test/ksmflags/flags_test.go); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do echo "Fuzzing $$target of $$(dirname $$file)"; \
+			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) .) || exit 1; done; done
+
 .PHONY: bench
 bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, how long the gate takes to open, and what its measurements cost (15 minutes).
 	@mkdir -p bin
@@ -179,7 +189,7 @@ reproducible: ## Build a release twice, the second time in another folder withou
 
 # Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
 # golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
-LINTED := . test/chart test/e2e/kind release
+LINTED := . test/chart test/e2e/kind test/ksmflags release
 
 .PHONY: lint
 lint: ## Run the linters, also those of prose.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/example/ksmscale/ksmflags"
 )
 
 // anyResource stands for every resource in the lists of labels and annotations.
@@ -35,7 +37,8 @@ func newLists(options *Options) (lists, error) {
 	optedIn, err := compile(options.MetricOptInList)
 	return lists{
 		allowed: allowed, denied: denied, optedIn: optedIn,
-		labelled: resourcesOf(options.MetricLabelsAllowlist), annotated: resourcesOf(options.MetricAnnotationsAllowlist),
+		labelled:  sets.New(ksmflags.Resources(options.MetricLabelsAllowlist)...),
+		annotated: sets.New(ksmflags.Resources(options.MetricAnnotationsAllowlist)...),
 	}, err
 }
 
@@ -49,17 +52,6 @@ func compile(expressions []string) ([]*regexp.Regexp, error) {
 		compiled = append(compiled, one)
 	}
 	return compiled, nil
-}
-
-// resourcesOf are the resources of a list such as pods=[app,team],nodes=[*].
-func resourcesOf(values []string) sets.Set[string] {
-	names := sets.New[string]()
-	for _, item := range values {
-		if name, _, begins := strings.Cut(item, "="); begins {
-			names.Insert(strings.TrimSpace(name))
-		}
-	}
-	return names
 }
 
 // leave reports whether the lists leave a family that all objects of the resource have. mayHaveMore is whether the version
