@@ -90,6 +90,14 @@ integration: build kube bin/test-adapter cert-manager ## Run the integration tes
 e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
 	go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m ./test/e2e
 
+# How long faults are injected, and a seed that repeats those of an earlier run.
+CHAOS_DURATION ?= 10m
+CHAOS_SEED ?=
+
+.PHONY: chaos
+chaos: e2e-images node ## Inject faults at random for CHAOS_DURATION, under the audit of the metrics, as root; CHAOS_SEED repeats a run.
+	CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) go test $(ONE_THREAD) -v -count=1 -timeout 90m -run '^TestChaos$$' ./test/e2e
+
 # A regular expression of the rows of docs/coverage.md to measure; the others stay as they are.
 ROWS ?=
 
@@ -128,18 +136,21 @@ bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILIT
 	@mkdir -p $(@D)
 	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
-.PHONY: race
-race: ## Run the unit tests under the race detector, which needs a C compiler.
-	CGO_ENABLED=1 go test -race $(UNIT)
+# The packages that have goroutines. The others are functions without state, where the race detector costs time and finds nothing.
+CONCURRENT := ./gate/... ./shardpods/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./test/e2e/audit/...
 
-# How long each fuzz target runs; a list of packages, each with its targets, follows from their names.
+.PHONY: race
+race: c-compiler ## Run the unit tests of packages with goroutines under the race detector.
+	CGO_ENABLED=1 go test -race $(CONCURRENT)
+
+# How long each fuzz target runs.
 FUZZTIME ?= 1m
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME, by default a minute.
-	@for file in $$(git ls-files '*fuzz_test.go' gate/exposition_test.go test/ksmflags/flags_test.go); do \
+	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do echo "Fuzzing $$target of $$(dirname $$file)"; \
-			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) .) || exit 1; done; done
+			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s .) || exit 1; done; done
 
 .PHONY: bench
 bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, how long the gate takes to open, and what its measurements cost (15 minutes).
