@@ -19,7 +19,10 @@ TOOL := go tool -modfile=go.tools.mod
 BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
+UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
+	./loads/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
+	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/prometheus/server/... \
+	./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -28,8 +31,9 @@ help: ## Show this help.
 ##@ Run
 
 .PHONY: demo
-demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster (about 3 minutes).
-	go run ./test/demo
+demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster, and draw it (about 3 minutes).
+	go run ./test/demo --record bin/demo/walk.json
+	@cd test/pictures && go run ./walk $(CURDIR)/bin/demo/walk.json
 
 .PHONY: up
 up: build kube ## Start a local cluster without KSMScale, and print how to use it.
@@ -49,8 +53,8 @@ down: ## Stop the local cluster of `make play` and `make up`.
 	go run ./test/cluster/local down
 
 .PHONY: build
-build: ## Build adapter, controller and gate into bin/.
-	@echo "Building adapter, controller and gate into bin/ ..."
+build: ## Build adapter, controller, gate and the kubectl plugin into bin/.
+	@echo "Building adapter, controller, gate and the kubectl plugin into bin/ ..."
 	@$(BUILD) -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
 
 ##@ Test
@@ -63,14 +67,15 @@ unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
 	cd test/ksmflags && go test .
-# Go does not see when the chart changes, which is in another module.
+# Go does not see when the chart or the dashboard changes, which is in another module.
 	cd test/chart && go test -count=1 .
+	cd test/pictures && go test -count=1 ./...
 # Nor when what is released changes.
 	cd release && go test -count=1 -timeout 30m ./...
 
 .PHONY: rules
 rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
-	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml
+	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml $(RULES)/recommendations.yaml
 	promtool test rules test/prometheus/rules_test.yaml
 	go test -count=1 -parallel 4 ./test/prometheus
 
@@ -110,8 +115,12 @@ e2e-images: release-images kube bin/kube-state-metrics-v2.18.0 bin/kube-state-me
 	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
 
 .PHONY: plain-families
-plain-families: e2e-images node ## Read off which families plain objects have, into gate/plain.txt (5 minutes).
+plain-families: e2e-images node ## Read off which families plain objects have, into gate/exposition/plain.txt (5 minutes).
 	go test $(ONE_THREAD) -v -count=1 -timeout 20m -run TestFamiliesOfPlainObjects ./test/e2e -update-families
+
+.PHONY: dashboard-run
+dashboard-run: e2e-images node prometheus-package ## Save what the Grafana dashboard shows of an end-to-end test, for its picture; then run `make generate` (15 minutes).
+	go test $(ONE_THREAD) -v -count=1 -timeout 30m -run '^TestPrometheus$$' ./test/e2e -update-dashboard
 
 KIND := go tool -modfile=test/e2e/kind/go.mod kind
 KIND_CLUSTER := ksmscale-e2e
@@ -200,7 +209,7 @@ reproducible: ## Build a release twice, the second time in another folder withou
 
 # Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
 # golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
-LINTED := . test/chart test/e2e/kind test/ksmflags release
+LINTED := . test/chart test/pictures test/e2e/kind test/ksmflags release
 
 .PHONY: lint
 lint: ## Run the linters, also those of prose.
@@ -248,7 +257,7 @@ $(VULNDB)/index/db.json:
 	mv $(VULNDB).partial $(VULNDB)
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, and the chart's copies.
+generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, the Grafana dashboard, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
@@ -274,7 +283,7 @@ generate-rules:
 	@{ echo '# $(sort $(KSM_VERSIONS))'; \
 	for version in $(KSM_VERSIONS); do (cd $(KSM_MODULES)/$$version && go mod download k8s.io/kube-state-metrics/v2 && \
 	grep -rhE '^\| *kube_[a-z0-9_]+' "$$(go list -m -f '{{.Dir}}' k8s.io/kube-state-metrics/v2)/docs") || exit 1; done | \
-	awk -F '[| ]+' '{ print $$2 (tolower($$0) ~ /opt-in/ ? " opt-in" : "") }' | sort -u; } > gate/families.txt
+	awk -F '[| ]+' '{ print $$2 (tolower($$0) ~ /opt-in/ ? " opt-in" : "") }' | sort -u; } > gate/exposition/families.txt
 # A module of a newer kube-state-metrics takes the command over from the one before.
 	@mkdir -p gate/testdata
 	@{ echo '# Generated by the package sharding of $(notdir $(KSM_NEWEST)): UIDs, and the shard that exports each of 1 to 10 shards.'; \
@@ -282,8 +291,9 @@ generate-rules:
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
-# Its groups come after those of rules.yaml.
-	sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/deduplicate.yaml > deploy/chart/files/deduplicate.yaml
+# The groups of these files come after those of rules.yaml.
+	@for file in deduplicate recommendations; do sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/$$file.yaml > deploy/chart/files/$$file.yaml || exit 1; done
+	cd test/pictures && go run ./dashboard
 	cd test/chart && go run ./table
 
 .PHONY: verify

@@ -45,6 +45,11 @@ func (fuzzedPlans) All(context.Context) ([]plans.Planned, error) {
 	return []plans.Planned{{KSMScale: ksmScale, Cluster: cluster, AsOf: time.Unix(0, 0), Plan: scaling.New(ksmScale, cluster)}}, nil
 }
 
+func (p fuzzedPlans) Named(ctx context.Context, name string) (plans.Planned, bool, error) {
+	all, err := p.All(ctx)
+	return all[0], name == all[0].KSMScale.Name, err
+}
+
 // newHandler returns the whole chain of handlers of the adapter's API server.
 func newHandler(f *testing.F) http.Handler {
 	f.Helper()
@@ -82,22 +87,43 @@ func FuzzRequest(f *testing.F) {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
 		assert.NotEqual(t, http.StatusInternalServerError, recorder.Code, "%s", recorder.Body)
-		if recorder.Code != http.StatusOK || request.Method != http.MethodGet || request.URL.Path != metricsPath+namespace+"/"+metric {
+		isList := request.Method == http.MethodGet && request.URL.Path == metricsPath+namespace+"/"+metric
+		if !isList || recorder.Code != http.StatusOK && recorder.Code != http.StatusNotFound {
 			return
 		}
-		var list v1beta1.ExternalMetricValueList
-		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &list), "%s", recorder.Body)
-		require.NotEmpty(t, list.Items)
-		assert.Equal(t, "monitoring", namespace)
 		// An API server ignores pairs of a query that it cannot decode.
 		selector, err := labels.Parse(request.URL.Query().Get("labelSelector"))
 		require.NoError(t, err)
+		var list v1beta1.ExternalMetricValueList
+		if recorder.Code == http.StatusOK {
+			require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &list), "%s", recorder.Body)
+			require.NotEmpty(t, list.Items)
+		}
+		var values []int64
 		for _, item := range list.Items {
 			assert.Equal(t, metric, item.MetricName)
-			assert.True(t, selector.Matches(labels.Set(item.MetricLabels)), "%s", selector)
-			assert.Positive(t, item.Value.Value())
+			values = append(values, item.Value.Value())
 		}
+		assert.Equal(t, matching(t, namespace, metric, selector), values, "%s", selector)
 	})
+}
+
+// matching returns the values of the series of the plan that a selector matches.
+func matching(t *testing.T, namespace, metric string, selector labels.Selector) []int64 {
+	t.Helper()
+	all, err := fuzzedPlans{}.All(t.Context())
+	require.NoError(t, err)
+	toSeries := seriesOf[metric]
+	if toSeries == nil || namespace != all[0].KSMScale.Spec.Namespace {
+		return nil
+	}
+	var values []int64
+	for _, one := range toSeries(all[0]) {
+		if selector.Matches(labels.Set(one.labels)) {
+			values = append(values, one.value)
+		}
+	}
+	return values
 }
 
 // roundTripper is a function as an http.RoundTripper.

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 )
 
 // collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
@@ -31,6 +32,9 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- recommendedShards
 	descriptions <- recommendedMemory
 	descriptions <- recommendedCPU
+	descriptions <- memoryRequest
+	descriptions <- autoShardingEnabled
+	descriptions <- autoResourcesEnabled
 }
 
 // Collect is part of prometheus.Collector.
@@ -48,6 +52,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		collectConditions(&list.Items[i], metrics)
 		collectShards(&list.Items[i], metrics)
 		collectRecommendation(&list.Items[i], metrics)
+		collectSize(&list.Items[i], metrics)
 	}
 }
 
@@ -64,6 +69,14 @@ func collectRecommendation(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheu
 	if cpu := recommendation.CPURequest; cpu != nil {
 		metrics <- prometheus.MustNewConstMetric(recommendedCPU, prometheus.GaugeValue, cpu.AsApproximateFloat64(), ksmScale.Name)
 	}
+}
+
+// collectSize exports the memory request of the containers, to compare it with the recommended request, and what follows the recommendation.
+func collectSize(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	requests := objects.MonitorResources(ksmScale).Requests
+	metrics <- prometheus.MustNewConstMetric(memoryRequest, prometheus.GaugeValue, float64(requests.Memory().Value()), ksmScale.Name)
+	metrics <- prometheus.MustNewConstMetric(autoShardingEnabled, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoSharding() != nil), ksmScale.Name)
+	metrics <- prometheus.MustNewConstMetric(autoResourcesEnabled, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoResources != nil), ksmScale.Name)
 }
 
 // collectMode exports the mode of a KSMScale.
@@ -126,6 +139,12 @@ var (
 		"Recommended memory request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
 	recommendedCPU = prometheus.NewDesc("ksmscale_recommended_cpu_cores",
 		"Recommended CPU request of a kube-state-metrics container of a KSMScale.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	memoryRequest = prometheus.NewDesc("ksmscale_memory_request_bytes",
+		"Memory request of a kube-state-metrics container of a KSMScale; 0 if there is none.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	autoShardingEnabled = prometheus.NewDesc("ksmscale_auto_sharding",
+		"1 if the number of shards of a KSMScale follows the recommendation, 0 if not.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+	autoResourcesEnabled = prometheus.NewDesc("ksmscale_auto_resources",
+		"1 if the requests of the kube-state-metrics containers of a KSMScale follow the recommendation, 0 if not.", []string{v1alpha1.MetricLabelKSMScale}, nil)
 
 	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 

@@ -22,7 +22,7 @@ func never() bool { return false }
 func TestCollector(t *testing.T) {
 	scheme := runtime.NewScheme()
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
-	scaled := &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Status: v1alpha1.KSMScaleStatus{
+	scaled := &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.KSMScaleSpec{AutoResources: &v1alpha1.AutoResources{}}, Status: v1alpha1.KSMScaleStatus{
 		Recommendation: &v1alpha1.Recommendation{Shards: 4, MemoryRequest: new(resource.MustParse("1Mi")), CPURequest: new(resource.MustParse("250m"))},
 		ShardingStatus: &v1alpha1.ShardingStatus{TotalShards: 2, ShardDistribution: map[string]v1alpha1.ShardReplicas{"0": {Ready: 3}, "1": {}}},
 		Conditions: []metav1.Condition{
@@ -36,6 +36,14 @@ func TestCollector(t *testing.T) {
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(scaled, fresh).Build()
 
 	assert.NoError(t, testutil.CollectAndCompare(collector{ksmScales: reader, synced: always}, strings.NewReader(`
+# HELP ksmscale_auto_resources 1 if the requests of the kube-state-metrics containers of a KSMScale follow the recommendation, 0 if not.
+# TYPE ksmscale_auto_resources gauge
+ksmscale_auto_resources{ksmscale="main"} 1
+ksmscale_auto_resources{ksmscale="new"} 0
+# HELP ksmscale_auto_sharding 1 if the number of shards of a KSMScale follows the recommendation, 0 if not.
+# TYPE ksmscale_auto_sharding gauge
+ksmscale_auto_sharding{ksmscale="main"} 0
+ksmscale_auto_sharding{ksmscale="new"} 0
 # HELP ksmscale_autoscaling_mode Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.
 # TYPE ksmscale_autoscaling_mode gauge
 ksmscale_autoscaling_mode{ksmscale="main",mode="Direct"} 0
@@ -44,6 +52,10 @@ ksmscale_autoscaling_mode{ksmscale="main",mode="None"} 0
 ksmscale_autoscaling_mode{ksmscale="new",mode="Direct"} 0
 ksmscale_autoscaling_mode{ksmscale="new",mode="HorizontalPodAutoscaler"} 0
 ksmscale_autoscaling_mode{ksmscale="new",mode="None"} 1
+# HELP ksmscale_memory_request_bytes Memory request of a kube-state-metrics container of a KSMScale; 0 if there is none.
+# TYPE ksmscale_memory_request_bytes gauge
+ksmscale_memory_request_bytes{ksmscale="main"} 1.048576e+06
+ksmscale_memory_request_bytes{ksmscale="new"} 0
 # HELP ksmscale_ready_replicas Number of ready pods of a shard.
 # TYPE ksmscale_ready_replicas gauge
 ksmscale_ready_replicas{ksmscale="main",shard="0",total_shards="2"} 3

@@ -36,6 +36,8 @@ type Reconciler struct {
 	NodeKinds NodeKinds
 	// Foreign lists the autoscalers of others.
 	Foreign *observation.ForeignAutoscalers
+	// VerticalAutoscalers lists VerticalPodAutoscalers; nil to skip them.
+	VerticalAutoscalers *observation.VerticalAutoscalers
 	// Budgets lists the PodDisruptionBudgets of others.
 	Budgets *observation.ForeignBudgets
 	// Loads has the measured loads of shards.
@@ -61,6 +63,7 @@ type Reconciler struct {
 	Sizing Sizing
 
 	histories   histories
+	recommended histories
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
@@ -123,6 +126,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	err = r.writeStatus(ctx, ksmScale, status.Compute(status.Input{
 		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failures,
 		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
+		ScaleDownNotBefore: r.scaleDownNotBefore(planned, after),
 	}))
 	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)},
 		errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err)
@@ -131,6 +135,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 // forget drops the memories of a KSMScale that no longer exists.
 func (r *Reconciler) forget(ksmScale string) {
 	r.histories.forget(ksmScale)
+	r.recommended.forget(ksmScale)
 	r.retirements.forget(ksmScale)
 	r.outcomes.forget(ksmScale)
 	r.Sizing.states.forget(ksmScale)
@@ -140,7 +145,7 @@ func (r *Reconciler) forget(ksmScale string) {
 func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
 	snapshot, err := observation.Reader{
 		Client: r.Client, APIReader: r.APIReader, Versions: r.Versions, Autoscalers: r.Foreign, Budgets: r.Budgets, Monitors: r.Monitors,
-		Measurements: r.Sizing.Measurements,
+		VerticalAutoscalers: r.VerticalAutoscalers, Measurements: r.Sizing.Measurements,
 	}.Read(ctx, ksmScale)
 	if err != nil {
 		return observation.Snapshot{}, err

@@ -97,14 +97,17 @@ func (r *Reconciler) addPollers(manager ctrl.Manager, notify func()) error {
 	if r.Budgets == nil {
 		r.Budgets = observation.NewForeignBudgets(manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
+	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("create a discovery client: %w", err)
+	}
+	if r.VerticalAutoscalers == nil {
+		r.VerticalAutoscalers = observation.NewVerticalAutoscalers(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
+	}
 	if r.Monitors == nil {
-		kinds, err := discovery.NewDiscoveryClientForConfigAndClient(manager.GetConfig(), manager.GetHTTPClient())
-		if err != nil {
-			return fmt.Errorf("create a discovery client: %w", err)
-		}
 		r.Monitors = observation.NewMonitors(kinds, manager.GetCache(), r.APIReader, clock.RealClock{}, notify)
 	}
-	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
+	if err := errors.Join(manager.Add(r.Foreign), manager.Add(r.VerticalAutoscalers), manager.Add(r.Budgets), manager.Add(r.Monitors)); err != nil {
 		return fmt.Errorf("add the pollers: %w", err)
 	}
 	return nil

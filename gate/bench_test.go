@@ -23,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // BenchmarkOpen runs the gate as a process. The API server answers immediately, and kube-state-metrics exposes everything
@@ -61,9 +63,9 @@ func buildGate(b *testing.B) string {
 func BenchmarkMeasure(b *testing.B) {
 	const wanted = 250_000
 	var families []string
-	for _, known := range knownFamilies {
-		if pods := resources["pods"]; pods.owns(known.name) && known.plain {
-			families = append(families, known.name)
+	for _, known := range exposition.Resources["pods"].Families() {
+		if known.Plain {
+			families = append(families, known.Name)
 		}
 	}
 	pods, shard := wanted/len(families), Shard{Total: 1}

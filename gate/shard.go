@@ -23,15 +23,3 @@ func (s Shard) Has(uid types.UID) bool {
 	_, _ = hash.Write([]byte(uid))
 	return jump.Hash(hash.Sum64(), int(s.Total)) == s.ID
 }
-
-// object identifies an object by the hash of its namespace and name. It takes 8 bytes, because there may be hundreds of
-// thousands. The odds that two of a million have the same hash are 1 in 37 million.
-type object uint64
-
-func objectOf(namespace, name string) object {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(namespace))
-	_, _ = hash.Write([]byte{'/'})
-	_, _ = hash.Write([]byte(name))
-	return object(hash.Sum64())
-}

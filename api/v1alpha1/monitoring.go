@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // MonitoringType names the kind of object that configures the Prometheus Operator to scrape the shards.
 //
@@ -44,6 +47,12 @@ type MonitoringConfig struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms')",message="spec.monitoring.scrapeTimeout must be at least 100ms, such as 10s"
 	// +optional
 	ScrapeTimeout *metav1.Duration `json:"scrapeTimeout,omitempty"`
+	// bodySizeLimit is the largest scrape of a shard that the scraper accepts, in bytes without compression, such as
+	// 16Mi. The condition Scrapable warns before a shard reaches it. The objects for the Prometheus Operator have it too,
+	// so Prometheus refuses larger scrapes. In a ScrapeConfig, it needs Prometheus Operator 0.89 or newer.
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Mi')) >= 0",message="spec.monitoring.bodySizeLimit must be at least 1Mi, such as 64Mi"
+	// +optional
+	BodySizeLimit *resource.Quantity `json:"bodySizeLimit,omitempty"`
 	// labels are added to the objects for the Prometheus Operator, for a Prometheus that selects them by label. An
 	// example is release: kube-prometheus-stack.
 	// +kubebuilder:validation:MaxProperties=32

@@ -8,18 +8,23 @@ import (
 
 // Phase summarizes a KSMScale in one word, for people. Programs read the conditions.
 //
-// +kubebuilder:validation:Enum=Incomplete;Resharding;Scaling;Ready
+// +kubebuilder:validation:Enum=Incomplete;Resharding;RollingOut;Scaling;Degraded;Ready
 type Phase string
 
-// The phases of a KSMScale, the worst first.
+// The phases of a KSMScale. The first one that applies counts.
 const (
 	// PhaseIncomplete means that some shard has no ready pod, so its objects are missing from the metrics.
 	PhaseIncomplete Phase = "Incomplete"
 	// PhaseResharding means that a previous partition still runs, until the desired one takes over.
 	PhaseResharding Phase = "Resharding"
-	// PhaseScaling means that the number of pods is not the desired one.
+	// PhaseRollingOut means that some shard replaces its pods, or waits for its turn to do so.
+	PhaseRollingOut Phase = "RollingOut"
+	// PhaseScaling means that the number of pods of some shard is not the desired one, that a scale-up is paused, or that
+	// an autoscaler has not acted yet.
 	PhaseScaling Phase = "Scaling"
-	// PhaseReady means that every shard has a ready pod, and the number of pods is the desired one.
+	// PhaseDegraded means that the condition Ready is not True for any other reason.
+	PhaseDegraded Phase = "Degraded"
+	// PhaseReady means that the condition Ready is True, and that every shard has its desired number of pods.
 	PhaseReady Phase = "Ready"
 )
 
@@ -27,28 +32,43 @@ const (
 // small.
 const MaxPodsInStatus = 100
 
+// MaxVersionLength is the maximum length of the version in the status.
+const MaxVersionLength = 128
+
 // KSMScaleStatus is the state that the controller observed last.
 type KSMScaleStatus struct {
 	// observedGeneration is the metadata.generation that the rest of the status describes.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase is Incomplete while some shard has no ready pod, and Resharding while a previous partition still runs. It is
-	// Scaling while the number of pods is not the desired one, and Ready otherwise.
+	// phase is the first of these that applies. Incomplete: some shard has no ready pod. Resharding: a previous partition
+	// still runs. RollingOut: some shard replaces its pods. Scaling: the number of pods is not the desired one.
+	// Degraded: the condition Ready is not True for another reason. Otherwise it is Ready.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
-	// nodeCount is the number of nodes that count.
+	// ready is the number of ready pods and of all pods, such as 3/5. While resharding, it counts every partition.
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=21
+	// +optional
+	Ready string `json:"ready,omitempty"`
+	// nodeCount is the number of nodes that spec.nodes selects.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
-	// nodes has numbers of nodes of the cluster.
+	// nodes has the numbers of all nodes of the cluster.
 	// +optional
 	Nodes *NodesStatus `json:"nodes,omitempty"`
 	// desiredReplicas is the desired number of pods of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
-	// currentReplicas is the number of pods of all shards, ready or not.
+	// currentReplicas is the number of pods of all shards, ready or not. While resharding, it counts every partition.
 	// +optional
 	CurrentReplicas int32 `json:"currentReplicas,omitempty"`
+	// version is the version of kube-state-metrics that the pods report, such as v2.20.0. Several versions have a comma
+	// between them. If the controller cannot read any pod, it is the version that the tag of spec.monitorImage names.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Version string `json:"version,omitempty"`
 	// lastUpdated is the time of the last change of the status.
 	// +optional
 	LastUpdated metav1.Time `json:"lastUpdated,omitzero"`
@@ -60,14 +80,14 @@ type KSMScaleStatus struct {
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
 	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling and
-	// Monitoring. VersionSupported and Evictable are warnings.
+	// Monitoring. VersionSupported, Evictable, Sized and Scrapable are warnings.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NodesStatus has numbers of nodes.
+// NodesStatus has numbers of nodes, next to nodeCount.
 type NodesStatus struct {
 	// registered is the number of all nodes of the cluster.
 	// +required
@@ -75,9 +95,6 @@ type NodesStatus struct {
 	// schedulable is the number of nodes that are not cordoned.
 	// +required
 	Schedulable int32 `json:"schedulable"`
-	// counted is the number of nodes that spec.nodes selects. It is the same as nodeCount.
-	// +required
-	Counted int32 `json:"counted"`
 }
 
 // ShardingStatus describes the shards.
@@ -100,6 +117,10 @@ type ShardingStatus struct {
 	// shardDistribution has the replicas of each shard of the desired partition, under the number of the shard from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+	// previousShardDistribution has the replicas of each shard of the other partitions while resharding. These partitions
+	// serve until the desired one takes over. An example of a key is "0-of-3".
+	// +optional
+	PreviousShardDistribution map[string]ShardReplicas `json:"previousShardDistribution,omitempty"`
 	// weights are the loads by which the strategy least-loaded divides replicas, for each measured partition. They
 	// change only after a lasting change of the load.
 	// +listType=map
@@ -167,8 +188,8 @@ type ShardReplicas struct {
 
 // Condition types of a KSMScale. Each is True when all is well.
 const (
-	// ConditionReady is derived from the other conditions except the warnings VersionSupported and Evictable. It is True
-	// when all of them are True and no work is in progress.
+	// ConditionReady is derived from the other conditions except the warnings VersionSupported, Evictable, Sized
+	// and Scrapable. It is True when all of them are True and no work is in progress.
 	ConditionReady = "Ready"
 	// ConditionProgressing is False when the controller cannot create the desired objects or pods. As in a Deployment,
 	// it is True both while work is in progress and after the work is done. The reason shows the difference.
@@ -188,6 +209,13 @@ const (
 	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, because evicting them then
 	// always fails. It is Unknown until the controller has listed the PodDisruptionBudgets of others.
 	ConditionEvictable = "Evictable"
+	// ConditionSized is False while a VerticalPodAutoscaler replaces the resources of the pods. It exists only with
+	// spec.autoResources or such a VerticalPodAutoscaler. It is Unknown until the controller has listed
+	// VerticalPodAutoscalers.
+	ConditionSized = "Sized"
+	// ConditionScrapable is False while the scrape of some shard is near a limit in spec.monitoring. It exists only with
+	// such a limit.
+	ConditionScrapable = "Scrapable"
 )
 
 // Reasons of the conditions. Other reasons come from waiting containers, such as ImagePullBackOff, and from
@@ -210,6 +238,9 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonScaling is for Progressing, True: the number of pods is not the desired one yet.
 	ReasonScaling = "Scaling"
+	// ReasonScaleDownPending is for Progressing and Ready, True: every shard has its desired pods, and some have more, which
+	// their autoscaler removes after its stabilization window.
+	ReasonScaleDownPending = "ScaleDownPending"
 	// ReasonResharding is for Progressing, True: a previous partition runs until the desired one takes over.
 	ReasonResharding = "Resharding"
 	// ReasonRollingOut is for Progressing, True: some Deployment replaces its pods, or waits for its turn to do so.
@@ -220,8 +251,8 @@ const (
 	ReasonNamespaceNotFound = "NamespaceNotFound"
 	// ReasonNamespaceTerminating is for Progressing, False: spec.namespace is being deleted.
 	ReasonNamespaceTerminating = "NamespaceTerminating"
-	// ReasonForbidden is for Progressing, Autoscaling and Monitoring, False, and for Evictable, Unknown: the controller
-	// lacks a right.
+	// ReasonForbidden is for Progressing, Autoscaling and Monitoring, False, and for Evictable and Sized, Unknown: the
+	// controller lacks a right.
 	ReasonForbidden = "Forbidden"
 	// ReasonNotOwned is for Progressing and Monitoring, False: an object with the desired name exists and belongs to
 	// someone else.
@@ -231,8 +262,8 @@ const (
 
 	// ReasonDeploymentPaused is for Progressing, False: someone has paused a Deployment whose pods must be replaced.
 	ReasonDeploymentPaused = "DeploymentPaused"
-	// ReasonListFailed is for Autoscaling and Monitoring, False, and for Evictable, Unknown: the controller cannot list
-	// objects, although it has the right.
+	// ReasonListFailed is for Autoscaling and Monitoring, False, and for Evictable and Sized, Unknown: the controller
+	// cannot list objects, although it has the right.
 	ReasonListFailed = "ListFailed"
 
 	// ReasonAllShardsReady is for Covered, True: every shard has a ready pod.
@@ -264,7 +295,7 @@ const (
 	ReasonLoadNotMeasured = "LoadNotMeasured"
 	// ReasonStarting is for Autoscaling, Unknown, until every HorizontalPodAutoscaler has acted and the controller has
 	// listed the ones of others. It is for Evictable, Unknown, until the controller has listed the PodDisruptionBudgets of
-	// others.
+	// others, and for Sized, Unknown, until it has listed VerticalPodAutoscalers.
 	ReasonStarting = "Starting"
 	// ReasonRegistrationPending is for Autoscaling, False: the APIService of external metrics does not exist yet, or has
 	// no status yet.
@@ -303,4 +334,21 @@ const (
 	ReasonSinglePodDisruptionBudget = "SinglePodDisruptionBudget"
 	// ReasonMultiplePodDisruptionBudgets is for Evictable, False: some pod has more than one PodDisruptionBudget.
 	ReasonMultiplePodDisruptionBudgets = "MultiplePodDisruptionBudgets"
+
+	// ReasonFollowingUsage is for Sized, True: the resources of the pods follow what they use.
+	ReasonFollowingUsage = "FollowingUsage"
+	// ReasonForeignVerticalPodAutoscaler is for Sized, False: a VerticalPodAutoscaler replaces the resources of the pods
+	// of some shard.
+	ReasonForeignVerticalPodAutoscaler = "ForeignVerticalPodAutoscaler"
+
+	// ReasonWithinLimits is for Scrapable, True: the scrape of each shard is smaller and faster than the limits.
+	ReasonWithinLimits = "WithinLimits"
+	// ReasonNearBodySizeLimit is for Scrapable, False: the scrape of some shard has more than three quarters of
+	// spec.monitoring.bodySizeLimit.
+	ReasonNearBodySizeLimit = "NearBodySizeLimit"
+	// ReasonNearScrapeTimeout is for Scrapable, False: the scrape of some shard takes more than half of
+	// spec.monitoring.scrapeTimeout.
+	ReasonNearScrapeTimeout = "NearScrapeTimeout"
+	// ReasonNotMeasured is for Scrapable, Unknown: no gate has measured a scrape yet.
+	ReasonNotMeasured = "NotMeasured"
 )

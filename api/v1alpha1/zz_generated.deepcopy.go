@@ -381,6 +381,11 @@ func (in *MonitoringConfig) DeepCopyInto(out *MonitoringConfig) {
 		*out = new(v1.Duration)
 		**out = **in
 	}
+	if in.BodySizeLimit != nil {
+		in, out := &in.BodySizeLimit, &out.BodySizeLimit
+		x := (*in).DeepCopy()
+		*out = &x
+	}
 	if in.Labels != nil {
 		in, out := &in.Labels, &out.Labels
 		*out = make(map[string]LabelValue, len(*in))
@@ -839,6 +844,13 @@ func (in *ShardingStatus) DeepCopyInto(out *ShardingStatus) {
 	}
 	if in.ShardDistribution != nil {
 		in, out := &in.ShardDistribution, &out.ShardDistribution
+		*out = make(map[string]ShardReplicas, len(*in))
+		for key, val := range *in {
+			(*out)[key] = *val.DeepCopy()
+		}
+	}
+	if in.PreviousShardDistribution != nil {
+		in, out := &in.PreviousShardDistribution, &out.PreviousShardDistribution
 		*out = make(map[string]ShardReplicas, len(*in))
 		for key, val := range *in {
 			(*out)[key] = *val.DeepCopy()

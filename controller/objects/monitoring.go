@@ -3,6 +3,7 @@ package objects
 import (
 	"cmp"
 	"maps"
+	"strconv"
 	"time"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -37,6 +38,16 @@ func monitoringLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
 	}
 	maps.Copy(labels, IdentityLabels(ksmScale))
 	return labels
+}
+
+// bodySizeLimit returns the largest scrape of a shard that Prometheus accepts; nil for any size. The pages of the pods about themselves are
+// small.
+func bodySizeLimit(ksmScale *v1alpha1.KSMScale) *monitoringv1.ByteSize {
+	limit := ksmScale.Spec.Monitoring.BodySizeLimit
+	if limit == nil {
+		return nil
+	}
+	return new(monitoringv1.ByteSize(strconv.FormatInt(limit.Value(), 10) + "B"))
 }
 
 // scrapeTLSConfig returns how Prometheus verifies the certificate of kube-state-metrics. All shards have the same certificate. So one server

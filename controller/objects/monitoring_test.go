@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -67,6 +68,7 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 	created := ScrapeConfigs(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{
 		Interval:      metav1.Duration{Duration: 90 * time.Second},
 		ScrapeTimeout: &metav1.Duration{Duration: 1500 * time.Millisecond},
+		BodySizeLimit: new(resource.MustParse("16Mi")),
 		Labels:        map[string]v1alpha1.LabelValue{"release": "kube-prometheus-stack", v1alpha1.LabelKSMScale: "other"},
 	}))
 	require.Len(t, created, 3)
@@ -94,6 +96,8 @@ func TestScrapeConfigsAreTheShippedJobs(t *testing.T) {
 		assert.Contains(t, selector, "ksmscale.example.com=main")
 	}
 	assert.True(t, *created[0].Spec.HonorLabels)
+	assert.Equal(t, "16777216B", string(*created[0].Spec.BodySizeLimit))
+	assert.Nil(t, created[1].Spec.BodySizeLimit, "only the metrics of objects are large")
 }
 
 func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
@@ -106,6 +110,9 @@ func TestServiceMonitorStoresAsEveryPod(t *testing.T) {
 	assert.True(t, *metrics.HonorLabels)
 	assert.Equal(t, "30s", string(*metrics.Interval))
 	assert.Nil(t, metrics.ScrapeTimeout)
+	assert.Nil(t, spec.BodySizeLimit)
+	limited := ServiceMonitor(fixtures.MonitoredBy(v1alpha1.MonitoringConfig{BodySizeLimit: new(resource.MustParse("16M"))})).Spec
+	assert.Equal(t, "16000000B", string(*limited.BodySizeLimit))
 	desired := plainJobs(t, "every-pod.yaml")[v1alpha1.JobMetrics]
 	var got rulesOfJob
 	fixtures.Convert(t, metrics.RelabelConfigs, &got.Relabel)

@@ -18,6 +18,7 @@ func ScrapeConfigs(ksmScale *v1alpha1.KSMScale) []*monitoringv1alpha1ac.ScrapeCo
 		WithHonorLabels(true).
 		WithRelabelConfigs(keep(v1alpha1.PortNameMetrics, "__meta_kubernetes_service_port_name"), label("instance", "__meta_kubernetes_service_name")).
 		WithMetricRelabelConfigs(withoutShardInstance())
+	metrics.Spec.BodySizeLimit = bodySizeLimit(ksmScale)
 	telemetry := podScrapeConfig(ksmScale, name+".pods", v1alpha1.PortNameTelemetry)
 	for _, scrape := range []*monitoringv1alpha1ac.ScrapeConfigApplyConfiguration{metrics, telemetry} {
 		scrape.Spec.Authorization, scrape.Spec.TLSConfig = scrapeAuthorization(ksmScale), scrapeTLSConfig(ksmScale)

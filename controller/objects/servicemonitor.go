@@ -33,6 +33,7 @@ func ServiceMonitor(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.ServiceMonitorA
 			WithMatchExpressions(metav1ac.LabelSelectorRequirement().
 				WithKey(v1alpha1.LabelRetired).WithOperator(metav1.LabelSelectorOpDoesNotExist))).
 		WithEndpoints(metrics)
+	spec.BodySizeLimit = bodySizeLimit(ksmScale)
 	for _, endpoint := range []*monitoringv1ac.EndpointApplyConfiguration{
 		monitorPort(ksmScale, v1alpha1.PortNameTelemetry), podPort(ksmScale, v1alpha1.PortNameGate),
 	} {

@@ -78,7 +78,7 @@ func knownAs(autoscaler *autoscalingv2.HorizontalPodAutoscaler) string {
 	return name
 }
 
-// foreignAutoscalers returns the autoscalers of others that scale some of the Deployments.
+// foreignAutoscalers returns the autoscalers of others that affect some of the Deployments.
 func foreignAutoscalers(deployments []appsv1.Deployment, latest result[map[client.ObjectKey][]string]) Foreign {
 	foreign := Foreign{Names: map[string][]string{}, Unknown: !latest.known, Err: latest.err}
 	for i := range deployments {

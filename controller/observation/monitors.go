@@ -92,7 +92,7 @@ func (m *Monitors) list(ctx context.Context) (Monitoring, error) {
 
 // listKind lists the objects of a kind that have the label of a KSMScale, if the API server has the kind.
 func (m *Monitors) listKind(ctx context.Context, kind schema.GroupVersionKind) (installed bool, objects []metav1.PartialObjectMetadata, err error) {
-	installed, err = m.has(kind)
+	installed, err = hasKind(m.kinds, kind)
 	if err != nil {
 		return false, nil, fmt.Errorf("discover kind %s: %w", kind.Kind, err)
 	}
@@ -114,9 +114,9 @@ func (m *Monitors) listKind(ctx context.Context, kind schema.GroupVersionKind) (
 	return true, list.Items, nil
 }
 
-// has reports whether the API server has a kind.
-func (m *Monitors) has(kind schema.GroupVersionKind) (bool, error) {
-	resources, err := m.kinds.ServerResourcesForGroupVersion(kind.GroupVersion().String())
+// hasKind reports whether the API server has a kind.
+func hasKind(kinds Kinds, kind schema.GroupVersionKind) (bool, error) {
+	resources, err := kinds.ServerResourcesForGroupVersion(kind.GroupVersion().String())
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

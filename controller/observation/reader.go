@@ -22,10 +22,12 @@ type Reader struct {
 	Client, APIReader client.Reader
 	// Versions reads the versions of kube-state-metrics; nil to skip them.
 	Versions *Versions
-	// Autoscalers and Budgets list objects of others, and Monitors lists objects of the Prometheus Operator; nil to skip them.
-	Autoscalers *ForeignAutoscalers
-	Budgets     *ForeignBudgets
-	Monitors    *Monitors
+	// Autoscalers, VerticalAutoscalers and Budgets list objects of others, and Monitors lists objects of the Prometheus Operator; nil to
+	// skip them.
+	Autoscalers         *ForeignAutoscalers
+	VerticalAutoscalers *VerticalAutoscalers
+	Budgets             *ForeignBudgets
+	Monitors            *Monitors
 	// Measurements has what gates have measured; nil if nobody reads them.
 	Measurements Measured
 }
@@ -35,8 +37,8 @@ type Measured interface {
 	Of(ksmScale string) map[v1alpha1.Shard]Measurement
 }
 
-// Read reads the objects of a KSMScale.
-func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
+// Owned reads only the objects that a KSMScale owns, and their pods.
+func Owned(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),
 		client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
@@ -48,16 +50,12 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		pods        corev1.PodList
 	)
 	if err := errors.Join(
-		r.Client.List(ctx, &deployments, ofKSMScale...),
-		r.Client.List(ctx, &services, ofKSMScale...),
-		r.Client.List(ctx, &autoscalers, ofKSMScale...),
-		r.Client.List(ctx, &pods, ofKSMScale...),
+		objects.List(ctx, &deployments, ofKSMScale...),
+		objects.List(ctx, &services, ofKSMScale...),
+		objects.List(ctx, &autoscalers, ofKSMScale...),
+		objects.List(ctx, &pods, ofKSMScale...),
 	); err != nil {
 		return Snapshot{}, fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
-	}
-	apiService, err := r.apiService(ctx)
-	if err != nil {
-		return Snapshot{}, err
 	}
 	snapshot := Snapshot{
 		Deployments: slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !IsOwnedBy(&deployment, ksmScale) }),
@@ -67,14 +65,28 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		Autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !IsOwnedBy(&autoscaler, ksmScale)
 		}),
-		APIService: apiService,
-		Monitoring: r.Monitors.Latest(),
 	}
+	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
+	return snapshot, nil
+}
+
+// Read reads the objects of a KSMScale, and the objects of others that affect it.
+func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
+	snapshot, err := Owned(ctx, r.Client, ksmScale)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if snapshot.APIService, err = r.apiService(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	snapshot.Monitoring = r.Monitors.Latest()
 	if r.Measurements != nil {
 		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
 	}
-	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
+	if r.VerticalAutoscalers != nil {
+		snapshot.VerticalAutoscalers = foreignAutoscalers(snapshot.Deployments, r.VerticalAutoscalers.Latest())
+	}
 	snapshot.ForeignBudgets = foreignBudgets(snapshot.Deployments, r.Budgets.Latest())
 	snapshot.LimitRanges = r.limitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)
 	if WhyVersionIsUnreadable(&ksmScale.Spec.Metrics) == "" {

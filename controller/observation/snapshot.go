@@ -29,6 +29,8 @@ type Snapshot struct {
 	// ForeignAutoscalers are the autoscalers of others that scale these Deployments. ForeignBudgets are the PodDisruptionBudgets of others
 	// that select their pods.
 	ForeignAutoscalers, ForeignBudgets Foreign
+	// VerticalAutoscalers are the VerticalPodAutoscalers that change the resources of their pods.
+	VerticalAutoscalers Foreign
 	// Outdated are the shards that wait for their turn to get the current pod template.
 	Outdated sets.Set[v1alpha1.Shard]
 	// LimitRanges are the names of the LimitRanges in the namespace, if one of them refuses pods.

@@ -16,9 +16,9 @@ import (
 )
 
 // progressingCondition is False while a failure keeps the controller from creating the desired objects, or their pods from starting.
-// Otherwise it is True, and the reason is Complete when no work is left. The argument scheduling is the status of the condition
-// Schedulable.
-func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
+// Otherwise it is True, and the reason is Complete when no work is left. The other arguments are the statuses of the conditions Schedulable
+// and Autoscaling.
+func progressingCondition(in conditionInput, scheduling, autoscaling metav1.ConditionStatus) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
 	if in.Failures.Apply != nil {
 		condition.Reason, condition.Message = applyFailure(in.Failures.Apply, in.KSMScale.Spec.Namespace)
@@ -40,8 +40,10 @@ func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) 
 	switch {
 	case len(in.status.ShardingStatus.Partitions) > 1:
 		condition.Reason, condition.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
-	case slices.ContainsFunc(in.Snapshot.Deployments, observation.IsRollingOut) || in.Snapshot.Outdated.Len() > 0:
+	case replacesPods(in):
 		condition.Reason, condition.Message = v1alpha1.ReasonRollingOut, rolloutMessage(in)
+	case onlySurplusPods(in, autoscaling):
+		condition.Reason, condition.Message = v1alpha1.ReasonScaleDownPending, scaleDownMessage(in)
 	case in.status.CurrentReplicas != desired:
 		condition.Reason = v1alpha1.ReasonScaling
 		condition.Message = fmt.Sprintf("%d of %d desired pods exist", in.status.CurrentReplicas, desired)

@@ -11,7 +11,7 @@ import (
 )
 
 // readyCondition folds the other conditions to one. The first condition that is False gives its reason and message. Without such a condition,
-// unfinished work does, and then the first condition that is Unknown.
+// unfinished work does, and then the first condition that is Unknown. Pods that only wait to be removed are no unfinished work.
 func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Condition {
 	because := func(status metav1.ConditionStatus, part metav1.Condition) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: part.Reason, Message: part.Message}
@@ -21,13 +21,17 @@ func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Conditio
 			return because(part.Status, part)
 		}
 	}
-	if work := meta.FindStatusCondition(parts, v1alpha1.ConditionProgressing); work.Reason != v1alpha1.ReasonComplete {
+	work := meta.FindStatusCondition(parts, v1alpha1.ConditionProgressing)
+	if work.Reason != v1alpha1.ReasonComplete && work.Reason != v1alpha1.ReasonScaleDownPending {
 		return because(metav1.ConditionFalse, *work)
 	}
 	for _, part := range parts {
 		if part.Status != metav1.ConditionTrue {
 			return because(part.Status, part)
 		}
+	}
+	if work.Reason == v1alpha1.ReasonScaleDownPending {
+		return because(metav1.ConditionTrue, *work)
 	}
 	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%d nodes / %d nodes per monitor = %d replicas calculated",

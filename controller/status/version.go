@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 )
 
@@ -45,6 +46,29 @@ func versionCondition(in conditionInput) metav1.Condition {
 		condition.Message = fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding", strings.Join(versions.Known, ", "))
 	}
 	return condition
+}
+
+// runningVersion returns the versions of kube-state-metrics that run, as the pods report them. The previous versions stay while a new leader
+// reads them again. If no pod can be read, the tag of the image stands in for the version.
+func runningVersion(in Input) string {
+	versions := in.Snapshot.Versions
+	switch before := in.KSMScale.Status.Version; {
+	case versions.Pending && !versions.Silent && before != "" && in.KSMScale.Status.ObservedGeneration == in.KSMScale.Generation:
+		return before
+	case len(versions.Known) > 0:
+		return Shortened(strings.Join(versions.Known, ","), v1alpha1.MaxVersionLength)
+	default:
+		return tagVersion(in.KSMScale)
+	}
+}
+
+// tagVersion returns the version that the tag of the image names; empty if it names none.
+func tagVersion(ksmScale *v1alpha1.KSMScale) string {
+	tag := objects.ImageVersion(ksmScale.Spec.MonitorImage)
+	if _, err := version.ParseGeneric(tag); err != nil {
+		return ""
+	}
+	return tag
 }
 
 // knownBugs returns the bugs of each version that has any, and the last text that is not a version.

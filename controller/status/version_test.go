@@ -105,3 +105,26 @@ func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
 		})
 	}
 }
+
+func TestTheVersionInTheStatus(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		running  observation.RunningVersions
+		override func(*v1alpha1.KSMScale)
+		desired  string
+	}{
+		{"as the pods report it", observation.RunningVersions{Known: []string{"v2.19.1"}}, func(*v1alpha1.KSMScale) {}, "v2.19.1"},
+		{"of a rollout", observation.RunningVersions{Known: []string{"v2.19.1", "v2.20.0"}}, func(*v1alpha1.KSMScale) {}, "v2.19.1,v2.20.0"},
+		{"by the tag", observation.RunningVersions{Silent: true}, func(*v1alpha1.KSMScale) {}, "v2.20.0"},
+		{"by no tag", observation.RunningVersions{}, func(k *v1alpha1.KSMScale) { k.Spec.MonitorImage = "example.com/ksm:main" }, ""},
+		{"until a new leader has read it", observation.RunningVersions{Pending: true}, func(k *v1alpha1.KSMScale) {
+			k.Status.Version, k.Status.ObservedGeneration = "v2.18.0", k.Generation
+		}, "v2.18.0"},
+	} {
+		w := newWorld(func(w *world) {
+			w.observed.Versions = test.running
+			test.override(w.ksmScale)
+		})
+		assert.Equal(t, test.desired, w.status().Version, test.name)
+	}
+}

@@ -13,3 +13,8 @@ var Rules []byte
 //
 //go:embed deduplicate.yaml
 var DeduplicatingRules []byte
+
+// RecommendationRules are alerts about sizes that differ from the recommended sizes.
+//
+//go:embed recommendations.yaml
+var RecommendationRules []byte

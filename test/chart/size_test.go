@@ -16,7 +16,8 @@ import (
 const everything = `
 monitors: {enabled: true, prometheus: {serviceAccount: p, namespace: monitoring}}
 networkPolicy: {enabled: true}
-rules: {enabled: true, deduplicate: true}
+rules: {enabled: true, deduplicate: true, recommendations: true}
+dashboard: {enabled: true}
 certificate: {source: cert-manager}
 adapter: {delegate: {address: keda/metrics:443, ca: {secretName: keda}}}
 `

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -364,12 +365,38 @@ func TestDeduplicatingRules(t *testing.T) {
 	assert.NotContains(t, render(t, "rules: {deduplicate: true}").keys(), "PrometheusRule ksmscale-system/ksmscale")
 }
 
+// Alerts about the recommended size are off by default, because a size can differ on purpose.
+func TestRecommendationRules(t *testing.T) {
+	rule := object[*monitoringv1.PrometheusRule](t, "rules: {enabled: true, recommendations: true}", "PrometheusRule ksmscale-system/ksmscale")
+	assert.Equal(t, slices.Concat(shippedGroups(t, prometheus.Rules), shippedGroups(t, prometheus.RecommendationRules)), rule.Spec.Groups)
+	rule = object[*monitoringv1.PrometheusRule](t, "rules: {enabled: true}", "PrometheusRule ksmscale-system/ksmscale")
+	assert.Equal(t, shippedGroups(t, prometheus.Rules), rule.Spec.Groups)
+}
+
 func shippedGroups(t *testing.T, file []byte) []monitoringv1.RuleGroup {
 	t.Helper()
 	var shipped monitoringv1.PrometheusRuleSpec
 	require.NoError(t, yaml.UnmarshalStrict(file, &shipped))
 	require.NotEmpty(t, shipped.Groups)
 	return shipped.Groups
+}
+
+// The dashboard is the one that is shipped, where the sidecar of Grafana finds it.
+func TestDashboard(t *testing.T) {
+	assert.NotContains(t, render(t, "").keys(), "ConfigMap ksmscale-system/ksmscale-dashboard")
+	shipped, err := os.ReadFile(filepath.Join(root, "deploy", "grafana", "ksmscale.json"))
+	require.NoError(t, err)
+	for text, label := range map[string]string{
+		"dashboard: {enabled: true}": "grafana_dashboard",
+		"dashboard: {enabled: true, labels: {grafana_dashboard: null, dashboards: '1'}}": "dashboards",
+	} {
+		dashboard := object[*corev1.ConfigMap](t, text, "ConfigMap ksmscale-system/ksmscale-dashboard")
+		assert.JSONEq(t, string(shipped), dashboard.Data["ksmscale.json"])
+		assert.Equal(t, "1", dashboard.Labels[label], text)
+		assert.Len(t, dashboard.Labels, 3, text)
+	}
+	const elsewhere = "dashboard: {enabled: true, namespace: grafana, annotations: {grafana_folder: Monitoring}}"
+	assert.Equal(t, "Monitoring", object[*corev1.ConfigMap](t, elsewhere, "ConfigMap grafana/ksmscale-dashboard").Annotations["grafana_folder"])
 }
 
 func TestDisruptionBudgetSelectsAdapters(t *testing.T) {
@@ -418,6 +445,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"controller: {env: [{name: GOMEMLIMIT, value: 5}]}":          "value",
 		"rules: {labels: {a: 1}}":                                    "labels",
 		"rules: {deduplicate: ServiceMonitor}":                       "deduplicate",
+		"dashboard: {labels: {grafana_dashboard: 1}}":                "labels",
+		"dashboard: {namespace: Grafana}":                            "namespace",
 		"monitors: {enabled: true, prometheus: {serviceAccount: p}}": "monitors.prometheus.namespace",
 	} {
 		_, _, err := tryRender(t, text)

@@ -101,6 +101,7 @@ func TestWhatPodsCanRunWithIsAccepted(t *testing.T) {
 		{"hostnetwork-with-tls", both(both(metrics("authFilter", true, "tls", fields("secretName", "a")), template("hostNetwork", true)), monitoring("type", "None"))},
 		{"hostnetwork-without-tokens", both(metrics("authFilter", false), template("hostNetwork", true))},
 		{"a-minute", monitoring("interval", "1m", "scrapeTimeout", "1500ms")},
+		{"a-limit", monitoring("bodySizeLimit", "16Mi")},
 		{"the-gate", gateResources("requests", fields("cpu", "10m"), "limits", fields("cpu", int64(1), "memory", "256Mi"))},
 		{"the-gate-by-default", template("gate", fields())},
 	} {

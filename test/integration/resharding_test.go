@@ -47,6 +47,7 @@ func TestResharding(t *testing.T) {
 			awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonResharding)
 			assert.Equal(t, v1alpha1.PhaseResharding, ksmScale.Status.Phase)
 			assert.ElementsMatch(t, []int32{before, ksmScale.TotalShards()}, ksmScale.Status.ShardingStatus.Partitions)
+			assert.Len(t, ksmScale.Status.ShardingStatus.PreviousShardDistribution, int(before), "the partition that serves is still visible")
 			if step.killed > 0 {
 				restartController(t)
 			}

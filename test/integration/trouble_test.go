@@ -89,7 +89,9 @@ func forbid(t *testing.T, resource schema.GroupResource, verbs ...string) (resto
 			narrowed := rule.DeepCopy()
 			narrowed.Resources = []string{resource.Resource}
 			narrowed.Verbs = slices.DeleteFunc(narrowed.Verbs, func(verb string) bool { return slices.Contains(verbs, verb) })
-			role.Rules = append(role.Rules, *narrowed)
+			if len(narrowed.Verbs) > 0 {
+				role.Rules = append(role.Rules, *narrowed)
+			}
 			rule.Resources = slices.DeleteFunc(rule.Resources, func(other string) bool { return other == resource.Resource })
 		}
 		if len(rule.Resources) > 0 {

@@ -29,6 +29,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		{"a scrape interval of nothing", map[string]any{"monitoring": map[string]any{"interval": "0s"}}, "spec.monitoring.interval must be from 1s to 10m"},
 		{"a scrape interval too long", map[string]any{"monitoring": map[string]any{"interval": "1h"}}, "spec.monitoring.interval must be from 1s to 10m"},
 		{"a scrape timeout above the interval", map[string]any{"monitoring": map[string]any{"interval": "10s", "scrapeTimeout": "11s"}}, "spec.monitoring.scrapeTimeout must not be above spec.monitoring.interval"},
+		{"a limit that refuses every scrape", map[string]any{"monitoring": map[string]any{"bodySizeLimit": "16"}}, "spec.monitoring.bodySizeLimit must be at least 1Mi"},
 		{"a kind of monitor that does not exist", map[string]any{"monitoring": map[string]any{"type": "PodMonitor"}}, `supported values: "ScrapeConfig", "ServiceMonitor", "None"`},
 		{"auto with more shards at least than at most", sharding("enabled", true, "auto", map[string]any{"minShards": int64(8), "maxShards": int64(4)}), "spec.sharding.auto.minShards must not be above spec.sharding.auto.maxShards"},
 		{"auto with more than 64 shards", sharding("enabled", true, "auto", map[string]any{"maxShards": int64(65)}), "less than or equal to 64"},

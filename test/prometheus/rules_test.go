@@ -38,13 +38,15 @@ func read(t *testing.T, file string, into any) {
 
 func alerts(t *testing.T) map[string]rule {
 	t.Helper()
-	var all groups
-	read(t, filepath.Join(shipped, "rules.yaml"), &all)
 	byName := map[string]rule{}
-	for _, group := range all.Groups {
-		for _, one := range group.Rules {
-			if one.Alert != "" {
-				byName[one.Alert] = one
+	for _, file := range []string{"rules.yaml", "recommendations.yaml"} {
+		var all groups
+		read(t, filepath.Join(shipped, file), &all)
+		for _, group := range all.Groups {
+			for _, one := range group.Rules {
+				if one.Alert != "" {
+					byName[one.Alert] = one
+				}
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 func TestResourcesWithoutMetricsAreNotWaitedFor(t *testing.T) {
@@ -108,21 +110,9 @@ func exportedWith(t *testing.T, version string, args []string) ([]string, error)
 	exported, err := options.exported()
 	var names []string
 	for _, kind := range exported(version) {
-		names = append(names, kind.name)
+		names = append(names, kind.Name)
 	}
 	return names, err
-}
-
-func TestParseFamilies(t *testing.T) {
-	families, newest := parseFamilies("# v2.9.0 v2.10.1\nkube_pod_info\nkube_pod_nodeselectors\nkube_pod_nodeselectors opt-in\n", "# Plain\nkube_pod_info\n")
-	assert.Equal(t, "2.10.1", newest.String())
-	assert.Equal(t, []family{{"kube_pod_info", true, false}, {"kube_pod_nodeselectors", false, false}, {"kube_pod_nodeselectors", false, true}}, families)
-}
-
-func TestEveryResourceHasAFamily(t *testing.T) {
-	for _, kind := range resources {
-		assert.True(t, lists{}.leave(kind, false), kind.name)
-	}
 }
 
 // A PodDisruptionBudget has a deletion timestamp only during its deletion.
@@ -132,5 +122,5 @@ func TestFamiliesThatHardlyAnyObjectHasAreNotWaitedFor(t *testing.T) {
 	options.MetricDenylist = []string{"kube_poddisruptionbudget_created", "kube_poddisruptionbudget_status_.*"}
 	exported, err := options.exported()
 	require.NoError(t, err)
-	assert.Equal(t, []resource{resources["nodes"]}, exported("v2.20.0"))
+	assert.Equal(t, []exposition.Resource{exposition.Resources["nodes"]}, exported("v2.20.0"))
 }

@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 func TestTally(t *testing.T) {
@@ -64,10 +65,10 @@ func TestTally(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var counts tally
-			require.NoError(t, counts.read(strings.NewReader(test.exposed)))
-			assert.Equal(t, test.series, counts.series)
-			assert.Equal(t, test.objects, counts.objects)
+			var counts Tally
+			require.NoError(t, counts.Read(strings.NewReader(test.exposed)))
+			assert.Equal(t, test.series, counts.Series)
+			assert.Equal(t, test.objects, counts.Objects)
 		})
 	}
 }
@@ -96,24 +97,24 @@ func TestTallyHoldsNoPage(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&block, "kube_pod_info{namespace=\"default\",pod=\"pod-%05d\",uid=\"00000000-0000-4000-8000-000000000000\"} 1\n", i)
 	}
-	page := &byteCounter{from: &endless{block: []byte(block.String()), left: blocks}}
+	page := &endless{block: []byte(block.String()), left: blocks}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	var counts tally
-	require.NoError(t, counts.read(page))
+	var counts Tally
+	require.NoError(t, counts.Read(page))
 	runtime.ReadMemStats(&after)
-	assert.EqualValues(t, blocks*block.Len(), page.bytes)
-	assert.Greater(t, page.bytes, int64(200<<20))
-	assert.EqualValues(t, blocks*lines, counts.series)
-	assert.Equal(t, map[string]int64{"pods": blocks * lines}, counts.objects)
+	assert.Zero(t, page.left, "blocks that are not read")
+	assert.Greater(t, blocks*block.Len(), 200<<20)
+	assert.EqualValues(t, blocks*lines, counts.Series)
+	assert.Equal(t, map[string]int64{"pods": blocks * lines}, counts.Objects)
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), "of which 64 KiB are the buffer")
 }
 
 func TestTallyOfAPageThatBreaksOff(t *testing.T) {
 	broken := io.MultiReader(strings.NewReader("kube_pod_info{pod=\"a\"} 1\n"), failing{})
-	require.ErrorContains(t, new(tally).read(broken), "read metrics: reset")
+	require.ErrorContains(t, new(Tally).Read(broken), "read metrics: reset")
 	tooLong := io.MultiReader(strings.NewReader("kube_pod_info{pod=\""), strings.NewReader(strings.Repeat("a", maxLine)))
-	require.ErrorContains(t, new(tally).read(tooLong), "token too long")
+	require.ErrorContains(t, new(Tally).Read(tooLong), "token too long")
 }
 
 type failing struct{}
@@ -126,14 +127,46 @@ func FuzzTally(f *testing.F) {
 	f.Add("kube_pod_info{pod=\"b\"} 1\nkube_node_info{node=\"\\n\\\"\"} NaN 12\n")
 	f.Add("kube_pod_created{,pod=\"b\"\nkube_pod{pod=\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		var counts tally
-		if counts.read(strings.NewReader(text)) != nil {
+		var counts Tally
+		if counts.Read(strings.NewReader(text)) != nil {
 			return
 		}
-		for name, objects := range counts.objects {
-			if objects > counts.series {
-				t.Errorf("%q has %d objects of %s, and %d series", text, objects, name, counts.series)
+		for name, objects := range counts.Objects {
+			if objects > counts.Series {
+				t.Errorf("%q has %d objects of %s, and %d series", text, objects, name, counts.Series)
 			}
 		}
 	})
+}
+
+func TestTallyOfForeignObjects(t *testing.T) {
+	counts := Tally{Has: func(uid string) bool { return strings.HasPrefix(uid, "own") }}
+	require.NoError(t, counts.Read(strings.NewReader("# TYPE kube_pod_info gauge\n"+
+		`kube_pod_info{namespace="a",pod="x",uid="own-1"} 1`+"\n"+`kube_pod_info{namespace="a",pod="y",uid="other-1"} 1`+"\n"+
+		"# TYPE kube_pod_created gauge\n"+`kube_pod_created{namespace="a",pod="y",uid="other-1"} 1`+"\n"+
+		"# TYPE kube_pod_status_phase gauge\n"+`kube_pod_status_phase{namespace="a",pod="z",uid="other-2"} 1`+"\n"+
+		"# TYPE kube_node_info gauge\n"+`kube_node_info{node="n",system_uuid="other"} 1`+"\n"+
+		"# TYPE kube_service_spec_type gauge\n"+`kube_service_spec_type{namespace="a",service="s",uid="other"} 1`+"\n")))
+	assert.Equal(t, map[string]int64{"pods": 1}, counts.Foreign, "in the families that name each object")
+	assert.Equal(t, sets.New("pods", "nodes"), counts.Identified)
+}
+
+func TestIdentifiedResources(t *testing.T) {
+	all := []Resource{Resources["pods"], Resources["leases"], Resources["endpoints"]}
+	for name, test := range map[string]struct {
+		lists Lists
+		want  []string
+	}{
+		"no lists":                      {Lists{}, []string{"endpoints", "leases", "pods"}},
+		"only families of some objects": {Lists{Allow: []string{"kube_pod_status_phase", "kube_lease_owner"}}, []string{"leases"}},
+		"one of two families":           {Lists{Deny: []string{"kube_pod_info", "kube_lease_.*"}}, []string{"endpoints", "pods"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			identified, err := test.lists.Identified(all)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, sets.List(identified))
+		})
+	}
+	_, err := (&Lists{Deny: []string{"(?!a)"}}).Identified(all)
+	require.Error(t, err)
 }

@@ -1,7 +1,8 @@
-package gate
+package exposition
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -21,11 +22,12 @@ var plainText string
 
 const optIn = "opt-in"
 
-// family is a known family of metrics of objects.
-type family struct {
-	name string
-	// plain is whether every plain object has it. Other families need something special, such as a deletion timestamp.
-	plain bool
+// Family is a known family of metrics of objects.
+type Family struct {
+	// Name is its full name.
+	Name string
+	// Plain is whether every plain object has it. Other families need something special, such as a deletion timestamp.
+	Plain bool
 	// optIn is whether it is exported only if --metric-opt-in-list contains it. A family that is opt-in in some versions
 	// only has two entries.
 	optIn bool
@@ -34,13 +36,13 @@ type family struct {
 // knownFamilies are the families of the versions up to newestKnown.
 var knownFamilies, newestKnown = parseFamilies(familiesText, plainText)
 
-func parseFamilies(text, plain string) (families []family, newest *version.Version) {
+func parseFamilies(text, plain string) (families []Family, newest *version.Version) {
 	newest = version.MustParseGeneric("0.0.0")
 	plainFamilies := sets.New(strings.Fields(plain)...)
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if fields[0] != "#" {
-			families = append(families, family{name: fields[0], plain: plainFamilies.Has(fields[0]), optIn: len(fields) > 1 && fields[1] == optIn})
+			families = append(families, Family{Name: fields[0], Plain: plainFamilies.Has(fields[0]), optIn: len(fields) > 1 && fields[1] == optIn})
 			continue
 		}
 		for _, known := range fields[1:] {
@@ -52,9 +54,14 @@ func parseFamilies(text, plain string) (families []family, newest *version.Versi
 	return families, newest
 }
 
-// mayHaveMoreFamilies reports whether a version that kube-state-metrics reports may have families that are not known.
+// Families are the known families of the resource.
+func (r Resource) Families() []Family {
+	return slices.DeleteFunc(slices.Clone(knownFamilies), func(known Family) bool { return !r.Owns(known.Name) })
+}
+
+// mayHaveMore reports whether a version that kube-state-metrics reports may have families that are not known.
 // Versions up to the newest known one have no others.
-func mayHaveMoreFamilies(reported string) bool {
+func mayHaveMore(reported string) bool {
 	parsed, err := version.ParseGeneric(reported)
 	return err != nil || parsed.GreaterThan(newestKnown)
 }

@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"strings"
@@ -6,24 +6,25 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// resource is a kind of objects that kube-state-metrics exports.
-type resource struct {
-	// name is its name in --resources.
-	name string
+// Resource is a kind of objects that kube-state-metrics exports.
+type Resource struct {
+	// Name is its name in --resources.
+	Name string
 	// singular is the part of its metrics' names after "kube_": kube_pod_info.
 	singular string
 	// label is the label that contains an object's name.
 	label string
-	// namespaced is whether its objects are in namespaces.
-	namespaced bool
+	// Namespaced is whether its objects are in namespaces.
+	Namespaced bool
 	// byName is whether only its name identifies an object, although it is in a namespace.
-	byName               bool
-	groupVersionResource schema.GroupVersionResource
+	byName bool
+	// GroupVersionResource is how the API server names it.
+	GroupVersionResource schema.GroupVersionResource
 }
 
-// resources are all built-in resources that kube-state-metrics can export, by name (pkg/internal/store/builder.go of
+// Resources are all built-in resources that kube-state-metrics can export, by name (pkg/internal/store/builder.go of
 // kube-state-metrics, availableStores).
-var resources = index(
+var Resources = index(
 	builtIn("", "v1", "configmaps", "configmap"),
 	builtIn("", "v1", "endpoints", "endpoint"),
 	builtIn("", "v1", "limitranges", "limitrange"),
@@ -66,66 +67,66 @@ var resources = index(
 	builtIn("storage.k8s.io", "v1", "volumeattachments", "volumeattachment").cluster(),
 )
 
-func builtIn(group, version, name, singular string) resource {
-	return resource{
-		name: name, singular: singular, label: singular, namespaced: true,
-		groupVersionResource: schema.GroupVersionResource{Group: group, Version: version, Resource: name},
+func builtIn(group, version, name, singular string) Resource {
+	return Resource{
+		Name: name, singular: singular, label: singular, Namespaced: true,
+		GroupVersionResource: schema.GroupVersionResource{Group: group, Version: version, Resource: name},
 	}
 }
 
-func (r resource) cluster() resource {
-	r.namespaced = false
+func (r Resource) cluster() Resource {
+	r.Namespaced = false
 	return r
 }
 
-func (r resource) identifiedByName() resource {
+func (r Resource) identifiedByName() Resource {
 	r.byName = true
 	return r
 }
 
-func (r resource) labelled(label string) resource {
+func (r Resource) labelled(label string) Resource {
 	r.label = label
 	return r
 }
 
-func index(all ...resource) map[string]resource {
-	byName := make(map[string]resource, len(all))
+func index(all ...Resource) map[string]Resource {
+	byName := make(map[string]Resource, len(all))
 	for _, one := range all {
-		byName[one.name] = one
+		byName[one.Name] = one
 	}
 	return byName
 }
 
-// in is the name of the resource, with the namespace if it is limited to one.
-func (r resource) in(namespace string) string {
+// In is the name of the resource, with the namespace if it is limited to one.
+func (r Resource) In(namespace string) string {
 	if namespace == "" {
-		return r.name
+		return r.Name
 	}
-	return r.name + " in namespace " + namespace
+	return r.Name + " in namespace " + namespace
 }
 
-// object is one object of the resource.
-func (r resource) object(namespace, name string) object {
-	if !r.namespaced || r.byName {
+// Object is one object of the resource.
+func (r Resource) Object(namespace, name string) Object {
+	if !r.Namespaced || r.byName {
 		namespace = ""
 	}
 	return objectOf(namespace, name)
 }
 
-// owns reports whether a metric family belongs to this resource: kube_pod_info belongs to pods, and
+// Owns reports whether a metric family belongs to this resource: kube_pod_info belongs to pods, and
 // kube_poddisruptionbudget_created does not.
-func (r resource) owns(familyName string) bool {
+func (r Resource) Owns(familyName string) bool {
 	rest, isPrefixed := strings.CutPrefix(familyName, "kube_"+r.singular)
 	return isPrefixed && (rest == "" || rest[0] == '_')
 }
 
 // identifies reports whether a family has one series for every object. Then it is enough to read this family, of dozens.
-func (r resource) identifies(familyName string) bool {
+func (r Resource) identifies(familyName string) bool {
 	switch strings.TrimPrefix(familyName, "kube_"+r.singular) {
 	case "_created", "_info":
 		return true
 	case "_owner":
-		return r.name == "leases"
+		return r.Name == "leases"
 	default:
 		return false
 	}

@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"bufio"
@@ -20,27 +20,27 @@ const (
 	chunkSize = 256 << 10
 )
 
-// reader finds the objects that metrics of kube-state-metrics name.
-type reader struct {
-	// requested are the resources to read.
-	requested []resource
-	// every has the names of resources whose families must all be read, because no single family identifies the objects.
-	every sets.Set[string]
-	// seen is called for each object, possibly more than once.
-	seen func(resource, object)
+// Reader finds the objects that metrics of kube-state-metrics name.
+type Reader struct {
+	// Requested are the resources to read.
+	Requested []Resource
+	// Every has the names of resources whose families must all be read, because no single family identifies the objects.
+	Every sets.Set[string]
+	// Seen is called for each object, possibly more than once.
+	Seen func(Resource, Object)
 
 	exposed, identified sets.Set[string]
 	chunk               bytes.Buffer
 }
 
-// read stops once one family has identified the objects of each resource, because the rest would cost kube-state-metrics
+// Read stops once one family has identified the objects of each resource, because the rest would cost kube-state-metrics
 // more than the gate. It returns the resources that have families, but no family that identifies the objects.
 // --metric-allowlist or --metric-denylist may have removed that family.
-func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error) {
+func (r *Reader) Read(from io.Reader) (unidentified sets.Set[string], err error) {
 	r.exposed, r.identified = sets.New[string](), sets.New[string]()
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
-	var kind *resource
+	var kind *Resource
 	var current string
 	for lines.Scan() {
 		line := lines.Bytes()
@@ -52,7 +52,7 @@ func (r *reader) read(from io.Reader) (unidentified sets.Set[string], err error)
 			if err := r.flush(kind); err != nil {
 				return nil, err
 			}
-			if len(r.identified) == len(r.requested) {
+			if len(r.identified) == len(r.Requested) {
 				return sets.Set[string]{}, nil
 			}
 			current = string(familyName)
@@ -91,20 +91,20 @@ func familyOf(line []byte) []byte {
 }
 
 // resourceOf is the resource whose objects are read from a family; nil if no object is read from it.
-func (r *reader) resourceOf(familyName string) *resource {
-	for i := range r.requested {
-		kind := &r.requested[i]
-		if !kind.owns(familyName) {
+func (r *Reader) resourceOf(familyName string) *Resource {
+	for i := range r.Requested {
+		kind := &r.Requested[i]
+		if !kind.Owns(familyName) {
 			continue
 		}
-		r.exposed.Insert(kind.name)
+		r.exposed.Insert(kind.Name)
 		switch {
-		case r.identified.Has(kind.name):
+		case r.identified.Has(kind.Name):
 			return nil
 		case kind.identifies(familyName):
-			r.identified.Insert(kind.name)
+			r.identified.Insert(kind.Name)
 			return kind
-		case r.every.Has(kind.name):
+		case r.Every.Has(kind.Name):
 			return kind
 		}
 		return nil
@@ -113,7 +113,7 @@ func (r *reader) resourceOf(familyName string) *resource {
 }
 
 // flush parses the chunk, whose lines all belong to one family.
-func (r *reader) flush(kind *resource) error {
+func (r *Reader) flush(kind *Resource) error {
 	if r.chunk.Len() == 0 {
 		return nil
 	}
@@ -121,12 +121,12 @@ func (r *reader) flush(kind *resource) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(&r.chunk)
 	if err != nil {
-		return fmt.Errorf("parse metrics of %s: %w", kind.name, err)
+		return fmt.Errorf("parse metrics of %s: %w", kind.Name, err)
 	}
 	for _, parsed := range families {
 		for _, metric := range parsed.GetMetric() {
 			if about, ok := kind.objectOf(metric); ok {
-				r.seen(*kind, about)
+				r.Seen(*kind, about)
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func (r *reader) flush(kind *resource) error {
 }
 
 // objectOf is the object that a series names.
-func (r *resource) objectOf(metric *dto.Metric) (object, bool) {
+func (r *Resource) objectOf(metric *dto.Metric) (Object, bool) {
 	var namespace, name string
 	for _, label := range metric.GetLabel() {
 		switch label.GetName() {
@@ -144,5 +144,5 @@ func (r *resource) objectOf(metric *dto.Metric) (object, bool) {
 			namespace = label.GetValue()
 		}
 	}
-	return r.object(namespace, name), name != ""
+	return r.Object(namespace, name), name != ""
 }

@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"fmt"
@@ -16,39 +16,39 @@ func TestRead(t *testing.T) {
 		requested    []string
 		every        []string
 		exposed      string
-		seen         []object
+		seen         []Object
 		unidentified []string
 	}{
 		"a pod": {
 			requested: []string{"pods"},
 			exposed:   fmt.Sprintf(familyText, "kube_pod_info") + `kube_pod_info{namespace="a",pod="b",uid="c"} 1` + "\n",
-			seen:      []object{objectOf("a", "b")},
+			seen:      []Object{objectOf("a", "b")},
 		},
 		"the rest is not read": {
 			requested: []string{"pods"},
 			exposed: fmt.Sprintf(familyText, "kube_pod_created") + `kube_pod_created{namespace="a",pod="b"} 1` + "\n" +
 				fmt.Sprintf(familyText, "kube_pod_info") + "this is no metric\n",
-			seen: []object{objectOf("a", "b")},
+			seen: []Object{objectOf("a", "b")},
 		},
 		"a job has its name in job_name": {
 			requested: []string{"jobs"},
 			exposed:   fmt.Sprintf(familyText, "kube_job_info") + `kube_job_info{namespace="a",job_name="b"} 1` + "\n",
-			seen:      []object{objectOf("a", "b")},
+			seen:      []Object{objectOf("a", "b")},
 		},
 		"objects without a namespace may have an empty one": {
 			requested: []string{"nodes", "mutatingwebhookconfigurations"},
 			exposed:   fmt.Sprintf(familyText, "kube_node_info") + `kube_node_info{node="a"} 1` + "\n" + fmt.Sprintf(familyText, "kube_mutatingwebhookconfiguration_info") + `kube_mutatingwebhookconfiguration_info{namespace="default",mutatingwebhookconfiguration="b"} 1` + "\n",
-			seen:      []object{objectOf("", "a"), objectOf("", "b")},
+			seen:      []Object{objectOf("", "a"), objectOf("", "b")},
 		},
 		"a namespace's name is a namespace": {
 			requested: []string{"namespaces"},
 			exposed:   fmt.Sprintf(familyText, "kube_namespace_created") + `kube_namespace_created{namespace="a"} 1` + "\n",
-			seen:      []object{objectOf("", "a")},
+			seen:      []Object{objectOf("", "a")},
 		},
 		"endpoint slices of versions that do not tell their namespaces, and of those that do": {
 			requested: []string{"endpointslices"},
 			exposed:   fmt.Sprintf(familyText, "kube_endpointslice_info") + `kube_endpointslice_info{endpointslice="a",addresstype="IPv4"} 1` + "\n" + `kube_endpointslice_info{endpointslice="b",namespace="c",addresstype="IPv4"} 1` + "\n",
-			seen:      []object{objectOf("", "a"), objectOf("", "b")},
+			seen:      []Object{objectOf("", "a"), objectOf("", "b")},
 		},
 		"another kind whose name begins alike": {
 			requested: []string{"pods"},
@@ -58,7 +58,7 @@ func TestRead(t *testing.T) {
 			requested: []string{"pods", "nodes"},
 			exposed: fmt.Sprintf(familyText, "kube_node_status_addresses") + `kube_node_status_addresses{node="a"} 1` + "\n" +
 				`kube_pod_info{namespace="b",pod="c"} 1` + "\n" + `kube_node_info{node="d"} 1` + "\n" + `kube_node_info{node="e"} 1` + "\n",
-			seen: []object{objectOf("b", "c"), objectOf("", "d"), objectOf("", "e")},
+			seen: []Object{objectOf("b", "c"), objectOf("", "d"), objectOf("", "e")},
 		},
 		"no family identifies the objects": {
 			requested:    []string{"pods"},
@@ -69,18 +69,18 @@ func TestRead(t *testing.T) {
 			requested:    []string{"pods"},
 			every:        []string{"pods"},
 			exposed:      fmt.Sprintf(familyText, "kube_pod_status_phase") + `kube_pod_status_phase{namespace="a",pod="b"} 1` + "\n",
-			seen:         []object{objectOf("a", "b")},
+			seen:         []Object{objectOf("a", "b")},
 			unidentified: []string{"pods"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var requested []resource
+			var requested []Resource
 			for _, name := range test.requested {
-				requested = append(requested, resources[name])
+				requested = append(requested, Resources[name])
 			}
-			seen := sets.New[object]()
-			r := &reader{requested: requested, every: sets.New(test.every...), seen: func(_ resource, about object) { seen.Insert(about) }}
-			unidentified, err := r.read(strings.NewReader(test.exposed))
+			seen := sets.New[Object]()
+			r := &Reader{Requested: requested, Every: sets.New(test.every...), Seen: func(_ Resource, about Object) { seen.Insert(about) }}
+			unidentified, err := r.Read(strings.NewReader(test.exposed))
 			require.NoError(t, err)
 			assert.ElementsMatch(t, test.seen, seen.UnsortedList())
 			assert.ElementsMatch(t, test.unidentified, unidentified.UnsortedList())
@@ -96,16 +96,16 @@ func TestReadOfMoreThanAChunk(t *testing.T) {
 		fmt.Fprintf(&text, "kube_pod_info{namespace=%q,pod=\"pod-%d\"} 1\n", strings.Repeat("n", 63), i)
 	}
 	require.Greater(t, text.Len(), chunkSize)
-	seen := sets.New[object]()
-	r := &reader{requested: []resource{resources["pods"]}, seen: func(_ resource, about object) { seen.Insert(about) }}
-	_, err := r.read(strings.NewReader(text.String()))
+	seen := sets.New[Object]()
+	r := &Reader{Requested: []Resource{Resources["pods"]}, Seen: func(_ Resource, about Object) { seen.Insert(about) }}
+	_, err := r.Read(strings.NewReader(text.String()))
 	require.NoError(t, err)
 	assert.Len(t, seen, count)
 }
 
 func TestReadOfGarbage(t *testing.T) {
-	r := &reader{requested: []resource{resources["pods"]}, seen: func(resource, object) {}}
-	_, err := r.read(strings.NewReader("# HELP kube_pod_info Help.\nkube_pod_info{namespace=\n"))
+	r := &Reader{Requested: []Resource{Resources["pods"]}, Seen: func(Resource, Object) {}}
+	_, err := r.Read(strings.NewReader("# HELP kube_pod_info Help.\nkube_pod_info{namespace=\n"))
 	require.ErrorContains(t, err, "parse metrics of pods")
 }
 
@@ -116,18 +116,18 @@ func FuzzReader(f *testing.F) {
 	f.Add("kube_pod_created{pod=\"b\"\n")
 	f.Add("kube_endpointslice_info{endpointslice=\"a\"} 1\n{\"kube_pod_created\",pod=\"b\"} 1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		requested := []resource{resources["pods"], resources["nodes"], resources["endpointslices"]}
+		requested := []Resource{Resources["pods"], Resources["nodes"], Resources["endpointslices"]}
 		for _, every := range []sets.Set[string]{nil, sets.New("pods", "nodes", "endpointslices")} {
-			r := &reader{requested: requested, every: every, seen: func(kind resource, one object) {
-				if one == kind.object("", "") || !strings.Contains(text, "kube_"+kind.singular) {
-					t.Errorf("%q has no object of %s", text, kind.name)
+			r := &Reader{Requested: requested, Every: every, Seen: func(kind Resource, one Object) {
+				if one == kind.Object("", "") || !strings.Contains(text, "kube_"+kind.singular) {
+					t.Errorf("%q has no object of %s", text, kind.Name)
 				}
 			}}
-			unidentified, err := r.read(strings.NewReader(text))
+			unidentified, err := r.Read(strings.NewReader(text))
 			if err == nil && len(unidentified) > len(requested) {
 				t.Errorf("%q has %d unidentified resources of %d", text, len(unidentified), len(requested))
 			}
-			_, _ = countCustom(strings.NewReader(text))
+			_, _ = CountCustom(strings.NewReader(text))
 		}
 	})
 }
