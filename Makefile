@@ -22,7 +22,7 @@ ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROC
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
 	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
 	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
-	./test/sizing/... ./test/vulncheck/... ./test/walk/...
+	./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -66,6 +66,7 @@ test: unit rules integration ## Run all tests but the benchmarks.
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
+	cd test/ksmflags && go test .
 # Go does not see when the chart or the dashboard changes, which is in another module.
 	cd test/chart && go test -count=1 .
 	cd test/pictures && go test -count=1 ./...
@@ -93,6 +94,14 @@ integration: build kube bin/test-adapter cert-manager ## Run the integration tes
 .PHONY: e2e
 e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
 	go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m ./test/e2e
+
+# How long faults are injected, and a seed that repeats those of an earlier run.
+CHAOS_DURATION ?= 10m
+CHAOS_SEED ?=
+
+.PHONY: chaos
+chaos: e2e-images node ## Inject faults at random for CHAOS_DURATION, under the audit of the metrics, as root; CHAOS_SEED repeats a run.
+	CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) go test $(ONE_THREAD) -v -count=1 -timeout 90m -run '^TestChaos$$' ./test/e2e
 
 # A regular expression of the rows of docs/coverage.md to measure; the others stay as they are.
 ROWS ?=
@@ -140,9 +149,21 @@ bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILIT
 	@mkdir -p $(@D)
 	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
+# The packages that have goroutines. The others are functions without state, where the race detector costs time and finds nothing.
+CONCURRENT := ./gate/... ./shardpods/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./test/e2e/audit/...
+
 .PHONY: race
-race: ## Run the unit tests under the race detector, which needs a C compiler.
-	CGO_ENABLED=1 go test -race $(UNIT)
+race: c-compiler ## Run the unit tests of packages with goroutines under the race detector.
+	CGO_ENABLED=1 go test -race $(CONCURRENT)
+
+# How long each fuzz target runs.
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, by default a minute.
+	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do echo "Fuzzing $$target of $$(dirname $$file)"; \
+			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s .) || exit 1; done; done
 
 .PHONY: bench
 bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, how long the gate takes to open, and what its measurements cost (15 minutes).
@@ -200,7 +221,7 @@ reproducible: ## Build a release twice, the second time in another folder withou
 
 # Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
 # golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
-LINTED := . test/chart test/pictures test/e2e/kind release
+LINTED := . test/chart test/pictures test/e2e/kind test/ksmflags release
 
 .PHONY: lint
 lint: ## Run the linters, also those of prose.

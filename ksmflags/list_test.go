@@ -26,6 +26,11 @@ func TestItems(t *testing.T) {
 	}
 }
 
+func TestResources(t *testing.T) {
+	assert.Equal(t, []string{"pods", "nodes", "jobs"}, Resources(Items("pods=[app, team],nodes=[*]", " jobs=[]")))
+	assert.Empty(t, Resources(nil))
+}
+
 func TestListIsAFlag(t *testing.T) {
 	var namespaces List
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)

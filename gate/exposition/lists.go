@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/example/ksmscale/ksmflags"
 )
 
 // anyResource stands for every resource in the lists of labels and annotations.
@@ -64,7 +66,7 @@ func (l *Lists) compile() (lists, error) {
 	optedIn, err := compile(l.OptIn)
 	return lists{
 		allowed: allowed, denied: denied, optedIn: optedIn,
-		labelled: resourcesOf(l.Labels), annotated: resourcesOf(l.Annotations),
+		labelled: sets.New(ksmflags.Resources(l.Labels)...), annotated: sets.New(ksmflags.Resources(l.Annotations)...),
 	}, err
 }
 
@@ -86,17 +88,6 @@ func compile(expressions []string) ([]*regexp.Regexp, error) {
 		compiled = append(compiled, one)
 	}
 	return compiled, nil
-}
-
-// resourcesOf are the resources of a list such as pods=[app,team],nodes=[*].
-func resourcesOf(values []string) sets.Set[string] {
-	names := sets.New[string]()
-	for _, item := range values {
-		if name, _, begins := strings.Cut(item, "="); begins {
-			names.Insert(strings.TrimSpace(name))
-		}
-	}
-	return names
 }
 
 // leave reports whether the lists leave a family that all objects of the resource have. mayHaveMore is whether the version

@@ -153,6 +153,7 @@ func (c *Cluster) launch(ctx context.Context, build func(port int) component) (c
 	}
 	c.mutex.Lock()
 	c.processes = append(c.processes, launched.process)
+	c.launched[launched.name] = &launched
 	c.mutex.Unlock()
 	if c.options.Detached {
 		return launched, c.writeRecord()

@@ -169,11 +169,19 @@ func needsLocal(t *testing.T) {
 // of the test is done.
 func kubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(shared.root, "bin", "kubectl"),
-		append([]string{"--kubeconfig", shared.kubeconfig}, arguments...)...)
+	output, err := tryKubectl(arguments...)
+	require.NoError(t, err)
+	return output
+}
+
+// tryKubectl is kubectl for requests that may fail.
+func tryKubectl(arguments ...string) (string, error) {
+	command := exec.Command(filepath.Join(shared.root, "bin", "kubectl"), append([]string{"--kubeconfig", shared.kubeconfig}, arguments...)...)
 	output, err := command.CombinedOutput()
-	require.NoError(t, err, "kubectl %v: %s", arguments, output)
-	return string(output)
+	if err != nil {
+		return "", fmt.Errorf("kubectl %v: %w: %s", arguments, err, output)
+	}
+	return string(output), nil
 }
 
 // await polls until there is no error, and otherwise fails the test with the last one.
