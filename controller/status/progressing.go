@@ -20,18 +20,7 @@ import (
 // and Autoscaling.
 func progressingCondition(in conditionInput, scheduling, autoscaling metav1.ConditionStatus) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
-	if in.Failures.Apply != nil {
-		condition.Reason, condition.Message = applyFailure(in.Failures.Apply, in.KSMScale.Spec.Namespace)
-		return condition
-	}
-	if container := observation.FindStuckContainer(in.Snapshot.Pods, in.Now); container != nil {
-		condition.Reason, condition.Message = container.Reason, stuckContainerMessage(in, container)
-		return condition
-	}
-	if condition.Reason, condition.Message = pausedDeployment(&in.Snapshot); condition.Reason != "" {
-		return condition
-	}
-	if condition.Reason, condition.Message = stuckDeployment(in.Snapshot, scheduling); condition.Reason != "" {
+	if condition.Reason, condition.Message = noProgress(in, scheduling); condition.Reason != "" {
 		return condition
 	}
 
@@ -65,6 +54,20 @@ func progressingCondition(in conditionInput, scheduling, autoscaling metav1.Cond
 		}
 	}
 	return condition
+}
+
+// noProgress explains why the controller cannot create the desired objects, or why their pods do not start; empty if neither is so.
+func noProgress(in conditionInput, scheduling metav1.ConditionStatus) (reason, message string) {
+	if in.Failures.Apply != nil {
+		return applyFailure(in.Failures.Apply, in.KSMScale.Spec.Namespace)
+	}
+	if container := observation.FindStuckContainer(in.Snapshot.Pods, in.Now); container != nil {
+		return container.Reason, stuckContainerMessage(in, container)
+	}
+	if reason, message = pausedDeployment(&in.Snapshot); reason != "" {
+		return reason, message
+	}
+	return stuckDeployment(in.Snapshot, scheduling)
 }
 
 // scalingMessage compares the pods that exist with the desired ones.

@@ -35,6 +35,13 @@ func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Conditio
 		condition.Message += ignoredShardCount(in)
 		return condition
 	}
+	condition := calculated(in)
+	condition.Message += ignoredShardCount(in)
+	return condition
+}
+
+// calculated compares the replicas that run with the calculated ones. No work is left.
+func calculated(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}
 	calculated := fmt.Sprintf("%s / %s per monitor = %s calculated",
 		plural(in.Planned.Cluster.Nodes, "node", "nodes"), plural(int(in.KSMScale.Spec.NodesPerMonitor), "node", "nodes"), plural(int(in.Planned.Calculated), "replica", "replicas"))
@@ -53,7 +60,6 @@ func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Conditio
 	default:
 		condition.Reason, condition.Message = v1alpha1.ReasonAsPlanned, calculated+" and running"
 	}
-	condition.Message += ignoredShardCount(in)
 	return condition
 }
 

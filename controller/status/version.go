@@ -28,45 +28,51 @@ func versionCondition(in conditionInput) metav1.Condition {
 		return condition
 	}
 	bugs, malformed := knownBugs(in.Snapshot.Versions.Known)
-	setBugs := func(running string, bugs []string, how string) metav1.Condition {
-		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonKnownBugs
-		condition.Message = fmt.Sprintf("kube-state-metrics %s has known bugs in sharding (%s): set spec.monitorImage to v2.20.0 or newer%s", running, strings.Join(bugs, "; "), how)
-		return condition
-	}
-	unknown := func(message string) metav1.Condition {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, message
-		return condition
-	}
-	// byTag judges by the tag of the image, where the pods do not tell.
-	byTag := func(why, fix string) metav1.Condition {
-		tag := tagVersion(in.KSMScale)
-		if tag == "" {
-			return unknown(why + ": " + fix)
-		}
-		how := ". This is by the tag of spec.monitorImage, because " + lowered(why)
-		if known, err := bugsOf(tag); err == nil && len(known) > 0 {
-			return setBugs(tag, known, how)
-		}
-		condition.Message = fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding%s", tag, how)
-		return condition
-	}
 	switch versions := in.Snapshot.Versions; {
 	case observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics) != "":
-		return byTag("The controller cannot read the version of kube-state-metrics, because "+observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics),
+		return versionByTag(in, "The controller cannot read the version of kube-state-metrics, because "+observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics),
 			"make sure that it is v2.20.0 or newer")
 	case len(bugs) > 0:
 		oldest := slices.Min(slices.Collect(maps.Keys(bugs)))
-		return setBugs(oldest, bugs[oldest], "")
+		return withBugs(oldest, bugs[oldest])
 	case malformed != "":
-		return unknown(fmt.Sprintf("A kube-state-metrics reports version %q, which is not a version: set spec.monitorImage to an official image", Shortened(malformed, 64)))
+		return versionUnknown(fmt.Sprintf("A kube-state-metrics reports version %q, which is not a version: set spec.monitorImage to an official image", Shortened(malformed, 64)))
 	case versions.Pending && !versions.Silent && currentVersionCondition(in.KSMScale) != nil:
 		return *currentVersionCondition(in.KSMScale)
 	case versions.Pending || versions.Silent || len(versions.Known) == 0:
-		return byTag("The controller has not read the version of every kube-state-metrics", "if this lasts, let the controller reach port 8081 of ready pods, or set spec.monitorImage to an image whose tag is its version")
+		return versionByTag(in, "The controller has not read the version of every kube-state-metrics", "if this lasts, let the controller reach port 8081 of ready pods, or set spec.monitorImage to an image whose tag is its version")
 	default:
 		condition.Message = fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding", strings.Join(versions.Known, ", "))
 	}
 	return condition
+}
+
+// versionByTag judges by the tag of the image, where the pods do not tell. The other arguments say why they do not, and the fix.
+func versionByTag(in conditionInput, why, fix string) metav1.Condition {
+	tag := tagVersion(in.KSMScale)
+	if tag == "" {
+		return versionUnknown(why + ": " + fix)
+	}
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs,
+		Message: fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding", tag),
+	}
+	if known, err := bugsOf(tag); err == nil && len(known) > 0 {
+		condition = withBugs(tag, known)
+	}
+	condition.Message += ". This is by the tag of spec.monitorImage, because " + lowered(why)
+	return condition
+}
+
+func withBugs(running string, bugs []string) metav1.Condition {
+	return metav1.Condition{
+		Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKnownBugs,
+		Message: fmt.Sprintf("kube-state-metrics %s has known bugs in sharding (%s): set spec.monitorImage to v2.20.0 or newer", running, strings.Join(bugs, "; ")),
+	}
+}
+
+func versionUnknown(message string) metav1.Condition {
+	return metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonVersionUnknown, Message: message}
 }
 
 // lowered returns a sentence that begins with "The" for the middle of another one.
