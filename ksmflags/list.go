@@ -14,9 +14,9 @@ func Items(values ...string) []string {
 	return items
 }
 
-// Resources returns the resources that the items of --metric-labels-allowlist or --metric-annotations-allowlist name, such
+// ResourcesOf returns the resources that the items of --metric-labels-allowlist or --metric-annotations-allowlist name, such
 // as pods and nodes for the values pods=[app,team] and nodes=[*].
-func Resources(items []string) []string {
+func ResourcesOf(items []string) []string {
 	var resources []string
 	for _, item := range items {
 		if name, _, begins := strings.Cut(item, "="); begins {

@@ -26,9 +26,9 @@ func TestItems(t *testing.T) {
 	}
 }
 
-func TestResources(t *testing.T) {
-	assert.Equal(t, []string{"pods", "nodes", "jobs"}, Resources(Items("pods=[app, team],nodes=[*]", " jobs=[]")))
-	assert.Empty(t, Resources(nil))
+func TestResourcesOf(t *testing.T) {
+	assert.Equal(t, []string{"pods", "nodes", "jobs"}, ResourcesOf(Items("pods=[app, team],nodes=[*]", " jobs=[]")))
+	assert.Empty(t, ResourcesOf(nil))
 }
 
 func TestListIsAFlag(t *testing.T) {

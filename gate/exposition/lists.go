@@ -66,7 +66,7 @@ func (l *Lists) compile() (lists, error) {
 	optedIn, err := compile(l.OptIn)
 	return lists{
 		allowed: allowed, denied: denied, optedIn: optedIn,
-		labelled: sets.New(ksmflags.Resources(l.Labels)...), annotated: sets.New(ksmflags.Resources(l.Annotations)...),
+		labelled: sets.New(ksmflags.ResourcesOf(l.Labels)...), annotated: sets.New(ksmflags.ResourcesOf(l.Annotations)...),
 	}, err
 }
 

@@ -53,7 +53,7 @@ func FuzzLabels(f *testing.F) {
 		value := first + "," + second
 		labels := options.LabelsAllowList{}
 		require.NoError(t, labels.Set(value), "%q", value)
-		assert.Equal(t, slices.Sorted(maps.Keys(labels)), slices.Compact(slices.Sorted(slices.Values(ksmflags.Resources(ksmflags.Items(value))))), "%q", value)
+		assert.Equal(t, slices.Sorted(maps.Keys(labels)), slices.Compact(slices.Sorted(slices.Values(ksmflags.ResourcesOf(ksmflags.Items(value))))), "%q", value)
 		for resource, keys := range labels {
 			assert.NotEmpty(t, resource, "%q", value)
 			assert.NotContains(t, keys, "", "%q", value)

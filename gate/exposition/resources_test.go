@@ -1,4 +1,4 @@
-package gate
+package exposition
 
 import (
 	"maps"
@@ -12,5 +12,5 @@ import (
 
 // The controller warns of the resources that are not in this list, and the gate can count those that are.
 func TestTheGateKnowsTheResourcesOfKubeStateMetrics(t *testing.T) {
-	assert.Equal(t, slices.Sorted(maps.Keys(resources)), ksmflags.Resources)
+	assert.Equal(t, slices.Sorted(maps.Keys(Resources)), ksmflags.Resources)
 }
