@@ -25,7 +25,7 @@ type plannedChanges struct {
 	TotalShards int32    `json:"totalShards"`
 	Plan        planRow  `json:"plan"`
 	Changes     []change `json:"changes"`
-	// RecommendedShards, Recommendation and ReplicaAdvice are those of the status.
+	// RecommendedShards, Recommendation and ReplicaAdvice come from the status.
 	RecommendedShards int32  `json:"recommendedShards,omitempty"`
 	Recommendation    string `json:"recommendation,omitempty"`
 	ReplicaAdvice     string `json:"replicaAdvice,omitempty"`
@@ -214,7 +214,7 @@ const (
 	autoscalerSync = 15 * time.Second
 )
 
-// estimate estimates times and sizes from the series of all shards, which are those of the last recommendation.
+// estimate estimates times and sizes from the series of all shards, as of the last recommendation.
 type estimate struct {
 	spec       *v1alpha1.KSMScaleSpec
 	series     int64

@@ -8,7 +8,7 @@ import (
 // redactedValue stands for a value that may be secret.
 const redactedValue = "REDACTED"
 
-// tokens are JSON web tokens, such as those of service accounts, and credentials of HTTP.
+// tokens are JSON web tokens, such as tokens of service accounts, and credentials of HTTP.
 var tokens = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(?i:bearer|basic) [\w.~+/=-]{8,}`)
 
 // withoutTokens replaces tokens in a text.
@@ -39,7 +39,7 @@ func redact(value any) {
 	}
 }
 
-// isAnnotations reports whether a field has annotations: those of metadata, and those that a KSMScale sets on its objects and pods.
+// isAnnotations reports whether a field has annotations: of an object, or the ones that a KSMScale sets on its objects and pods.
 func isAnnotations(key string) bool {
 	return key == "annotations" || strings.HasSuffix(key, "Annotations")
 }

@@ -16,7 +16,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// The exit codes, which are those of `kubectl diff`.
+// The exit codes are the same as of `kubectl diff`.
 const (
 	exitAsDesired = 0
 	exitNotYet    = 1

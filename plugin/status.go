@@ -36,7 +36,7 @@ type statusOptions struct {
 type overview struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
-	// Phase, Ready and the reasons are those of the status. Ready is Unknown until the controller has seen the last change of the spec.
+	// Phase, Ready and the reasons are from the status. Ready is Unknown until the controller has seen the last change of the spec.
 	Phase   v1alpha1.Phase         `json:"phase"`
 	Ready   metav1.ConditionStatus `json:"ready"`
 	Reason  string                 `json:"reason,omitempty"`
@@ -302,7 +302,7 @@ func autoscalerOverviewOf(autoscaler *autoscalingv2.HorizontalPodAutoscaler) *au
 	return view
 }
 
-// waitingFor is what an unready pod waits for: a node, a container, or what its gate says.
+// waitingFor is what an unready pod waits for: a node, a container, or the answer of its gate.
 func waitingFor(pod *corev1.Pod, gate string) string {
 	if isReady(pod) {
 		return ""

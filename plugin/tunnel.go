@@ -13,11 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/klog/v2"
 	streamhttp "k8s.io/streaming/pkg/httpstream"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -46,7 +48,8 @@ func (c *cluster) tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (
 	if err != nil {
 		return nil, fmt.Errorf("forward ports of pod %s: %w", pod.Name, err)
 	}
-	ctx, stop := context.WithCancel(ctx)
+	// The reader of metrics stops when it has what it needs, which the forwarder would log as an error.
+	ctx, stop := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
 	forwarded := make([]string, len(ports))
 	for i, port := range ports {
 		forwarded[i] = fmt.Sprintf("0:%d", port)

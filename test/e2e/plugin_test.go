@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +17,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/plugin"
+	"github.com/example/ksmscale/test/docs/transcripts"
 )
 
 // ksmscale runs the kubectl plugin as the cluster's administrator, or as options in the arguments say. It returns the exit code.
@@ -55,8 +57,10 @@ func seeVerified(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	result := verify(t, ksmScale, 0)
 	require.Len(t, result.Partitions, 1)
-	assert.Greater(t, result.Partitions[0].Objects, 50)
+	assert.Greater(t, result.Partitions[0].Objects, 20)
 	assert.Empty(t, result.Partitions[0].Differences)
+	seeTranscript(t, ksmScale, "verify main", "verify", ksmScale.Name)
+	seeTranscript(t, ksmScale, "check", "check")
 
 	restart := stopController(t)
 	exportShard(t, ksmScale, 0, 1)
@@ -80,9 +84,18 @@ func seeVerified(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.Equal(t, expected, named)
 	_, text, _ := ksmscale(t, "verify", ksmScale.Name)
 	t.Log(text)
+	assert.Contains(t, text, "Missing:\n")
 	restart()
 	awaitReady(t, ksmScale)
 	verify(t, ksmScale, 0)
+}
+
+// seeTranscript compares what a command prints with its transcript, in which the KSMScale is main.
+func seeTranscript(t *testing.T, ksmScale *v1alpha1.KSMScale, transcript string, arguments ...string) {
+	t.Helper()
+	code, stdout, stderr := ksmscale(t, arguments...)
+	assert.Zero(t, code, stdout+stderr)
+	transcripts.Compare(t, transcript, strings.ReplaceAll(stdout, ksmScale.Name, "main"))
 }
 
 func namespaces(t *testing.T) []corev1.Namespace {
@@ -145,6 +158,7 @@ func seeWhere(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	})
 	require.GreaterOrEqual(t, index, 0, stdout)
 	require.NotEmpty(t, result.Exporters[index].Pods)
+	seeTranscript(t, ksmScale, "where namespace/monitoring", "where", "namespace/"+monitoringNamespace)
 	for _, pod := range shardPods(t, ksmScale) {
 		families := metrics(t, "http://"+pod.Status.PodIP+":8080/metrics", "")
 		exports := len(seriesIn(families["kube_namespace_created"], monitoringNamespace)) > 0
