@@ -87,7 +87,7 @@ prometheus-package: ## Install the Debian package of Prometheus, or say that it 
 	apt-get update && apt-get install --yes --no-install-recommends prometheus
 
 .PHONY: integration
-integration: build kube bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
+integration: build kube bin/kube-state-metrics-v2.20.0 bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
 	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
 
