@@ -58,7 +58,7 @@ func listVerticalAutoscalers(ctx context.Context, ksmScales, autoscalers client.
 		}
 	})
 	if IsGone(err) {
-		return nil, nil // The kind was removed after its discovery.
+		return map[client.ObjectKey][]string{}, nil // The kind was removed after its discovery.
 	}
 	return resizing, err
 }

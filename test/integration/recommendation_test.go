@@ -22,8 +22,10 @@ import (
 // without one, the same Deployments, and the same status otherwise. With autoResources on, this comparison finds a difference.
 func TestARecommendationChangesNothingByItself(t *testing.T) {
 	setNodes(t, 10)
-	without, writtenWithout := writesFor(t, newKSMScale())
-	require.Nil(t, without.Status.Recommendation, "the controller may count nothing, and nothing has been measured")
+	// The controller may always list most of the other resources, and count them.
+	configMaps := func(k *v1alpha1.KSMScale) { k.Spec.Metrics.Resources = []string{"configmaps"} }
+	without, writtenWithout := writesFor(t, newKSMScale(configMaps))
+	require.Nil(t, without.Status.Recommendation, "the controller may not count them, and nothing has been measured")
 	assert.Equal(t, []string{
 		"patch horizontalpodautoscalers ksm-NAME-shard-0-of-3", "patch horizontalpodautoscalers ksm-NAME-shard-1-of-3", "patch horizontalpodautoscalers ksm-NAME-shard-2-of-3",
 		"patch poddisruptionbudgets ksm-NAME-shard-0-of-3", "patch poddisruptionbudgets ksm-NAME-shard-1-of-3", "patch poddisruptionbudgets ksm-NAME-shard-2-of-3",
@@ -39,7 +41,7 @@ func TestARecommendationChangesNothingByItself(t *testing.T) {
 		_, err := shared.installed.Kubectl(afterwards(t), "delete", "--ignore-not-found", "-f", counts)
 		assert.NoError(t, err)
 	})
-	with, writtenWith := writesFor(t, newKSMScale())
+	with, writtenWith := writesFor(t, newKSMScale(configMaps))
 	require.NotNil(t, with.Status.Recommendation)
 	require.NotNil(t, with.Status.Recommendation.MemoryRequest)
 	assert.Equal(t, writtenWithout, writtenWith)
@@ -50,7 +52,7 @@ func TestARecommendationChangesNothingByItself(t *testing.T) {
 	assert.NotContains(t, conditionTypes(with), v1alpha1.ConditionScrapable)
 	assertNothingIsSentAgain(t, with)
 
-	automatic, _ := writesFor(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.AutoResources = &v1alpha1.AutoResources{} }))
+	automatic, _ := writesFor(t, newKSMScale(configMaps, func(k *v1alpha1.KSMScale) { k.Spec.AutoResources = &v1alpha1.AutoResources{} }))
 	assert.NotEqual(t, deploymentsOf(t, without), deploymentsOf(t, automatic))
 	assert.Contains(t, conditionTypes(automatic), v1alpha1.ConditionSized)
 }
