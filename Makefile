@@ -35,6 +35,16 @@ demo: build kube ## Run the main job: a KSMScale follows the nodes of a real loc
 	go run ./test/demo --record bin/demo/walk.json
 	@cd test/pictures && go run ./walk $(CURDIR)/bin/demo/walk.json
 
+.PHONY: lab
+lab: build e2e-images node ## Open a shell in a real cluster of two nodes with KSMScale, Prometheus and 2,000 fake pods, as root on Linux.
+# Not `go run`, which ends with an error after Ctrl-C.
+	@go build -o bin/lab ./test/lab && bin/lab
+
+.PHONY: lab-test
+lab-test: build e2e-images node ## Test the lab: commands from its input, and its end (3 minutes).
+	@go build -o bin/lab ./test/lab
+	go test -v -count=1 -timeout 20m ./test/lab
+
 .PHONY: up
 up: build kube ## Start a local cluster without KSMScale, and print how to use it.
 	go run ./test/cluster/local up

@@ -61,7 +61,7 @@ func (s *prometheusServer) saveRun(t *testing.T, rows []panels.Row, values panel
 	t.Helper()
 	steps := prometheusv1.Range{Start: since, End: time.Now()}
 	steps.Step = steps.End.Sub(since) / drawnSamples
-	run := panels.Run{Seconds: math.Round(steps.End.Sub(since).Seconds()), Panels: map[uint32][]panels.Series{}}
+	run := panels.Run{Seconds: math.Round(steps.End.Sub(since).Seconds()), Panels: map[string][]panels.Series{}}
 	for _, row := range rows {
 		for _, panel := range row.Panels {
 			for _, query := range panel.Queries {
@@ -72,7 +72,7 @@ func (s *prometheusServer) saveRun(t *testing.T, rows []panels.Row, values panel
 				for _, stream := range matrix {
 					series := drawn(stream, query, since)
 					series.Name = strings.ReplaceAll(series.Name, values.KSMScale, "main")
-					run.Panels[panel.ID] = append(run.Panels[panel.ID], series)
+					run.Panels[panel.Title] = append(run.Panels[panel.Title], series)
 				}
 			}
 		}

@@ -130,8 +130,8 @@ func (v Variables) Fill(expression string) string {
 type Run struct {
 	// Seconds is how long that time was.
 	Seconds float64 `json:"seconds"`
-	// Panels are the series of each panel, by the identifier of the panel.
-	Panels map[uint32][]Series `json:"panels"`
+	// Panels are the series of each panel, by the title of the panel.
+	Panels map[string][]Series `json:"panels"`
 }
 
 // Series is one line of a panel.

@@ -18,22 +18,27 @@ var rows = []row{
 
 var exported = []panel{
 	{
-		title: "Shards that Prometheus scrapes", kind: number, unit: "percentunit", width: 6, red: new(1.0), redBelow: true,
+		title: "Objects without metrics", kind: number, width: 5, red: new(1.0),
+		description: "At least so many, as the gates and the API server count them once a minute. Not compared are custom resources, among others: see the condition ObjectsExported.",
+		queries:     []query{{`sum(max by (ksmscale, resource) (ksmscale_missing_objects{ksmscale=~"$ksmscale"}))`, ""}},
+	},
+	{
+		title: "Shards that Prometheus scrapes", kind: number, unit: "percentunit", width: 5, red: new(1.0), redBelow: true,
 		description: "During a reshard one complete partition is enough. Below 100 %, metrics of some objects are missing.",
 		queries:     []query{{`min(ksmscale:coverage:ratio{ksmscale=~"$ksmscale"})`, ""}},
 	},
 	{
-		title: "Shards without a ready pod", kind: number, width: 6, red: new(1.0),
+		title: "Shards without a ready pod", kind: number, width: 5, red: new(1.0),
 		description: "The objects of these shards have no metrics.",
 		queries:     []query{{`sum(max by (` + perShard + `) (ksmscale_shard_covered{ksmscale=~"$ksmscale"}) == bool 0)`, ""}},
 	},
 	{
-		title: "KSMScales that are not Ready", kind: number, width: 6, red: new(1.0),
+		title: "KSMScales that are not Ready", kind: number, width: 5, red: new(1.0),
 		description: "kubectl describe ksmscale NAME has the reason in the condition Ready.",
 		queries:     []query{{`sum(max by (ksmscale) (ksmscale_status_condition{condition="Ready", status="true", ksmscale=~"$ksmscale"}) == bool 0)`, ""}},
 	},
 	{
-		title: "Objects with metrics", kind: number, width: 6,
+		title: "Objects with metrics", kind: number, width: 4,
 		description: "As the gates have last counted them, without custom resources. A shard counts as soon as a gate has read its metrics.",
 		queries: []query{{`sum(max by (ksmscale) (sum by (ksmscale, total_shards) (
   max by (` + perShard + `, resource) (ksmscale_gate_objects{namespace=~"$namespace", ksmscale=~"$ksmscale"})

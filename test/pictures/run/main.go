@@ -80,11 +80,7 @@ func drawAll(rows []panels.Row, was panels.Run) error {
 	for _, row := range rows {
 		drawTitle(place(panels.Grid{Y: row.Y, W: gridWidth, H: 1}), row.Title)
 		for _, panel := range row.Panels {
-			series := was.Panels[panel.ID]
-			if len(series) == 0 {
-				return errors.New("there are no data of panel " + panel.Title + ": run `make dashboard-run`")
-			}
-			if err := drawPanel(place(panel.Grid), panel, series, was.Seconds); err != nil {
+			if err := drawPanel(place(panel.Grid), panel, was.Panels[panel.Title], was.Seconds); err != nil {
 				return fmt.Errorf("draw panel %s: %w", panel.Title, err)
 			}
 		}

@@ -54,9 +54,14 @@ func drawTitle(on draw.Canvas, title string) {
 	on.FillText(style(12, black, draw.XLeft, draw.YCenter), vg.Point{X: on.Min.X, Y: on.Center().Y}, title)
 }
 
-// drawPanel draws a panel in the way of its kind.
+// drawPanel draws a panel in the way of its kind. A panel that is newer than the run has no data.
 func drawPanel(on draw.Canvas, panel panels.Panel, series []panels.Series, seconds float64) error {
 	fill(on, white)
+	if len(series) == 0 {
+		drawNumbers(on, panel, nil)
+		on.FillText(style(small, black, draw.XCenter, draw.YCenter), on.Center(), "newer than this run")
+		return nil
+	}
 	switch panel.Kind {
 	case "stat":
 		drawNumbers(on, panel, series)
