@@ -39,7 +39,7 @@ type Measured interface {
 func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),
-		client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
+		OfKSMScale(ksmScale.Name),
 	}
 	var (
 		deployments appsv1.DeploymentList
