@@ -261,7 +261,7 @@ func checkPlugin(t *testing.T, options dist.Options) {
 	require.NoError(t, err)
 	require.NoError(t, validateManifest(t, manifest))
 	wrong := filepath.Join(t.TempDir(), "ksmscale.yaml")
-	require.NoError(t, os.WriteFile(wrong, []byte(strings.ReplaceAll(read(t, manifest), "sha256: ", "sha256: x")), 0o600))
+	require.NoError(t, os.WriteFile(wrong, []byte(strings.ReplaceAll(read(t, manifest), `sha256: "`, `sha256: "x`)), 0o600))
 	require.Error(t, validateManifest(t, wrong), "the validator sees a digest that is none")
 }
 
