@@ -120,8 +120,8 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 	return list, nil
 }
 
-// selected returns the plans that can match a selector: of one KSMScale if the selector names it, as those of
-// HorizontalPodAutoscalers do, and of all otherwise.
+// selected returns the plans that can match a selector. The selector of a HorizontalPodAutoscaler names a KSMScale, and
+// only this one has to be planned.
 func (p *Provider) selected(ctx context.Context, selector labels.Selector) ([]plans.Planned, error) {
 	name, named := selector.RequiresExactMatch(v1alpha1.MetricLabelKSMScale)
 	if !named {

@@ -56,6 +56,9 @@ type Options struct {
 	CountInterval time.Duration
 	// Sizing are the times that figures have to ask for another size.
 	Sizing sizing.Settings
+	// ConcurrentReconciles is how many KSMScales are reconciled at the same time. It limits the requests to the API server, because a
+	// reconcile sends one after the other.
+	ConcurrentReconciles int
 	// Rollouts bound how many shards replace their pods at the same time.
 	Rollouts partition.RolloutLimits
 	// MetricsAddress and HealthAddress are the addresses of the controller's metrics and probes; "0" for MetricsAddress disables metrics.
@@ -92,6 +95,7 @@ func NewOptions() *Options {
 		MeasureInterval:        defaultMeasureInterval,
 		CountInterval:          defaultCountInterval,
 		Sizing:                 sizing.DefaultSettings(),
+		ConcurrentReconciles:   16,
 		Rollouts:               partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
 		HealthAddress:          ":8081",
@@ -125,6 +129,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.Sizing.FallAfter, "shards-fall-after", o.Sizing.FallAfter, "How long a lower number of shards fits before the number falls.")
 	flags.DurationVar(&o.Sizing.CPURiseAfter, "cpu-rise-after", o.Sizing.CPURiseAfter, "How long a CPU request is too small before spec.autoResources raises it.")
 	flags.DurationVar(&o.Sizing.ShrinkAfter, "requests-fall-after", o.Sizing.ShrinkAfter, "How long a memory or CPU request is two steps too large before spec.autoResources lowers it.")
+	flags.IntVar(&o.ConcurrentReconciles, "max-concurrent-reconciles", o.ConcurrentReconciles, "How many KSMScales are reconciled at the same time. Each reconcile sends one request to the API server after the other, so this limits the requests that run at the same time.")
 	flags.IntVar(&o.Rollouts.Total, "max-concurrent-rollouts", o.Rollouts.Total, "How many shards of all KSMScales together replace their pods at the same time, after a change of their template or an upgrade of KSMScale. Each kube-state-metrics that starts lists the whole cluster. Shards that are being created, and rollouts past their progress deadline, do not count.")
 	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale replace their pods at the same time.")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "Address of the controller's metrics, which are served with TLS to clients with the right to get /metrics; 0 disables them.")
@@ -206,13 +211,13 @@ func (o *Options) validateSizing() error {
 	return errors.Join(errs...)
 }
 
-// validateRollouts validates the limits of rollouts.
+// validateRollouts validates the limits of reconciles and rollouts.
 func (o *Options) validateRollouts() error {
 	var errs []error
 	for _, limit := range []struct {
 		flag  string
 		value int
-	}{{"max-concurrent-rollouts", o.Rollouts.Total}, {"max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale}} {
+	}{{"max-concurrent-reconciles", o.ConcurrentReconciles}, {"max-concurrent-rollouts", o.Rollouts.Total}, {"max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale}} {
 		if limit.value < 1 {
 			errs = append(errs, fmt.Errorf("--%s is %d, and must be at least 1", limit.flag, limit.value))
 		}

@@ -30,6 +30,7 @@ func TestOptions(t *testing.T) {
 		{name: "certificates that others renew late", flags: []string{"--manage-certificate=false", "--certificate-renew-before=8700h"}},
 		{name: "certificates that outlive their authority", flags: []string{"--certificate-authority-validity=8759h"}, err: "--certificate-authority-validity is 8759h0m0s, and must be at least --certificate-validity"},
 		{name: "loads measured all the time", flags: []string{"--load-interval=0s"}, err: "--load-interval is 0s, and must be at least 1s"},
+		{name: "no reconciles", flags: []string{"--max-concurrent-reconciles=0"}, err: "--max-concurrent-reconciles is 0, and must be at least 1"},
 		{name: "no rollouts", flags: []string{"--max-concurrent-rollouts=0"}, err: "--max-concurrent-rollouts is 0, and must be at least 1"},
 		{name: "no rollouts of a KSMScale", flags: []string{"--max-concurrent-rollouts-per-ksmscale=-1"}, err: "--max-concurrent-rollouts-per-ksmscale is -1, and must be at least 1"},
 		{name: "retries without a pause", flags: []string{"--leader-elect-retry-period=0s"}, err: "--leader-elect-retry-period is 0s"},

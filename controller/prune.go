@@ -51,7 +51,7 @@ func (r *Reconciler) pruneBindings(ctx context.Context, ksmScale *v1alpha1.KSMSc
 
 // pruneKind deletes the objects of one kind that a KSMScale owns, except the objects to keep.
 func (r *Reconciler) pruneKind(ctx context.Context, ksmScale *v1alpha1.KSMScale, list client.ObjectList, keep func(client.Object) bool) error {
-	if err := r.Client.List(ctx, list, client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}); err != nil {
+	if err := r.Client.List(ctx, list, observation.OfKSMScale(ksmScale.Name)); err != nil {
 		return fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
 	}
 	return meta.EachListItem(list, func(item runtime.Object) error {

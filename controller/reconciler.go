@@ -51,6 +51,8 @@ type Reconciler struct {
 	Registration *registration.State
 	// Versions reads the versions of kube-state-metrics. AddToManager sets it if it is nil.
 	Versions *observation.Versions
+	// Concurrent is how many KSMScales are reconciled at the same time.
+	Concurrent int
 	// Rollouts bound how many shards replace their pods at the same time.
 	Rollouts partition.RolloutLimits
 	// Monitors lists the objects of the Prometheus Operator; nil to skip them.

@@ -73,7 +73,12 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 	scheme := runtime.NewScheme()
 	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme),
 		monitoringv1.AddToScheme(scheme), monitoringv1alpha1.AddToScheme(scheme)))
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(fixtures.KSMScale()).WithStatusSubresource(&v1alpha1.KSMScale{}).
+	builder := fake.NewClientBuilder()
+	name, of := observation.Index()
+	for _, object := range observation.Indexed() {
+		builder.WithIndex(object, name, of)
+	}
+	c := builder.WithScheme(scheme).WithObjects(fixtures.KSMScale()).WithStatusSubresource(&v1alpha1.KSMScale{}).
 		WithReturnManagedFields().
 		WithTypeConverters(applyconfigurations.NewTypeConverter(scheme), monitorConverter{}, managedfields.NewDeducedTypeConverter()).
 		WithInterceptorFuncs(interceptor.Funcs{Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {

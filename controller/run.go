@@ -38,6 +38,9 @@ func Run(ctx context.Context, options *Options) error {
 	if err != nil {
 		return err
 	}
+	if err := observation.AddIndexes(ctx, manager.GetFieldIndexer()); err != nil {
+		return err
+	}
 	counter := nodes.NewCounter(clock.RealClock{})
 	watched, err := nodes.ListerWatcher(manager.GetConfig(), manager.GetHTTPClient())
 	if err != nil {
@@ -67,7 +70,8 @@ func Run(ctx context.Context, options *Options) error {
 	}
 	if err := (&Reconciler{
 		Plans: source, NodeKinds: counter, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
-		Rollouts: options.Rollouts, MeasureInterval: options.gateMeasureInterval(), CountInterval: options.gateCountInterval(),
+		Concurrent: options.ConcurrentReconciles, Rollouts: options.Rollouts,
+		MeasureInterval: options.gateMeasureInterval(), CountInterval: options.gateCountInterval(),
 		Sizing: Sizing{
 			Settings: &options.Sizing, Measurements: measurements,
 			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},

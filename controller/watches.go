@@ -41,8 +41,6 @@ const (
 	// there the controller scales.
 	nodeChangeDelay   = time.Second
 	directChangeDelay = 200 * time.Millisecond
-	// concurrentReconciles lets other KSMScales proceed while one KSMScale waits for the API server.
-	concurrentReconciles = 4
 	// reconcileTimeout bounds the wait for a cache that does not catch up with the writes of the controller.
 	reconcileTimeout = time.Minute
 	// After an error the controller retries within retryMax, even if a user has to fix the cause.
@@ -85,7 +83,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		Watches(&apiregistrationv1.APIService{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales)).
 		WatchesRawSource(source.Channel(nodeChanges(counter), r.afterNodeChange())).
 		WatchesRawSource(source.Channel(changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
-		WithOptions(controllerOptions(concurrentReconciles)).
+		WithOptions(controllerOptions(r.Concurrent)).
 		Complete(r)
 }
 

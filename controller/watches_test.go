@@ -5,9 +5,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	toolscache "k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -16,6 +18,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/fixtures/snapshots"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/nodes"
 )
 
@@ -62,6 +65,23 @@ func TestNodeChangesAreGathered(t *testing.T) {
 	assert.Empty(t, changes, "a heartbeat is no change")
 	require.NoError(t, listing.Delete(node("a")))
 	assert.Len(t, changes, 1)
+}
+
+func TestCacheHasOurManagedFieldsOnly(t *testing.T) {
+	apply, update := metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{
+		{Manager: "kubectl", Operation: apply}, {Manager: objects.FieldOwner, Operation: apply},
+		{Manager: "kube-controller-manager", Operation: update, Subresource: "status"},
+		{Manager: objects.FieldOwner, Operation: update, Subresource: "scale"},
+	}}}
+	kept, err := cacheOptions("ksmscale-system").DefaultTransform(deployment)
+	require.NoError(t, err)
+	assert.Equal(t, []metav1.ManagedFieldsEntry{{Manager: objects.FieldOwner, Operation: apply}}, kept.(*appsv1.Deployment).ManagedFields)
+
+	missed := toolscache.DeletedFinalStateUnknown{Key: "a"}
+	kept, err = cacheOptions("ksmscale-system").DefaultTransform(missed)
+	require.NoError(t, err)
+	assert.Equal(t, missed, kept)
 }
 
 func TestCacheIsNarrow(t *testing.T) {

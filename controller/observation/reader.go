@@ -44,7 +44,7 @@ type Measured interface {
 func Owned(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),
-		client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
+		OfKSMScale(ksmScale.Name),
 	}
 	var (
 		deployments appsv1.DeploymentList
