@@ -67,9 +67,6 @@ func (b *bench) measureKSMScales(ctx context.Context, numbers []int, nodes int, 
 		if err != nil {
 			return err
 		}
-		if dir, err := b.local.KeepLogs(); err == nil { // DEBUG
-			progress("logs in %s", dir)
-		}
 		events, err := audit.Since(b.local.AuditLog(), mark)
 		if err != nil {
 			return err
