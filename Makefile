@@ -19,7 +19,10 @@ TOOL := go tool -modfile=go.tools.mod
 BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
-UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./cmd/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/prometheus/server/... ./test/sizing/... ./test/vulncheck/... ./test/walk/...
+UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
+	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
+	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
+	./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -28,8 +31,19 @@ help: ## Show this help.
 ##@ Run
 
 .PHONY: demo
-demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster (about 3 minutes).
-	go run ./test/demo
+demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster, and draw it (about 3 minutes).
+	go run ./test/demo --record bin/demo/walk.json
+	@cd test/pictures && go run ./walk $(CURDIR)/bin/demo/walk.json
+
+.PHONY: lab
+lab: build e2e-images node ## Open a shell in a real cluster of two nodes with KSMScale, Prometheus and 2,000 fake pods, as root on Linux.
+# Not `go run`, which ends with an error after Ctrl-C.
+	@go build -o bin/lab ./test/lab && bin/lab
+
+.PHONY: lab-test
+lab-test: build e2e-images node ## Test the lab: commands from its input, and its end (3 minutes).
+	@go build -o bin/lab ./test/lab
+	go test -v -count=1 -timeout 20m ./test/lab
 
 .PHONY: up
 up: build kube ## Start a local cluster without KSMScale, and print how to use it.
@@ -49,8 +63,8 @@ down: ## Stop the local cluster of `make play` and `make up`.
 	go run ./test/cluster/local down
 
 .PHONY: build
-build: ## Build adapter, controller and gate into bin/.
-	@echo "Building adapter, controller and gate into bin/ ..."
+build: ## Build adapter, controller, gate and the kubectl plugin into bin/.
+	@echo "Building adapter, controller, gate and the kubectl plugin into bin/ ..."
 	@$(BUILD) -ldflags "-s -w -X github.com/example/ksmscale/version.Version=$(VERSION)" -o bin/ ./cmd/...
 
 ##@ Test
@@ -62,8 +76,10 @@ test: unit rules integration ## Run all tests but the benchmarks.
 unit: ## Run the unit tests: no binaries, no cluster.
 	go test $(UNIT) ./test/e2e/audit/...
 	cd test/e2e/kind && go test .
-# Go does not see when the chart changes, which is in another module.
+	cd test/ksmflags && go test .
+# Go does not see when the chart or the dashboard changes, which is in another module.
 	cd test/chart && go test -count=1 .
+	cd test/pictures && go test -count=1 ./...
 # Nor when what is released changes.
 	cd release && go test -count=1 -timeout 30m ./...
 
@@ -81,13 +97,21 @@ prometheus-package: ## Install the Debian package of Prometheus, or say that it 
 	apt-get update && apt-get install --yes --no-install-recommends prometheus
 
 .PHONY: integration
-integration: build kube bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
+integration: build kube bin/kube-state-metrics-v2.20.0 bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
 	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
 	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
 
 .PHONY: e2e
 e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
 	go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m ./test/e2e
+
+# How long faults are injected, and a seed that repeats those of an earlier run.
+CHAOS_DURATION ?= 10m
+CHAOS_SEED ?=
+
+.PHONY: chaos
+chaos: e2e-images node ## Inject faults at random for CHAOS_DURATION, under the audit of the metrics, as root; CHAOS_SEED repeats a run.
+	CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) go test $(ONE_THREAD) -v -count=1 -timeout 90m -run '^TestChaos$$' ./test/e2e
 
 # A regular expression of the rows of docs/coverage.md to measure; the others stay as they are.
 ROWS ?=
@@ -105,8 +129,12 @@ e2e-images: release-images kube bin/kube-state-metrics-v2.18.0 bin/kube-state-me
 	go build -ldflags "-s -w" -o bin/ ./test/e2e/auditor
 
 .PHONY: plain-families
-plain-families: e2e-images node ## Read off which families plain objects have, into gate/plain.txt (5 minutes).
+plain-families: e2e-images node ## Read off which families plain objects have, into gate/exposition/plain.txt (5 minutes).
 	go test $(ONE_THREAD) -v -count=1 -timeout 20m -run TestFamiliesOfPlainObjects ./test/e2e -update-families
+
+.PHONY: dashboard-run
+dashboard-run: e2e-images node prometheus-package ## Save what the Grafana dashboard shows of an end-to-end test, for its picture; then run `make generate` (15 minutes).
+	go test $(ONE_THREAD) -v -count=1 -timeout 30m -run '^TestPrometheus$$' ./test/e2e -update-dashboard
 
 KIND := go tool -modfile=test/e2e/kind/go.mod kind
 KIND_CLUSTER := ksmscale-e2e
@@ -131,15 +159,35 @@ bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILIT
 	@mkdir -p $(@D)
 	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
+# The packages that have goroutines. The others are functions without state, where the race detector costs time and finds nothing.
+CONCURRENT := ./gate/... ./shardpods/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./test/e2e/audit/...
+
 .PHONY: race
-race: ## Run the unit tests under the race detector, which needs a C compiler.
-	CGO_ENABLED=1 go test -race $(UNIT)
+race: c-compiler ## Run the unit tests of packages with goroutines under the race detector.
+	CGO_ENABLED=1 go test -race $(CONCURRENT)
+
+# How long each fuzz target runs.
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, by default a minute.
+	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do echo "Fuzzing $$target of $$(dirname $$file)"; \
+			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s .) || exit 1; done; done
 
 .PHONY: bench
 bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes, how long the gate takes to open, and what its measurements cost (15 minutes).
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./scaling/... ./adapter/... ./gate/... | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
+
+# Which sizes to measure, for example: make performance SIZES='--nodes=1000 --ksmscales=20'
+SIZES ?=
+
+.PHONY: performance
+performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, and write docs/performance.md (half an hour).
+	go build -ldflags "-s -w" -o bin/performance-informer ./test/performance/informer
+	go run ./test/performance $(SIZES)
 
 .PHONY: sizing
 sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, and compare them with what is recommended, for docs/sizing.md (10 minutes).
@@ -183,7 +231,7 @@ reproducible: ## Build a release twice, the second time in another folder withou
 
 # Modules with Go code of ours; those of test/cluster/binaries would have the linters load all of Kubernetes. The program is
 # golangci-lint with one linter more, which checks api/ for the conventions of Kubernetes.
-LINTED := . test/chart test/e2e/kind release
+LINTED := . test/chart test/pictures test/e2e/kind test/ksmflags release
 
 .PHONY: lint
 lint: ## Run the linters, also those of prose.
@@ -231,7 +279,7 @@ $(VULNDB)/index/db.json:
 	mv $(VULNDB).partial $(VULNDB)
 
 .PHONY: generate
-generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, and the chart's copies.
+generate: ## Generate deep copies, the CustomResourceDefinition, its reference in docs/api.md, RBAC, the install manifest, the Grafana dashboard and its picture, and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd
 	$(TOOL) controller-gen rbac:roleName=ksmscale-controller paths=./controller/... output:rbac:dir=config/rbac
@@ -257,7 +305,7 @@ generate-rules:
 	@{ echo '# $(sort $(KSM_VERSIONS))'; \
 	for version in $(KSM_VERSIONS); do (cd $(KSM_MODULES)/$$version && go mod download k8s.io/kube-state-metrics/v2 && \
 	grep -rhE '^\| *kube_[a-z0-9_]+' "$$(go list -m -f '{{.Dir}}' k8s.io/kube-state-metrics/v2)/docs") || exit 1; done | \
-	awk -F '[| ]+' '{ print $$2 (tolower($$0) ~ /opt-in/ ? " opt-in" : "") }' | sort -u; } > gate/families.txt
+	awk -F '[| ]+' '{ print $$2 (tolower($$0) ~ /opt-in/ ? " opt-in" : "") }' | sort -u; } > gate/exposition/families.txt
 # A module of a newer kube-state-metrics takes the command over from the one before.
 	@mkdir -p gate/testdata
 	@{ echo '# Generated by the package sharding of $(notdir $(KSM_NEWEST)): UIDs, and the shard that exports each of 1 to 10 shards.'; \
@@ -267,6 +315,7 @@ generate-rules:
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
 # The groups of these files come after those of rules.yaml.
 	@for file in deduplicate recommendations; do sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/$$file.yaml > deploy/chart/files/$$file.yaml || exit 1; done
+	cd test/pictures && go run ./dashboard && go run ./run
 	cd test/chart && go run ./table
 
 .PHONY: verify

@@ -28,7 +28,8 @@ func (d *Delegate) failed(ctx context.Context, err error, code int32) error {
 	return d.unavailable("cannot be reached: " + err.Error())
 }
 
-// passedOn is the delegate's own error, if it concerns the request. The delegate knows only the adapter's account, so an
+// passedOn is the delegate's own error, if it concerns the request. An error without a message gets one, because an
+// empty message reads like success in a log. The delegate knows only the adapter's account, so an
 // error about that account does not concern the caller.
 func (d *Delegate) passedOn(status metav1.Status, code int32) error {
 	err := &apierrors.StatusError{ErrStatus: status}
@@ -40,6 +41,9 @@ func (d *Delegate) passedOn(status metav1.Status, code int32) error {
 		return d.unavailable("refuses the adapter's own account, which needs the rights in config/delegate: " + status.Message)
 	case code == 0, apierrors.IsUnexpectedServerError(err), statusCode < http.StatusBadRequest, statusCode >= 600:
 		return d.wrong("sent no API status: " + status.Message)
+	}
+	if status.Message == "" {
+		err.ErrStatus.Message = d.message(fmt.Sprintf("answered with code %d and no message", err.ErrStatus.Code))
 	}
 	return err
 }
@@ -55,6 +59,10 @@ func (d *Delegate) unavailable(why string) error {
 func (d *Delegate) status(code int32, reason metav1.StatusReason, why string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: code, Reason: reason,
-		Message: fmt.Sprintf("the server of external metrics that --delegate=%s names %s", d.name, why),
+		Message: d.message(why),
 	}}
+}
+
+func (d *Delegate) message(why string) string {
+	return fmt.Sprintf("the server of external metrics that --delegate=%s names %s", d.name, why)
 }

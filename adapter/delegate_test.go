@@ -45,7 +45,7 @@ type testDelegate struct {
 }
 
 // newTestDelegate starts a server with a handler, until the test ends.
-func newTestDelegate(t *testing.T, handler http.HandlerFunc, overrides ...func(*rest.Config, *DelegateOptions)) *testDelegate {
+func newTestDelegate(t testing.TB, handler http.HandlerFunc, overrides ...func(*rest.Config, *DelegateOptions)) *testDelegate {
 	t.Helper()
 	d := &testDelegate{}
 	d.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -155,6 +155,12 @@ func TestStatusWithoutCode(t *testing.T) {
 	d := newTestDelegate(t, answerStatus(t, http.StatusNotFound, metav1.Status{Status: metav1.StatusFailure, Message: "none"}))
 	_, err := d.ask(t.Context(), t, "")
 	assert.EqualValues(t, http.StatusNotFound, statusOf(t, err).Code)
+}
+
+func TestStatusWithoutMessage(t *testing.T) {
+	d := newTestDelegate(t, answerStatus(t, http.StatusNotFound, metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotFound}))
+	_, err := d.ask(t.Context(), t, "")
+	assert.Contains(t, statusOf(t, err).Message, "--delegate="+d.server.URL+" names answered with code 404 and no message")
 }
 
 // After any other failure of the delegate, the caller receives an API status that names the delegate.

@@ -20,9 +20,12 @@ import (
 	"github.com/example/ksmscale/plans"
 )
 
-// Plans has the plan of every KSMScale, or plans.ErrNotSynced.
+// Plans has the plans of KSMScales, or plans.ErrNotSynced.
 type Plans interface {
+	// All returns the plan of every KSMScale.
 	All(ctx context.Context) ([]plans.Planned, error)
+	// Named returns the plan of one KSMScale. The result is false if there is none.
+	Named(ctx context.Context, name string) (plans.Planned, bool, error)
 }
 
 // Provider answers requests for external metrics from plans. The metrics of a KSMScale are visible only in its
@@ -86,7 +89,7 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 		return nil, notFound("the external metric %s does not exist: use one of %s",
 			info.Metric, strings.Join(slices.Sorted(maps.Keys(seriesOf)), ", "))
 	}
-	all, err := p.plans.All(ctx)
+	all, err := p.selected(ctx, selector)
 	if errors.Is(err, plans.ErrNotSynced) {
 		return nil, apierrors.NewServiceUnavailable(err.Error())
 	}
@@ -115,6 +118,20 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 			info.Metric, namespace, selector)
 	}
 	return list, nil
+}
+
+// selected returns the plans that can match a selector: of one KSMScale if the selector names it, as those of
+// HorizontalPodAutoscalers do, and of all otherwise.
+func (p *Provider) selected(ctx context.Context, selector labels.Selector) ([]plans.Planned, error) {
+	name, named := selector.RequiresExactMatch(v1alpha1.MetricLabelKSMScale)
+	if !named {
+		return p.plans.All(ctx)
+	}
+	planned, exists, err := p.plans.Named(ctx, name)
+	if err != nil || !exists {
+		return nil, err
+	}
+	return []plans.Planned{planned}, nil
 }
 
 // ListAllExternalMetrics returns the names of the metrics. They do not depend on the existing KSMScales, so discovery does

@@ -3,6 +3,7 @@ package adapter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -15,6 +16,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/metrics/pkg/apis/external_metrics"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +37,16 @@ type stub struct{ err error }
 
 func (s stub) All(context.Context) ([]plans.Planned, error) {
 	return []plans.Planned{planned("one", "a", 60), planned("two", "a", 90), planned("one-b", "b", 45)}, s.err
+}
+
+func (s stub) Named(ctx context.Context, name string) (plans.Planned, bool, error) {
+	all, err := s.All(ctx)
+	for _, one := range all {
+		if one.KSMScale.Name == name {
+			return one, true, err
+		}
+	}
+	return plans.Planned{}, false, err
 }
 
 func planned(name, namespace string, nodes int) plans.Planned {
@@ -75,6 +88,10 @@ func TestGetExternalMetric(t *testing.T) {
 		{name: "no recommendation", namespace: "b", metric: v1alpha1.MetricRecommendedShards, code: http.StatusNotFound},
 		{name: "someone else's namespace", namespace: "b", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one", code: http.StatusNotFound},
 		{name: "a namespace without any", namespace: "c", metric: v1alpha1.MetricDesiredReplicas, code: http.StatusNotFound},
+		{name: "a KSMScale that does not exist", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=three", code: http.StatusNotFound},
+		{name: "all but one", namespace: "a", metric: v1alpha1.MetricNodes, selector: "ksmscale!=one", want: []int64{90}},
+		{name: "one of two", namespace: "a", metric: v1alpha1.MetricNodes, selector: "ksmscale in (one,two)", want: []int64{60, 90}},
+		{name: "a contradiction", namespace: "a", metric: v1alpha1.MetricNodes, selector: "ksmscale=one,ksmscale=two", code: http.StatusNotFound},
 		{name: "no namespace", namespace: "", metric: v1alpha1.MetricDesiredReplicas, code: http.StatusNotFound},
 		{name: "another partition", namespace: "a", metric: v1alpha1.MetricDesiredReplicas, selector: "ksmscale=one,total_shards=5", code: http.StatusNotFound},
 		{name: "an unknown metric", namespace: "a", metric: "other", code: http.StatusNotFound},
@@ -101,12 +118,14 @@ func TestGetExternalMetric(t *testing.T) {
 }
 
 func TestNotSyncedIsUnavailable(t *testing.T) {
-	_, err := ask(t, adapter.NewProvider(stub{err: plans.ErrNotSynced}), "a", v1alpha1.MetricDesiredReplicas, "")
-	assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
-
 	other := errors.New("other")
-	_, err = ask(t, adapter.NewProvider(stub{err: other}), "a", v1alpha1.MetricDesiredReplicas, "")
-	assert.ErrorIs(t, err, other)
+	for _, selector := range []string{"", "ksmscale=one"} {
+		_, err := ask(t, adapter.NewProvider(stub{err: plans.ErrNotSynced}), "a", v1alpha1.MetricDesiredReplicas, selector)
+		assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
+
+		_, err = ask(t, adapter.NewProvider(stub{err: other}), "a", v1alpha1.MetricDesiredReplicas, selector)
+		assert.ErrorIs(t, err, other)
+	}
 }
 
 func TestDiscoveryListsAllMetrics(t *testing.T) {
@@ -116,10 +135,41 @@ func TestDiscoveryListsAllMetrics(t *testing.T) {
 		adapter.NewProvider(stub{}).ListAllExternalMetrics())
 }
 
-// reader returns KSMScales like a cache.
+// source counts nodes and plans three KSMScales, and some more. It reads them as from the cache of the adapter.
+func source(t testing.TB, count, more int) (*plans.Source, *nodes.Listing) {
+	t.Helper()
+	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(asOf))
+	var there []any
+	for i := range count {
+		there = append(there, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}})
+	}
+	listing := counter.Listing()
+	require.NoError(t, listing.Replace(there, ""))
+	all, _ := stub{}.All(t.Context())
+	for i := range more {
+		all = append(all, planned("more-"+strconv.Itoa(i), "a", 60))
+	}
+	indexer := toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, toolscache.Indexers{})
+	for i, one := range all {
+		one.KSMScale.ResourceVersion = strconv.Itoa(i + 1)
+		require.NoError(t, indexer.Add(one.KSMScale))
+	}
+	return plans.NewSource(reader{indexer: indexer}, counter, func() bool { return true }), listing
+}
+
+// reader reads KSMScales from an index without copies, as a cache does.
 type reader struct {
 	client.Reader
-	ksmScales []v1alpha1.KSMScale
+	indexer toolscache.Indexer
+}
+
+func (r reader) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	found, exists, err := r.indexer.GetByKey(key.Name)
+	if err != nil || !exists {
+		return errors.Join(err, apierrors.NewNotFound(schema.GroupResource{Resource: "ksmscales"}, key.Name))
+	}
+	*object.(*v1alpha1.KSMScale) = *found.(*v1alpha1.KSMScale)
+	return nil
 }
 
 func (r reader) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
@@ -127,38 +177,26 @@ func (r reader) List(_ context.Context, list client.ObjectList, _ ...client.List
 	if !ok {
 		return errors.New("only KSMScales")
 	}
-	into.Items = r.ksmScales
+	for _, found := range r.indexer.List() {
+		into.Items = append(into.Items, *found.(*v1alpha1.KSMScale))
+	}
 	return nil
 }
 
-// source counts nodes and plans three KSMScales.
-func source(count int) (*plans.Source, *nodes.Counter) {
-	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(asOf))
-	for i := range count {
-		counter.OnAdd(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}}, true)
-	}
-	all, _ := stub{}.All(context.Background())
-	var ksmScales []v1alpha1.KSMScale
-	for _, one := range all {
-		ksmScales = append(ksmScales, *one.KSMScale)
-	}
-	return plans.NewSource(reader{ksmScales: ksmScales}, counter, func() bool { return true }), counter
-}
-
 func TestConcurrentRequestsWhileNodesComeAndGo(t *testing.T) {
-	planSource, counter := source(45)
+	planSource, listing := source(t, 45, 0)
 	p := adapter.NewProvider(planSource)
 	var running sync.WaitGroup
 	for worker := range 4 {
 		running.Go(func() {
 			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + strconv.Itoa(worker)}}
 			for range 200 {
-				counter.OnAdd(node, false)
+				assert.NoError(t, listing.Add(node))
 				list, err := ask(t, p, "a", v1alpha1.MetricDesiredReplicas, "ksmscale=one")
 				if assert.NoError(t, err) {
 					assert.Len(t, list.Items, 3)
 				}
-				counter.OnDelete(node)
+				assert.NoError(t, listing.Delete(node))
 			}
 		})
 	}
@@ -169,9 +207,9 @@ func TestConcurrentRequestsWhileNodesComeAndGo(t *testing.T) {
 }
 
 func BenchmarkGetExternalMetric(b *testing.B) {
-	for _, nodes := range []int{100, 1000, 5000, 15000} {
-		b.Run("nodes="+strconv.Itoa(nodes), func(b *testing.B) {
-			planSource, _ := source(nodes)
+	for _, size := range []struct{ nodes, ksmScales int }{{100, 3}, {1000, 3}, {5000, 3}, {15000, 3}, {5000, 200}} {
+		b.Run(fmt.Sprintf("nodes=%d/ksmscales=%d", size.nodes, size.ksmScales), func(b *testing.B) {
+			planSource, _ := source(b, size.nodes, size.ksmScales-3)
 			p := adapter.NewProvider(planSource)
 			selector, err := labels.Parse("ksmscale=one,shard=0,total_shards=3")
 			require.NoError(b, err)

@@ -2,19 +2,16 @@ package adapter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -31,11 +28,19 @@ func Run(ctx context.Context, options *Options) error {
 	}
 	config = rest.CopyConfig(config)
 	config.QPS = -1
-	objects, err := newCache(config)
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return fmt.Errorf("create a client: %w", err)
+	}
+	objects, err := newCache(config, client)
 	if err != nil {
 		return err
 	}
-	source, err := plans.Watch(ctx, objects, nodes.NewCounter(clock.RealClock{}))
+	watched, err := nodes.ListerWatcher(config, client)
+	if err != nil {
+		return err
+	}
+	source, err := plans.Watch(ctx, objects, nodes.NewCounter(clock.RealClock{}), watched)
 	if err != nil {
 		return err
 	}
@@ -54,16 +59,13 @@ func Run(ctx context.Context, options *Options) error {
 	return serve(ctx, options, objects, source, delegate)
 }
 
-// newCache returns a cache of only the objects from which plans are computed.
-func newCache(config *rest.Config) (cache.Cache, error) {
+// newCache returns a cache of KSMScales.
+func newCache(config *rest.Config, client *http.Client) (cache.Cache, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	objects, err := cache.New(config, cache.Options{
-		Scheme:   scheme,
-		ByObject: map[client.Object]cache.ByObject{&corev1.Node{}: nodes.ForCache()},
-	})
+	objects, err := cache.New(config, cache.Options{Scheme: scheme, HTTPClient: client, DefaultTransform: cache.TransformStripManagedFields()})
 	if err != nil {
 		return nil, fmt.Errorf("create the cache: %w", err)
 	}
@@ -101,6 +103,7 @@ func serve(ctx context.Context, options *Options, objects cache.Cache, source *p
 		}
 		return nil
 	})
+	running.Go(func() error { return source.Start(watching) })
 	if delegate != nil {
 		running.Go(func() error {
 			delegate.Run(watching)

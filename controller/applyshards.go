@@ -45,7 +45,7 @@ func (r *Reconciler) applyShards(ctx context.Context, ksmScale *v1alpha1.KSMScal
 // applyDeployment applies the Deployment of a shard. If another pod template would start a rollout out of turn, it returns true and only
 // adopts an orphaned Deployment.
 func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, before *observation.Snapshot) (waits bool, err error) {
-	desired, live := objects.Deployment(a.owner, planned, objects.GateOptions{Image: a.GateImage, MeasureInterval: a.MeasureInterval}), before.Deployment(planned.Shard)
+	desired, live := objects.Deployment(a.owner, planned, objects.GateOptions{Image: a.GateImage, MeasureInterval: a.MeasureInterval, CountInterval: a.CountInterval}), before.Deployment(planned.Shard)
 	send := func() error { return apply(ctx, a, desired, &appsv1.Deployment{}, appsv1ac.ExtractDeployment) }
 	if live == nil {
 		return false, send()

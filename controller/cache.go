@@ -15,14 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/nodes"
 )
 
-// cacheOptions limit the cache, so it does not grow with the cluster. Of most kinds it has the objects with the label of a KSMScale. Of
-// nodes it has the fields that decide whether a node counts. It has only the Secrets in the namespace of the controller.
+// cacheOptions limit the cache, so it does not grow with the cluster. Of most kinds it has the objects with the label of a KSMScale. It
+// has only the Secrets in the namespace of the controller. Nodes have a store of their own, see nodes.Counter.
 func cacheOptions(namespace string) cache.Options {
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
-		&corev1.Node{}:                           nodes.ForCache(),
 		&corev1.Pod{}:                            {Label: ofAnyKSMScale(), Transform: cache.TransformStripManagedFields()},
 		&corev1.Service{}:                        {Label: ofAnyKSMScale()},
 		&corev1.ServiceAccount{}:                 {Label: ofAnyKSMScale()},

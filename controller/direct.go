@@ -77,7 +77,7 @@ func (r *Reconciler) scaleShard(ctx context.Context, pace scaling.Pace, history 
 	return requeueAfter, nil
 }
 
-// histories has the past recommendations of mode Direct for the shards of each KSMScale. After a loss, the controller removes no replica for
+// histories has the past recommendations for the shards of each KSMScale. After a loss in mode Direct, the controller removes no replica for
 // one stabilization window.
 type histories struct {
 	memories[map[v1alpha1.Shard]*scaling.History]

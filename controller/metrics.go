@@ -10,7 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/measurements"
 )
 
 // collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
@@ -19,6 +21,8 @@ type collector struct {
 	ksmScales client.Reader
 	// synced reports whether the cache has the KSMScales.
 	synced func() bool
+	// completeness returns what the partition of a total exports.
+	completeness func(ksmScale string, total int32) completeness.Result
 }
 
 var _ prometheus.Collector = collector{}
@@ -35,6 +39,8 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- memoryRequest
 	descriptions <- autoShardingEnabled
 	descriptions <- autoResourcesEnabled
+	descriptions <- missingObjects
+	descriptions <- foreignObjects
 }
 
 // Collect is part of prometheus.Collector.
@@ -53,6 +59,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		collectShards(&list.Items[i], metrics)
 		collectRecommendation(&list.Items[i], metrics)
 		collectSize(&list.Items[i], metrics)
+		c.collectCompleteness(&list.Items[i], metrics)
 	}
 }
 
@@ -77,6 +84,14 @@ func collectSize(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) 
 	metrics <- prometheus.MustNewConstMetric(memoryRequest, prometheus.GaugeValue, float64(requests.Memory().Value()), ksmScale.Name)
 	metrics <- prometheus.MustNewConstMetric(autoShardingEnabled, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoSharding() != nil), ksmScale.Name)
 	metrics <- prometheus.MustNewConstMetric(autoResourcesEnabled, prometheus.GaugeValue, oneIf(ksmScale.Spec.AutoResources != nil), ksmScale.Name)
+}
+
+// collectCompleteness exports the missing and the foreign objects of each resource that the gates compare. Only the leader knows them.
+func (c collector) collectCompleteness(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	for name, missing := range c.completeness(ksmScale.Name, ksmScale.TotalShards()).Resources {
+		metrics <- prometheus.MustNewConstMetric(missingObjects, prometheus.GaugeValue, float64(missing.Objects), ksmScale.Name, name)
+		metrics <- prometheus.MustNewConstMetric(foreignObjects, prometheus.GaugeValue, float64(missing.Foreign), ksmScale.Name, name)
+	}
 }
 
 // collectMode exports the mode of a KSMScale.
@@ -145,6 +160,11 @@ var (
 		"1 if the number of shards of a KSMScale follows the recommendation, 0 if not.", []string{v1alpha1.MetricLabelKSMScale}, nil)
 	autoResourcesEnabled = prometheus.NewDesc("ksmscale_auto_resources",
 		"1 if the requests of the kube-state-metrics containers of a KSMScale follow the recommendation, 0 if not.", []string{v1alpha1.MetricLabelKSMScale}, nil)
+
+	missingObjects = prometheus.NewDesc("ksmscale_missing_objects",
+		"At least how many objects of the cluster no shard of a KSMScale exports.", []string{v1alpha1.MetricLabelKSMScale, measurements.ResourceLabel}, nil)
+	foreignObjects = prometheus.NewDesc("ksmscale_foreign_objects",
+		"Number of objects that shards of a KSMScale expose although they belong to other shards.", []string{v1alpha1.MetricLabelKSMScale, measurements.ResourceLabel}, nil)
 
 	autoscalingModes = []v1alpha1.AutoscalingMode{v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone}
 

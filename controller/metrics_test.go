@@ -13,11 +13,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 )
 
 func always() bool { return true }
 
 func never() bool { return false }
+
+// missingPods are the missing objects of the KSMScale main.
+func missingPods(ksmScale string, _ int32) completeness.Result {
+	if ksmScale != "main" {
+		return completeness.Result{}
+	}
+	return completeness.Result{Known: true, Resources: map[string]completeness.Missing{"pods": {Objects: 7, Foreign: 2}, "nodes": {}}}
+}
 
 func TestCollector(t *testing.T) {
 	scheme := runtime.NewScheme()
@@ -35,7 +44,7 @@ func TestCollector(t *testing.T) {
 	}}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(scaled, fresh).Build()
 
-	assert.NoError(t, testutil.CollectAndCompare(collector{ksmScales: reader, synced: always}, strings.NewReader(`
+	assert.NoError(t, testutil.CollectAndCompare(collector{ksmScales: reader, synced: always, completeness: missingPods}, strings.NewReader(`
 # HELP ksmscale_auto_resources 1 if the requests of the kube-state-metrics containers of a KSMScale follow the recommendation, 0 if not.
 # TYPE ksmscale_auto_resources gauge
 ksmscale_auto_resources{ksmscale="main"} 1
@@ -52,10 +61,18 @@ ksmscale_autoscaling_mode{ksmscale="main",mode="None"} 0
 ksmscale_autoscaling_mode{ksmscale="new",mode="Direct"} 0
 ksmscale_autoscaling_mode{ksmscale="new",mode="HorizontalPodAutoscaler"} 0
 ksmscale_autoscaling_mode{ksmscale="new",mode="None"} 1
+# HELP ksmscale_foreign_objects Number of objects that shards of a KSMScale expose although they belong to other shards.
+# TYPE ksmscale_foreign_objects gauge
+ksmscale_foreign_objects{ksmscale="main",resource="nodes"} 0
+ksmscale_foreign_objects{ksmscale="main",resource="pods"} 2
 # HELP ksmscale_memory_request_bytes Memory request of a kube-state-metrics container of a KSMScale; 0 if there is none.
 # TYPE ksmscale_memory_request_bytes gauge
 ksmscale_memory_request_bytes{ksmscale="main"} 1.048576e+06
 ksmscale_memory_request_bytes{ksmscale="new"} 0
+# HELP ksmscale_missing_objects At least how many objects of the cluster no shard of a KSMScale exports.
+# TYPE ksmscale_missing_objects gauge
+ksmscale_missing_objects{ksmscale="main",resource="nodes"} 0
+ksmscale_missing_objects{ksmscale="main",resource="pods"} 7
 # HELP ksmscale_ready_replicas Number of ready pods of a shard.
 # TYPE ksmscale_ready_replicas gauge
 ksmscale_ready_replicas{ksmscale="main",shard="0",total_shards="2"} 3
@@ -82,5 +99,5 @@ ksmscale_status_condition{condition="Covered",ksmscale="main",status="false"} 1
 ksmscale_status_condition{condition="Covered",ksmscale="main",status="true"} 0
 ksmscale_status_condition{condition="Covered",ksmscale="main",status="unknown"} 0
 `)))
-	assert.Zero(t, testutil.CollectAndCount(collector{ksmScales: reader, synced: never}))
+	assert.Zero(t, testutil.CollectAndCount(collector{ksmScales: reader, synced: never, completeness: missingPods}))
 }

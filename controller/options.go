@@ -18,6 +18,9 @@ import (
 // defaultMeasureInterval is also the default of the gate.
 const defaultMeasureInterval = 5 * time.Minute
 
+// defaultCountInterval is also the default of the gate.
+const defaultCountInterval = time.Minute
+
 // Options configures a controller. Create it with NewOptions.
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; empty for the service account of the pod.
@@ -49,6 +52,8 @@ type Options struct {
 	// SizeInterval is the time between two readings of what the gates have measured, and MeasureInterval the time between two
 	// measurements of a gate.
 	SizeInterval, MeasureInterval time.Duration
+	// CountInterval is the time between two counts of objects of a gate.
+	CountInterval time.Duration
 	// Sizing are the times that figures have to ask for another size.
 	Sizing sizing.Settings
 	// Rollouts bound how many shards replace their pods at the same time.
@@ -85,6 +90,7 @@ func NewOptions() *Options {
 		LoadInterval:           30 * time.Second,
 		SizeInterval:           time.Minute,
 		MeasureInterval:        defaultMeasureInterval,
+		CountInterval:          defaultCountInterval,
 		Sizing:                 sizing.DefaultSettings(),
 		Rollouts:               partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 		MetricsAddress:         ":8443",
@@ -114,6 +120,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
 	flags.DurationVar(&o.SizeInterval, "size-interval", o.SizeInterval, "How often the controller reads from port 8082 of pods what their gates have measured.")
 	flags.DurationVar(&o.MeasureInterval, "gate-measure-interval", o.MeasureInterval, "How often each gate reads the metrics of its kube-state-metrics to measure them. A change restarts all shards, one after the other.")
+	flags.DurationVar(&o.CountInterval, "gate-count-interval", o.CountInterval, "How often each gate counts the objects of the cluster and of its kube-state-metrics, to find missing objects. Use at least --size-interval. A change restarts all shards, one after the other.")
 	flags.DurationVar(&o.Sizing.RiseAfter, "shards-rise-after", o.Sizing.RiseAfter, "How long a shard is over a target of spec.sharding.auto before the number of shards rises.")
 	flags.DurationVar(&o.Sizing.FallAfter, "shards-fall-after", o.Sizing.FallAfter, "How long a lower number of shards fits before the number falls.")
 	flags.DurationVar(&o.Sizing.CPURiseAfter, "cpu-rise-after", o.Sizing.CPURiseAfter, "How long a CPU request is too small before spec.autoResources raises it.")
@@ -188,6 +195,7 @@ func (o *Options) validateSizing() error {
 		value, least time.Duration
 	}{
 		{"size-interval", o.SizeInterval, time.Second}, {"gate-measure-interval", o.MeasureInterval, time.Second},
+		{"gate-count-interval", o.CountInterval, time.Second},
 		{"shards-rise-after", o.Sizing.RiseAfter, 0}, {"shards-fall-after", o.Sizing.FallAfter, 0},
 		{"cpu-rise-after", o.Sizing.CPURiseAfter, 0}, {"requests-fall-after", o.Sizing.ShrinkAfter, 0},
 	} {
@@ -250,4 +258,12 @@ func (o *Options) gateMeasureInterval() time.Duration {
 		return 0
 	}
 	return o.MeasureInterval
+}
+
+// gateCountInterval returns 0 for the default, like gateMeasureInterval.
+func (o *Options) gateCountInterval() time.Duration {
+	if o.CountInterval == defaultCountInterval {
+		return 0
+	}
+	return o.CountInterval
 }

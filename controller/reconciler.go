@@ -59,13 +59,18 @@ type Reconciler struct {
 	GateImage string
 	// MeasureInterval is the time between two measurements of a gate; 0 for the default of the gate.
 	MeasureInterval time.Duration
+	// CountInterval is the time between two counts of objects of a gate; 0 for the default of the gate.
+	CountInterval time.Duration
 	// Sizing recommends the number of shards and the size of their pods.
 	Sizing Sizing
 
 	histories   histories
+	recommended histories
 	retirements retirements
 	outcomes    outcomes
 	tolerances  tolerances
+	// reshardSteps keeps events about resharding from being repeated.
+	reshardSteps reshardSteps
 	// turns is locked while a shard takes its turn to start a rollout.
 	turns sync.Mutex
 }
@@ -122,9 +127,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if applied.autoscalersPruned {
 		nextScaling, failures.Scale = r.scaleDirectly(ctx, planned, after)
 	}
-	err = r.writeStatus(ctx, ksmScale, status.Compute(status.Input{
+	err = r.writeStatus(ctx, ksmScale, decision, status.Compute(status.Input{
 		KSMScale: ksmScale, Planned: planned, Snapshot: after, Decision: decision, Failures: failures,
 		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
+		ScaleDownNotBefore: r.scaleDownNotBefore(planned, after),
 	}))
 	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)},
 		errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err)
@@ -133,8 +139,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 // forget drops the memories of a KSMScale that no longer exists.
 func (r *Reconciler) forget(ksmScale string) {
 	r.histories.forget(ksmScale)
+	r.recommended.forget(ksmScale)
 	r.retirements.forget(ksmScale)
 	r.outcomes.forget(ksmScale)
+	r.reshardSteps.forget(ksmScale)
 	r.Sizing.states.forget(ksmScale)
 }
 

@@ -395,7 +395,7 @@ func TestPodsOfOthersTakeNothingOver(t *testing.T) {
 		w.pass(time.Hour)
 	}
 	condition := meta.FindStatusCondition(readMain(t, w.Reconciler).Status.Conditions, v1alpha1.ConditionProgressing)
-	assert.Contains(t, condition.Message, "which wait for shard 0 of 2 to have 1 ready pod (now 0)")
+	assert.Contains(t, condition.Message, "they wait for shard 0 of 2 to have 1 ready pod (now 0)")
 }
 
 // Without its Service nobody scrapes a shard, however ready its pods are.

@@ -39,14 +39,16 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 	counter := nodes.NewCounter(clock.RealClock{})
-	source, err := plans.Watch(ctx, manager.GetCache(), counter)
+	watched, err := nodes.ListerWatcher(manager.GetConfig(), manager.GetHTTPClient())
 	if err != nil {
 		return err
 	}
-
-	allocatable := nodes.NewAllocatable()
-	if err := allocatable.Watch(ctx, manager.GetCache()); err != nil {
+	source, err := plans.Watch(ctx, manager.GetCache(), counter, watched)
+	if err != nil {
 		return err
+	}
+	if err := manager.Add(source); err != nil {
+		return fmt.Errorf("watch nodes: %w", err)
 	}
 
 	changes := newChanges()
@@ -64,8 +66,8 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("read measurements: %w", err)
 	}
 	if err := (&Reconciler{
-		Plans: source, NodeKinds: allocatable, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
-		Rollouts: options.Rollouts, MeasureInterval: options.gateMeasureInterval(),
+		Plans: source, NodeKinds: counter, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
+		Rollouts: options.Rollouts, MeasureInterval: options.gateMeasureInterval(), CountInterval: options.gateCountInterval(),
 		Sizing: Sizing{
 			Settings: &options.Sizing, Measurements: measurements,
 			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},
@@ -75,7 +77,7 @@ func Run(ctx context.Context, options *Options) error {
 	}
 	if err := errors.Join(
 		metrics.Registry.Register(plans.Collector{Source: source}),
-		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced}),
+		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced, completeness: measurements.Completeness}),
 		metrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.certificate(), Synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {

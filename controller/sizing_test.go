@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/sizing"
@@ -31,6 +32,8 @@ func (m *measured) Of(ksmScale string) map[v1alpha1.Shard]observation.Measuremen
 	}
 	return shards
 }
+
+func (m *measured) Completeness(string, int32) completeness.Result { return completeness.Result{} }
 
 type counted map[string]int64
 

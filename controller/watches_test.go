@@ -49,16 +49,18 @@ func TestPodsLeadToTheirKSMScale(t *testing.T) {
 
 func TestNodeChangesAreGathered(t *testing.T) {
 	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(fixtures.Time))
+	listing := counter.Listing()
+	require.NoError(t, listing.Replace(nil, ""))
 	changes := nodeChanges(counter)
 	node := func(name string) *corev1.Node { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
-	counter.OnUpdate(node("a"), node("a"))
+	require.NoError(t, listing.Update(node("a")))
 	require.Len(t, changes, 1, "a node came")
-	counter.OnAdd(node("b"), false)
+	require.NoError(t, listing.Add(node("b")))
 	require.Len(t, changes, 1, "an event that has not been taken stands for the next change as well")
 	<-changes
-	counter.OnUpdate(node("a"), node("a"))
+	require.NoError(t, listing.Update(node("a")))
 	assert.Empty(t, changes, "a heartbeat is no change")
-	counter.OnDelete(node("a"))
+	require.NoError(t, listing.Delete(node("a")))
 	assert.Len(t, changes, 1)
 }
 
@@ -66,7 +68,6 @@ func TestCacheIsNarrow(t *testing.T) {
 	ours := labels.Set{v1alpha1.LabelKSMScale: "main"}
 	for object, by := range cacheOptions("ksmscale-system").ByObject {
 		switch object.(type) {
-		case *corev1.Node:
 		case *corev1.Secret:
 			assert.Contains(t, by.Namespaces, "ksmscale-system")
 			assert.Len(t, by.Namespaces, 1)

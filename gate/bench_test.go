@@ -23,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // BenchmarkOpen runs the gate as a process. The API server answers immediately, and kube-state-metrics exposes everything
@@ -61,9 +63,9 @@ func buildGate(b *testing.B) string {
 func BenchmarkMeasure(b *testing.B) {
 	const wanted = 250_000
 	var families []string
-	for _, known := range knownFamilies {
-		if pods := resources["pods"]; pods.owns(known.name) && known.plain {
-			families = append(families, known.name)
+	for _, known := range exposition.Resources["pods"].Families() {
+		if known.Plain {
+			families = append(families, known.Name)
 		}
 	}
 	pods, shard := wanted/len(families), Shard{Total: 1}
@@ -93,6 +95,41 @@ func BenchmarkMeasure(b *testing.B) {
 			b.ReportMetric(running.stop(b)/1e6, "MB-max")
 		})
 	}
+}
+
+// BenchmarkCount runs the gate as a process next to a kube-state-metrics that exposes a third of 20,000 pods with all families
+// of plain pods. It measures the CPU and the requests of one round of counts.
+func BenchmarkCount(b *testing.B) {
+	const pods = 20_000
+	shard := Shard{Total: 3}
+	var families []string
+	for _, known := range exposition.Resources["pods"].Families() {
+		if known.Plain {
+			families = append(families, known.Name)
+		}
+	}
+	page := exposed(families, pods, shard)
+	fakeKSM, api := newFakeMonitor(b), newPagedServer(b, pods)
+	fakeKSM.exposeText(page)
+	b.Run(fmt.Sprintf("%d series, %d MB", strings.Count(page, "\n"), len(page)/1e6), func(b *testing.B) {
+		running := startGate(b, buildGate(b), api.URL, fakeKSM.URL, shard, "--measure-interval=0", "--count-interval=1s")
+		running.awaitOpen(b)
+		awaitRounds := func(rounds int64) {
+			err := wait.PollUntilContextCancel(b.Context(), time.Millisecond, true, func(context.Context) (bool, error) {
+				return api.counts.Load() >= 2*rounds, nil // before and after
+			})
+			require.NoError(b, err)
+		}
+		awaitRounds(1)
+		before, requests, rounds := running.cpu(b), api.requests.Load(), int64(1)
+		for b.Loop() {
+			rounds++
+			awaitRounds(rounds)
+		}
+		b.ReportMetric((running.cpu(b)-before)*1000/float64(rounds-1), "CPU-ms/op")
+		b.ReportMetric(float64(api.requests.Load()-requests)/float64(rounds-1), "requests/op")
+		b.ReportMetric(running.stop(b)/1e6, "MB-max")
+	})
 }
 
 // gateProcess is a gate that runs.
@@ -176,6 +213,9 @@ type pagedServer struct {
 	*httptest.Server
 	pages    [][]byte
 	requests atomic.Int64
+	// count is a page of one pod that tells how many remain, and counts how often it was requested.
+	count  []byte
+	counts atomic.Int64
 }
 
 func newPagedServer(b *testing.B, objects int) *pagedServer {
@@ -201,6 +241,10 @@ func newPagedServer(b *testing.B, objects int) *pagedServer {
 		}
 		encode(list)
 	}
+	encode(&metav1.PartialObjectMetadataList{
+		ListMeta: metav1.ListMeta{Continue: "2", RemainingItemCount: new(int64(objects - 1))}, Items: []metav1.PartialObjectMetadata{podMetadata(0)},
+	})
+	s.count, s.pages = s.pages[len(s.pages)-1], s.pages[:len(s.pages)-1]
 	s.Server = httptest.NewServer(s)
 	b.Cleanup(s.Close)
 	return s
@@ -216,6 +260,11 @@ func (s *pagedServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	page := 0
 	if name, _ := pathParts(request.URL.Path); name == "pods" {
 		page = 1
+		if request.URL.Query().Get("limit") == "1" {
+			s.counts.Add(1)
+			_, _ = w.Write(s.count)
+			return
+		}
 	}
 	if next, err := strconv.Atoi(request.URL.Query().Get("continue")); err == nil {
 		page = next

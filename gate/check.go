@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // concurrentLists limits how many resources are listed at the same time, and so how many pages are in memory.
@@ -75,11 +77,11 @@ type check struct {
 	custom *custom
 }
 
-func newCheck(g *Gate, exported []resource) *check {
+func newCheck(g *Gate, exported []exposition.Resource) *check {
 	c := &check{cluster: g.cluster, monitor: g.monitor, clock: g.clock, metrics: g.metrics, every: sets.New[string]()}
 	for _, kind := range exported {
 		for _, namespace := range g.cluster.namespacesOf(kind) {
-			c.listings = append(c.listings, &listing{resource: kind, namespace: namespace})
+			c.listings = append(c.listings, &listing{Resource: kind, namespace: namespace})
 		}
 	}
 	return c
@@ -126,15 +128,15 @@ func (c *check) list(ctx context.Context) {
 		}
 		group.Go(func() error {
 			began := c.clock.Now()
-			objects, err := c.cluster.list(ctx, list.resource, list.namespace)
+			objects, err := c.cluster.list(ctx, list.Resource, list.namespace)
 			if err == nil {
 				list.succeed(objects, began, c.clock.Now())
 				return nil
 			}
 			list.fail(err, c.clock.Now())
 			if !list.isUnlistable() && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Cannot list a resource that kube-state-metrics exports", "resource", list.name, "namespace", list.namespace)
-				c.metrics.listErrors.WithLabelValues(list.name).Inc()
+				klog.FromContext(ctx).Error(err, "Cannot list a resource that kube-state-metrics exports", "resource", list.Name, "namespace", list.namespace)
+				c.metrics.listErrors.WithLabelValues(list.Name).Inc()
 			}
 			return nil
 		})
@@ -144,26 +146,26 @@ func (c *check) list(ctx context.Context) {
 
 // look removes the exposed objects from the missing objects.
 func (c *check) look(ctx context.Context) error {
-	var requested []resource
-	seen := map[string][]func(object){}
+	var requested []exposition.Resource
+	seen := map[string][]func(exposition.Object){}
 	var end []func()
 	for _, list := range c.listings {
 		if !list.needsLook() {
 			continue
 		}
-		if len(seen[list.name]) == 0 {
-			requested = append(requested, list.resource)
+		if len(seen[list.Name]) == 0 {
+			requested = append(requested, list.Resource)
 		}
 		each, ended := list.look()
-		seen[list.name] = append(seen[list.name], each)
+		seen[list.Name] = append(seen[list.Name], each)
 		end = append(end, ended)
 	}
 	if len(requested) == 0 {
 		return nil
 	}
-	unidentified, err := c.monitor.objects(ctx, requested, c.every, func(kind resource, one object) {
+	unidentified, err := c.monitor.objects(ctx, requested, c.every, func(kind exposition.Resource, one exposition.Object) {
 		c.exposed = true
-		for _, each := range seen[kind.name] {
+		for _, each := range seen[kind.Name] {
 			each(one)
 		}
 	})
@@ -219,7 +221,7 @@ func (c *check) count(objects func(*listing) int) map[string]int {
 	counts := map[string]int{}
 	for _, list := range c.listings {
 		if count := objects(list); count > 0 && !list.isUnlistable() {
-			counts[list.name] += count
+			counts[list.Name] += count
 		}
 	}
 	return counts

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/pager"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // pageSize is how many objects one request lists. The metadata of an object takes a few kilobytes.
@@ -32,15 +34,26 @@ type cluster struct {
 var errLimit = errors.New("kube-state-metrics takes no further objects")
 
 // listed has the objects of one list, of the own shard and of other shards.
-type listed struct{ own, others sets.Set[object] }
+type listed struct{ own, others sets.Set[exposition.Object] }
 
-// list lists a resource in one namespace, or in all. It reads only metadata, and has at most two pages in memory: the page
-// that it reads, and the next page. It takes as many objects of each list as kube-state-metrics does. These are the same
-// objects, because the API server sorts them. It returns the errors of the API server. An expired continue token ends the
-// list, because a full list in one answer does not fit into a small container.
-func (c *cluster) list(ctx context.Context, kind resource, namespace string) (listed, error) {
-	objects := listed{own: sets.New[object](), others: sets.New[object]()}
-	client := c.metadata.Resource(kind.groupVersionResource).Namespace(namespace)
+// list lists a resource in one namespace, or in all.
+func (c *cluster) list(ctx context.Context, kind exposition.Resource, namespace string) (listed, error) {
+	objects := listed{own: sets.New[exposition.Object](), others: sets.New[exposition.Object]()}
+	err := c.each(ctx, kind, namespace, func(meta *metav1.PartialObjectMetadata) {
+		objects.of(c.shard.Has(meta.UID)).Insert(kind.Object(meta.Namespace, meta.Name))
+	})
+	if err != nil {
+		return listed{}, err
+	}
+	return objects, nil
+}
+
+// each calls visit with the metadata of each object of a resource in one namespace, or in all. It reads only metadata, and has at
+// most two pages in memory: the page that it reads, and the next page. It takes as many objects of each list as
+// kube-state-metrics does. These are the same objects, because the API server sorts them. It returns the errors of the API
+// server. An expired continue token ends the list, because a full list in one answer does not fit into a small container.
+func (c *cluster) each(ctx context.Context, kind exposition.Resource, namespace string, visit func(*metav1.PartialObjectMetadata)) error {
+	client := c.metadata.Resource(kind.GroupVersionResource).Namespace(namespace)
 	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.List(ctx, options)
 	})
@@ -57,16 +70,16 @@ func (c *cluster) list(ctx context.Context, kind resource, namespace string) (li
 		if !ok {
 			return fmt.Errorf("a list of metadata has a %T", item)
 		}
-		objects.of(c.shard.Has(meta.UID)).Insert(kind.object(meta.Namespace, meta.Name))
+		visit(meta)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errLimit) {
-		return listed{}, fmt.Errorf("list %s: %w", kind.in(namespace), err)
+		return fmt.Errorf("list %s: %w", kind.In(namespace), err)
 	}
-	return objects, nil
+	return nil
 }
 
-func (l listed) of(own bool) sets.Set[object] {
+func (l listed) of(own bool) sets.Set[exposition.Object] {
 	if own {
 		return l.own
 	}
@@ -74,8 +87,8 @@ func (l listed) of(own bool) sets.Set[object] {
 }
 
 // namespacesOf are the namespaces in which kube-state-metrics lists a resource separately.
-func (c *cluster) namespacesOf(kind resource) []string {
-	if !kind.namespaced || len(c.namespaces) == 0 {
+func (c *cluster) namespacesOf(kind exposition.Resource) []string {
+	if !kind.Namespaced || len(c.namespaces) == 0 {
 		return []string{metav1.NamespaceAll}
 	}
 	// With both options, kube-state-metrics removes the second namespaces from the first.
@@ -84,8 +97,8 @@ func (c *cluster) namespacesOf(kind resource) []string {
 	})
 }
 
-func (c *cluster) fieldSelector(kind resource) string {
-	if !kind.namespaced || len(c.namespaces) > 0 {
+func (c *cluster) fieldSelector(kind exposition.Resource) string {
+	if !kind.Namespaced || len(c.namespaces) > 0 {
 		return ""
 	}
 	var not []fields.Selector

@@ -1,10 +1,8 @@
 package gate
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"net/url"
@@ -13,6 +11,8 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 const (
@@ -71,35 +71,11 @@ func (c *custom) look(ctx context.Context) error {
 // customSeries is the number of series of custom resources.
 func (m *monitor) customSeries(ctx context.Context) (int, error) {
 	// Versions before v2.18.0 ignore the parameter, and return all metrics.
-	others := url.Values{"exclude_resources": {strings.Join(slices.Sorted(maps.Keys(resources)), ",")}}
+	others := url.Values{"exclude_resources": {strings.Join(slices.Sorted(maps.Keys(exposition.Resources)), ",")}}
 	body, err := m.get(ctx, m.metrics+"?"+others.Encode())
 	if err != nil {
 		return 0, err
 	}
 	defer body.Close()
-	return countCustom(body)
-}
-
-// countCustom counts the series of families that belong to no built-in resource.
-func countCustom(from io.Reader) (int, error) {
-	lines := bufio.NewScanner(from)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	count, current, isCustom := 0, "", false
-	for lines.Scan() {
-		line := lines.Bytes()
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		if familyName := familyOf(line); string(familyName) != current {
-			current = string(familyName)
-			isCustom = ownerOf(current) == nil
-		}
-		if isCustom {
-			count++
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return 0, fmt.Errorf("read metrics: %w", err)
-	}
-	return count, nil
+	return exposition.CountCustom(body)
 }

@@ -21,6 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // fakeAPIServer lists metadata page by page, like the API server.
@@ -178,6 +180,9 @@ func (s *fakeAPIServer) page(kind, namespace, selector, limit, token string) met
 	if size, err := strconv.Atoi(limit); err == nil && from+size < to {
 		to = from + size
 		list.Continue = strconv.Itoa(to)
+		if selector == "" {
+			list.RemainingItemCount = new(int64(len(items) - to))
+		}
 	}
 	list.Items = items[from:to]
 	return list
@@ -185,11 +190,11 @@ func (s *fakeAPIServer) page(kind, namespace, selector, limit, token string) met
 
 // Errors of the API server for a list.
 func forbidden(kind string) *apierrors.StatusError {
-	return apierrors.NewForbidden(resources[kind].groupVersionResource.GroupResource(), "", nil)
+	return apierrors.NewForbidden(exposition.Resources[kind].GroupVersionResource.GroupResource(), "", nil)
 }
 
 func notFound(kind string) *apierrors.StatusError {
-	return apierrors.NewNotFound(resources[kind].groupVersionResource.GroupResource(), "")
+	return apierrors.NewNotFound(exposition.Resources[kind].GroupVersionResource.GroupResource(), "")
 }
 
 func undecryptable(string) *apierrors.StatusError {

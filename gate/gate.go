@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/telemetry"
 )
 
@@ -55,7 +56,7 @@ type Gate struct {
 	monitor *monitor
 	contact *contact
 	// exported returns the resources that count for a version of kube-state-metrics.
-	exported func(version string) []resource
+	exported func(version string) []exposition.Resource
 	deadline time.Duration
 	// discovers is whether kube-state-metrics also exports custom resources, and so looks for their definitions.
 	discovers bool
@@ -65,6 +66,8 @@ type Gate struct {
 	kept remembered
 	// schedule is when the gate reads everything that kube-state-metrics exposes.
 	schedule schedule
+	// counting is how the gate counts objects.
+	counting counting
 	clock    clock.WithTicker
 	metrics  *metrics
 
@@ -161,6 +164,7 @@ func (g *Gate) running(ctx context.Context) (process, error) {
 func (g *Gate) Run(ctx context.Context) {
 	go g.keepContact(ctx)
 	go g.measure(ctx)
+	go g.countRepeatedly(ctx)
 	for ctx.Err() == nil {
 		running, err := g.running(ctx)
 		switch {
@@ -234,7 +238,7 @@ func nextFloor(floor time.Duration, changed bool) time.Duration {
 }
 
 // begin returns a check of a process, whose wait started at began; nil if another process runs instead.
-func (g *Gate) begin(ctx context.Context, running process, exported []resource, began time.Time) *check {
+func (g *Gate) begin(ctx context.Context, running process, exported []exposition.Resource, began time.Time) *check {
 	current := newCheck(g, exported)
 	if !g.discovers {
 		return current

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // fixture is a gate between an API server and a kube-state-metrics that exports pods and nodes.
@@ -45,7 +47,7 @@ func newFixture(t *testing.T, pods ...string) *fixture {
 	return f
 }
 
-func exporting(t *testing.T, resources ...string) func(string) []resource {
+func exporting(t *testing.T, resources ...string) func(string) []exposition.Resource {
 	t.Helper()
 	exported, err := (&Options{Resources: resources}).exported()
 	require.NoError(t, err)
@@ -117,10 +119,8 @@ func TestShutsForANewProcess(t *testing.T) {
 func TestWhatCountsDependsOnTheVersion(t *testing.T) {
 	f := newFixture(t, "a")
 	options := &Options{Resources: []string{"pods", "nodes"}}
-	for _, known := range knownFamilies {
-		if pods := resources["pods"]; pods.owns(known.name) {
-			options.MetricDenylist = append(options.MetricDenylist, "^"+known.name+"$")
-		}
+	for _, known := range exposition.Resources["pods"].Families() {
+		options.MetricDenylist = append(options.MetricDenylist, "^"+known.Name+"$")
 	}
 	var err error
 	f.exported, err = options.exported()

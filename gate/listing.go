@@ -3,8 +3,9 @@ package gate
 import (
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 // listing is one list of a resource, in one namespace or in all. It records which of its objects kube-state-metrics has
 // not exposed yet.
 type listing struct {
-	resource
+	exposition.Resource
 	namespace string
 
 	// listed is whether a list has ever succeeded, ended the end of the last attempt, and took the duration of the last
@@ -41,12 +42,12 @@ type listing struct {
 	relists int
 
 	// missing are the objects of the own shard that the gate has not seen yet. others belong to other shards.
-	missing, others sets.Set[object]
+	missing, others sets.Set[exposition.Object]
 	// seen is whether the gate has ever seen an object, and stalled whether the last look found no new object.
 	seen, stalled bool
 	// suspects are objects of other shards that the last look found. relisted are the suspects that still belonged to
 	// other shards in a list after that look. foreign are the relisted objects that the next look found again.
-	suspects, relisted, foreign sets.Set[object]
+	suspects, relisted, foreign sets.Set[exposition.Object]
 }
 
 // needsLook reports whether to look for its objects in the metrics. After a failed list, they show whether
@@ -58,7 +59,7 @@ func (l *listing) needsLook() bool {
 // isUnlistable reports whether the API server refuses the list to the service account, or does not have the resource.
 // kube-state-metrics cannot list it either.
 func (l *listing) isUnlistable() bool {
-	return apierrors.IsForbidden(l.err) || apierrors.IsNotFound(l.err)
+	return isRefused(l.err)
 }
 
 // isDue reports whether to list, or to list again. Missing objects may have been deleted before kube-state-metrics listed
@@ -115,9 +116,9 @@ func (l *listing) succeed(objects listed, began, ended time.Time) {
 }
 
 // look begins a look at the metrics. The caller calls seen with each object, and then ended.
-func (l *listing) look() (seen func(object), ended func()) {
-	before, exposedOthers := l.missing.Len(), sets.New[object]()
-	seen = func(one object) {
+func (l *listing) look() (seen func(exposition.Object), ended func()) {
+	before, exposedOthers := l.missing.Len(), sets.New[exposition.Object]()
+	seen = func(one exposition.Object) {
 		l.seen = true
 		l.missing.Delete(one)
 		if l.others.Has(one) {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"pgregory.net/rapid"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 func TestRelistPause(t *testing.T) {
@@ -48,9 +50,9 @@ func TestADoubledPauseStaysWithinItsBounds(t *testing.T) {
 }
 
 func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testing.T) {
-	pods := &listing{resource: resources["pods"]}
-	others := listed{own: sets.New[object](), others: sets.New[object](1, 2)}
-	expose := func(objects ...object) {
+	pods := &listing{Resource: exposition.Resources["pods"]}
+	others := listed{own: sets.New[exposition.Object](), others: sets.New[exposition.Object](1, 2)}
+	expose := func(objects ...exposition.Object) {
 		seen, ended := pods.look()
 		for _, one := range objects {
 			seen(one)
@@ -58,18 +60,18 @@ func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testi
 		ended()
 	}
 	list := func() {
-		pods.succeed(listed{own: sets.New[object](), others: others.others.Clone()}, time.Time{}, time.Time{})
+		pods.succeed(listed{own: sets.New[exposition.Object](), others: others.others.Clone()}, time.Time{}, time.Time{})
 	}
 	list()
 	expose(1, 2, 3)
-	assert.Equal(t, sets.New[object](1, 2), pods.suspects)
+	assert.Equal(t, sets.New[exposition.Object](1, 2), pods.suspects)
 	expose(1, 2, 3)
 	assert.Empty(t, pods.foreign, "they were not listed again")
 	others.others.Delete(2)
 	list()
 	assert.Empty(t, pods.foreign, "the gate has not looked again")
 	expose(1, 2)
-	assert.Equal(t, sets.New[object](1), pods.foreign, "the other belongs to this shard now")
+	assert.Equal(t, sets.New[exposition.Object](1), pods.foreign, "the other belongs to this shard now")
 	expose(2)
 	assert.Empty(t, pods.foreign)
 	assert.Empty(t, pods.suspects)
@@ -203,7 +205,7 @@ func TestLeasesAreIdentifiedByTheirOwners(t *testing.T) {
 	f.exported = exporting(t, "leases")
 	f.api.create("leases", "default", "a")
 	f.exposeText("# TYPE kube_lease_owner gauge\nkube_lease_owner{lease=\"a\",namespace=\"default\",owner_kind=\"\"} 1\n")
-	unidentified, err := f.Gate.monitor.objects(t.Context(), []resource{resources["leases"]}, nil, func(resource, object) {})
+	unidentified, err := f.Gate.monitor.objects(t.Context(), []exposition.Resource{exposition.Resources["leases"]}, nil, func(exposition.Resource, exposition.Object) {})
 	require.NoError(t, err)
 	assert.Empty(t, unidentified)
 	f.start(t)

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/measurements"
 )
 
@@ -143,12 +144,12 @@ func (m *monitor) exposition(ctx context.Context) (measurements.Exposition, erro
 			return measurements.Exposition{}, fmt.Errorf("decompress metrics: %w", err)
 		}
 	}
-	var counts tally
-	if err := counts.read(plain); err != nil {
+	var counts exposition.Tally
+	if err := counts.Read(plain); err != nil {
 		return measurements.Exposition{}, err
 	}
 	return measurements.Exposition{
-		Series: counts.series, Objects: counts.objects,
+		Series: counts.Series, Objects: counts.Objects,
 		ExpositionBytes: plain.bytes, TransferredBytes: transferred.bytes,
 	}, nil
 }

@@ -23,7 +23,7 @@ import (
 func (f *fixture) measurement(t *testing.T) measurements.Measurement {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(f.metrics.measured)
+	registry.MustRegister(f.metrics.measured, f.metrics.counted)
 	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	defer server.Close()
 	measurement, err := measurements.Read(t.Context(), telemetry.Client{}, server.URL)
@@ -82,7 +82,7 @@ func TestReadingsThatFailAreCountedAndCloseNoGate(t *testing.T) {
 	f.measures(t)
 	before := f.measurement(t)
 
-	f.exposeText("kube_pod_info{pod=\"" + strings.Repeat("a", maxLine))
+	f.exposeText("kube_pod_info{pod=\"" + strings.Repeat("a", 5<<20))
 	f.measures(t)
 	f.exposeText("")
 	running, err := f.running(t.Context())

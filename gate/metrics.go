@@ -10,6 +10,7 @@ type metrics struct {
 	missing, foreign *prometheus.GaugeVec
 	listErrors       *prometheus.CounterVec
 	measured         *measured
+	counted          *countCollector
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -39,8 +40,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help: "Number of failed lists of a resource, except lists that the API server refused.",
 		}, []string{"resource"}),
 		measured: newMeasured(),
+		counted:  newCountCollector(),
 	}
-	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing, m.foreign, m.listErrors, m.measured)
+	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing, m.foreign, m.listErrors, m.measured, m.counted)
 	return m
 }
 
@@ -48,7 +50,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 func (m *metrics) setObjects(c *check) {
 	missing, foreign := c.missing(), c.foreign()
 	for _, list := range c.listings {
-		m.missing.WithLabelValues(list.name).Set(float64(missing[list.name]))
-		m.foreign.WithLabelValues(list.name).Set(float64(foreign[list.name]))
+		m.missing.WithLabelValues(list.Name).Set(float64(missing[list.Name]))
+		m.foreign.WithLabelValues(list.Name).Set(float64(foreign[list.Name]))
 	}
 }

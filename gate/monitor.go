@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/telemetry"
 )
 
@@ -81,18 +82,28 @@ func (m *monitor) itself(ctx context.Context, timeout time.Duration) (telemetry.
 
 // objects calls seen for each exposed object of the requested resources. It returns the names of the resources whose
 // objects no single family identifies.
-func (m *monitor) objects(ctx context.Context, requested []resource, every sets.Set[string], seen func(resource, object)) (sets.Set[string], error) {
-	names := make([]string, len(requested))
-	for i := range requested {
-		names[i] = requested[i].name
-	}
-	// Versions before v2.18.0 ignore the parameter, and return all metrics.
-	body, err := m.get(ctx, m.metrics+"?"+url.Values{"resources": {strings.Join(names, ",")}}.Encode())
+func (m *monitor) objects(ctx context.Context, requested []exposition.Resource, every sets.Set[string], seen func(exposition.Resource, exposition.Object)) (sets.Set[string], error) {
+	return m.read(ctx, &exposition.Reader{Requested: requested, Every: every, Seen: seen})
+}
+
+// read reads the requested resources of a reader.
+func (m *monitor) read(ctx context.Context, reader *exposition.Reader) (sets.Set[string], error) {
+	body, err := m.get(ctx, m.metrics+"?"+resourcesQuery(reader.Requested))
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	return (&reader{requested: requested, every: every, seen: seen}).read(body)
+	return reader.Read(body)
+}
+
+// resourcesQuery requests the metrics of some resources. Versions before v2.18.0 ignore the parameter, and return all
+// metrics.
+func resourcesQuery(requested []exposition.Resource) string {
+	names := make([]string, len(requested))
+	for i := range requested {
+		names[i] = requested[i].Name
+	}
+	return url.Values{"resources": {strings.Join(names, ",")}}.Encode()
 }
 
 func (m *monitor) get(ctx context.Context, url string) (io.ReadCloser, error) {

@@ -8,11 +8,16 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/ksmflags"
 )
 
-// minMeasureInterval limits how much of the time kube-state-metrics serves measurements.
-const minMeasureInterval = time.Second
+const (
+	// minMeasureInterval limits how much of the time kube-state-metrics serves measurements, and minCountInterval how much
+	// of the time it serves counts.
+	minMeasureInterval = time.Second
+	minCountInterval   = time.Second
+)
 
 // Options configures a gate. Create it with NewOptions. Shard, Resources, the lists of metrics and of namespaces, and
 // ObjectLimit are the options of the kube-state-metrics in the same pod.
@@ -49,6 +54,8 @@ type Options struct {
 	Deadline time.Duration
 	// MeasureInterval is how often the open gate reads everything that kube-state-metrics exposes; 0 for never.
 	MeasureInterval time.Duration
+	// CountInterval is how often the open gate counts the objects of the cluster and the exposed objects; 0 for never.
+	CountInterval time.Duration
 }
 
 // NewOptions returns the defaults.
@@ -61,6 +68,7 @@ func NewOptions() *Options {
 		Deadline:     10 * time.Minute,
 
 		MeasureInterval: 5 * time.Minute,
+		CountInterval:   time.Minute,
 	}
 }
 
@@ -87,6 +95,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that survives a restart of this container. The gate stores the complete process of kube-state-metrics in it; empty for no file.")
 	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which the gate opens with a warning although objects are missing, if kube-state-metrics exposes any object.")
 	flags.DurationVar(&o.MeasureInterval, "measure-interval", o.MeasureInterval, "How often the open gate reads and measures everything that kube-state-metrics exposes; 0 for never.")
+	flags.DurationVar(&o.CountInterval, "count-interval", o.CountInterval, "How often the open gate counts the objects of the cluster and the objects that kube-state-metrics exposes; 0 for never. With many namespaces, rounds are longer, because the rate of requests is bounded.")
 }
 
 // Complete has no options to set.
@@ -110,6 +119,9 @@ func (o *Options) Validate() error {
 	if o.MeasureInterval != 0 && o.MeasureInterval < minMeasureInterval {
 		errs = append(errs, fmt.Errorf("--measure-interval is %s, and must be 0 or at least %s", o.MeasureInterval, minMeasureInterval))
 	}
+	if o.CountInterval != 0 && o.CountInterval < minCountInterval {
+		errs = append(errs, fmt.Errorf("--count-interval is %s, and must be 0 or at least %s", o.CountInterval, minCountInterval))
+	}
 	return errors.Join(errs...)
 }
 
@@ -117,23 +129,35 @@ func (o *Options) Validate() error {
 // count, sorted by name. These are the resources of which the lists of metrics leave a family. If the lists leave no
 // family at all, all resources count, so a kube-state-metrics without metrics never replaces another one. All resources
 // also count if there is an error, which is the cause why the lists cannot be read.
-func (o *Options) exported() (func(version string) []resource, error) {
-	var all []resource
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Resources))) {
-		if kind, known := resources[name]; known {
-			all = append(all, kind)
-		}
-	}
-	metricLists, err := newLists(o)
+func (o *Options) exported() (func(version string) []exposition.Resource, error) {
+	all := o.resources()
+	exported, err := o.lists().Exported(all)
 	if err != nil {
-		return func(string) []resource { return all }, err
+		return func(string) []exposition.Resource { return all }, err
 	}
-	return func(version string) []resource {
-		mayHaveMore := mayHaveMoreFamilies(version)
-		left := slices.DeleteFunc(slices.Clone(all), func(kind resource) bool { return !metricLists.leave(kind, mayHaveMore) })
+	return func(version string) []exposition.Resource {
+		left := exported(version)
 		if len(left) == 0 && !o.CustomResources {
 			return all
 		}
 		return left
 	}, nil
+}
+
+// resources are the known resources that kube-state-metrics exports, sorted by name.
+func (o *Options) resources() []exposition.Resource {
+	var all []exposition.Resource
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Resources))) {
+		if kind, known := exposition.Resources[name]; known {
+			all = append(all, kind)
+		}
+	}
+	return all
+}
+
+func (o *Options) lists() *exposition.Lists {
+	return &exposition.Lists{
+		Allow: o.MetricAllowlist, Deny: o.MetricDenylist, OptIn: o.MetricOptInList,
+		Labels: o.MetricLabelsAllowlist, Annotations: o.MetricAnnotationsAllowlist,
+	}
 }

@@ -99,6 +99,7 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 		deadline:  options.Deadline,
 		discovers: options.CustomResources,
 		memory:    memory{file: options.StateFile},
+		counting:  newCounting(options),
 		schedule:  schedule{interval: options.MeasureInterval, phase: rand.Float64()}, //nolint:gosec // The phase spreads load, and is no secret.
 		clock:     clock.RealClock{},
 		metrics:   newMetrics(registry),

@@ -15,23 +15,14 @@ type Shard struct {
 	Total int32
 }
 
-// Has reports whether an object belongs to the shard. It computes the same as kube-state-metrics
+// Has reports whether an object belongs to the shard.
+func (s Shard) Has(uid types.UID) bool { return ShardOf(uid, s.Total) == s.ID }
+
+// ShardOf is the number of the shard that an object belongs to. It computes the same as kube-state-metrics
 // (pkg/sharding/listwatch.go): FNV-1a of the UID, then a jump consistent hash.
-func (s Shard) Has(uid types.UID) bool {
+func ShardOf(uid types.UID, total int32) int32 {
 	hash := fnv.New64a()
 	// hash.Write never returns an error.
 	_, _ = hash.Write([]byte(uid))
-	return jump.Hash(hash.Sum64(), int(s.Total)) == s.ID
-}
-
-// object identifies an object by the hash of its namespace and name. It takes 8 bytes, because there may be hundreds of
-// thousands. The odds that two of a million have the same hash are 1 in 37 million.
-type object uint64
-
-func objectOf(namespace, name string) object {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(namespace))
-	_, _ = hash.Write([]byte{'/'})
-	_, _ = hash.Write([]byte(name))
-	return object(hash.Sum64())
+	return jump.Hash(hash.Sum64(), int(total))
 }

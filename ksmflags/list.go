@@ -14,6 +14,18 @@ func Items(values ...string) []string {
 	return items
 }
 
+// ResourcesOf returns the resources that the items of --metric-labels-allowlist or --metric-annotations-allowlist name, such
+// as pods and nodes for the values pods=[app,team] and nodes=[*].
+func ResourcesOf(items []string) []string {
+	var resources []string
+	for _, item := range items {
+		if name, _, begins := strings.Cut(item, "="); begins {
+			resources = append(resources, strings.TrimSpace(name))
+		}
+	}
+	return resources
+}
+
 // List is the value of a flag that may be given more than once, each time with a list separated by commas. It implements
 // pflag.Value.
 type List []string

@@ -26,6 +26,11 @@ func TestItems(t *testing.T) {
 	}
 }
 
+func TestResourcesOf(t *testing.T) {
+	assert.Equal(t, []string{"pods", "nodes", "jobs"}, ResourcesOf(Items("pods=[app, team],nodes=[*]", " jobs=[]")))
+	assert.Empty(t, ResourcesOf(nil))
+}
+
 func TestListIsAFlag(t *testing.T) {
 	var namespaces List
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)

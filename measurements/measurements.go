@@ -38,6 +38,7 @@ const (
 type Measurement struct {
 	Exposition
 	Process
+	Counts
 }
 
 // Exposition describes one reading of everything that kube-state-metrics exposes.
@@ -81,11 +82,7 @@ func Read(ctx context.Context, client telemetry.Client, url string) (Measurement
 func Of(families telemetry.Families) Measurement {
 	objects := map[string]int64{}
 	for _, metric := range families[Objects].GetMetric() {
-		for _, label := range metric.GetLabel() {
-			if label.GetName() == ResourceLabel {
-				objects[label.GetValue()] = int64(valueOf(metric))
-			}
-		}
+		objects[labelOf(metric, ResourceLabel)] = int64(valueOf(metric))
 	}
 	value := func(name string) float64 {
 		for _, metric := range families[name].GetMetric() {
@@ -102,6 +99,7 @@ func Of(families telemetry.Families) Measurement {
 			StartTimeSeconds: value(StartTime), PeakMemoryBytes: int64(value(PeakMemory)),
 			CPUSeconds: value(CPU), RequestSeconds: value(Requests), ReadAt: timeOf(value(ProcessTimestamp)),
 		},
+		Counts: countsOf(families, value),
 	}
 }
 

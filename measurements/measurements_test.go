@@ -35,6 +35,19 @@ ksmscale_gate_monitor_request_seconds_total 2.5
 ksmscale_gate_monitor_start_time_seconds 1.7672e+09
 # TYPE ksmscale_gate_monitor_timestamp_seconds gauge
 ksmscale_gate_monitor_timestamp_seconds 1.767225601e+09
+# TYPE ksmscale_gate_count_timestamp_seconds gauge
+ksmscale_gate_count_timestamp_seconds 1.7672256e+09
+# TYPE ksmscale_gate_count_interval_seconds gauge
+ksmscale_gate_count_interval_seconds 60
+# TYPE ksmscale_gate_cluster_objects gauge
+ksmscale_gate_cluster_objects{moment="before",resource="pods"} 20000
+ksmscale_gate_cluster_objects{moment="after",resource="pods"} 20010
+# TYPE ksmscale_gate_exposed_objects gauge
+ksmscale_gate_exposed_objects{resource="pods"} 7142
+# TYPE ksmscale_gate_exposed_foreign_objects gauge
+ksmscale_gate_exposed_foreign_objects{resource="pods"} 3
+# TYPE ksmscale_gate_uncounted_resources gauge
+ksmscale_gate_uncounted_resources{reason="not listable",resource="secrets"} 1
 `
 
 func TestRead(t *testing.T) {
@@ -52,6 +65,11 @@ func TestRead(t *testing.T) {
 			},
 			Process: Process{
 				StartTimeSeconds: 1.7672e9, PeakMemoryBytes: 300_000_000, CPUSeconds: 12.25, RequestSeconds: 2.5, ReadAt: now.Add(875 * time.Millisecond),
+			},
+			Counts: Counts{
+				RoundAt: now.Truncate(time.Second), Interval: time.Minute,
+				Resources: map[string]Count{"pods": {Before: 20_000, After: 20_010, Exposed: 7142, Foreign: 3}},
+				Uncounted: map[string]string{"secrets": UncountedForbidden},
 			},
 		}},
 		"a gate that has not, or an older one": {answer: "# TYPE ksmscale_gate_open gauge\nksmscale_gate_open 1\n", want: Measurement{Exposition: Exposition{Objects: map[string]int64{}}}},

@@ -1,77 +1,79 @@
 package nodes
 
 import (
-	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/scaling"
 )
 
-// Counter counts the nodes of the cluster from a watch, for each KSMScale according to its spec.nodes. The first request
-// for a spec visits every node. After that, the Counter visits only nodes that change. It is safe for concurrent use.
-// Create it with NewCounter, and start it with Watch.
+// Counter counts the nodes of the cluster from a watch, for each KSMScale according to its spec.nodes. It keeps what
+// selections can depend on, and the values of only those labels that some KSMScale names. Nodes that are alike share their
+// memory. The first request for a spec visits every kind of node. After that, the Counter visits only nodes that change. It
+// is safe for concurrent use. Create it with NewCounter, and start it with Run.
 type Counter struct {
 	clock clock.PassiveClock
 
 	mu sync.RWMutex
-	// nodes are the registered nodes by name, in the form of the watch.
-	nodes       map[string]*corev1.Node
-	schedulable int
+	// listing is the current source of nodes; nil before the first list.
+	listing *Listing
+	// nodes are the registered nodes by name. kinds and rooms have their distinct traits and rooms.
+	nodes map[string]record
+	kinds sharing[string]
+	rooms sharing[room]
+	// total is the number of nodes that are registered and not cordoned.
+	total total
 	// counts are the requested counts, by the key of the spec.
-	counts   map[string]*count
+	counts map[string]*count
+	// named are the keys of labels that the specs in use name. It may have keys that the current listing does not keep.
+	named sets.Set[string]
+	// more has an event when named has a new key.
+	more     chan struct{}
 	asOf     time.Time
-	watching func() bool
 	onChange []func()
+	// version is the number of changes of pictures.
+	version uint64
 }
 
-// count is the number of nodes in a selection. With a placement, it also has the number of nodes that the placement
-// allows, and how many of these have a zone.
+// record is what a Counter keeps of a node. Equal nodes have the same pointers.
+type record struct {
+	kind *shared[string]
+	room *shared[room]
+}
+
+// total counts all nodes, and those that are not cordoned.
+type total struct{ registered, schedulable int }
+
+// count is the number of nodes in a selection.
 type count struct {
 	selection
 	*placement
-	nodes, placeable, zoned int
+	keys sets.Set[string]
+	tally
 }
 
-var _ toolscache.ResourceEventHandler = (*Counter)(nil)
+// tally has the number of nodes in a selection. With a placement, it also has the number of nodes that the placement
+// allows, and how many of these have a zone.
+type tally struct{ nodes, placeable, zoned int }
 
 // NewCounter returns a Counter without nodes.
 func NewCounter(clock clock.PassiveClock) *Counter {
 	return &Counter{
-		clock: clock, nodes: map[string]*corev1.Node{}, counts: map[string]*count{}, watching: func() bool { return false },
+		clock: clock, nodes: map[string]record{}, kinds: sharing[string]{}, rooms: sharing[room]{},
+		counts: map[string]*count{}, named: usualLabels(), more: make(chan struct{}, 1),
 	}
 }
 
-// Watch starts to count the nodes of a cache, which may start before or after.
-func (c *Counter) Watch(ctx context.Context, nodes cache.Cache) error {
-	informer, err := nodes.GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return fmt.Errorf("watch nodes: %w", err)
-	}
-	registration, err := informer.AddEventHandler(c)
-	if err != nil {
-		return fmt.Errorf("watch nodes: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.watching = registration.HasSynced
-	return nil
-}
-
-// Synced reports whether every node that existed at the start of the watch has been counted. Before that, Cluster has too
-// few.
+// Synced reports whether every node that existed at the start of the watch has been counted.
 func (c *Counter) Synced() bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.watching()
+	return c.listing != nil
 }
 
 // AsOf is the time of the picture: the last event about any node, including heartbeats. If the watch stops without an
@@ -82,18 +84,33 @@ func (c *Counter) AsOf() time.Time {
 	return c.asOf
 }
 
-// Cluster returns the picture for a KSMScale, and its time.
-func (c *Counter) Cluster(spec *v1alpha1.KSMScaleSpec) (scaling.Cluster, time.Time) {
+// Version changes with each change of a picture. Heartbeats do not change it.
+func (c *Counter) Version() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.version
+}
+
+// Cluster returns the picture for a KSMScale, and its time. The result is false while the nodes are listed for the first
+// time, or again because the spec names a label that no other spec has named. Functions registered by OnChange are called
+// when the picture is there.
+func (c *Counter) Cluster(spec *v1alpha1.KSMScaleSpec) (scaling.Cluster, time.Time, bool) {
 	countKey := key(spec)
 	if cluster, asOf, ok := c.known(countKey); ok {
-		return cluster, asOf
+		return cluster, asOf, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counts[countKey] == nil {
-		c.counts[countKey] = c.countAll(spec)
+		created := newCount(spec)
+		c.name(created.keys)
+		if c.listing == nil || !c.listing.labels.IsSuperset(created.keys) {
+			return scaling.Cluster{}, time.Time{}, false
+		}
+		c.recount(created)
+		c.counts[countKey] = created
 	}
-	return c.picture(c.counts[countKey]), c.asOf
+	return c.picture(c.counts[countKey]), c.asOf, true
 }
 
 func (c *Counter) known(countKey string) (scaling.Cluster, time.Time, bool) {
@@ -106,19 +123,37 @@ func (c *Counter) known(countKey string) (scaling.Cluster, time.Time, bool) {
 	return c.picture(known), c.asOf, true
 }
 
-func (c *Counter) countAll(spec *v1alpha1.KSMScaleSpec) *count {
-	total := &count{selection: newSelection(spec), placement: newPlacement(spec)}
-	for _, node := range c.nodes {
-		total.change(nil, node)
+// name announces labels that no listing keeps yet.
+func (c *Counter) name(labels sets.Set[string]) {
+	if c.named.IsSuperset(labels) {
+		return
 	}
-	return total
+	// A listing reads the set without the lock, so it is never changed.
+	c.named = c.named.Union(labels)
+	select {
+	case c.more <- struct{}{}:
+	default: // The waiting event stands for this change too.
+	}
 }
 
-func (c *Counter) picture(total *count) scaling.Cluster {
+func (c *Counter) picture(known *count) scaling.Cluster {
 	return scaling.Cluster{
-		Nodes: total.nodes, Registered: len(c.nodes), Schedulable: c.schedulable,
-		Placeable: total.placeable, Zoned: total.zoned,
+		Nodes: known.nodes, Registered: c.total.registered, Schedulable: c.total.schedulable,
+		Placeable: known.placeable, Zoned: known.zoned,
 	}
+}
+
+// Kinds are the kinds of nodes in the cluster by their room for pods, in no order.
+func (c *Counter) Kinds() []scaling.NodeKind {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	kinds := make([]scaling.NodeKind, 0, len(c.rooms))
+	for kind, all := range c.rooms {
+		if kind != (room{}) {
+			kinds = append(kinds, scaling.NodeKind{CPU: kind.cpu, Memory: kind.memory, OS: kind.os, Nodes: all.nodes})
+		}
+	}
+	return kinds
 }
 
 // Keep stops all counts except those for the specs in use. Other callers wait until it knows these, so it never stops a
@@ -130,15 +165,18 @@ func (c *Counter) Keep(inUse func() ([]*v1alpha1.KSMScaleSpec, error)) error {
 	if err != nil {
 		return err
 	}
-	keys := sets.New[string]()
+	keys, named := sets.New[string](), usualLabels()
 	for _, spec := range specs {
 		keys.Insert(key(spec))
+		named = named.Union(newCount(spec).keys)
 	}
 	for countKey := range c.counts {
 		if !keys.Has(countKey) {
 			delete(c.counts, countKey)
 		}
 	}
+	// The next listing drops the labels that are no longer named.
+	c.named = c.named.Intersection(named)
 	return nil
 }
 
@@ -150,76 +188,136 @@ func (c *Counter) OnChange(notify func()) {
 	c.onChange = append(c.onChange, notify)
 }
 
-// OnAdd counts a node. It is part of toolscache.ResourceEventHandler.
-func (c *Counter) OnAdd(obj any, _ bool) { c.observe(obj, false) }
-
-// OnUpdate counts a changed node. It is part of toolscache.ResourceEventHandler.
-func (c *Counter) OnUpdate(_, obj any) { c.observe(obj, false) }
-
-// OnDelete removes a node from the counts. It is part of toolscache.ResourceEventHandler.
-func (c *Counter) OnDelete(obj any) {
-	if missed, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-		obj = missed.Obj
-	}
-	c.observe(obj, true)
-}
-
-func (c *Counter) observe(obj any, deleted bool) {
-	node, ok := obj.(*corev1.Node)
-	if !ok {
-		return
-	}
-	for _, notify := range c.update(node, deleted) {
-		notify()
-	}
-}
-
-// update returns the functions to call. The caller calls them without the lock, because they may request the picture.
-func (c *Counter) update(node *corev1.Node, deleted bool) []func() {
+// replace makes a listing the current one, with all nodes of the cluster. It returns the functions to call. The caller
+// calls them without the lock, because they may request the picture.
+func (c *Counter) replace(listing *Listing, all []observed) []func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asOf = c.clock.Now()
-	before, after := c.nodes[node.Name], node
-	if deleted {
-		after = nil
-		delete(c.nodes, node.Name)
-	} else {
-		c.nodes[node.Name] = node
+	before := c.total
+	// A picture that a new label made possible is a change.
+	changed := c.listing == nil || !c.listing.labels.IsSuperset(listing.labels)
+	c.listing = listing
+	c.nodes, c.kinds, c.rooms = make(map[string]record, len(all)), sharing[string]{}, sharing[room]{}
+	for _, node := range all {
+		c.nodes[node.name] = record{c.kinds.take(node.traits), c.rooms.take(node.room)}
 	}
-	if alike(before, after) {
+	c.total = total{}
+	for traits, kind := range c.kinds {
+		c.total.add(decoded(traits), kind.nodes)
+	}
+	for countKey, known := range c.counts {
+		if !listing.labels.IsSuperset(known.keys) {
+			delete(c.counts, countKey) // The next request for it announces its labels.
+			changed = true
+			continue
+		}
+		was := known.tally
+		c.recount(known)
+		changed = changed || known.tally != was
+	}
+	if !changed && c.total == before {
 		return nil
 	}
-	changed := (before == nil) != (after == nil)
-	changed = adjust(&c.schedulable, schedulable, before, after) || changed
-	for _, known := range c.counts {
-		changed = known.change(before, after) || changed
-	}
-	if !changed {
-		return nil
-	}
+	c.version++
 	return c.onChange
 }
 
-// change replaces a node in the counts. before or after is nil if the node did not exist then. It reports whether a count
-// has changed.
-func (c *count) change(before, after *corev1.Node) bool {
-	changed := adjust(&c.nodes, c.counts, before, after)
-	if c.placement != nil {
-		changed = adjust(&c.placeable, c.allows, before, after) || changed
-		changed = adjust(&c.zoned, c.allowsZoned, before, after) || changed
+func (c *Counter) recount(known *count) {
+	known.tally = tally{}
+	for traits, kind := range c.kinds {
+		known.add(decoded(traits), kind.nodes)
 	}
-	return changed
 }
 
-func adjust(number *int, counts func(*corev1.Node) bool, before, after *corev1.Node) bool {
-	wasCounted, isCounted := before != nil && counts(before), after != nil && counts(after)
-	switch {
-	case isCounted && !wasCounted:
-		*number++
-	case wasCounted && !isCounted:
-		*number--
+// update replaces a node, or removes it. It returns the functions to call, like replace.
+func (c *Counter) update(listing *Listing, node observed, deleted bool) []func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listing != listing {
+		return nil // A later listing has this event too.
 	}
-	return isCounted != wasCounted
+	c.asOf = c.clock.Now()
+	before, existed := c.nodes[node.name]
+	if deleted {
+		if !existed {
+			return nil
+		}
+		delete(c.nodes, node.name)
+		c.release(before)
+		return c.changed(before.kind.key, "")
+	}
+	if existed && before.kind.key == node.traits && before.room.key == node.room {
+		return nil // A heartbeat.
+	}
+	c.nodes[node.name] = record{c.kinds.take(node.traits), c.rooms.take(node.room)}
+	if !existed {
+		return c.changed("", node.traits)
+	}
+	c.release(before)
+	return c.changed(before.kind.key, node.traits)
 }
 
-func schedulable(node *corev1.Node) bool { return !node.Spec.Unschedulable }
+func (c *Counter) release(of record) {
+	c.kinds.release(of.kind)
+	c.rooms.release(of.room)
+}
+
+// changed replaces the traits of one node in all counts. Empty traits are no node. It returns the functions to call.
+func (c *Counter) changed(before, after string) []func() {
+	if before == after {
+		return nil
+	}
+	was := c.total
+	changed := false
+	var left, came *corev1.Node
+	if before != "" {
+		left = decoded(before)
+		c.total.add(left, -1)
+	}
+	if after != "" {
+		came = decoded(after)
+		c.total.add(came, 1)
+	}
+	for _, known := range c.counts {
+		counted := known.tally
+		known.add(left, -1)
+		known.add(came, 1)
+		changed = changed || known.tally != counted
+	}
+	if !changed && c.total == was {
+		return nil
+	}
+	c.version++
+	return c.onChange
+}
+
+func (t *total) add(node *corev1.Node, number int) {
+	t.registered += number
+	if !node.Spec.Unschedulable {
+		t.schedulable += number
+	}
+}
+
+func newCount(spec *v1alpha1.KSMScaleSpec) *count {
+	created := &count{selection: newSelection(spec), placement: newPlacement(spec)}
+	created.keys = created.selection.labelKeys().Union(created.placement.labelKeys())
+	return created
+}
+
+// add changes the numbers for nodes that are alike; nil is no node.
+func (c *count) add(node *corev1.Node, number int) {
+	if node == nil {
+		return
+	}
+	if c.counts(node) {
+		c.nodes += number
+	}
+	if c.placement == nil || !c.allows(node) {
+		return
+	}
+	c.placeable += number
+	if node.Labels[corev1.LabelTopologyZone] != "" {
+		c.zoned += number
+	}
+}

@@ -9,13 +9,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/nodes"
+	"github.com/example/ksmscale/scaling"
 )
 
 var testTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -79,51 +81,105 @@ func ignoring(taints ...v1alpha1.IgnoredTaint) func(*v1alpha1.NodesConfig) {
 	return func(c *v1alpha1.NodesConfig) { c.IgnoredTaints = taints }
 }
 
-func newCounter() *nodes.Counter {
-	return nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
+// watched is a Counter with a listing of some nodes. It lists them again when a spec names a new label.
+type watched struct {
+	*nodes.Counter
+	listing *nodes.Listing
+	there   map[string]*corev1.Node
+}
+
+func newCounter() *watched { return watchedBy(clocktesting.NewFakePassiveClock(testTime)) }
+
+func watchedBy(clock clock.PassiveClock) *watched {
+	w := &watched{Counter: nodes.NewCounter(clock), there: map[string]*corev1.Node{}}
+	w.list()
+	return w
+}
+
+func (w *watched) list() {
+	w.listing = w.Counter.Listing()
+	var all []any
+	for _, one := range w.there {
+		all = append(all, one)
+	}
+	must(w.listing.Replace(all, ""))
+}
+
+func (w *watched) OnAdd(node *corev1.Node) {
+	w.there[node.Name] = node
+	must(w.listing.Add(node))
+}
+
+func (w *watched) OnUpdate(_, node *corev1.Node) {
+	w.there[node.Name] = node
+	must(w.listing.Update(node))
+}
+
+func (w *watched) OnDelete(node *corev1.Node) {
+	delete(w.there, node.Name)
+	must(w.listing.Delete(node))
+}
+
+// Cluster is the picture after listing again, if that is necessary.
+func (w *watched) Cluster(spec *v1alpha1.KSMScaleSpec) (scaling.Cluster, time.Time) {
+	cluster, asOf, ok := w.Counter.Cluster(spec)
+	if !ok {
+		w.list()
+		if cluster, asOf, ok = w.Counter.Cluster(spec); !ok {
+			panic("the nodes have been listed with all labels")
+		}
+	}
+	return cluster, asOf
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 func TestCounter(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		events func(*nodes.Counter)
+		events func(*watched)
 		want   int
 		// changes is how often a change is notified.
 		changes int
 	}{
-		{name: "no nodes", events: func(*nodes.Counter) {}},
-		{name: "nodes come", want: 2, changes: 2, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
-			c.OnAdd(node("b"), false)
+		{name: "no nodes", events: func(*watched) {}},
+		{name: "nodes come", want: 2, changes: 2, events: func(c *watched) {
+			c.OnAdd(node("a"))
+			c.OnAdd(node("b"))
 		}},
-		{name: "a node goes", want: 1, changes: 3, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
-			c.OnAdd(node("b"), true)
+		{name: "a node goes", want: 1, changes: 3, events: func(c *watched) {
+			c.OnAdd(node("a"))
+			c.OnAdd(node("b"))
 			c.OnDelete(node("a"))
 		}},
-		{name: "a node went while the watch was interrupted", want: 0, changes: 2, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
-			c.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "a", Obj: node("a")})
+		{name: "a node went while the watch was interrupted", want: 0, changes: 2, events: func(c *watched) {
+			c.OnAdd(node("a"))
+			delete(c.there, "a")
+			c.list()
 		}},
-		{name: "a heartbeat changes nothing", want: 1, changes: 1, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
+		{name: "a heartbeat changes nothing", want: 1, changes: 1, events: func(c *watched) {
+			c.OnAdd(node("a"))
 			c.OnUpdate(node("a"), node("a"))
 		}},
-		{name: "a cordoned node goes on counting, and is told of", want: 1, changes: 2, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
+		{name: "a cordoned node goes on counting, and is told of", want: 1, changes: 2, events: func(c *watched) {
+			c.OnAdd(node("a"))
 			c.OnUpdate(node("a"), node("a", cordoned))
 		}},
-		{name: "a node that is not ready goes on counting", want: 1, changes: 1, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
+		{name: "a node that is not ready goes on counting", want: 1, changes: 1, events: func(c *watched) {
+			c.OnAdd(node("a"))
 			c.OnUpdate(node("a"), node("a", notReady(corev1.ConditionUnknown)))
 		}},
-		{name: "a virtual kubelet does not count, and is told of", want: 1, changes: 3, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
-			c.OnAdd(node("virtual", virtualKubelet), true)
+		{name: "a virtual kubelet does not count, and is told of", want: 1, changes: 3, events: func(c *watched) {
+			c.OnAdd(node("a"))
+			c.OnAdd(node("virtual", virtualKubelet))
 			c.OnDelete(node("virtual", virtualKubelet))
 		}},
-		{name: "a node becomes a virtual kubelet", want: 0, changes: 2, events: func(c *nodes.Counter) {
-			c.OnAdd(node("a"), true)
+		{name: "a node becomes a virtual kubelet", want: 0, changes: 2, events: func(c *watched) {
+			c.OnAdd(node("a"))
 			c.OnUpdate(node("a"), node("a", virtualKubelet))
 		}},
 	} {
@@ -141,8 +197,8 @@ func TestCounter(t *testing.T) {
 
 func TestPictureIsAsOldAsTheLastEvent(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(testTime)
-	counter := nodes.NewCounter(clock)
-	counter.OnAdd(node("a"), true)
+	counter := watchedBy(clock)
+	counter.OnAdd(node("a"))
 
 	clock.SetTime(testTime.Add(time.Minute))
 	_, asOf := counter.Cluster(spec())
@@ -151,10 +207,6 @@ func TestPictureIsAsOldAsTheLastEvent(t *testing.T) {
 	counter.OnUpdate(node("a"), node("a"))
 	_, asOf = counter.Cluster(spec())
 	assert.Equal(t, testTime.Add(time.Minute), asOf, "a heartbeat shows that the watch is alive")
-}
-
-func TestNotSyncedBeforeWatch(t *testing.T) {
-	assert.False(t, newCounter().Synced())
 }
 
 func TestWhichNodesCount(t *testing.T) {
@@ -167,7 +219,7 @@ func TestWhichNodesCount(t *testing.T) {
 		node("gpu", tainted("gpu", "big", corev1.TaintEffectNoSchedule)), node("gpus", tainted("gpu", "", corev1.TaintEffectNoExecute)),
 		node("cordoned-control-plane", controlPlane, cordoned, deleting),
 	} {
-		counter.OnAdd(one, true)
+		counter.OnAdd(one)
 	}
 	exists := func(key string, operator metav1.LabelSelectorOperator) v1alpha1.NodeSelector {
 		return v1alpha1.NodeSelector{MatchExpressions: []v1alpha1.NodeSelectorRequirement{{Key: key, Operator: operator}}}
@@ -217,7 +269,7 @@ func TestWhichNodesPodsMayRunOn(t *testing.T) {
 		node("windows", zone, labelled(corev1.LabelOSStable, "windows")),
 		node("new", tainted("node.cloudprovider.kubernetes.io/uninitialized", "true", corev1.TaintEffectNoSchedule)),
 	} {
-		counter.OnAdd(one, true)
+		counter.OnAdd(one)
 	}
 	for _, test := range []struct {
 		name             string
@@ -260,7 +312,7 @@ func affinityTo(label string, operator corev1.NodeSelectorOperator) *corev1.Affi
 
 func TestChangesOfCountsAreTold(t *testing.T) {
 	counter := newCounter()
-	counter.OnAdd(node("a"), true)
+	counter.OnAdd(node("a"))
 	var changes int
 	counter.OnChange(func() { changes++ })
 	notReadyNow := node("a", notReady(corev1.ConditionFalse))
@@ -330,7 +382,7 @@ func TestCountsAreThoseOfARecount(t *testing.T) {
 				if before, ok := there[one.Name]; ok {
 					counter.OnUpdate(before, one)
 				} else {
-					counter.OnAdd(one, false)
+					counter.OnAdd(one)
 				}
 				there[one.Name] = one
 			},
@@ -352,7 +404,7 @@ func TestCountsAreThoseOfARecount(t *testing.T) {
 			"": func(t *rapid.T) {
 				fresh := newCounter()
 				for _, one := range there {
-					fresh.OnAdd(one, true)
+					fresh.OnAdd(one)
 				}
 				for _, ksmScaleSpec := range specs {
 					actual, _ := counter.Cluster(ksmScaleSpec)
@@ -364,18 +416,85 @@ func TestCountsAreThoseOfARecount(t *testing.T) {
 	})
 }
 
-func TestCacheHoldsOnlyWhatIsLookedAt(t *testing.T) {
-	full := node("a", virtualKubelet, cordoned, deleting, func(n *corev1.Node) {
-		n.Annotations = map[string]string{"large": "annotation"}
-		n.Spec.PodCIDR = "10.0.0.0/24"
-		n.Spec.Taints[0].TimeAdded = &metav1.Time{Time: testTime}
-		n.Status.Images = []corev1.ContainerImage{{Names: []string{"image"}}}
-		n.Status.Conditions[0].LastHeartbeatTime = metav1.Time{Time: testTime}
-		n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeDiskPressure})
-	})
-	held, err := nodes.ForCache().Transform(full)
-	require.NoError(t, err)
-	assert.Equal(t, node("a", virtualKubelet, cordoned), held)
+func TestNotSyncedBeforeTheFirstList(t *testing.T) {
+	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
+	_, _, ok := counter.Cluster(spec())
+	assert.False(t, ok)
+	assert.False(t, counter.Synced())
+	require.NoError(t, counter.Listing().Replace(nil, ""))
+	assert.True(t, counter.Synced())
+	_, _, ok = counter.Cluster(spec())
+	assert.True(t, ok)
+}
+
+func TestNoCountOfALabelUntilNodesAreListedWithIt(t *testing.T) {
+	counter := newCounter()
+	var changes int
+	counter.OnChange(func() { changes++ })
+	counter.OnAdd(node("a", labelled("pool", "big")))
+	counter.OnAdd(node("b"))
+	changes = 0
+	big := spec(selecting(v1alpha1.NodeSelector{MatchLabels: map[string]v1alpha1.LabelValue{"pool": "big"}}))
+	previous := counter.listing
+
+	_, _, ok := counter.Counter.Cluster(big)
+	require.False(t, ok, "the label has not been kept")
+	again := counter.Counter.Listing()
+	counter.OnAdd(node("c", labelled("pool", "big")))
+	_, _, ok = counter.Counter.Cluster(big)
+	require.False(t, ok, "nor for a node that comes meanwhile")
+	cluster, _ := counter.Cluster(spec())
+	assert.Equal(t, 3, cluster.Nodes, "the previous listing still counts")
+	changes = 0
+
+	require.NoError(t, again.Replace([]any{counter.there["a"], counter.there["b"], counter.there["c"]}, ""))
+	assert.Equal(t, 1, changes, "whoever waits learns that there is a count")
+	cluster, _, ok = counter.Counter.Cluster(big)
+	require.True(t, ok)
+	assert.Equal(t, 2, cluster.Nodes)
+
+	require.NoError(t, previous.Delete(node("a")))
+	require.NoError(t, again.Add(node("d", labelled("pool", "big"))))
+	cluster, _, _ = counter.Counter.Cluster(big)
+	assert.Equal(t, 3, cluster.Nodes, "the previous listing is ignored")
+}
+
+func TestKinds(t *testing.T) {
+	small := func(nodes int) scaling.NodeKind {
+		return scaling.NodeKind{CPU: 1500, Memory: 1 << 30, OS: "linux", Nodes: nodes}
+	}
+	large := func(nodes int) scaling.NodeKind {
+		return scaling.NodeKind{CPU: 32000, Memory: 4 << 30, OS: "linux", Nodes: nodes}
+	}
+	counter := newCounter()
+	assert.Empty(t, counter.Kinds())
+	counter.OnAdd(node("a", room("1500m", "1Gi")))
+	counter.OnAdd(node("b", room("1.5", "1024Mi")))
+	counter.OnAdd(node("c", room("32", "4Gi")))
+	counter.OnAdd(node("d"))
+	assert.ElementsMatch(t, []scaling.NodeKind{small(2), large(1)}, counter.Kinds(), "one that has told nothing yet is of no kind")
+
+	counter.OnUpdate(nil, node("a", room("1500m", "1Gi")))
+	assert.ElementsMatch(t, []scaling.NodeKind{small(2), large(1)}, counter.Kinds(), "a heartbeat")
+	counter.OnUpdate(nil, node("a", room("32", "4Gi")))
+	assert.ElementsMatch(t, []scaling.NodeKind{small(1), large(2)}, counter.Kinds())
+	counter.OnDelete(node("b", room("1500m", "1Gi")))
+	counter.OnDelete(node("unknown", room("1", "1Gi")))
+	assert.Equal(t, []scaling.NodeKind{large(2)}, counter.Kinds())
+
+	counter.OnUpdate(nil, node("a", room("32", "4Gi"), labelled(corev1.LabelOSStable, "windows")))
+	windows := scaling.NodeKind{CPU: 32000, Memory: 4 << 30, OS: "windows", Nodes: 1}
+	assert.ElementsMatch(t, []scaling.NodeKind{large(1), windows}, counter.Kinds())
+	counter.list()
+	assert.ElementsMatch(t, []scaling.NodeKind{large(1), windows}, counter.Kinds())
+}
+
+func room(cpu, memory string) func(*corev1.Node) {
+	return func(n *corev1.Node) {
+		n.Status.Allocatable = corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory), corev1.ResourcePods: resource.MustParse("110"),
+		}
+	}
 }
 
 func BenchmarkCluster(b *testing.B) {
@@ -383,7 +502,7 @@ func BenchmarkCluster(b *testing.B) {
 		b.Run(fmt.Sprintf("nodes=%d", number), func(b *testing.B) {
 			counter, ksmScaleSpec := newCounter(), spec(schedulableOnly)
 			for i := range number {
-				counter.OnAdd(node("node-"+strconv.Itoa(i)), true)
+				counter.OnAdd(node("node-" + strconv.Itoa(i)))
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
 
@@ -59,8 +60,26 @@ func (p *placement) attracted(node *corev1.Node) bool {
 	return matches && err == nil
 }
 
-func (p *placement) allowsZoned(node *corev1.Node) bool {
-	return node.Labels[corev1.LabelTopologyZone] != "" && p.allows(node)
+// labelKeys are the keys of the labels that the placement depends on, in the form of Listing. nil depends on none.
+func (p *placement) labelKeys() sets.Set[string] {
+	keys := sets.New[string]()
+	if p == nil {
+		return keys
+	}
+	keys.Insert(corev1.LabelTopologyZone)
+	keys = keys.Union(sets.KeySet(p.NodeSelector))
+	if p.NodeAffinity == nil {
+		return keys
+	}
+	for _, term := range p.NodeAffinity.NodeSelectorTerms {
+		for _, requirement := range term.MatchExpressions {
+			keys.Insert(requirement.Key)
+		}
+		if len(term.MatchFields) > 0 {
+			keys.Insert(nameKey) // The only field is the name.
+		}
+	}
+	return keys
 }
 
 // repelled reports whether a taint keeps pods away permanently.

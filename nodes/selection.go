@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 )
@@ -39,6 +40,16 @@ func newSelection(spec *v1alpha1.KSMScaleSpec) selection {
 		selector = labels.Everything()
 	}
 	return selection{NodesConfig: config, labels: selector}
+}
+
+// labelKeys are the keys of the labels that the selection depends on.
+func (s *selection) labelKeys() sets.Set[string] {
+	keys := sets.New[string]()
+	requirements, _ := s.labels.Requirements()
+	for _, requirement := range requirements {
+		keys.Insert(requirement.Key())
+	}
+	return keys
 }
 
 func (s *selection) counts(node *corev1.Node) bool {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -49,30 +52,63 @@ type Source struct {
 	ksmScales client.Reader
 	nodes     *nodes.Counter
 	synced    func() bool
+	// watched lists and watches nodes, and known reports whether the reader has all KSMScales; nil without a watch.
+	watched toolscache.ListerWatcher
+	known   toolscache.InformerSynced
+
+	mu sync.Mutex
+	// made has the last plan of each KSMScale by its name.
+	made map[string]made
+}
+
+// made is a plan and the version of its input.
+type made struct {
+	uid             types.UID
+	resourceVersion string
+	nodes           uint64
+	Planned
 }
 
 // NewSource returns a Source that reads KSMScales from a reader. synced reports whether the reader has all KSMScales and
 // all nodes have been counted.
 func NewSource(ksmScales client.Reader, nodes *nodes.Counter, synced func() bool) *Source {
-	return &Source{ksmScales: ksmScales, nodes: nodes, synced: synced}
+	return &Source{ksmScales: ksmScales, nodes: nodes, synced: synced, made: map[string]made{}}
 }
 
-// Watch returns a Source that watches KSMScales and nodes through a cache. The cache may start before or after. It returns
-// an error if the CustomResourceDefinition is not installed.
-func Watch(ctx context.Context, objects cache.Cache, nodes *nodes.Counter) (*Source, error) {
+// Watch returns a Source that watches KSMScales through a cache, which may start before or after. It watches nodes once it
+// is started. It returns an error if the CustomResourceDefinition is not installed.
+func Watch(ctx context.Context, objects cache.Cache, nodes *nodes.Counter, watched toolscache.ListerWatcher) (*Source, error) {
 	informer, err := objects.GetInformer(ctx, &v1alpha1.KSMScale{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch KSMScales: %w", err)
 	}
-	if err := nodes.Watch(ctx, objects); err != nil {
-		return nil, err
-	}
 	source := NewSource(objects, nodes, func() bool { return informer.HasSynced() && nodes.Synced() })
+	source.watched, source.known = watched, informer.HasSynced
 	if _, err := informer.AddEventHandler(source.forgetting(ctx)); err != nil {
 		return nil, fmt.Errorf("watch KSMScales: %w", err)
 	}
 	return source, nil
 }
+
+// Start counts nodes until the context is done. It first waits for the KSMScales, so one list of the nodes has all labels
+// that they name.
+func (s *Source) Start(ctx context.Context) error {
+	if !toolscache.WaitForCacheSync(ctx.Done(), s.known) {
+		return nil // The context is done.
+	}
+	specs, err := s.specs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, spec := range specs {
+		s.nodes.Cluster(spec)
+	}
+	s.nodes.Run(ctx, s.watched)
+	return nil
+}
+
+// NeedLeaderElection lets a manager start the Source on each replica.
+func (s *Source) NeedLeaderElection() bool { return false }
 
 // forgetting is a handler that stops counts of nodes that no KSMScale uses any more.
 func (s *Source) forgetting(ctx context.Context) toolscache.ResourceEventHandler {
@@ -84,7 +120,14 @@ func (s *Source) forgetting(ctx context.Context) toolscache.ResourceEventHandler
 	}
 	return toolscache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(any, any) { forget() },
-		DeleteFunc: func(any) { forget() },
+		DeleteFunc: func(obj any) {
+			if name, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
+				s.mu.Lock()
+				delete(s.made, name)
+				s.mu.Unlock()
+			}
+			forget()
+		},
 	}
 }
 
@@ -103,7 +146,8 @@ func (s *Source) specs(ctx context.Context) ([]*v1alpha1.KSMScaleSpec, error) {
 // Synced reports whether every node that existed at the start has been counted, and every KSMScale is known.
 func (s *Source) Synced() bool { return s.synced() }
 
-// All returns the plan of every KSMScale, or ErrNotSynced.
+// All returns the plan of every KSMScale, or ErrNotSynced. While nodes are listed again because a KSMScale names a label
+// for the first time, its plan is the last one. If it is new, it is missing.
 func (s *Source) All(ctx context.Context) ([]Planned, error) {
 	if !s.Synced() {
 		return nil, ErrNotSynced
@@ -112,11 +156,34 @@ func (s *Source) All(ctx context.Context) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	planned := make([]Planned, len(list))
+	planned := make([]Planned, 0, len(list))
 	for i := range list {
-		planned[i] = s.plan(&list[i])
+		if one, ok := s.last(&list[i]); ok {
+			planned = append(planned, one)
+		}
 	}
 	return planned, nil
+}
+
+// Named returns the plan of a KSMScale like All, or ErrNotSynced if it has none yet. The result is false if no KSMScale has
+// the name. Its cost does not depend on the number of KSMScales.
+func (s *Source) Named(ctx context.Context, name string) (Planned, bool, error) {
+	if !s.Synced() {
+		return Planned{}, false, ErrNotSynced
+	}
+	ksmScale := &v1alpha1.KSMScale{}
+	err := s.ksmScales.Get(ctx, client.ObjectKey{Name: name}, ksmScale, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return Planned{}, false, nil
+	}
+	if err != nil {
+		return Planned{}, false, fmt.Errorf("get KSMScale %s: %w", name, err)
+	}
+	planned, ok := s.last(ksmScale)
+	if !ok {
+		return Planned{}, false, ErrNotSynced
+	}
+	return planned, true, nil
 }
 
 func (s *Source) list(ctx context.Context) ([]v1alpha1.KSMScale, error) {
@@ -127,17 +194,41 @@ func (s *Source) list(ctx context.Context) ([]v1alpha1.KSMScale, error) {
 	return list.Items, nil
 }
 
-// One returns the plan of a KSMScale, or ErrNotSynced.
+// One returns the plan of a KSMScale, or ErrNotSynced. The nodes may have to be listed again for a label that no KSMScale
+// has named before, and this counts as not synced.
 func (s *Source) One(ksmScale *v1alpha1.KSMScale) (Planned, error) {
 	if !s.Synced() {
 		return Planned{}, ErrNotSynced
 	}
-	return s.plan(ksmScale), nil
+	cluster, asOf, ok := s.nodes.Cluster(&ksmScale.Spec)
+	if !ok {
+		return Planned{}, ErrNotSynced
+	}
+	return New(ksmScale, cluster, asOf), nil
 }
 
-func (s *Source) plan(ksmScale *v1alpha1.KSMScale) Planned {
-	cluster, asOf := s.nodes.Cluster(&ksmScale.Spec)
-	return New(ksmScale, cluster, asOf)
+// last returns the plan of a KSMScale of the cache. It makes the plan again only if the KSMScale or a count of nodes has
+// changed. The result is false if there is no plan yet.
+func (s *Source) last(ksmScale *v1alpha1.KSMScale) (Planned, bool) {
+	// The version is read before the count, so a change in between makes the plan again at the next request.
+	version := s.nodes.Version()
+	s.mu.Lock()
+	before, known := s.made[ksmScale.Name]
+	s.mu.Unlock()
+	known = known && before.uid == ksmScale.UID
+	if known && before.nodes == version && before.resourceVersion == ksmScale.ResourceVersion && ksmScale.ResourceVersion != "" {
+		before.AsOf = s.nodes.AsOf()
+		return before.Planned, true
+	}
+	cluster, asOf, ok := s.nodes.Cluster(&ksmScale.Spec)
+	if !ok {
+		return before.Planned, known
+	}
+	planned := New(ksmScale, cluster, asOf)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made[ksmScale.Name] = made{uid: ksmScale.UID, resourceVersion: ksmScale.ResourceVersion, nodes: version, Planned: planned}
+	return planned, true
 }
 
 // New plans a KSMScale, and the other partitions that run according to its status.

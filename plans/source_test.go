@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -30,9 +31,11 @@ func newSource(t *testing.T, synced bool) *Source {
 		},
 	}
 	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(time.Unix(1_700_000_000, 0)))
+	var all []any
 	for _, name := range []string{"a", "b", "c"} {
-		counter.OnAdd(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, true)
+		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
+	require.NoError(t, counter.Listing().Replace(all, ""))
 	return NewSource(fake.NewClientBuilder().WithScheme(scheme).WithObjects(ksmScale).Build(), counter, func() bool { return synced })
 }
 
@@ -59,6 +62,8 @@ func TestSourceHasNoPlansUntilSynced(t *testing.T) {
 
 func TestNodesAreNoLongerCountedAsNoKSMScaleWants(t *testing.T) {
 	source := newSource(t, true)
+	listing := source.nodes.Listing()
+	require.NoError(t, listing.Replace([]any{&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}}, ""))
 	var changes int
 	source.nodes.OnChange(func() { changes++ })
 	cordoned := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NodeSpec{Unschedulable: true}}
@@ -66,17 +71,80 @@ func TestNodesAreNoLongerCountedAsNoKSMScaleWants(t *testing.T) {
 	notReady.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}
 	ready := cordoned.DeepCopy()
 	ready.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	source.nodes.OnUpdate(nil, cordoned)
+	require.NoError(t, listing.Update(cordoned))
 	changes = 0
 
 	gone := &v1alpha1.KSMScale{Spec: v1alpha1.KSMScaleSpec{Nodes: v1alpha1.NodesConfig{ReadyOnly: true}}}
 	_, err := source.One(gone)
 	require.NoError(t, err)
-	source.nodes.OnUpdate(cordoned, ready)
+	require.NoError(t, listing.Update(ready))
 	assert.Equal(t, 1, changes)
 	source.forgetting(t.Context()).OnDelete(gone)
-	source.nodes.OnUpdate(ready, notReady)
+	require.NoError(t, listing.Update(notReady))
 	assert.Equal(t, 1, changes)
+}
+
+func TestPlansAreKeptUntilTheirInputChanges(t *testing.T) {
+	source := newSource(t, true)
+	first, err := source.All(t.Context())
+	require.NoError(t, err)
+	again, err := source.All(t.Context())
+	require.NoError(t, err)
+	assert.Same(t, &first[0].Shards[0], &again[0].Shards[0])
+
+	listing := source.nodes.Listing()
+	require.NoError(t, listing.Replace([]any{&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}}, ""))
+	fewer, err := source.All(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, fewer[0].Cluster.Nodes)
+
+	ksmScale := fewer[0].KSMScale.DeepCopy()
+	ksmScale.Spec.Sharding.MinReplicasPerShard = 4
+	require.NoError(t, source.ksmScales.(client.Client).Update(t.Context(), ksmScale))
+	changed, err := source.All(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 8, changed[0].Desired)
+}
+
+func TestLastPlanIsKeptWhileNodesAreListedAgain(t *testing.T) {
+	source := newSource(t, true)
+	objects, ok := source.ksmScales.(client.Client)
+	require.True(t, ok)
+	before, err := source.All(t.Context())
+	require.NoError(t, err)
+
+	changed := before[0].KSMScale.DeepCopy()
+	changed.Spec.Nodes.Selector = &v1alpha1.NodeSelector{MatchLabels: map[string]v1alpha1.LabelValue{"pool": "big"}}
+	require.NoError(t, objects.Update(t.Context(), changed))
+	created := changed.DeepCopy()
+	created.ObjectMeta = metav1.ObjectMeta{Name: "new", UID: "another"}
+	require.NoError(t, objects.Create(t.Context(), created))
+
+	meanwhile, err := source.All(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, before, meanwhile, "no plan from a count without the label")
+	_, err = source.One(changed)
+	assert.ErrorIs(t, err, ErrNotSynced)
+	kept, exists, err := source.Named(t.Context(), "main")
+	require.NoError(t, err)
+	assert.True(t, exists)
+	assert.Equal(t, before[0], kept)
+	_, _, err = source.Named(t.Context(), "new")
+	assert.ErrorIs(t, err, ErrNotSynced, "one that has no plan yet exists")
+	_, exists, err = source.Named(t.Context(), "missing")
+	require.NoError(t, err)
+	assert.False(t, exists)
+
+	big := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{"pool": "big"}}}
+	require.NoError(t, source.nodes.Listing().Replace([]any{big, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b"}}}, ""))
+	after, err := source.All(t.Context())
+	require.NoError(t, err)
+	require.Len(t, after, 2)
+	for _, planned := range after {
+		assert.Equal(t, 1, planned.Cluster.Nodes)
+	}
+	_, err = source.One(changed)
+	assert.NoError(t, err)
 }
 
 func TestCollector(t *testing.T) {

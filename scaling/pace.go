@@ -76,6 +76,12 @@ func (r rules) with(set *v1alpha1.ScalingRules) rules {
 	return r
 }
 
+// ScaleDownWindow returns how long a shard keeps replicas that are no longer desired. It is false if the spec forbids
+// scaling down.
+func (p Pace) ScaleDownWindow() (window time.Duration, allowed bool) {
+	return p.down.window, !p.down.disabled
+}
+
 // History is the past recommendations and changes of a shard, as far back as its Pace needs them. It is empty for an
 // unknown shard, such as after a restart.
 type History struct {

@@ -63,13 +63,7 @@ func Run(ctx context.Context, options *Options) error {
 	if err != nil {
 		return fmt.Errorf("create the client: %w", err)
 	}
-	c := &check{get: func(ctx context.Context, path string, into any) error {
-		data, err := client.RESTClient().Get().RequestURI(path).DoRaw(ctx)
-		if err != nil {
-			return fmt.Errorf("get %s: %w", path, err)
-		}
-		return json.Unmarshal(data, into)
-	}}
+	c := through(client)
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, options.Period, options.Timeout, true, func(ctx context.Context) (bool, error) {
 		if err := c.all(ctx); err == nil || ctx.Err() == nil || last == nil {
@@ -81,6 +75,20 @@ func Run(ctx context.Context, options *Options) error {
 		return errors.Join(err, last)
 	}
 	return nil
+}
+
+// Once reads the metrics once, and returns what is wrong.
+func Once(ctx context.Context, client discovery.DiscoveryInterface) error { return through(client).all(ctx) }
+
+// through reads through a client.
+func through(client discovery.DiscoveryInterface) *check {
+	return &check{get: func(ctx context.Context, path string, into any) error {
+		data, err := client.RESTClient().Get().RequestURI(path).DoRaw(ctx)
+		if err != nil {
+			return fmt.Errorf("get %s: %w", path, err)
+		}
+		return json.Unmarshal(data, into)
+	}}
 }
 
 // check reads through get.

@@ -12,7 +12,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-z]+$'))",message="each of spec.metrics.resources must be the plural name of a resource in lower case, such as pods: write one resource per item"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-z]*[a-rt-z]s$'))",message="each of spec.metrics.resources must be the plural name of a resource in lower case: write pods instead of pod, ingresses instead of ingress, and one resource per item"
 	// +listType=set
 	// +optional
 	Resources []string `json:"resources,omitempty"`
@@ -54,7 +54,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=4096
-	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[^=,\\\\[\\\\]]+=\\\\[[^=\\\\[\\\\]]*\\\\]$'))",message="each of spec.metrics.metricLabelsAllowlist must be a resource with keys of labels, written as pods=[app,team] or nodes=[*]"
+	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[-._/a-zA-Z0-9*]+=\\\\[( *[-._/a-zA-Z0-9]*[-._/a-zA-Z0-9*][-._/a-zA-Z0-9]* *(, *[-._/a-zA-Z0-9]*[-._/a-zA-Z0-9*][-._/a-zA-Z0-9]* *)*)?\\\\]$'))",message="each of spec.metrics.metricLabelsAllowlist must be a resource with keys of labels, each with at most one *, because kube-state-metrics does not start with anything else: write pods=[app,team] or nodes=[*]"
 	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricLabelsAllowlist must have at most 32768 bytes in all, because kube-state-metrics takes minutes to read more: write * for all labels of a resource, as in pods=[*]"
 	// +listType=set
 	// +optional
@@ -64,7 +64,7 @@ type MetricsConfig struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=4096
-	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[^=,\\\\[\\\\]]+=\\\\[[^=\\\\[\\\\]]*\\\\]$'))",message="each of spec.metrics.metricAnnotationsAllowlist must be a resource with keys of annotations, written as pods=[example.com/team] or nodes=[*]"
+	// +kubebuilder:validation:XValidation:rule="self.all(keys, keys.matches('^[-._/a-zA-Z0-9*]+=\\\\[( *[-._/a-zA-Z0-9]*[-._/a-zA-Z0-9*][-._/a-zA-Z0-9]* *(, *[-._/a-zA-Z0-9]*[-._/a-zA-Z0-9*][-._/a-zA-Z0-9]* *)*)?\\\\]$'))",message="each of spec.metrics.metricAnnotationsAllowlist must be a resource with keys of annotations, each with at most one *, because kube-state-metrics does not start with anything else: write pods=[example.com/team] or nodes=[*]"
 	// +kubebuilder:validation:XValidation:rule="bytes(self.join(',')).size() <= 32768",message="spec.metrics.metricAnnotationsAllowlist must have at most 32768 bytes in all, because kube-state-metrics takes minutes to read more: write * for all annotations of a resource, as in pods=[*]"
 	// +listType=set
 	// +optional

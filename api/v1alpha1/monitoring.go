@@ -23,7 +23,7 @@ const (
 
 // MonitoringConfig configures how Prometheus scrapes the shards.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.scrapeTimeout) || !has(self.interval) || duration(self.scrapeTimeout) <= duration(self.interval)",message="spec.monitoring.scrapeTimeout must not be above spec.monitoring.interval: lower the timeout, or raise the interval"
+// +kubebuilder:validation:XValidation:rule="!has(self.scrapeTimeout) || !has(self.interval) || !self.scrapeTimeout.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$') || !self.interval.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$') || duration(self.scrapeTimeout) <= duration(self.interval)",message="spec.monitoring.scrapeTimeout must not be above spec.monitoring.interval: lower the timeout, or raise the interval"
 type MonitoringConfig struct {
 	// type is the kind of object to create for the Prometheus Operator: ScrapeConfig, ServiceMonitor or None.
 	// ScrapeConfig scrapes the Service of each shard. ServiceMonitor scrapes every ready pod, and needs recording rules
@@ -36,15 +36,17 @@ type MonitoringConfig struct {
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="spec.monitoring.interval must be from 1s to 10m, such as 30s"
-	// +kubebuilder:validation:XValidation:rule="timestamp(0) + duration(self) == timestamp(duration(self).getSeconds())",message="spec.monitoring.interval must be whole seconds, because minReadySeconds of a Deployment is: write 1s or 2s instead of 1500ms"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$')",message="spec.monitoring.interval must be a number with a unit, such as 30s or 1m: write 30s instead of 30"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$') || duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="spec.monitoring.interval must be from 1s to 10m, such as 30s"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$') || timestamp(0) + duration(self) == timestamp(duration(self).getSeconds())",message="spec.monitoring.interval must be whole seconds, because minReadySeconds of a Deployment is: write 1s or 2s instead of 1500ms"
 	// +optional
 	Interval metav1.Duration `json:"interval,omitzero"`
 	// scrapeTimeout is the longest time that a scrape may take. The default is the timeout of Prometheus. It must not be
 	// above interval.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms')",message="spec.monitoring.scrapeTimeout must be at least 100ms, such as 10s"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$')",message="spec.monitoring.scrapeTimeout must be a number with a unit, such as 10s or 500ms: write 10s instead of 10"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(ns|us|ms|s|m|h))+$') || duration(self) >= duration('100ms')",message="spec.monitoring.scrapeTimeout must be at least 100ms, such as 10s"
 	// +optional
 	ScrapeTimeout *metav1.Duration `json:"scrapeTimeout,omitempty"`
 	// bodySizeLimit is the largest scrape of a shard that the scraper accepts, in bytes without compression, such as

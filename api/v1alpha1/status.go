@@ -8,18 +8,23 @@ import (
 
 // Phase summarizes a KSMScale in one word, for people. Programs read the conditions.
 //
-// +kubebuilder:validation:Enum=Incomplete;Resharding;Scaling;Ready
+// +kubebuilder:validation:Enum=Incomplete;Resharding;RollingOut;Scaling;Degraded;Ready
 type Phase string
 
-// The phases of a KSMScale, the worst first.
+// The phases of a KSMScale. The first one that applies counts.
 const (
 	// PhaseIncomplete means that some shard has no ready pod, so its objects are missing from the metrics.
 	PhaseIncomplete Phase = "Incomplete"
 	// PhaseResharding means that a previous partition still runs, until the desired one takes over.
 	PhaseResharding Phase = "Resharding"
-	// PhaseScaling means that the number of pods is not the desired one.
+	// PhaseRollingOut means that some shard replaces its pods, or waits for its turn to do so.
+	PhaseRollingOut Phase = "RollingOut"
+	// PhaseScaling means that the number of pods of some shard is not the desired one, that a scale-up is paused, or that
+	// an autoscaler has not acted yet.
 	PhaseScaling Phase = "Scaling"
-	// PhaseReady means that every shard has a ready pod, and the number of pods is the desired one.
+	// PhaseDegraded means that the condition Ready is not True for any other reason.
+	PhaseDegraded Phase = "Degraded"
+	// PhaseReady means that the condition Ready is True, and that every shard has its desired number of pods.
 	PhaseReady Phase = "Ready"
 )
 
@@ -27,28 +32,43 @@ const (
 // small.
 const MaxPodsInStatus = 100
 
+// MaxVersionLength is the maximum length of the version in the status.
+const MaxVersionLength = 128
+
 // KSMScaleStatus is the state that the controller observed last.
 type KSMScaleStatus struct {
 	// observedGeneration is the metadata.generation that the rest of the status describes.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// phase is Incomplete while some shard has no ready pod, and Resharding while a previous partition still runs. It is
-	// Scaling while the number of pods is not the desired one, and Ready otherwise.
+	// phase is the first of these that applies. Incomplete: some shard has no ready pod. Resharding: a previous partition
+	// still runs. RollingOut: some shard replaces its pods. Scaling: the number of pods is not the desired one.
+	// Degraded: the condition Ready is not True for another reason. Otherwise it is Ready.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
-	// nodeCount is the number of nodes that count.
+	// ready is the number of ready pods and of all pods, such as 3/5. While resharding, it counts every partition.
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=21
+	// +optional
+	Ready string `json:"ready,omitempty"`
+	// nodeCount is the number of nodes that spec.nodes selects.
 	// +optional
 	NodeCount int32 `json:"nodeCount,omitempty"`
-	// nodes has numbers of nodes of the cluster.
+	// nodes has the numbers of all nodes of the cluster.
 	// +optional
 	Nodes *NodesStatus `json:"nodes,omitempty"`
 	// desiredReplicas is the desired number of pods of all shards. In mode None it is a recommendation.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
-	// currentReplicas is the number of pods of all shards, ready or not.
+	// currentReplicas is the number of pods of all shards, ready or not. While resharding, it counts every partition.
 	// +optional
 	CurrentReplicas int32 `json:"currentReplicas,omitempty"`
+	// version is the version of kube-state-metrics that the pods report, such as v2.20.0. Several versions have a comma
+	// between them. If the controller cannot read any pod, it is the version that the tag of spec.monitorImage names.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Version string `json:"version,omitempty"`
 	// lastUpdated is the time of the last change of the status.
 	// +optional
 	LastUpdated metav1.Time `json:"lastUpdated,omitzero"`
@@ -56,18 +76,23 @@ type KSMScaleStatus struct {
 	// spec.autoResources apply it.
 	// +optional
 	Recommendation *Recommendation `json:"recommendation,omitempty"`
+	// missingObjects is at least how many objects of the cluster no shard exports. Gates count them every minute. It is
+	// missing until they have counted, and if no resource can be compared.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MissingObjects *int64 `json:"missingObjects,omitempty"`
 	// shardingStatus describes the shards.
 	// +optional
 	ShardingStatus *ShardingStatus `json:"shardingStatus,omitempty"`
-	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling and
-	// Monitoring. VersionSupported, Evictable, Sized and Scrapable are warnings.
+	// conditions are True when all is well. Ready is derived from Progressing, Covered, Schedulable, Autoscaling,
+	// Monitoring and ObjectsExported. VersionSupported, Evictable, Sized and Scrapable are warnings.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NodesStatus has numbers of nodes.
+// NodesStatus has numbers of nodes, next to nodeCount.
 type NodesStatus struct {
 	// registered is the number of all nodes of the cluster.
 	// +required
@@ -75,9 +100,6 @@ type NodesStatus struct {
 	// schedulable is the number of nodes that are not cordoned.
 	// +required
 	Schedulable int32 `json:"schedulable"`
-	// counted is the number of nodes that spec.nodes selects. It is the same as nodeCount.
-	// +required
-	Counted int32 `json:"counted"`
 }
 
 // ShardingStatus describes the shards.
@@ -100,6 +122,10 @@ type ShardingStatus struct {
 	// shardDistribution has the replicas of each shard of the desired partition, under the number of the shard from "0".
 	// +optional
 	ShardDistribution map[string]ShardReplicas `json:"shardDistribution,omitempty"`
+	// previousShardDistribution has the replicas of each shard of the other partitions while resharding. These partitions
+	// serve until the desired one takes over. An example of a key is "0-of-3".
+	// +optional
+	PreviousShardDistribution map[string]ShardReplicas `json:"previousShardDistribution,omitempty"`
 	// weights are the loads by which the strategy least-loaded divides replicas, for each measured partition. They
 	// change only after a lasting change of the load.
 	// +listType=map
@@ -183,7 +209,7 @@ const (
 	// ConditionMonitoring is False while the controller cannot create the objects of spec.monitoring.
 	ConditionMonitoring = "Monitoring"
 	// ConditionVersionSupported is False while some shard runs a version of kube-state-metrics with known bugs in
-	// sharding. It is Unknown until every shard reports its version.
+	// sharding, or while no tested version knows some exported resource. It is Unknown until every shard reports its version.
 	ConditionVersionSupported = "VersionSupported"
 	// ConditionEvictable is False while a second PodDisruptionBudget selects pods of a shard, because evicting them then
 	// always fails. It is Unknown until the controller has listed the PodDisruptionBudgets of others.
@@ -195,6 +221,9 @@ const (
 	// ConditionScrapable is False while the scrape of some shard is near a limit in spec.monitoring. It exists only with
 	// such a limit.
 	ConditionScrapable = "Scrapable"
+	// ConditionObjectsExported is False while the shards export fewer objects than the cluster has, or objects of other
+	// shards. It exists once gates have counted objects. If it is False, Ready is False.
+	ConditionObjectsExported = "ObjectsExported"
 )
 
 // Reasons of the conditions. Other reasons come from waiting containers, such as ImagePullBackOff, and from
@@ -217,6 +246,9 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonScaling is for Progressing, True: the number of pods is not the desired one yet.
 	ReasonScaling = "Scaling"
+	// ReasonScaleDownPending is for Progressing and Ready, True: every shard has its desired pods, and some have more, which
+	// their autoscaler removes after its stabilization window.
+	ReasonScaleDownPending = "ScaleDownPending"
 	// ReasonResharding is for Progressing, True: a previous partition runs until the desired one takes over.
 	ReasonResharding = "Resharding"
 	// ReasonRollingOut is for Progressing, True: some Deployment replaces its pods, or waits for its turn to do so.
@@ -303,6 +335,8 @@ const (
 	// ReasonKnownBugs is for VersionSupported, False: a running version can lose objects of its shard, or needs too much
 	// memory.
 	ReasonKnownBugs = "KnownBugs"
+	// ReasonUnknownResources is for VersionSupported, False: kube-state-metrics does not know some exported resource.
+	ReasonUnknownResources = "UnknownResources"
 	// ReasonVersionUnknown is for VersionSupported, Unknown: some kube-state-metrics has not reported its version.
 	ReasonVersionUnknown = "VersionUnknown"
 
@@ -327,4 +361,17 @@ const (
 	ReasonNearScrapeTimeout = "NearScrapeTimeout"
 	// ReasonNotMeasured is for Scrapable, Unknown: no gate has measured a scrape yet.
 	ReasonNotMeasured = "NotMeasured"
+
+	// ReasonAllObjectsExported is for ObjectsExported, True: the shards export each object of the compared resources.
+	ReasonAllObjectsExported = "AllObjectsExported"
+	// ReasonObjectsMissing is for ObjectsExported, False: the shards export fewer objects than the cluster has, in three
+	// counts in a row.
+	ReasonObjectsMissing = "ObjectsMissing"
+	// ReasonForeignObjects is for ObjectsExported, False: a kube-state-metrics exposes objects of another shard.
+	ReasonForeignObjects = "ForeignObjects"
+	// ReasonNotCompared is for ObjectsExported, Unknown: no resource can be compared with the cluster, for example with
+	// spec.metrics.objectLimit.
+	ReasonNotCompared = "NotCompared"
+	// ReasonNotCounted is for ObjectsExported, Unknown: the gates of some shard have not counted objects for ten minutes.
+	ReasonNotCounted = "NotCounted"
 )

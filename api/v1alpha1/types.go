@@ -12,10 +12,16 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=ksm,singular=ksmscale,path=ksmscales
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.ready`
 // +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodeCount`
 // +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.desiredReplicas`
-// +kubebuilder:printcolumn:name="Current",type=integer,JSONPath=`.status.currentReplicas`
 // +kubebuilder:printcolumn:name="Shards",type=integer,JSONPath=`.status.shardingStatus.totalShards`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Mode",type=string,priority=1,JSONPath=`.spec.autoscaling.mode`
+// +kubebuilder:printcolumn:name="Min",type=integer,priority=1,JSONPath=`.spec.sharding.minReplicasPerShard`
+// +kubebuilder:printcolumn:name="Max",type=integer,priority=1,JSONPath=`.spec.sharding.maxReplicasPerShard`
+// +kubebuilder:printcolumn:name="Version",type=string,priority=1,JSONPath=`.status.version`
+// +kubebuilder:printcolumn:name="Missing",type=integer,priority=1,JSONPath=`.status.missingObjects`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 45 characters (lower case letters, digits and '-'), because it is part of the names of shards: choose a shorter or simpler name"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.template) || !has(self.spec.template.serviceAccountName) || self.spec.template.serviceAccountName != 'ksm-' + self.metadata.name",message="spec.template.serviceAccountName must not be ksm- and the name of the KSMScale, because KSMScale creates that service account: remove it, or use another one"
@@ -105,6 +111,7 @@ type KSMScaleSpec struct {
 	// +optional
 	Sharding *ShardingConfig `json:"sharding,omitempty"`
 	// autoscaling configures who scales the shards, and how fast.
+	// +kubebuilder:default={}
 	// +optional
 	Autoscaling *AutoscalingConfig `json:"autoscaling,omitempty"`
 	// monitoring configures how Prometheus scrapes the shards.

@@ -272,6 +272,11 @@ func (in *KSMScaleStatus) DeepCopyInto(out *KSMScaleStatus) {
 		*out = new(Recommendation)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.MissingObjects != nil {
+		in, out := &in.MissingObjects, &out.MissingObjects
+		*out = new(int64)
+		**out = **in
+	}
 	if in.ShardingStatus != nil {
 		in, out := &in.ShardingStatus, &out.ShardingStatus
 		*out = new(ShardingStatus)
@@ -844,6 +849,13 @@ func (in *ShardingStatus) DeepCopyInto(out *ShardingStatus) {
 	}
 	if in.ShardDistribution != nil {
 		in, out := &in.ShardDistribution, &out.ShardDistribution
+		*out = make(map[string]ShardReplicas, len(*in))
+		for key, val := range *in {
+			(*out)[key] = *val.DeepCopy()
+		}
+	}
+	if in.PreviousShardDistribution != nil {
+		in, out := &in.PreviousShardDistribution, &out.PreviousShardDistribution
 		*out = make(map[string]ShardReplicas, len(*in))
 		for key, val := range *in {
 			(*out)[key] = *val.DeepCopy()

@@ -43,6 +43,11 @@ var defaultResources = []string{
 	"statefulsets", "storageclasses", "validatingwebhookconfigurations", "volumeattachments",
 }
 
+// UnknownResources returns the exported resources that no tested version of kube-state-metrics knows, in the order of the spec.
+func UnknownResources(ksmScale *v1alpha1.KSMScale) []string {
+	return slices.DeleteFunc(slices.Clone(ExportedResources(ksmScale)), func(name string) bool { return slices.Contains(ksmflags.Resources, name) })
+}
+
 // idleTimeoutSince is the first version that has --server-idle-timeout (pkg/options/options.go). Older versions refuse to start with it.
 // A tag with another major number is a date or a version of a packager.
 var idleTimeoutSince = version.MustParseGeneric("2.13.0")
@@ -180,8 +185,8 @@ func ExportedResources(ksmScale *v1alpha1.KSMScale) []string {
 	}
 }
 
-// exportsCustomResources reports whether kube-state-metrics exports custom resources. It ignores a flag with an empty value.
-func exportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
+// ExportsCustomResources reports whether kube-state-metrics exports custom resources. It ignores a flag with an empty value.
+func ExportsCustomResources(ksmScale *v1alpha1.KSMScale) bool {
 	configured := slices.Concat(extraArgs(ksmScale, customResourceConfigFlag), extraArgs(ksmScale, customResourceFileFlag))
 	return ksmScale.Spec.Metrics.CustomResourceState != nil || slices.ContainsFunc(configured, func(value string) bool { return value != "" })
 }

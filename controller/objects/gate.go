@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	gateContainerName = "gate"
+	// GateContainerName is the name of the container of the gate.
+	GateContainerName = "gate"
 	// gateStateFile is in the shared memory of the pod, so it survives a restart of a container. An emptyDir volume would also survive, but
 	// kubectl drain refuses pods with an emptyDir.
 	gateStateFile = "/dev/shm/ksmscale-gate.json"
@@ -26,20 +27,26 @@ type GateOptions struct {
 	Image string
 	// MeasureInterval is the time between two measurements; 0 for the default of the gate.
 	MeasureInterval time.Duration
+	// CountInterval is the time between two counts of objects; 0 for the default of the gate.
+	CountInterval time.Duration
 }
 
 func (o GateOptions) args() []string {
-	if o.MeasureInterval == 0 {
-		return nil
+	var args []string
+	if o.MeasureInterval != 0 {
+		args = append(args, "--measure-interval="+o.MeasureInterval.String())
 	}
-	return []string{"--measure-interval=" + o.MeasureInterval.String()}
+	if o.CountInterval != 0 {
+		args = append(args, "--count-interval="+o.CountInterval.String())
+	}
+	return args
 }
 
 // gateContainer answers the readiness probe of kube-state-metrics. Its arguments state what kube-state-metrics exports. The gate has no
 // readiness probe of its own.
 func gateContainer(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard, options GateOptions) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
-		WithName(gateContainerName).
+		WithName(GateContainerName).
 		WithImage(options.Image).
 		WithCommand("/gate").
 		WithArgs(literal(slices.Concat(gateArgs(ksmScale, shard), []string{"--state-file=" + gateStateFile}, options.args()))...).
@@ -70,7 +77,7 @@ func gateArgs(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) []string {
 		fmt.Sprintf("--total-shards=%d", shard.Total),
 	}
 	args = appendList(args, resourcesFlag, ExportedResources(ksmScale))
-	if exportsCustomResources(ksmScale) {
+	if ExportsCustomResources(ksmScale) {
 		args = append(args, "--custom-resources")
 	}
 	for _, list := range listFlags(metrics) {

@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"cmp"
 	"maps"
 	"strconv"
 	"time"
@@ -66,11 +65,20 @@ func scrapeTLSConfig(ksmScale *v1alpha1.KSMScale) *monitoringv1ac.SafeTLSConfigA
 	}
 	// CA and Cert are always set. The client reads them back empty if they are unset, which would differ from the desired object.
 	config := monitoringv1ac.SafeTLSConfig().WithCA(ca).WithCert(monitoringv1ac.SecretOrConfigMap()).
-		WithServerName(cmp.Or(desired.ServerName, MonitoringName(ksmScale)+"."+ksmScale.Spec.Namespace+".svc"))
+		WithServerName(ScrapedServerName(ksmScale))
 	if desired.InsecureSkipVerify {
 		config.WithInsecureSkipVerify(true)
 	}
 	return config
+}
+
+// ScrapedServerName is the name that the certificate of kube-state-metrics must have for clients that do not scrape it by the name of a
+// Service.
+func ScrapedServerName(ksmScale *v1alpha1.KSMScale) string {
+	if config := ksmScale.Spec.Monitoring.TLSConfig; config != nil && config.ServerName != "" {
+		return config.ServerName
+	}
+	return MonitoringName(ksmScale) + "." + ksmScale.Spec.Namespace + ".svc"
 }
 
 // scrapeAuthorization returns the credentials that Prometheus sends to kube-state-metrics. The default type is Bearer.

@@ -3,7 +3,7 @@ package observation
 import (
 	"context"
 	"fmt"
-	"maps"
+	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/measurements"
 	"github.com/example/ksmscale/shardpods"
 	"github.com/example/ksmscale/telemetry"
@@ -32,21 +33,31 @@ type Measurement struct {
 
 // Measurements reads what the gates of all ready pods have measured. Create it with NewMeasurements, and start it with a manager.
 type Measurements struct {
-	*poller[map[v1alpha1.Shard]Measurement]
+	*poller[gateReadings]
 	objects client.Reader
 	read    func(context.Context, *corev1.Pod) (measurements.Measurement, error)
 	// processes is what each pod's process had used at the last reading. Only the goroutine of Start uses it.
 	processes map[types.UID]measurements.Process
+	// counts are the counts of objects of the last rounds. Only the goroutine of Start uses it.
+	counts partitionCounts
 }
+
+// gateReadings is what the gates of all KSMScales have measured and counted.
+type gateReadings struct {
+	shards       map[v1alpha1.Shard]Measurement
+	completeness map[partitionKey]completeness.Result
+}
+
+func (r gateReadings) equal(other gateReadings) bool { return reflect.DeepEqual(r, other) }
 
 // NewMeasurements returns Measurements that reads KSMScales, Deployments and pods from a cache, and a gate of each pod at an interval.
 func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval time.Duration, notify func()) *Measurements {
-	m := &Measurements{objects: objects, read: func(ctx context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
+	m := &Measurements{objects: objects, counts: partitionCounts{}, read: func(ctx context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
 		return measurements.Read(ctx, telemetry.Client{}, telemetry.URL(pod.Status.PodIP, v1alpha1.PortGate))
 	}}
-	m.poller = &poller[map[v1alpha1.Shard]Measurement]{
-		objects: "the measurements of gates", interval: interval, clock: clock, notify: notify,
-		list: m.list, equal: maps.Equal[map[v1alpha1.Shard]Measurement, map[v1alpha1.Shard]Measurement],
+	m.poller = &poller[gateReadings]{
+		objects: "the measurements of gates", interval: interval, isMidInterval: true, clock: clock, notify: notify,
+		list: m.list, equal: gateReadings.equal,
 	}
 	return m
 }
@@ -54,7 +65,7 @@ func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval tim
 // Of returns the measurements of a KSMScale's shards.
 func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
 	shards := map[v1alpha1.Shard]Measurement{}
-	for shard, measurement := range m.Latest().Objects {
+	for shard, measurement := range m.Latest().Objects.shards {
 		if shard.KSMScale == ksmScale {
 			shards[shard] = measurement
 		}
@@ -62,16 +73,16 @@ func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
 	return shards
 }
 
-func (m *Measurements) list(ctx context.Context) (map[v1alpha1.Shard]Measurement, error) {
+func (m *Measurements) list(ctx context.Context) (gateReadings, error) {
 	var all v1alpha1.KSMScaleList
 	if err := m.objects.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list KSMScales: %w", err)
+		return gateReadings{}, fmt.Errorf("list KSMScales: %w", err)
 	}
 	var pods []corev1.Pod
 	for i := range all.Items {
 		serving, err := shardpods.Serving(ctx, m.objects, &all.Items[i])
 		if err != nil {
-			return nil, err
+			return gateReadings{}, err
 		}
 		pods = append(pods, serving...)
 	}
@@ -99,7 +110,7 @@ func (m *Measurements) list(ctx context.Context) (map[v1alpha1.Shard]Measurement
 		}
 	}
 	m.processes = processes
-	return shards, nil
+	return gateReadings{shards, m.counts.add(pods, readings, m.clock.Now())}, nil
 }
 
 // coresBetween returns the average CPU use of a process between two readings, in cores; 0 if the readings are of two processes.

@@ -24,9 +24,12 @@ type poller[T any] struct {
 	// objects names the listed objects in logs.
 	objects  string
 	interval time.Duration
-	clock    clock.WithTicker
-	list     func(context.Context) (T, error)
-	equal    func(a, b T) bool
+	// isMidInterval delays the second poll to the middle between two multiples of the interval. Gates count objects at these multiples, so
+	// each poll then finds the same round in all of them.
+	isMidInterval bool
+	clock         clock.WithTicker
+	list          func(context.Context) (T, error)
+	equal         func(a, b T) bool
 	// notify is called after the result has changed.
 	notify func()
 
@@ -46,18 +49,40 @@ type result[T any] struct {
 
 // Start polls until the context is done. It is part of manager.Runnable.
 func (p *poller[T]) Start(ctx context.Context) error {
+	if p.isMidInterval {
+		p.poll(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.clock.After(untilMidInterval(p.clock.Now(), p.interval)):
+		}
+	}
 	ticker := p.clock.NewTicker(p.interval)
 	defer ticker.Stop()
 	for {
-		if err := p.Poll(ctx); err != nil && ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "Cannot list objects", "objects", p.objects)
-		}
+		p.poll(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
 		}
 	}
+}
+
+// poll is Poll, and logs its error.
+func (p *poller[T]) poll(ctx context.Context) {
+	if err := p.Poll(ctx); err != nil && ctx.Err() == nil {
+		log.FromContext(ctx).Error(err, "Cannot list objects", "objects", p.objects)
+	}
+}
+
+// untilMidInterval is the time until the next middle between two multiples of an interval.
+func untilMidInterval(now time.Time, interval time.Duration) time.Duration {
+	middle := now.Truncate(interval).Add(interval / 2)
+	if middle.Before(now) {
+		middle = middle.Add(interval)
+	}
+	return middle.Sub(now)
 }
 
 // Poll lists the objects once, and notifies if the result has changed.

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/shardpods"
 )
 
@@ -35,10 +36,12 @@ type Reader struct {
 // Measured has what the gates of a KSMScale have measured, by shard.
 type Measured interface {
 	Of(ksmScale string) map[v1alpha1.Shard]Measurement
+	// Completeness returns what the partition of a total exports.
+	Completeness(ksmScale string, total int32) completeness.Result
 }
 
-// Read reads the objects of a KSMScale.
-func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
+// Owned reads only the objects that a KSMScale owns, and their pods.
+func Owned(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace),
 		client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
@@ -50,16 +53,12 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		pods        corev1.PodList
 	)
 	if err := errors.Join(
-		r.Client.List(ctx, &deployments, ofKSMScale...),
-		r.Client.List(ctx, &services, ofKSMScale...),
-		r.Client.List(ctx, &autoscalers, ofKSMScale...),
-		r.Client.List(ctx, &pods, ofKSMScale...),
+		objects.List(ctx, &deployments, ofKSMScale...),
+		objects.List(ctx, &services, ofKSMScale...),
+		objects.List(ctx, &autoscalers, ofKSMScale...),
+		objects.List(ctx, &pods, ofKSMScale...),
 	); err != nil {
 		return Snapshot{}, fmt.Errorf("list objects of KSMScale %s: %w", ksmScale.Name, err)
-	}
-	apiService, err := r.apiService(ctx)
-	if err != nil {
-		return Snapshot{}, err
 	}
 	snapshot := Snapshot{
 		Deployments: slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !IsOwnedBy(&deployment, ksmScale) }),
@@ -69,13 +68,25 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		Autoscalers: slices.DeleteFunc(autoscalers.Items, func(autoscaler autoscalingv2.HorizontalPodAutoscaler) bool {
 			return !IsOwnedBy(&autoscaler, ksmScale)
 		}),
-		APIService: apiService,
-		Monitoring: r.Monitors.Latest(),
-	}
-	if r.Measurements != nil {
-		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
 	}
 	snapshot.Pods = shardpods.Of(snapshot.Deployments, pods.Items)
+	return snapshot, nil
+}
+
+// Read reads the objects of a KSMScale, and the objects of others that affect it.
+func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
+	snapshot, err := Owned(ctx, r.Client, ksmScale)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if snapshot.APIService, err = r.apiService(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	snapshot.Monitoring = r.Monitors.Latest()
+	if r.Measurements != nil {
+		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
+		snapshot.Completeness = r.Measurements.Completeness(ksmScale.Name, ksmScale.TotalShards())
+	}
 	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
 	if r.VerticalAutoscalers != nil {
 		snapshot.VerticalAutoscalers = foreignAutoscalers(snapshot.Deployments, r.VerticalAutoscalers.Latest())

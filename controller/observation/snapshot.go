@@ -13,6 +13,7 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/completeness"
 )
 
 // Snapshot is the existing state of a KSMScale.
@@ -41,6 +42,8 @@ type Snapshot struct {
 	Versions RunningVersions
 	// Measurements are what the gates have measured of the shards.
 	Measurements map[v1alpha1.Shard]Measurement
+	// Completeness is what the shards export, compared with the cluster.
+	Completeness completeness.Result
 	// ObjectCounts has the number of objects of each exported resource, if they were counted for a first recommendation; else nil.
 	ObjectCounts map[string]int64
 	// Monitoring has the kinds of the Prometheus Operator and the objects of these kinds.

@@ -39,8 +39,9 @@ type Awaited struct {
 	Shard v1alpha1.Shard
 	// ReadyReplicas and NeededReplicas are set with AwaitReadyPods.
 	ReadyReplicas, NeededReplicas int32
-	// ScrapedFor is how long Prometheus must have scraped all ready shards; set with AwaitScrapes.
+	// ScrapedFor is how long Prometheus must have scraped all ready shards, and Until when it has; set with AwaitScrapes.
 	ScrapedFor time.Duration
+	Until      time.Time
 }
 
 // AwaitedStep names a step of the desired partition. The steps happen in the order of the constants.
@@ -93,7 +94,7 @@ func takeOver(planned plans.Planned, observed observation.Snapshot, now time.Tim
 			return decision
 		}
 		decision.RecheckAfter = left
-		decision.Awaited = &Awaited{Step: AwaitScrapes, Shard: v1alpha1.Shard{KSMScale: planned.KSMScale.Name, Total: planned.Total}, ScrapedFor: enough}
+		decision.Awaited = &Awaited{Step: AwaitScrapes, Shard: v1alpha1.Shard{KSMScale: planned.KSMScale.Name, Total: planned.Total}, ScrapedFor: enough, Until: now.Add(left)}
 	}
 	decision.Keep = decision.Keep.Union(worthKeeping(others, observed.Deployments))
 	return decision

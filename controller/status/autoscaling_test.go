@@ -100,13 +100,15 @@ func TestManualScaling(t *testing.T) {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	assert.Equal(t, "True ManualScaling", string(ready.Status)+" "+ready.Reason)
 	assert.Contains(t, ready.Message, "6 are desired and 3 run")
+	complete := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
+	assert.Equal(t, "All 3 pods are ready", complete.Message, "others have chosen this number")
 
 	w.observed.Deployments = slices.Clone(w.observed.Deployments)
 	w.observed.Deployments[1].Spec.Replicas = new(int32(2))
 	status = w.status()
 	assert.Equal(t, v1alpha1.PhaseScaling, status.Phase)
 	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
-	assert.Equal(t, "3 of 4 desired pods exist", progressing.Message)
+	assert.Equal(t, "3 pods exist, and the Deployments are set to 4", progressing.Message)
 }
 
 // An uninstallation deletes the other adapter's APIService in whatever mode the KSMScales are.

@@ -21,7 +21,7 @@ type conditionInput struct {
 	Input
 	// targets is the plan with the replicas that the shards should have for now.
 	targets plans.Planned
-	// status is complete except for its conditions.
+	// status is complete except for its conditions and its phase.
 	status v1alpha1.KSMScaleStatus
 }
 
@@ -29,16 +29,18 @@ type conditionInput struct {
 // that are no warnings. A condition keeps its transition time while its status stays the same.
 func allConditions(in conditionInput) []metav1.Condition {
 	// A cause comes before its effect: a pod without a node leaves its shard uncovered.
-	scheduling := schedulableCondition(in)
-	parts := []metav1.Condition{progressingCondition(in, scheduling.Status), scheduling, coveredCondition(in), autoscalingCondition(in)}
+	scheduling, autoscaling := schedulableCondition(in), autoscalingCondition(in)
+	parts := []metav1.Condition{progressingCondition(in, scheduling.Status, autoscaling.Status), scheduling, coveredCondition(in), autoscaling}
 	switch before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionMonitoring); {
 	case in.Snapshot.Monitoring.Known:
 		parts = append(parts, monitoringCondition(in))
 	case before != nil:
 		parts = append(parts, *before)
 	}
-	computed := append(parts, readyCondition(in, parts), versionCondition(in), evictableCondition(in))
-	computed = append(computed, slices.Concat(sizedConditions(in), scrapableConditions(in))...)
+	exported := exportedConditions(in)
+	ready := readyCondition(in, slices.Concat(parts, onlyFalse(exported)))
+	computed := append(parts, ready, versionCondition(in), evictableCondition(in))
+	computed = append(computed, slices.Concat(exported, sizedConditions(in), scrapableConditions(in))...)
 	// A condition that is no longer computed is removed from the status.
 	all := slices.DeleteFunc(slices.Clone(in.KSMScale.Status.Conditions), func(before metav1.Condition) bool {
 		return meta.FindStatusCondition(computed, before.Type) == nil

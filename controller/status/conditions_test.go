@@ -40,6 +40,7 @@ type world struct {
 	scaleErr error
 	// externalMetrics is the state of their registration.
 	externalMetrics ExternalMetrics
+	notBefore       time.Time
 }
 
 func (w world) status() v1alpha1.KSMScaleStatus {
@@ -51,6 +52,7 @@ func (w world) status() v1alpha1.KSMScaleStatus {
 	return Compute(Input{
 		KSMScale: w.ksmScale, Planned: planned, Snapshot: w.observed, Decision: decision, Failures: Failures{Apply: w.applyErr, Scale: w.scaleErr},
 		ExternalMetrics: w.externalMetrics, Adapter: fixtures.Adapter, NodeKinds: w.kinds.Kinds(), Now: metav1.NewTime(fixtures.Time).Rfc3339Copy(),
+		ScaleDownNotBefore: w.notBefore,
 	})
 }
 
@@ -91,9 +93,15 @@ func TestConditions(t *testing.T) {
 		{name: "all is well", override: func(*world) {},
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Complete", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "at the minimum", override: func(w *world) { w.nodes = 10 },
-			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "1 replicas calculated; the minimum of 3 runs", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "10 nodes / 15 nodes per monitor = 1 replica calculated; the minimum of 3 runs", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
 		{name: "at the maximum", override: func(w *world) { w.nodes, w.ksmScale.Spec.Sharding.MaxReplicasPerShard = 90, 1 },
 			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMaximum", message: "6 replicas calculated; the maximum of 3 runs", ready: "True AtMaximum", phase: v1alpha1.PhaseReady},
+		{name: "one node", override: func(w *world) { w.nodes, w.ksmScale.Spec.NodesPerMonitor = 1, 1 },
+			condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: "AtMinimum", message: "1 node / 1 node per monitor = 1 replica calculated", ready: "True AtMinimum", phase: v1alpha1.PhaseReady},
+		{name: "scaled to 0 by hand", override: func(w *world) {
+			w.observed.Pods, w.observed.Deployments[1].Spec.Replicas = slices.Delete(w.observed.Pods, 1, 2), new(int32(0))
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady",
+			message: "Deployment ksm-main-shard-1-of-3 is scaled to 0: kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1; 1 of 3 shards without a ready pod: 1", phase: v1alpha1.PhaseIncomplete},
 		{name: "scaling up", override: func(w *world) { w.nodes = 60 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "3 of 4 desired pods exist", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
 		{name: "pods are many enough, but of the wrong shards", override: func(w *world) {
@@ -109,22 +117,22 @@ func TestConditions(t *testing.T) {
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", phase: v1alpha1.PhaseScaling},
 		{name: "rolling out", override: func(w *world) { w.observed.Deployments[1].Status.Replicas = 2 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut",
-			message: "2 of 3 shards have the current template; shard 1 replaces its pods", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+			message: "2 of 3 shards have the current template; shard 1 replaces its pods", ready: "False RollingOut", phase: v1alpha1.PhaseRollingOut},
 		{name: "shards that wait for others", override: func(w *world) {
 			w.observed.Deployments[0].Status.Replicas, w.observed.Deployments[1].Status.Replicas = 2, 2
 			w.observed.Outdated = sets.New(fixtures.Shard(2))
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut",
-			message: "0 of 3 shards have the current template; shards 0, 1 replace their pods", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+			message: "0 of 3 shards have the current template; shards 0, 1 replace their pods", ready: "False RollingOut", phase: v1alpha1.PhaseRollingOut},
 		{name: "a new image that its Deployment has not acted on yet", override: func(w *world) { w.observed.Deployments[1].Generation = 6 },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "RollingOut", ready: "False RollingOut", phase: v1alpha1.PhaseRollingOut},
 		{name: "one of two pods is not ready", override: func(w *world) {
 			w.ksmScale.Spec.Sharding.MinReplicasPerShard = 2
 			for id := range int32(3) {
 				w.observed.Pods = append(w.observed.Pods, fixtures.Pod(id, "b", fixtures.NotReady))
 			}
-		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 of 6 desired pods are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 of 6 desired pods are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseDegraded},
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.Pods[2] = fixtures.Pod(2, "a", fixtures.NotReady) },
-			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 2", phase: v1alpha1.PhaseIncomplete},
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 2; kubectl -n monitoring describe pods -l ksmscale.example.com=main,shard-id=2 shows the cause", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(fixtures.Time)) })
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 0", phase: v1alpha1.PhaseIncomplete},
@@ -152,67 +160,67 @@ func TestConditions(t *testing.T) {
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},
 		{name: "pods that may not be created", override: func(w *world) {
 			w.observed.Deployments[0].Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota"}}
-		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "FailedCreate", message: "exceeded quota", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "FailedCreate", message: "exceeded quota", phase: v1alpha1.PhaseDegraded},
 		{name: "no namespace", override: func(w *world) {
 			w.applyErr = refused(apierrors.NewNotFound(corev1.Resource("namespaces"), "monitoring"))
 		},
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceNotFound", message: `spec.namespace "monitoring" does not exist: create it`, phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceNotFound", message: `spec.namespace "monitoring" does not exist: create it`, phase: v1alpha1.PhaseDegraded},
 		{name: "a namespace that is being deleted", override: func(w *world) {
 			terminating := apierrors.NewForbidden(services, "a", errors.New("no"))
 			terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 			w.applyErr = refused(terminating)
 		},
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceTerminating", message: `spec.namespace "monitoring" is being deleted`, phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NamespaceTerminating", message: `spec.namespace "monitoring" is being deleted`, phase: v1alpha1.PhaseDegraded},
 		{name: "no rights", override: func(w *world) { w.applyErr = refused(apierrors.NewForbidden(services, "a", errors.New("no"))) },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", message: "services", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "Forbidden", message: "services", phase: v1alpha1.PhaseDegraded},
 		{name: "someone else's object", override: func(w *world) { w.applyErr = refused(NotOwnedError{Kind: "Service", Name: "monitoring/a"}) },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NotOwned", message: "Service monitoring/a exists", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "NotOwned", message: "Service monitoring/a exists", phase: v1alpha1.PhaseDegraded},
 		{name: "refused for another reason", override: func(w *world) { w.applyErr = refused(apierrors.NewBadRequest("nonsense")) },
-			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ApplyFailed", message: "nonsense", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionFalse, reason: "ApplyFailed", message: "nonsense", phase: v1alpha1.PhaseDegraded},
 		{name: "external metrics are not registered", override: func(w *world) { w.observed.APIService = nil },
-			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationPending", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationPending", phase: v1alpha1.PhaseDegraded},
 		{name: "external metrics may not be registered", override: func(w *world) {
 			w.observed.APIService, w.externalMetrics.Err = nil, refused(apierrors.NewForbidden(services, "a", errors.New("no")))
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Forbidden", message: "cannot register external metrics", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "Forbidden", message: "cannot register external metrics", phase: v1alpha1.PhaseDegraded},
 		{name: "external metrics cannot be registered", override: func(w *world) {
 			w.observed.APIService, w.externalMetrics.Err = nil, errors.New("no such role")
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "no such role", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "no such role", phase: v1alpha1.PhaseDegraded},
 		{name: "external metrics are switched off, whoever serves others", override: func(w *world) {
 			w.observed.APIService = fixtures.RegisteredAPIService("keda", "metrics", apiregistrationv1.ConditionTrue)
 			w.externalMetrics = ExternalMetrics{Disabled: true, Err: errors.New("this installation has no adapter (--external-metrics=false)")}
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "Direct or None", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "RegistrationFailed", message: "Direct or None", phase: v1alpha1.PhaseDegraded},
 		{name: "another adapter's registration that would go with ours", override: func(w *world) {
 			w.observed.APIService, w.externalMetrics.ReleaseErr = fixtures.RegisteredAPIService("keda", "metrics", apiregistrationv1.ConditionTrue), errors.New("refused")
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "uninstalling KSMScale would delete APIService v1beta1.external.metrics.k8s.io", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "uninstalling KSMScale would delete APIService v1beta1.external.metrics.k8s.io", phase: v1alpha1.PhaseDegraded},
 		{name: "the registration is there, if it cannot be looked after at the moment", override: func(w *world) { w.externalMetrics.Err = errors.New("timeout") },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "FollowingNodes", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 		{name: "external metrics are someone else's", override: func(w *world) {
 			w.observed.APIService = fixtures.RegisteredAPIService("keda", "metrics", apiregistrationv1.ConditionTrue)
 		},
-			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "Service keda/metrics", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "Service keda/metrics", phase: v1alpha1.PhaseDegraded},
 		{name: "someone else's external metrics have several ways out", override: func(w *world) {
 			w.observed.APIService = fixtures.RegisteredAPIService("datadog", "metrics", apiregistrationv1.ConditionFalse)
 			w.observed.APIService.Spec.Service.Port = new(int32(8443))
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "delete that APIService and the software that installed it; or keep that server and put KSMScale's adapter in front of it, with the adapter's flag --delegate=datadog/metrics:8443 (docs/delegate.md); or set spec.autoscaling.mode to Direct", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "delete that APIService and the software that installed it; or keep that server and put KSMScale's adapter in front of it, with the adapter's flag --delegate=datadog/metrics:8443 (docs/delegate.md); or set spec.autoscaling.mode to Direct", phase: v1alpha1.PhaseDegraded},
 		{name: "external metrics are the API server's own", override: func(w *world) { w.observed.APIService = &apiregistrationv1.APIService{} },
-			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "the API server itself", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ForeignAPIService", message: "the API server itself", phase: v1alpha1.PhaseDegraded},
 		{name: "the adapter is down", override: func(w *world) {
 			w.observed.APIService = fixtures.RegisteredAPIService("ksmscale-system", "ksmscale-adapter", apiregistrationv1.ConditionFalse)
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "MissingEndpoints", message: "no endpoints", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "MissingEndpoints", message: "no endpoints", phase: v1alpha1.PhaseDegraded},
 		{name: "a HorizontalPodAutoscaler cannot act", override: func(w *world) {
 			w.observed.Autoscalers[1].Status.Conditions[0] = autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "FailedGetExternalMetric", Message: "no metrics"}
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "FailedGetExternalMetric", message: "HorizontalPodAutoscaler ksm-main-shard-1-of-3: no metrics", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "FailedGetExternalMetric", message: "HorizontalPodAutoscaler ksm-main-shard-1-of-3: no metrics", phase: v1alpha1.PhaseDegraded},
 		{name: "a Deployment was scaled to 0 by hand", override: func(w *world) {
 			w.observed.Autoscalers[1].Namespace, w.observed.Autoscalers[1].Spec.ScaleTargetRef.Name = "monitoring", fixtures.Shard(1).Name()
 			w.observed.Autoscalers[1].Status.Conditions[0] = autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionFalse, Reason: "ScalingDisabled", Message: "scaling is disabled"}
-		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ScalingDisabled", message: "kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1", phase: v1alpha1.PhaseReady},
+		}, condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionFalse, reason: "ScalingDisabled", message: "kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1", phase: v1alpha1.PhaseDegraded},
 		{name: "a HorizontalPodAutoscaler has conditions that are well when False", override: func(w *world) {
 			w.observed.Autoscalers[1].Status.Conditions = append(w.observed.Autoscalers[1].Status.Conditions,
 				autoscalingv2.HorizontalPodAutoscalerCondition{Type: autoscalingv2.ScalingLimited, Status: corev1.ConditionFalse, Reason: "DesiredWithinRange"},
 				autoscalingv2.HorizontalPodAutoscalerCondition{Type: "ScaledToZero", Status: corev1.ConditionFalse, Reason: "NotScaledToZero"})
 		}, condition: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: v1alpha1.ReasonAsPlanned, phase: v1alpha1.PhaseReady},
 		{name: "a HorizontalPodAutoscaler has not acted yet", override: func(w *world) { w.observed.Autoscalers[1].Status.Conditions = nil },
-			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionUnknown, reason: "Starting", phase: v1alpha1.PhaseReady},
+			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionUnknown, reason: "Starting", phase: v1alpha1.PhaseScaling},
 		{name: "an API server that drops tolerances", override: func(w *world) { w.observed.Autoscalers[1].Spec.Behavior.ScaleUp = &autoscalingv2.HPAScalingRules{} },
 			condition: v1alpha1.ConditionAutoscaling, status: metav1.ConditionTrue, reason: "ToleranceIgnored", message: "From 10 replicas", ready: "True AsPlanned", phase: v1alpha1.PhaseReady},
 	} {
@@ -232,6 +240,7 @@ func TestConditions(t *testing.T) {
 				desired = string(test.status) + " " + test.reason
 			}
 			assert.Equal(t, desired, string(ready.Status)+" "+ready.Reason)
+			assert.Equal(t, status.Phase == v1alpha1.PhaseReady, ready.Status == metav1.ConditionTrue, "the phase does not contradict the condition")
 		})
 	}
 }
@@ -303,6 +312,21 @@ func TestLongMessagesAreCut(t *testing.T) {
 	assert.Equal(t, "üüü...", message, "no character is cut in two")
 }
 
+func TestShardCountWithoutSharding(t *testing.T) {
+	w := newWorld(func(w *world) { w.ksmScale.Spec.Sharding.Enabled = false })
+	unsharded := v1alpha1.Shard{KSMScale: "main", Total: 1}
+	w.observed.Deployments, w.observed.Pods = nil, nil
+	snapshots.AddPartition(&w.observed, 1, 1, 3, fixtures.Time)
+	w.observed.Autoscalers[0].Name = unsharded.Name()
+	ready := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionReady)
+	assert.Equal(t, metav1.ConditionTrue, ready.Status, ready.Message)
+	assert.Contains(t, ready.Message, "spec.sharding.enabled is not true, so one set of pods exports all objects and shardCount has no effect: set enabled to true for 3 shards")
+	covered := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionCovered)
+	assert.Equal(t, "The only shard has a ready pod", covered.Message)
+	ready = meta.FindStatusCondition(newWorld().status().Conditions, v1alpha1.ConditionReady)
+	assert.NotContains(t, ready.Message, "shardCount")
+}
+
 func TestStatusCounts(t *testing.T) {
 	w := newWorld(func(w *world) {
 		w.nodes = 3000
@@ -316,6 +340,8 @@ func TestStatusCounts(t *testing.T) {
 	assert.EqualValues(t, 3000, status.NodeCount)
 	assert.EqualValues(t, 200, status.DesiredReplicas)
 	assert.EqualValues(t, 153, status.CurrentReplicas)
+	assert.Equal(t, "3/153", status.Ready)
+	assert.Nil(t, status.ShardingStatus.PreviousShardDistribution)
 	assert.EqualValues(t, 3, status.ShardingStatus.TotalShards)
 	crowded := status.ShardingStatus.ShardDistribution["1"]
 	assert.EqualValues(t, 151, crowded.Replicas, "replicas is the truth")

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/partition"
 )
 
@@ -21,17 +22,30 @@ func coveredCondition(in conditionInput) metav1.Condition {
 			Message: "Each shard of the previous partition has a ready pod",
 		}
 	}
-	if len(shards) == 0 {
-		return metav1.Condition{
-			Type: v1alpha1.ConditionCovered, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllShardsReady,
-			Message: fmt.Sprintf("Each of %s has a ready pod", plural(len(in.Planned.Shards), "shard", "shards")),
+	condition := metav1.Condition{Type: v1alpha1.ConditionCovered, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllShardsReady}
+	switch total := len(in.Planned.Shards); {
+	case len(shards) > 0:
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonShardsNotReady, uncoveredMessage(in, shards)
+	case total == 1:
+		condition.Message = "The only shard has a ready pod"
+	default:
+		condition.Message = fmt.Sprintf("Each of %d shards has a ready pod", total)
+	}
+	return condition
+}
+
+// uncoveredMessage names the shards without a ready pod. It begins with the cause and the fix if a Deployment is scaled to 0, and otherwise
+// ends with where to look.
+func uncoveredMessage(in conditionInput, shards []string) string {
+	message := fmt.Sprintf("%d of %s without a ready pod: %s", len(shards), plural(len(in.Planned.Shards), "shard", "shards"), strings.Join(shards, ", "))
+	for _, shard := range in.Planned.Shards {
+		deployment := in.Snapshot.Deployment(shard.Shard)
+		if deployment != nil && observation.ReplicasOf(deployment) == 0 {
+			return fmt.Sprintf("Deployment %[1]s is scaled to 0: kubectl -n %[2]s scale deployment %[1]s --replicas=1; %[3]s", deployment.Name, in.KSMScale.Spec.Namespace, message)
 		}
 	}
-	return metav1.Condition{
-		Type: v1alpha1.ConditionCovered, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonShardsNotReady,
-		Message: fmt.Sprintf("%d of %s without a ready pod: %s",
-			len(shards), plural(len(in.Planned.Shards), "shard", "shards"), strings.Join(shards, ", ")),
-	}
+	return fmt.Sprintf("%s; kubectl -n %s describe pods -l %s=%s,%s=%s shows the cause",
+		message, in.KSMScale.Spec.Namespace, v1alpha1.LabelKSMScale, in.KSMScale.Name, v1alpha1.LabelShardID, shards[0])
 }
 
 // uncovered returns the IDs of the shards without a ready pod, in order.

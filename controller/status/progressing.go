@@ -11,52 +11,75 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
-	"github.com/example/ksmscale/controller/partition"
 )
 
 // progressingCondition is False while a failure keeps the controller from creating the desired objects, or their pods from starting.
-// Otherwise it is True, and the reason is Complete when no work is left. The argument scheduling is the status of the condition
-// Schedulable.
-func progressingCondition(in conditionInput, scheduling metav1.ConditionStatus) metav1.Condition {
+// Otherwise it is True, and the reason is Complete when no work is left. The other arguments are the statuses of the conditions Schedulable
+// and Autoscaling.
+func progressingCondition(in conditionInput, scheduling, autoscaling metav1.ConditionStatus) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse}
-	if in.Failures.Apply != nil {
-		condition.Reason, condition.Message = applyFailure(in.Failures.Apply, in.KSMScale.Spec.Namespace)
-		return condition
-	}
-	if container := observation.FindStuckContainer(in.Snapshot.Pods, in.Now); container != nil {
-		condition.Reason, condition.Message = container.Reason, stuckContainerMessage(container)
-		return condition
-	}
-	if condition.Reason, condition.Message = pausedDeployment(&in.Snapshot); condition.Reason != "" {
-		return condition
-	}
-	if condition.Reason, condition.Message = stuckDeployment(in.Snapshot, scheduling); condition.Reason != "" {
+	if condition.Reason, condition.Message = noProgress(in, scheduling); condition.Reason != "" {
 		return condition
 	}
 
-	ready, desired := totalReady(in.status.ShardingStatus), saturated(in.targets.Desired)
+	ready, desired, wanted := totalReady(in.status.ShardingStatus), saturated(in.targets.Desired), "desired "
+	if in.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone {
+		// Others choose the number of pods, so it is not the desired one.
+		wanted = ""
+	}
 	condition.Status = metav1.ConditionTrue
 	switch {
 	case len(in.status.ShardingStatus.Partitions) > 1:
 		condition.Reason, condition.Message = v1alpha1.ReasonResharding, reshardingMessage(in)
-	case slices.ContainsFunc(in.Snapshot.Deployments, observation.IsRollingOut) || in.Snapshot.Outdated.Len() > 0:
+	case replacesPods(in):
 		condition.Reason, condition.Message = v1alpha1.ReasonRollingOut, rolloutMessage(in)
+	case onlySurplusPods(in, autoscaling):
+		condition.Reason, condition.Message = v1alpha1.ReasonScaleDownPending, scaleDownMessage(in)
 	case in.status.CurrentReplicas != desired:
-		condition.Reason = v1alpha1.ReasonScaling
-		condition.Message = fmt.Sprintf("%d of %d desired pods exist", in.status.CurrentReplicas, desired)
+		condition.Reason, condition.Message = v1alpha1.ReasonScaling, scalingMessage(in, desired)
 	case !divided(in.targets, in.status.ShardingStatus):
 		condition.Reason, condition.Message = v1alpha1.ReasonScaling, "Some shards do not have their desired number of pods yet"
 	case slices.ContainsFunc(in.Snapshot.Deployments, observation.IsUnobserved):
 		condition.Reason, condition.Message = v1alpha1.ReasonRollingOut, "A Deployment has changed, and its pods still have the previous template"
 	case ready < in.status.CurrentReplicas:
 		condition.Reason = v1alpha1.ReasonPodsNotReady
-		condition.Message = fmt.Sprintf("%d of %d desired pods are ready", ready, desired)
+		condition.Message = fmt.Sprintf("%d of %s ready", ready, plural(int(desired), wanted+"pod is", wanted+"pods are"))
 	default:
 		condition.Reason = v1alpha1.ReasonComplete
-		condition.Message = fmt.Sprintf("All %s ready", plural(int(ready), "desired pod is", "desired pods are"))
+		condition.Message = fmt.Sprintf("%s ready", plural(int(ready), wanted+"pod is", wanted+"pods are"))
+		if ready > 1 {
+			condition.Message = "All " + condition.Message
+		}
 	}
 	return condition
+}
+
+// noProgress explains why the controller cannot create the desired objects, or why their pods do not start; empty if neither is so.
+func noProgress(in conditionInput, scheduling metav1.ConditionStatus) (reason, message string) {
+	if in.Failures.Apply != nil {
+		return applyFailure(in.Failures.Apply, in.KSMScale.Spec.Namespace)
+	}
+	if container := observation.FindStuckContainer(in.Snapshot.Pods, in.Now); container != nil {
+		return container.Reason, stuckContainerMessage(in, container)
+	}
+	if reason, message = pausedDeployment(&in.Snapshot); reason != "" {
+		return reason, message
+	}
+	return stuckDeployment(in.Snapshot, scheduling)
+}
+
+// scalingMessage compares the pods that exist with the desired ones.
+func scalingMessage(in conditionInput, desired int32) string {
+	switch current := in.status.CurrentReplicas; {
+	case in.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone:
+		return fmt.Sprintf("%s, and the Deployments are set to %d", plural(int(current), "pod exists", "pods exist"), desired)
+	case current > desired:
+		return fmt.Sprintf("%s, and %s desired", plural(int(current), "pod exists", "pods exist"), plural(int(desired), "is", "are"))
+	default:
+		return fmt.Sprintf("%d of %s", current, plural(int(desired), "desired pod exists", "desired pods exist"))
+	}
 }
 
 // pausedDeployment returns a Deployment that someone paused before its pods had its current template. No other condition explains why the
@@ -90,7 +113,7 @@ func stuckDeployment(observed observation.Snapshot, scheduling metav1.ConditionS
 }
 
 // stuckContainerMessage names a stuck container, the cause, and where to look further.
-func stuckContainerMessage(stuck *observation.StuckContainer) string {
+func stuckContainerMessage(in conditionInput, stuck *observation.StuckContainer) string {
 	kind, cause := "Container", stuck.Detail
 	if stuck.Init {
 		kind = "Init container"
@@ -103,39 +126,11 @@ func stuckContainerMessage(stuck *observation.StuckContainer) string {
 			cause = fmt.Sprintf("it keeps crashing, last with exit code %d (%s): run kubectl logs --previous for the cause", stuck.LastExit.ExitCode, stuck.LastExit.Reason)
 		}
 	}
-	return fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, stuck.Container, stuck.Pod, stuck.Image, cause)
-}
-
-// reshardingMessage names the partitions that run side by side, and the next step.
-func reshardingMessage(in conditionInput) string {
-	others := slices.DeleteFunc(slices.Clone(in.status.ShardingStatus.Partitions), func(total int32) bool { return total == in.Planned.Total })
-	message := fmt.Sprintf("Shards of %s run next to the shards of %d", strings.Trim(fmt.Sprint(others), "[]"), in.Planned.Total)
-	switch decision := in.Decision; {
-	case decision.Awaited != nil:
-		message += ", which wait for " + awaitedMessage(decision.Awaited)
-	case decision.Retired.Len() > 0:
-		message += fmt.Sprintf(" for up to %s, until Prometheus no longer scrapes them", partition.DiscoveryDelay)
+	message := fmt.Sprintf("%s %s of pod %s, image %s: %s", kind, stuck.Container, stuck.Pod, stuck.Image, cause)
+	if unknown := unknownResources(in); unknown != "" && stuck.Container == objects.ContainerName && stuck.Reason == observation.ReasonCrashLoopBackOff {
+		return unknown + "; " + message
 	}
 	return message
-}
-
-// awaitedMessage completes a sentence about the step that the desired partition waits for.
-func awaitedMessage(awaited *partition.Awaited) string {
-	shard := fmt.Sprintf("shard %d of %d", awaited.Shard.ID, awaited.Shard.Total)
-	switch awaited.Step {
-	case partition.AwaitDeployment:
-		return shard + " to be created"
-	case partition.AwaitService:
-		return shard + " to have a Service"
-	case partition.AwaitUnretiredService:
-		return fmt.Sprintf("the Service of %s to lose the label %s", shard, v1alpha1.LabelRetired)
-	case partition.AwaitReadyPods:
-		return fmt.Sprintf("%s to have %s (now %d)", shard, plural(int(awaited.NeededReplicas), "ready pod", "ready pods"), awaited.ReadyReplicas)
-	case partition.AwaitRollout:
-		return shard + " to replace its pods"
-	default:
-		return fmt.Sprintf("Prometheus to scrape every ready shard of %d for two scrape intervals (%s)", awaited.Shard.Total, awaited.ScrapedFor)
-	}
 }
 
 // rolloutMessage counts the shards with the current template, and names the rollouts that the next shard waits for.
@@ -151,7 +146,7 @@ func rolloutMessage(in conditionInput) string {
 			current++
 		}
 	}
-	message := fmt.Sprintf("%d of %d shards have the current template", current, len(in.Planned.Shards))
+	message := fmt.Sprintf("%d of %s the current template", current, plural(len(in.Planned.Shards), "shard has", "shards have"))
 	switch {
 	case len(rolling) == 1:
 		message += fmt.Sprintf("; shard %s replaces its pods", rolling[0])

@@ -2,6 +2,7 @@ package status
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +15,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/fixtures/snapshots"
 	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/partition"
 )
 
 func progressingOf(w world) *metav1.Condition {
@@ -80,10 +82,15 @@ func TestReshardingIsVisible(t *testing.T) {
 	assert.Equal(t, v1alpha1.PhaseResharding, status.Phase)
 	assert.Equal(t, []int32{2, 3}, status.ShardingStatus.Partitions)
 	assert.EqualValues(t, 2, status.ShardingStatus.TotalShards)
+	assert.EqualValues(t, 3, status.CurrentReplicas, "of the partition that serves")
+	assert.Equal(t, "3/3", status.Ready)
+	assert.Len(t, status.ShardingStatus.ShardDistribution, 2)
+	assert.Len(t, status.ShardingStatus.PreviousShardDistribution, 3)
+	assert.EqualValues(t, 1, status.ShardingStatus.PreviousShardDistribution["2-of-3"].Ready)
 	progressing := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionProgressing)
 	assert.Equal(t, metav1.ConditionTrue, progressing.Status)
 	assert.Equal(t, v1alpha1.ReasonResharding, progressing.Reason)
-	assert.Equal(t, "Shards of 3 run next to the shards of 2, which wait for shard 0 of 2 to have 1 ready pod (now 0)", progressing.Message)
+	assert.Equal(t, "0 of 2 new shards are ready, and they wait for shard 0 of 2 to have 1 ready pod (now 0); the previous partition of 3 shards serves until then", progressing.Message)
 	covered := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionCovered)
 	assert.Equal(t, metav1.ConditionTrue, covered.Status, "by the shards from before")
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
@@ -95,4 +102,30 @@ func TestReshardingIsVisible(t *testing.T) {
 		assert.Equal(t, v1alpha1.PhaseIncomplete, status.Phase)
 		assert.True(t, meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionCovered))
 	})
+}
+
+func TestEachStepOfAReshardHasAnEvent(t *testing.T) {
+	before := &v1alpha1.ShardingStatus{TotalShards: 3, Partitions: []int32{3}}
+	during := &v1alpha1.ShardingStatus{TotalShards: 2, Partitions: []int32{2, 3}}
+	after := &v1alpha1.ShardingStatus{TotalShards: 2, Partitions: []int32{2}}
+	awaiting := func(step partition.AwaitedStep) partition.Decision {
+		return partition.Decision{Awaited: &partition.Awaited{Step: step, ScrapedFor: time.Minute}}
+	}
+	for _, test := range []struct {
+		decision        partition.Decision
+		before, current *v1alpha1.ShardingStatus
+		reason, note    string
+	}{
+		{partition.Decision{}, nil, before, "", ""},
+		{awaiting(partition.AwaitDeployment), before, during, "Resharding", "2 new shards are created; the previous partition of 3 shards serves until they take over"},
+		{awaiting(partition.AwaitReadyPods), during, during, "Resharding", "2 new shards are created; the previous partition of 3 shards serves until they take over"},
+		{awaiting(partition.AwaitScrapes), during, during, "NewShardsReady", "2 new shards are ready, and the previous partition of 3 shards serves until Prometheus has scraped them for 1m0s"},
+		{partition.Decision{}, during, during, "NewShardsTookOver", "2 new shards have taken over, and the previous partition of 3 shards is deleted once Prometheus no longer scrapes it"},
+		{partition.Decision{}, during, after, "Resharded", "2 shards run, and every other partition is deleted"},
+		{partition.Decision{}, after, after, "", ""},
+	} {
+		reason, note := ReshardEvent(test.decision, test.before, test.current)
+		assert.Equal(t, test.reason, reason)
+		assert.Equal(t, test.note, note)
+	}
 }

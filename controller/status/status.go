@@ -1,10 +1,12 @@
 package status
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -32,6 +34,8 @@ type Input struct {
 	Adapter v1alpha1.ServiceReference
 	// NodeKinds are the kinds of nodes in the cluster.
 	NodeKinds []scaling.NodeKind
+	// ScaleDownNotBefore is the earliest time at which the stabilization window lets some shard lose pods; zero if it is not known.
+	ScaleDownNotBefore time.Time
 	// Now is the current time in whole seconds, as the API server stores it.
 	Now metav1.Time
 }
@@ -61,10 +65,11 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 		Nodes: &v1alpha1.NodesStatus{
 			Registered:  saturated(int64(in.Planned.Cluster.Registered)),
 			Schedulable: saturated(int64(in.Planned.Cluster.Schedulable)),
-			Counted:     saturated(int64(in.Planned.Cluster.Nodes)),
 		},
 		DesiredReplicas: saturated(in.Planned.Desired),
+		Version:         runningVersion(in),
 		Recommendation:  in.Planned.KSMScale.Status.Recommendation,
+		MissingObjects:  missingObjects(in),
 		ShardingStatus: &v1alpha1.ShardingStatus{
 			TotalShards:       in.Planned.Total,
 			Partitions:        slices.Sorted(maps.Keys(observation.Partitions(in.Snapshot.Deployments).Insert(in.Planned.Total))),
@@ -73,15 +78,34 @@ func Compute(in Input) v1alpha1.KSMScaleStatus {
 		},
 	}
 	status.ShardingStatus.Weights = weightsOf(in.Planned, status.ShardingStatus.Partitions)
-	for _, shard := range in.Planned.Shards {
-		replicas := in.Snapshot.Replicas(shard.Shard)
-		status.ShardingStatus.ShardDistribution[strconv.Itoa(int(shard.ID))] = replicas
-		status.CurrentReplicas += replicas.Replicas
-	}
+	countPods(&status, in)
 	targets := partition.Targets(in.Planned, in.Snapshot)
-	status.Phase = phaseOf(in, targets, status.ShardingStatus)
-	status.Conditions = allConditions(conditionInput{Input: in, targets: targets, status: status})
+	conditions := conditionInput{Input: in, targets: targets, status: status}
+	status.Conditions = allConditions(conditions)
+	status.Phase = summarize(conditions, status.Conditions).phase()
 	return status
+}
+
+// countPods counts the pods of each shard of every partition, and of all shards together.
+func countPods(status *v1alpha1.KSMScaleStatus, in Input) {
+	sharding, ready := status.ShardingStatus, int32(0)
+	for _, total := range sharding.Partitions {
+		for id := range total {
+			shard := v1alpha1.Shard{KSMScale: in.KSMScale.Name, ID: id, Total: total}
+			replicas := in.Snapshot.Replicas(shard)
+			status.CurrentReplicas += replicas.Replicas
+			ready += replicas.Ready
+			if total == in.Planned.Total {
+				sharding.ShardDistribution[strconv.Itoa(int(id))] = replicas
+				continue
+			}
+			if sharding.PreviousShardDistribution == nil {
+				sharding.PreviousShardDistribution = map[string]v1alpha1.ShardReplicas{}
+			}
+			sharding.PreviousShardDistribution[fmt.Sprintf("%d-of-%d", id, total)] = replicas
+		}
+	}
+	status.Ready = fmt.Sprintf("%d/%d", ready, status.CurrentReplicas)
 }
 
 // weightsOf returns the weights that the plan used, of the partitions that still exist.
@@ -93,20 +117,6 @@ func weightsOf(planned plans.Planned, partitions []int32) []v1alpha1.ShardWeight
 	return slices.DeleteFunc(slices.Clone(sharding.Weights), func(weights v1alpha1.ShardWeights) bool {
 		return !slices.Contains(partitions, weights.TotalShards)
 	})
-}
-
-// phaseOf summarizes the shards in one word.
-func phaseOf(in Input, targets plans.Planned, sharding *v1alpha1.ShardingStatus) v1alpha1.Phase {
-	switch {
-	case len(uncovered(sharding)) > 0 && !partition.CoveredByOthers(in.Planned, in.Snapshot):
-		return v1alpha1.PhaseIncomplete
-	case len(sharding.Partitions) > 1:
-		return v1alpha1.PhaseResharding
-	case !divided(targets, sharding) || targets.PausedReplicas() > 0:
-		return v1alpha1.PhaseScaling
-	default:
-		return v1alpha1.PhaseReady
-	}
 }
 
 // divided reports whether each shard has its planned number of pods.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 )
 
@@ -18,33 +19,101 @@ import (
 // not affect Ready.
 func versionCondition(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs}
+	if message := unknownResources(in); message != "" {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonUnknownResources, message
+		return condition
+	}
 	if in.Planned.Total == 1 {
 		condition.Message = "There is one shard, so bugs in sharding do not matter"
 		return condition
 	}
 	bugs, malformed := knownBugs(in.Snapshot.Versions.Known)
-	unknown := func(message string) metav1.Condition {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, message
-		return condition
-	}
 	switch versions := in.Snapshot.Versions; {
 	case observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics) != "":
-		return unknown(fmt.Sprintf("The controller cannot read the version of kube-state-metrics, because %s: make sure that it is v2.20.0 or newer",
-			observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics)))
+		return versionByTag(in, "The controller cannot read the version of kube-state-metrics, because "+observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics),
+			"make sure that it is v2.20.0 or newer")
 	case len(bugs) > 0:
 		oldest := slices.Min(slices.Collect(maps.Keys(bugs)))
-		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonKnownBugs
-		condition.Message = fmt.Sprintf("kube-state-metrics %s has known bugs in sharding (%s): set spec.monitorImage to v2.20.0 or newer", oldest, strings.Join(bugs[oldest], "; "))
+		return withBugs(oldest, bugs[oldest])
 	case malformed != "":
-		return unknown(fmt.Sprintf("A kube-state-metrics reports version %q, which is not a version: set spec.monitorImage to an official image", Shortened(malformed, 64)))
+		return versionUnknown(fmt.Sprintf("A kube-state-metrics reports version %q, which is not a version: set spec.monitorImage to an official image", Shortened(malformed, 64)))
 	case versions.Pending && !versions.Silent && currentVersionCondition(in.KSMScale) != nil:
 		return *currentVersionCondition(in.KSMScale)
 	case versions.Pending || versions.Silent || len(versions.Known) == 0:
-		return unknown("The controller has not read the version of every kube-state-metrics. It reads each version from port 8081 of a ready pod: if this lasts, let the controller reach that port")
+		return versionByTag(in, "The controller has not read the version of every kube-state-metrics", "if this lasts, let the controller reach port 8081 of ready pods, or set spec.monitorImage to an image whose tag is its version")
 	default:
 		condition.Message = fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding", strings.Join(versions.Known, ", "))
 	}
 	return condition
+}
+
+// versionByTag judges by the tag of the image, where the pods do not tell. The other arguments say why they do not, and the fix.
+func versionByTag(in conditionInput, why, fix string) metav1.Condition {
+	tag := tagVersion(in.KSMScale)
+	if tag == "" {
+		return versionUnknown(why + ": " + fix)
+	}
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoKnownBugs,
+		Message: fmt.Sprintf("kube-state-metrics %s has no known bugs in sharding", tag),
+	}
+	if known, err := bugsOf(tag); err == nil && len(known) > 0 {
+		condition = withBugs(tag, known)
+	}
+	condition.Message += ". This is by the tag of spec.monitorImage, because " + lowered(why)
+	return condition
+}
+
+func withBugs(running string, bugs []string) metav1.Condition {
+	return metav1.Condition{
+		Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKnownBugs,
+		Message: fmt.Sprintf("kube-state-metrics %s has known bugs in sharding (%s): set spec.monitorImage to v2.20.0 or newer", running, strings.Join(bugs, "; ")),
+	}
+}
+
+func versionUnknown(message string) metav1.Condition {
+	return metav1.Condition{Type: v1alpha1.ConditionVersionSupported, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonVersionUnknown, Message: message}
+}
+
+// lowered returns a sentence that begins with "The" for the middle of another one.
+func lowered(sentence string) string { return strings.Replace(sentence, "The ", "the ", 1) }
+
+// runningVersion returns the versions of kube-state-metrics that run, as the pods report them. The previous versions stay while a new leader
+// reads them again. If no pod can be read, the tag of the image stands in for the version.
+func runningVersion(in Input) string {
+	versions := in.Snapshot.Versions
+	switch before := in.KSMScale.Status.Version; {
+	case versions.Pending && !versions.Silent && before != "" && in.KSMScale.Status.ObservedGeneration == in.KSMScale.Generation:
+		return before
+	case len(versions.Known) > 0:
+		return Shortened(strings.Join(versions.Known, ","), v1alpha1.MaxVersionLength)
+	default:
+		return tagVersion(in.KSMScale)
+	}
+}
+
+// tagVersion returns the version that the tag of the image names; empty if it names none.
+func tagVersion(ksmScale *v1alpha1.KSMScale) string {
+	tag := objects.ImageVersion(ksmScale.Spec.MonitorImage)
+	if _, err := version.ParseGeneric(tag); err != nil {
+		return ""
+	}
+	return tag
+}
+
+// newestTested is the newest version of kube-state-metrics that is tested.
+const newestTested = "v2.20.0"
+
+// unknownResources explains which resources keep kube-state-metrics from starting; empty if there are none. A version that is newer than the
+// tested ones may know more resources.
+func unknownResources(in conditionInput) string {
+	unknown := objects.UnknownResources(in.KSMScale)
+	tag, err := version.ParseGeneric(objects.ImageVersion(in.KSMScale.Spec.MonitorImage))
+	if len(unknown) == 0 || err == nil && version.MustParseGeneric(newestTested).LessThan(tag) {
+		return ""
+	}
+	return fmt.Sprintf("kube-state-metrics up to %s does not know resource %s and does not start with it: remove it from spec.metrics.resources, or set spec.monitorImage to a newer version that knows it",
+		newestTested, strings.Join(unknown, ", "))
 }
 
 // knownBugs returns the bugs of each version that has any, and the last text that is not a version.

@@ -37,6 +37,9 @@ func TestVersionSupported(t *testing.T) {
 	run := func(all bool, versions ...string) func(*world) {
 		return func(w *world) { w.observed.Versions = observation.RunningVersions{Known: versions, Silent: !all} }
 	}
+	tag := func(tag string) func(*world) {
+		return func(w *world) { w.ksmScale.Spec.MonitorImage = "example.com/kube-state-metrics:" + tag }
+	}
 	unsharded := func(w *world) { w.ksmScale.Spec.Sharding = nil }
 	for _, test := range []struct {
 		name            string
@@ -47,12 +50,15 @@ func TestVersionSupported(t *testing.T) {
 		{"of all", []func(*world){run(true, "v2.20.0")}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "v2.20.0 has no known bugs"},
 		{"with bugs", []func(*world){run(true, "v2.10.1", "v2.20.0")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "kube-state-metrics v2.10.1 has known bugs in sharding (a shard that lists again"},
 		{"with bugs, and the fix", []func(*world){run(false, "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "set spec.monitorImage to v2.20.0 or newer"},
-		{"not of all", []func(*world){run(false, "v2.20.0")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
-		{"of none", []func(*world){run(true)}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
+		{"not of all", []func(*world){run(false, "v2.20.0")}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "by the tag of spec.monitorImage, because the controller has not read"},
+		{"of none", []func(*world){run(true)}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "v2.20.0 has no known bugs in sharding. This is by the tag"},
+		{"of none, with bugs by the tag", []func(*world){run(true), tag("v2.18.0")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "kube-state-metrics v2.18.0 has known bugs"},
+		{"of none, not even by the tag", []func(*world){run(true), tag("main")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "port 8081"},
 		{"no version", []func(*world){run(true, "main", "v2.20.0")}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, `"main"`},
 		{"no version, and bugs", []func(*world){run(true, "main", "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "v2.10.1"},
-		{"behind a filter", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.AuthFilter = true }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "spec.metrics.authFilter is true"},
-		{"with TLS", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.TLS = v1alpha1.TLSConfig{SecretName: "a"} }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "spec.metrics.tls is set"},
+		{"behind a filter", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.AuthFilter = true }}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "spec.metrics.authFilter is true"},
+		{"with TLS", []func(*world){run(true), func(w *world) { w.ksmScale.Spec.Metrics.TLS = v1alpha1.TLSConfig{SecretName: "a"} }}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "spec.metrics.tls is set"},
+		{"with TLS, and not even by the tag", []func(*world){tag("main"), func(w *world) { w.ksmScale.Spec.Metrics.TLS = v1alpha1.TLSConfig{SecretName: "a"} }}, metav1.ConditionUnknown, v1alpha1.ReasonVersionUnknown, "make sure that it is v2.20.0 or newer"},
 		{"without sharding", []func(*world){run(true, "v2.10.1"), unsharded}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "one shard"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -67,6 +73,27 @@ func TestVersionSupported(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestResourcesThatKubeStateMetricsDoesNotKnow(t *testing.T) {
+	gateways := func(image string) func(*world) {
+		return func(w *world) {
+			w.ksmScale.Spec.Metrics.Resources, w.ksmScale.Spec.MonitorImage = []string{"pods", "gateways"}, image
+		}
+	}
+	of := func(w world, conditionType string) metav1.Condition {
+		return *meta.FindStatusCondition(w.status().Conditions, conditionType)
+	}
+	for _, image := range []string{fixtures.Image, "example.com/kube-state-metrics:main"} {
+		condition := of(newWorld(gateways(image)), v1alpha1.ConditionVersionSupported)
+		assert.Equal(t, "False UnknownResources", string(condition.Status)+" "+condition.Reason)
+		assert.Contains(t, condition.Message, "does not know resource gateways and does not start with it: remove it from spec.metrics.resources")
+	}
+	newer := of(newWorld(gateways("example.com/kube-state-metrics:v2.21.0")), v1alpha1.ConditionVersionSupported)
+	assert.NotEqual(t, v1alpha1.ReasonUnknownResources, newer.Reason, "it may know them")
+
+	crashing := newWorld(gateways(fixtures.Image), func(w *world) { w.observed.Pods[0] = fixtures.Pod(0, "a", fixtures.BackingOff(3)) })
+	assert.Regexp(t, "^kube-state-metrics up to v2.20.0 does not know resource gateways .*; Container kube-state-metrics of pod", of(crashing, v1alpha1.ConditionProgressing).Message)
 }
 
 // While it is asked for the first time, as by a controller that has become the leader, what was said before stays.
@@ -103,5 +130,28 @@ func TestVersionSupportedStaysUntilAskedAnew(t *testing.T) {
 				assert.NotEqual(t, before.Status, condition.Status)
 			}
 		})
+	}
+}
+
+func TestTheVersionInTheStatus(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		running  observation.RunningVersions
+		override func(*v1alpha1.KSMScale)
+		desired  string
+	}{
+		{"as the pods report it", observation.RunningVersions{Known: []string{"v2.19.1"}}, func(*v1alpha1.KSMScale) {}, "v2.19.1"},
+		{"of a rollout", observation.RunningVersions{Known: []string{"v2.19.1", "v2.20.0"}}, func(*v1alpha1.KSMScale) {}, "v2.19.1,v2.20.0"},
+		{"by the tag", observation.RunningVersions{Silent: true}, func(*v1alpha1.KSMScale) {}, "v2.20.0"},
+		{"by no tag", observation.RunningVersions{}, func(k *v1alpha1.KSMScale) { k.Spec.MonitorImage = "example.com/ksm:main" }, ""},
+		{"until a new leader has read it", observation.RunningVersions{Pending: true}, func(k *v1alpha1.KSMScale) {
+			k.Status.Version, k.Status.ObservedGeneration = "v2.18.0", k.Generation
+		}, "v2.18.0"},
+	} {
+		w := newWorld(func(w *world) {
+			w.observed.Versions = test.running
+			test.override(w.ksmScale)
+		})
+		assert.Equal(t, test.desired, w.status().Version, test.name)
 	}
 }

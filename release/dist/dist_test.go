@@ -44,9 +44,6 @@ var root = filepath.Join("..", "..")
 // full builds everything, and the second time without what was compiled before.
 var full = os.Getenv("RELEASE_FULL") != ""
 
-// standIn is a program for a checkout that has no plugin yet.
-const standIn = "package main\n\nfunc main() {}\n"
-
 // checkout copies the files of the project into a folder of a test.
 func checkout(t *testing.T) string {
 	t.Helper()
@@ -68,11 +65,6 @@ func checkout(t *testing.T) string {
 			return os.WriteFile(to, content, 0o600)
 		}
 	}))
-	plugin := filepath.Join(folder, "cmd", "kubectl-ksmscale")
-	if _, err := os.Stat(plugin); errors.Is(err, fs.ErrNotExist) {
-		require.NoError(t, os.Mkdir(plugin, 0o750))
-		require.NoError(t, os.WriteFile(filepath.Join(plugin, "main.go"), []byte(standIn), 0o600))
-	}
 	return folder
 }
 

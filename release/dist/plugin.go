@@ -27,10 +27,6 @@ func fileName(platform string) string { return strings.ReplaceAll(platform, "/",
 
 // plugin writes an archive of the plugin for each platform, and the manifest by which krew installs them.
 func (r *release) plugin(ctx context.Context) error {
-	if !r.builder.Has(plugin) {
-		r.log("no %s: cmd/%s does not exist yet", plugin, plugin)
-		return nil
-	}
 	license, err := os.ReadFile(filepath.Join(r.Root, "LICENSE"))
 	if err != nil {
 		return err

@@ -79,9 +79,3 @@ func (b Builder) overlay(folder string) (string, error) {
 	file := filepath.Join(folder, "overlay.json")
 	return file, os.WriteFile(file, text, 0o600)
 }
-
-// Has returns whether the checkout has a command.
-func (b Builder) Has(name string) bool {
-	_, err := os.Stat(filepath.Join(b.Root, "cmd", name, "main.go"))
-	return err == nil
-}

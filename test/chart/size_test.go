@@ -17,6 +17,7 @@ const everything = `
 monitors: {enabled: true, prometheus: {serviceAccount: p, namespace: monitoring}}
 networkPolicy: {enabled: true}
 rules: {enabled: true, deduplicate: true, recommendations: true}
+dashboard: {enabled: true}
 certificate: {source: cert-manager}
 adapter: {delegate: {address: keda/metrics:443, ca: {secretName: keda}}}
 `

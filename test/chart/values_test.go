@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -380,6 +381,24 @@ func shippedGroups(t *testing.T, file []byte) []monitoringv1.RuleGroup {
 	return shipped.Groups
 }
 
+// The dashboard is the one that is shipped, where the sidecar of Grafana finds it.
+func TestDashboard(t *testing.T) {
+	assert.NotContains(t, render(t, "").keys(), "ConfigMap ksmscale-system/ksmscale-dashboard")
+	shipped, err := os.ReadFile(filepath.Join(root, "deploy", "grafana", "ksmscale.json"))
+	require.NoError(t, err)
+	for text, label := range map[string]string{
+		"dashboard: {enabled: true}": "grafana_dashboard",
+		"dashboard: {enabled: true, labels: {grafana_dashboard: null, dashboards: '1'}}": "dashboards",
+	} {
+		dashboard := object[*corev1.ConfigMap](t, text, "ConfigMap ksmscale-system/ksmscale-dashboard")
+		assert.JSONEq(t, string(shipped), dashboard.Data["ksmscale.json"])
+		assert.Equal(t, "1", dashboard.Labels[label], text)
+		assert.Len(t, dashboard.Labels, 3, text)
+	}
+	const elsewhere = "dashboard: {enabled: true, namespace: grafana, annotations: {grafana_folder: Monitoring}}"
+	assert.Equal(t, "Monitoring", object[*corev1.ConfigMap](t, elsewhere, "ConfigMap grafana/ksmscale-dashboard").Annotations["grafana_folder"])
+}
+
 func TestDisruptionBudgetSelectsAdapters(t *testing.T) {
 	budget := object[*policyv1.PodDisruptionBudget](t, "", "PodDisruptionBudget ksmscale-system/ksmscale-adapter")
 	assert.Subset(t, deployment(t, "adapter", "").Spec.Template.Labels, budget.Spec.Selector.MatchLabels)
@@ -426,6 +445,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"controller: {env: [{name: GOMEMLIMIT, value: 5}]}":          "value",
 		"rules: {labels: {a: 1}}":                                    "labels",
 		"rules: {deduplicate: ServiceMonitor}":                       "deduplicate",
+		"dashboard: {labels: {grafana_dashboard: 1}}":                "labels",
+		"dashboard: {namespace: Grafana}":                            "namespace",
 		"monitors: {enabled: true, prometheus: {serviceAccount: p}}": "monitors.prometheus.namespace",
 	} {
 		_, _, err := tryRender(t, text)

@@ -55,15 +55,10 @@ func (s *Server) AuditLog() string { return s.cluster.auditLogOf(s.name) }
 // Restart kills the API server, like a failing machine. It starts the API server again at the same address, and returns
 // once it is ready. Only one API server may restart at a time.
 func (s *Server) Restart(ctx context.Context) error {
-	killed := s.process
-	killed.Kill()
-	if err := s.cluster.run(&s.component); err != nil {
+	s.process.Kill()
+	if err := s.cluster.rerun(&s.component); err != nil {
 		return err
 	}
-	s.cluster.mutex.Lock()
-	place := slices.Index(s.cluster.processes, killed)
-	s.cluster.processes[place] = s.process
-	s.cluster.mutex.Unlock()
 	return s.awaitReady(ctx)
 }
 

@@ -33,6 +33,8 @@ type Options struct {
 	Flags map[string][]string
 	// Progress receives one line for each wait. Default: no output.
 	Progress io.Writer
+	// NodeLabels are further labels of the fake nodes.
+	NodeLabels map[string]string
 	// RealNodes is the number of nodes that run containers, up to MaxRealNodes. Call Isolate first. They are called node-a
 	// and node-b, in zone-a and zone-b. Fake nodes then have the taint kwok.x-k8s.io/node=fake:NoSchedule, which keeps
 	// real pods off them. Default: no real nodes.
@@ -54,7 +56,8 @@ type Cluster struct {
 	cgroup    string // of the real nodes' containers
 
 	mutex     sync.Mutex
-	processes []*Process // in the order of their start
+	processes []*Process            // in the order of their start
+	launched  map[string]*component // by name, except added API servers
 }
 
 // Start starts a control plane and returns once it is ready. Then every component is healthy, and the default namespace
@@ -63,7 +66,7 @@ type Cluster struct {
 // An error names the component that failed and quotes the end of its log. Start has stopped everything by then. The folder
 // stays, with the logs, unless ctx was cancelled.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
-	c := &Cluster{options: options, began: time.Now()}
+	c := &Cluster{options: options, began: time.Now(), launched: map[string]*component{}}
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// record is what a later program needs to find a process of a detached cluster again.
+// record is what another program needs to find a process of a cluster.
 type record struct {
 	Name    string
 	PID     int
@@ -15,7 +16,7 @@ type record struct {
 	Log     string
 }
 
-// Open returns the detached cluster in dir, whether it still runs or not. Check reports that, and Stop removes it. Without
+// Open returns the cluster of another program in dir, whether it still runs or not. Check reports that, and Stop removes it. Without
 // a cluster, the error is fs.ErrNotExist.
 func Open(dir string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
@@ -33,6 +34,9 @@ func Open(dir string) (*Cluster, error) {
 	}
 	for _, r := range records {
 		c.processes = append(c.processes, findProcess(r.Name, r.Log, r.PID, r.Started))
+		if strings.HasPrefix(r.Name, kubeletName) {
+			c.options.RealNodes++ // SetNodes taints fake nodes only next to real ones.
+		}
 	}
 	if _, err := os.Stat(c.Kubeconfig()); err == nil {
 		if c.config, err = loadConfig(c.Kubeconfig()); err != nil {

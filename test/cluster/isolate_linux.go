@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // forwarded are the signals that the first process passes to the inner one. Terminals and test runners send them to the
@@ -45,6 +47,7 @@ func runOutside() (int, error) {
 		// A terminal's Ctrl-C goes to all of a process group; passed on as well it would count twice.
 		Setpgid: true,
 	}
+	defer takeTerminal()()
 	// See spawner for why it is not simply started here.
 	started := make(chan error)
 	spawner() <- func() { started <- command.Start() }
@@ -58,6 +61,20 @@ func runOutside() (int, error) {
 		return exitCode(exitErr.Sys().(syscall.WaitStatus)), nil
 	}
 	return 0, err
+}
+
+// takeTerminal returns a function that makes this program the reader of its terminal again. A shell in the namespaces may have
+// become the reader, and cannot name the processes out here.
+func takeTerminal() func() {
+	foreground, err := unix.IoctlGetInt(int(os.Stdin.Fd()), unix.TIOCGPGRP)
+	if err != nil {
+		return func() {} // The input is no terminal.
+	}
+	return func() {
+		// The kernel stops a program that does this in the background, unless it ignores this signal.
+		signal.Ignore(syscall.SIGTTOU)
+		_ = unix.IoctlSetPointerInt(int(os.Stdin.Fd()), unix.TIOCSPGRP, foreground)
+	}
 }
 
 // runInit is the second stage. It is process 1 of its namespace, so it becomes the parent of orphans and waits for all of

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,7 @@ func (c *Cluster) SetNodes(ctx context.Context, n int) error {
 		return err
 	}
 	err = inParallel(ctx, missing, func(ctx context.Context, number int) error {
-		_, err := client.CoreV1().Nodes().Create(ctx, fakeNode(number, c.fakeTaints()...), metav1.CreateOptions{})
+		_, err := client.CoreV1().Nodes().Create(ctx, c.fakeNode(number), metav1.CreateOptions{})
 		return err
 	})
 	if err != nil {
@@ -93,24 +94,26 @@ func (c *Cluster) fakeTaints() []corev1.Taint {
 	return []corev1.Taint{{Key: fakeAnnotation, Value: fakeValue, Effect: corev1.TaintEffectNoSchedule}}
 }
 
-func fakeNode(number int, taints ...corev1.Taint) *corev1.Node {
+func (c *Cluster) fakeNode(number int) *corev1.Node {
 	resources := corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("32"),
 		corev1.ResourceMemory: resource.MustParse("256Gi"),
 		corev1.ResourcePods:   resource.MustParse("110"),
 	}
 	name := nodeName(number)
+	labels := map[string]string{
+		corev1.LabelHostname:     name,
+		corev1.LabelOSStable:     string(corev1.Linux),
+		corev1.LabelTopologyZone: "zone-" + string("abc"[number%3]),
+	}
+	maps.Copy(labels, c.options.NodeLabels)
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
 			Annotations: map[string]string{fakeAnnotation: fakeValue},
-			Labels: map[string]string{
-				corev1.LabelHostname:     name,
-				corev1.LabelOSStable:     string(corev1.Linux),
-				corev1.LabelTopologyZone: "zone-" + string("abc"[number%3]),
-			},
+			Labels:      labels,
 		},
-		Spec: corev1.NodeSpec{Taints: taints},
+		Spec: corev1.NodeSpec{Taints: c.fakeTaints()},
 		// The nodes are Ready at their creation. KWOK would need minutes to mark thousands of them Ready one by one, and
 		// the node controller would treat them as dead during that time.
 		Status: corev1.NodeStatus{

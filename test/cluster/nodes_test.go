@@ -39,7 +39,7 @@ func TestChanges(t *testing.T) {
 }
 
 func TestFakeNode(t *testing.T) {
-	node := fakeNode(3001)
+	node := (&Cluster{options: Options{NodeLabels: map[string]string{"team": "a"}}}).fakeNode(3001)
 	number, fake := nodeNumber(node)
 	assert.Equal(t, "fake-node-03001", node.Name)
 	assert.True(t, fake)
@@ -48,7 +48,7 @@ func TestFakeNode(t *testing.T) {
 	assert.Equal(t, node.Name, node.Labels[corev1.LabelHostname])
 	assert.Empty(t, node.Spec.Taints)
 	assert.Equal(t, node.Status.Capacity, node.Status.Allocatable)
-	tainted := fakeNode(1, (&Cluster{options: Options{RealNodes: 1}}).fakeTaints()...)
+	tainted := (&Cluster{options: Options{RealNodes: 1}}).fakeNode(1)
 	assert.Equal(t, []corev1.Taint{{Key: "kwok.x-k8s.io/node", Value: "fake", Effect: corev1.TaintEffectNoSchedule}},
 		tainted.Spec.Taints, "keeps real pods off it")
 	assert.Empty(t, (&Cluster{}).fakeTaints())
@@ -57,7 +57,7 @@ func TestFakeNode(t *testing.T) {
 func fakeNodes(numbers ...int) []corev1.Node {
 	var nodes []corev1.Node
 	for _, number := range numbers {
-		nodes = append(nodes, *fakeNode(number))
+		nodes = append(nodes, *(&Cluster{}).fakeNode(number))
 	}
 	return nodes
 }

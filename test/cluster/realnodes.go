@@ -23,6 +23,8 @@ var nodeNames = [...]string{"node-a", "node-b"}
 // MaxRealNodes is the limit of Options.RealNodes.
 const MaxRealNodes = len(nodeNames)
 
+const kubeletName = "kubelet"
+
 // podRange holds the addresses of all real pods; each node has a part of it.
 const podRange = "10.244.0.0/16"
 

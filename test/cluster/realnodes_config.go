@@ -83,7 +83,7 @@ func (c *Cluster) containerd(node realNode) component {
 
 func (c *Cluster) kubelet(node realNode, port int) component {
 	return component{
-		name: node.component("kubelet"), url: "http://" + address(port), health: "/healthz",
+		name: node.component(kubeletName), url: "http://" + address(port), health: "/healthz",
 		program: []string{c.options.NodeBinary, "kubelet"},
 		flags: []string{
 			"--config=" + node.path("kubelet.yaml"),

@@ -153,11 +153,9 @@ func (c *Cluster) launch(ctx context.Context, build func(port int) component) (c
 	}
 	c.mutex.Lock()
 	c.processes = append(c.processes, launched.process)
+	c.launched[launched.name] = &launched
 	c.mutex.Unlock()
-	if c.options.Detached {
-		return launched, c.writeRecord()
-	}
-	return launched, nil
+	return launched, c.writeRecord()
 }
 
 // run starts the component's process.

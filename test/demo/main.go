@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,6 +52,7 @@ var steps = []struct {
 }
 
 func main() {
+	record := ""
 	command := &cobra.Command{
 		Use:          "demo",
 		Short:        "Shows a KSMScale follow the nodes of a real local cluster",
@@ -60,13 +62,15 @@ func main() {
 			log.SetLogger(klog.Background())
 			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return demo(ctx, command.OutOrStdout())
+			recording := &walk.Recording{}
+			return errors.Join(demo(ctx, command.OutOrStdout(), recording), save(recording, record))
 		},
 	}
+	command.Flags().StringVar(&record, "record", "", "file for the nodes and replicas over time, as JSON")
 	os.Exit(cli.Run(command))
 }
 
-func demo(ctx context.Context, out io.Writer) (err error) {
+func demo(ctx context.Context, out io.Writer, recording *walk.Recording) (err error) {
 	fmt.Fprintf(out, "Starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK on this machine.\n"+
 		"For a short demo the HPA controller syncs every %s instead of every 15s, and the sample's scale-down\n"+
 		"stabilization is 0s instead of 300s; the rate of scaling up is the default.\n\n", hpaSyncPeriod)
@@ -99,7 +103,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "Applied %s.\n\n", sample)
-	if err := walkThrough(ctx, out, local, ksmScale); err != nil {
+	if err := walkThrough(ctx, out, local, ksmScale, recording); err != nil {
 		return err
 	}
 	status, err := installed.Kubectl(ctx, "get", "ksmscales,horizontalpodautoscalers,deployments", "-n", ksmScale.Spec.Namespace)
@@ -151,11 +155,13 @@ func repositoryRoot() (string, error) {
 	return filepath.Dir(filepath.Dir(binary)), err
 }
 
-func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksmScale *v1alpha1.KSMScale) error {
+func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksmScale *v1alpha1.KSMScale, recording *walk.Recording) error {
 	walker, err := walk.New(local.Config())
 	if err != nil {
 		return err
 	}
+	began := time.Now()
+	walker.Observe = func(replicas walk.Replicas) { recording.Add(time.Since(began), replicas) }
 	const row = "%6v  %-10v %-12v %-12v %-10v %-10v %8v  %v\n"
 	fmt.Fprintf(out, row, "nodes", "expected", "metric", "HPA desired", "replicas", "ready", "took", "agree")
 	var errs []error
@@ -176,6 +182,21 @@ func walkThrough(ctx context.Context, out io.Writer, local *cluster.Cluster, ksm
 			slashed(replicas.Deployments), slashed(replicas.Ready), time.Since(start).Round(100*time.Millisecond), agree)
 	}
 	return errors.Join(errs...)
+}
+
+// save writes a recording to a file, unless the name of the file is empty.
+func save(recording *walk.Recording, file string) error {
+	if file == "" {
+		return nil
+	}
+	data, err := json.Marshal(recording)
+	if err != nil {
+		return fmt.Errorf("save the walk: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return fmt.Errorf("save the walk: %w", err)
+	}
+	return os.WriteFile(file, data, 0o600)
 }
 
 // slashed is 2/1/1 for the replicas of three shards.

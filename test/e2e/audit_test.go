@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -25,6 +24,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster/image"
 	"github.com/example/ksmscale/test/e2e/audit"
+	"github.com/example/ksmscale/test/installation"
 )
 
 const (
@@ -71,27 +71,12 @@ func newKSMScale(overrides ...func(*v1alpha1.KSMScaleSpec)) *v1alpha1.KSMScale {
 	return ksmScale
 }
 
-// makeObjects creates that many objects. Five of six are pods without work for a node, because the scheduler ignores them.
-// It returns their namespace, before all clients have seen the objects.
+// makeObjects creates that many objects in a namespace that ends with the test, and returns its name.
 func makeObjects(t *testing.T, count int) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-objects-"}}
 	create(t, namespace)
-	group, ctx := errgroup.WithContext(t.Context())
-	group.SetLimit(16)
-	for i := range count {
-		metadata := metav1.ObjectMeta{Namespace: namespace.Name, Name: fmt.Sprintf("object-%05d", i)}
-		group.Go(func() error {
-			if i%6 == 0 {
-				return shared.client.Create(ctx, &corev1.ConfigMap{ObjectMeta: metadata})
-			}
-			return shared.client.Create(ctx, &corev1.Pod{ObjectMeta: metadata, Spec: corev1.PodSpec{
-				SchedulingGates: []corev1.PodSchedulingGate{{Name: "example.com/never"}},
-				Containers:      []corev1.Container{{Name: "none", Image: "none"}},
-			}})
-		})
-	}
-	require.NoError(t, group.Wait())
+	require.NoError(t, installation.CreateObjects(t.Context(), shared.clientset, namespace.Name, count))
 	return namespace.Name
 }
 

@@ -11,9 +11,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/e2e/audit"
@@ -154,6 +156,24 @@ func audited(t *testing.T, one event, speed string) {
 	}
 	assert.Zero(t, report.Twice, "objects exported twice")
 	noGateOpenedByDeadline(t, ksmScale)
+	nothingReportedMissing(t, ksmScale)
+}
+
+// nothingReportedMissing checks that the counts of objects gave no false alarm. Ready takes the reason of an alarm, and
+// each change of Ready is an event, so an alarm that has ended shows too.
+func nothingReportedMissing(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKeyFromObject(ksmScale), ksmScale))
+	if condition := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionObjectsExported); condition != nil {
+		assert.NotEqual(t, metav1.ConditionFalse, condition.Status, condition.Message)
+	}
+	events, err := shared.clientset.EventsV1().Events(metav1.NamespaceAll).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, event := range events.Items {
+		if event.Regarding.Name == ksmScale.Name {
+			assert.NotContains(t, []string{v1alpha1.ReasonObjectsMissing, v1alpha1.ReasonForeignObjects}, event.Reason, event.Note)
+		}
+	}
 }
 
 // auditWhile audits until something has happened, and a little longer, and adds a row to the table.

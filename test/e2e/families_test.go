@@ -32,11 +32,11 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-var updateFamilies = flag.Bool("update-families", false, "Write gate/plain.txt instead of comparing with it.")
+var updateFamilies = flag.Bool("update-families", false, "Write gate/exposition/plain.txt instead of comparing with it.")
 
 const (
 	plainName         = "plain"
-	plainFamiliesFile = "gate/plain.txt"
+	plainFamiliesFile = "gate/exposition/plain.txt"
 )
 
 // The gate waits for a resource if the lists of metrics keep a family that every plain object has. This test reads these

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/installation"
 )
 
 // restricted is a new namespace, removed at the test's end, that admits only pods of the restricted Pod Security
@@ -123,16 +123,7 @@ func mayListNodes(namespace string) (*rbacv1.ClusterRole, *rbacv1.ClusterRoleBin
 // awaitAvailable waits until a Deployment has all its replicas.
 func awaitAvailable(t *testing.T, namespace, name string) {
 	t.Helper()
-	await(t, "Deployment "+namespace+"/"+name, func(ctx context.Context) error {
-		deployment, err := shared.clientset.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.AvailableReplicas != *deployment.Spec.Replicas {
-			return fmt.Errorf("%d of %d replicas are available", deployment.Status.AvailableReplicas, *deployment.Spec.Replicas)
-		}
-		return nil
-	})
+	require.NoError(t, installation.AwaitDeployment(t.Context(), shared.clientset, namespace, name))
 }
 
 // pods returns the pods of an app in a namespace.

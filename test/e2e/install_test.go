@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster/image"
+	"github.com/example/ksmscale/test/installation"
 )
 
 const (
-	systemNamespace     = "ksmscale-system"
+	systemNamespace     = installation.Namespace
 	monitoringNamespace = "monitoring"
 )
 
@@ -31,21 +31,7 @@ func install(t *testing.T) {
 	for _, namespace := range []string{systemNamespace, monitoringNamespace} {
 		kubectl(t, "label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
 	}
-	for _, name := range []string{"ksmscale-controller", "ksmscale-adapter"} {
-		awaitAvailable(t, systemNamespace, name)
-	}
-	await(t, "external metrics", func(ctx context.Context) error {
-		var service apiregistrationv1.APIService
-		if err := shared.client.Get(ctx, client.ObjectKey{Name: "v1beta1.external.metrics.k8s.io"}, &service); err != nil {
-			return err
-		}
-		for _, condition := range service.Status.Conditions {
-			if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-				return errors.New(condition.Message)
-			}
-		}
-		return shared.clientset.RESTClient().Get().AbsPath("/apis/external.metrics.k8s.io/v1beta1").Do(ctx).Error()
-	})
+	require.NoError(t, installation.AwaitPods(t.Context(), shared.clientset))
 }
 
 // awaitReady waits until the KSMScale is Ready in its current generation.
@@ -87,6 +73,7 @@ func TestInstall(t *testing.T) {
 		Spec: v1alpha1.KSMScaleSpec{
 			MonitorImage: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0",
 			Sharding:     &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 2, MinReplicasPerShard: 1, MaxReplicasPerShard: 3},
+			Monitoring:   v1alpha1.MonitoringConfig{Interval: metav1.Duration{Duration: scrapeInterval}},
 		},
 	}
 	create(t, ksmScale)
@@ -102,4 +89,7 @@ func TestInstall(t *testing.T) {
 			assert.Zero(t, current.RestartCount, "%s of %s", current.Name, pod.Name)
 		}
 	}
+	t.Run("kubectl ksmscale where", func(t *testing.T) { seeWhere(t, ksmScale) })
+	t.Run("kubectl ksmscale verify without rights", func(t *testing.T) { seeRefusal(t, ksmScale) })
+	t.Run("kubectl ksmscale verify", func(t *testing.T) { seeVerified(t, ksmScale) })
 }

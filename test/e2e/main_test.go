@@ -28,7 +28,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster"
-	"github.com/example/ksmscale/test/cluster/image"
+	"github.com/example/ksmscale/test/installation"
 )
 
 const (
@@ -106,39 +106,11 @@ func startLocal(ctx context.Context) error {
 		return err
 	}
 	var err error
-	shared.cluster, err = cluster.Start(ctx, cluster.Options{
-		RealNodes:                 cluster.MaxRealNodes,
-		HPASyncPeriod:             5 * time.Second,
-		HPADownscaleStabilization: new(time.Duration(0)),
-		Progress:                  os.Stderr,
-	})
-	if err != nil {
+	if shared.cluster, err = installation.StartRealNodes(ctx, shared.root, os.Stderr); err != nil {
 		return err
 	}
 	shared.kubeconfig = shared.cluster.Kubeconfig()
-	images, err := image.All(shared.root)
-	if err != nil {
-		return err
-	}
-	for _, archive := range images {
-		if err := load(ctx, archive); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-// load keeps the image's file no longer than it takes.
-func load(ctx context.Context, archive image.Archive) error {
-	fmt.Fprintln(os.Stderr, "loading image", archive.Name)
-	file := filepath.Join(shared.cluster.Dir(), "image.tar")
-	if err := archive.Write(file); err != nil {
-		return err
-	}
-	if err := shared.cluster.LoadImage(ctx, file); err != nil {
-		return err
-	}
-	return os.Remove(file)
 }
 
 // stopCluster returns an exit code.
@@ -169,11 +141,19 @@ func needsLocal(t *testing.T) {
 // of the test is done.
 func kubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(shared.root, "bin", "kubectl"),
-		append([]string{"--kubeconfig", shared.kubeconfig}, arguments...)...)
+	output, err := tryKubectl(arguments...)
+	require.NoError(t, err)
+	return output
+}
+
+// tryKubectl is kubectl for requests that may fail.
+func tryKubectl(arguments ...string) (string, error) {
+	command := exec.Command(filepath.Join(shared.root, "bin", "kubectl"), append([]string{"--kubeconfig", shared.kubeconfig}, arguments...)...)
 	output, err := command.CombinedOutput()
-	require.NoError(t, err, "kubectl %v: %s", arguments, output)
-	return string(output)
+	if err != nil {
+		return "", fmt.Errorf("kubectl %v: %w: %s", arguments, err, output)
+	}
+	return string(output), nil
 }
 
 // await polls until there is no error, and otherwise fails the test with the last one.

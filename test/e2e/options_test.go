@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,7 @@ func TestOptions(t *testing.T) {
 		noGateOpenedByDeadline(t, secure)
 		seeTLS(t, secure, trusted)
 	})
+	t.Run("kubectl ksmscale verify", func(t *testing.T) { seeOptionsVerified(t, all, limits, secure) })
 	t.Run("connections", func(t *testing.T) {
 		for _, ksmScale := range []*v1alpha1.KSMScale{lists, denials} {
 			seeConnectionsEnd(t, ksmScale)
@@ -107,6 +109,21 @@ func TestOptions(t *testing.T) {
 		t.Run("TLS, "+prometheus.Name, func(t *testing.T) { objects.seeScraped(t, prometheus) })
 	}
 	t.Run("the API server's cache", func(t *testing.T) { seeCache(t, lists, secure) })
+}
+
+// seeOptionsVerified compares the objects of each KSMScale, except one with a limit, which only some objects have.
+func seeOptionsVerified(t *testing.T, all []*v1alpha1.KSMScale, limited, secure *v1alpha1.KSMScale) {
+	t.Helper()
+	for _, ksmScale := range all {
+		result := verify(t, ksmScale, 0)
+		compared := result.Partitions[0].Objects > 0
+		hasBuiltIn := ksmScale.Spec.Metrics.CustomResourceState == nil || !ksmScale.Spec.Metrics.CustomResourceState.Only
+		assert.Equal(t, ksmScale != limited && hasBuiltIn, compared, "%s: %+v", ksmScale.Name, result)
+	}
+	require.True(t, secure.Spec.Metrics.AuthFilter && secure.Spec.Metrics.TLS.SecretName != "")
+	code, _, stderr := ksmscale(t, "verify", secure.Name, "--monitor-ca-file", filepath.Join(shared.root, "LICENSE"))
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "the CA of kube-state-metrics' certificate is no PEM certificate")
 }
 
 // single is one replica of one shard.

@@ -57,6 +57,8 @@ func TestPrometheus(t *testing.T) {
 	for _, prometheus := range servers {
 		prometheus.AwaitEvaluation(t, ended)
 	}
+	// The first server has all jobs that the dashboard reads.
+	servers[0].assertDashboard(t, services, began)
 	for _, prometheus := range servers {
 		t.Run(prometheus.Name, func(t *testing.T) {
 			prometheus.assertConstant(t, wanted)

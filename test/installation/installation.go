@@ -1,6 +1,7 @@
 // Package installation installs KSMScale on a local cluster like a user, from config/default. It runs its adapter and
-// controller as processes of this machine, with the service accounts of the installation. Start with Install. Tests and
-// the demo start, kill and restart the components through this package.
+// controller as processes of this machine, with the service accounts of the installation. Start with Install. On a cluster with
+// real nodes, StartRealNodes and AwaitPods do the same for pods. Tests, the demo and the lab start, kill and restart the
+// components through this package.
 package installation
 
 import (
@@ -38,7 +39,7 @@ const (
 
 const (
 	pollInterval = 100 * time.Millisecond
-	waitTimeout  = 5 * time.Minute
+	waitTimeout  = 10 * time.Minute
 	// stopTimeout is how long a kubelet waits by default.
 	stopTimeout = 30 * time.Second
 )
@@ -208,7 +209,7 @@ func (i *Installation) Check(ctx context.Context, account string, timeout time.D
 // AwaitMetrics waits until the API server passes requests for external metrics on to an adapter.
 func (i *Installation) AwaitMetrics(ctx context.Context) error {
 	return await(ctx, "external metrics", func(ctx context.Context) error {
-		return i.client.RESTClient().Get().AbsPath("/apis/external.metrics.k8s.io/v1beta1").Do(ctx).Error()
+		return i.client.RESTClient().Get().AbsPath(externalMetrics).Do(ctx).Error()
 	})
 }
 

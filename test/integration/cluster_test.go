@@ -27,6 +27,7 @@ import (
 
 	"github.com/example/ksmscale/test/cluster"
 	"github.com/example/ksmscale/test/cluster/audit"
+	"github.com/example/ksmscale/test/docs/transcripts"
 )
 
 const (
@@ -52,6 +53,7 @@ func TestCluster(t *testing.T) {
 	clusterHasNoOrphans(t, client)
 	clusterKnowsServiceAccounts(t, c)
 	clusterAuditsWrites(t, c)
+	clusterIsReadyForInstallation(t, c)
 
 	require.NoError(t, c.Check())
 	require.Len(t, clusterProcesses(t, c.Dir()), 5)
@@ -219,6 +221,14 @@ func clusterAuditsWrites(t *testing.T, c *cluster.Cluster) {
 		GroupResource:  schema.GroupResource{Group: "apps", Resource: "deployments"},
 		NamespacedName: types.NamespacedName{Namespace: clusterNamespace, Name: "web"},
 	}])
+}
+
+// clusterIsReadyForInstallation runs the check of the kubectl plugin before an installation.
+func clusterIsReadyForInstallation(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	code, stdout := transcripts.Run(t, "check --pre", "--kubeconfig", c.Kubeconfig())
+	assert.Zero(t, code)
+	transcripts.Compare(t, "check --pre", stdout)
 }
 
 // clusterProcesses returns the ids of all processes that have a flag with a path in dir.

@@ -39,13 +39,14 @@ func samples(t *testing.T) []string {
 }
 
 // runCommands types commands into a shell whose kubectl has the cluster's administrator's rights. All have to succeed.
-func runCommands(t *testing.T, commands ...string) {
+func runCommands(t *testing.T, commands ...string) (output string) {
 	t.Helper()
 	programs, err := filepath.Abs(filepath.Join("..", "..", "bin"))
 	require.NoError(t, err)
 	command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", strings.Join(commands, "\n"))
 	command.Env = append(os.Environ(), "KUBECONFIG="+shared.cluster.Kubeconfig(), "PATH="+programs+":"+os.Getenv("PATH"))
-	output, err := command.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-	t.Logf("%s", output)
+	printed, err := command.CombinedOutput()
+	require.NoError(t, err, "%s", printed)
+	t.Logf("%s", printed)
+	return string(printed)
 }

@@ -47,6 +47,7 @@ func TestResharding(t *testing.T) {
 			awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonResharding)
 			assert.Equal(t, v1alpha1.PhaseResharding, ksmScale.Status.Phase)
 			assert.ElementsMatch(t, []int32{before, ksmScale.TotalShards()}, ksmScale.Status.ShardingStatus.Partitions)
+			assert.Len(t, ksmScale.Status.ShardingStatus.PreviousShardDistribution, int(before), "the partition that serves is still visible")
 			if step.killed > 0 {
 				restartController(t)
 			}
@@ -67,7 +68,10 @@ func TestResharding(t *testing.T) {
 		awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
 		awaitDeployments(t, ksmScale, 3)
 	})
-	awaitEvent(t, ksmScale, corev1.EventTypeNormal, v1alpha1.ReasonResharding)
+	for _, reason := range []string{v1alpha1.ReasonResharding, "NewShardsReady", "NewShardsTookOver", "Resharded"} {
+		awaitEvent(t, ksmScale, corev1.EventTypeNormal, reason)
+	}
+	runCommands(t, "kubectl get events --field-selector involvedObject.name="+ksmScale.Name)
 	assert.Empty(t, uncovered(), "the condition Covered was never anything but True")
 }
 
@@ -106,7 +110,7 @@ func TestBothPartitionsFollowNodes(t *testing.T) {
 		progressing := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionProgressing)
 		require.Equal(c, v1alpha1.ReasonResharding, progressing.Reason)
 		// Before that it names the shard whose new pods are not ready yet.
-		require.Contains(c, progressing.Message, "Shards of 3 run next to the shards of 2, which wait for Prometheus to scrape every ready shard of 2")
+		require.Contains(c, progressing.Message, "2 of 2 new shards are ready, and they wait for Prometheus to scrape them for two scrape intervals (10m0s), until 20")
 	}, eventually, poll)
 }
 

@@ -1,8 +1,12 @@
 package integration
 
 import (
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,7 +24,12 @@ func TestReplicasFollowNodes(t *testing.T) {
 	setNodes(t, 10)
 	plain := create(t, newKSMScale())
 	atLeastTwo := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.MinReplicasPerShard = 2 }))
-	atMostTwo := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.MaxReplicasPerShard = 2 }))
+	atMostTwo := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
+		k.Spec.Sharding.MaxReplicasPerShard = 2
+		patient := *k.Spec.Autoscaling.Behavior.ScaleDown
+		patient.StabilizationWindowSeconds = new(int32(20))
+		k.Spec.Autoscaling.Behavior.ScaleDown = &patient
+	}))
 	unsharded := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil }))
 
 	for _, step := range []struct {
@@ -36,7 +45,11 @@ func TestReplicasFollowNodes(t *testing.T) {
 		{45, []int32{1, 1, 1}, []int32{2, 2, 2}, []int32{1, 1, 1}, []int32{3}},
 	} {
 		t.Run(strconv.Itoa(step.nodes)+" nodes", func(t *testing.T) {
+			falling := step.nodes < shared.nodes
 			setNodes(t, step.nodes)
+			if falling && step.nodes == 45 {
+				awaitScaleDown(t, atMostTwo, step.atMostTwo...)
+			}
 			awaitReplicas(t, plain, step.plain...)
 			awaitReplicas(t, atLeastTwo, step.atLeastTwo...)
 			awaitReplicas(t, atMostTwo, step.atMostTwo...)
@@ -55,6 +68,7 @@ func TestReplicasFollowNodes(t *testing.T) {
 		assert.EqualValues(t, 1, shard.Ready, "shard %s", id)
 		assert.Len(t, shard.Pods, 1, "shard %s", id)
 	}
+	seeColumns(t, plain)
 	bounded := awaitCondition(t, atLeastTwo, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
 	assert.Contains(t, bounded.Message, "3 replicas calculated")
 
@@ -64,6 +78,41 @@ func TestReplicasFollowNodes(t *testing.T) {
 				"a KSMScale is invisible in another namespace")
 		}
 	}
+}
+
+// awaitScaleDown waits until a KSMScale has fewer pods, which its autoscalers remove after their stabilization window. It is Ready meanwhile.
+func awaitScaleDown(t *testing.T, ksmScale *v1alpha1.KSMScale, expected ...int32) {
+	t.Helper()
+	ready := awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonScaleDownPending)
+	assert.Equal(t, v1alpha1.PhaseScaling, ksmScale.Status.Phase)
+	runCommands(t, "kubectl wait ksmscale "+ksmScale.Name+" --for=condition=Ready --timeout=10s", "kubectl get ksmscales -o wide")
+	stated := regexp.MustCompile(`not before (\S+),`).FindStringSubmatch(ready.Message)
+	require.NotNil(t, stated, ready.Message)
+	notBefore, err := time.Parse(time.RFC3339, stated[1])
+	require.NoError(t, err)
+	awaitReplicas(t, ksmScale, expected...)
+	assert.False(t, time.Now().Before(notBefore), "not before %s", notBefore)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	awaitEvent(t, ksmScale, corev1.EventTypeNormal, v1alpha1.ReasonScaleDownPending)
+}
+
+// seeColumns looks at what kubectl get prints about a KSMScale of three shards that is Ready with 45 nodes.
+func seeColumns(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	columns := func(flags string) (header, row []string) {
+		lines := strings.Split(strings.TrimSpace(runCommands(t, "kubectl get ksmscale "+ksmScale.Name+flags)), "\n")
+		require.Len(t, lines, 2)
+		header, row = strings.Fields(lines[0]), strings.Fields(lines[1])
+		require.Len(t, row, len(header))
+		return header[:len(header)-1], row[:len(row)-1]
+	}
+	header, row := columns("")
+	assert.Equal(t, []string{"NAME", "PHASE", "READY", "NODES", "DESIRED", "SHARDS", "REASON"}, header)
+	assert.Equal(t, []string{ksmScale.Name, "Ready", "3/3", "45", "3", "3", "AsPlanned"}, row)
+	header, row = columns(" -o wide")
+	assert.Subset(t, header, []string{"MODE", "MIN", "MAX", "VERSION"})
+	at := slices.Index(header, "MODE")
+	assert.Equal(t, []string{"HorizontalPodAutoscaler", "1", "0", "v2.20.0"}, row[at:at+4])
 }
 
 // From 10 replicas up the default tolerance of a HorizontalPodAutoscaler swallows a step of one replica.

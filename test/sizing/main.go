@@ -151,17 +151,16 @@ func measure(ctx context.Context, local *cluster.Cluster, version string, shards
 // measure reads the use of both processes, and the cost of scrapes. The gate ends before the scrapes, because it also
 // reads the metrics sometimes.
 func (s *shard) measure(ctx context.Context) (measured result, err error) {
-	if measured.load, err = cpu(s.monitor.PID()); err != nil {
+	loaded, err := cluster.UsageOf(s.monitor.PID())
+	if err != nil {
 		return result{}, err
 	}
-	if measured.gateLoad, err = cpu(s.gate.PID()); err != nil {
-		return result{}, err
-	}
-	if _, measured.gateMost, err = memory(s.gate.PID()); err != nil {
+	gate, err := cluster.UsageOf(s.gate.PID())
+	if err != nil {
 		return result{}, err
 	}
 	s.gate.Kill()
-	before, err := cpu(s.monitor.PID())
+	before, err := cluster.UsageOf(s.monitor.PID())
 	if err != nil {
 		return result{}, err
 	}
@@ -170,12 +169,10 @@ func (s *shard) measure(ctx context.Context) (measured result, err error) {
 			return result{}, err
 		}
 	}
-	after, err := cpu(s.monitor.PID())
-	if err != nil {
-		return result{}, err
-	}
-	measured.scrape = (after - before) / scrapes
-	measured.memory, measured.most, err = memory(s.monitor.PID())
+	after, err := cluster.UsageOf(s.monitor.PID())
+	measured.load, measured.gateLoad, measured.gateMost = loaded.CPU, gate.CPU, gate.MaxMemory
+	measured.scrape = (after.CPU - before.CPU) / scrapes
+	measured.memory, measured.most = after.Memory, after.MaxMemory
 	return measured, err
 }
 

@@ -9,9 +9,6 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"time"
-
-	"github.com/prometheus/procfs"
 
 	"github.com/example/ksmscale/test/cluster"
 )
@@ -102,30 +99,4 @@ func scrape(ctx context.Context, url string) (series, size int, err error) {
 		}
 	}
 	return series, size, lines.Err()
-}
-
-// memory returns how many bytes of it a process has now, and how many it had at most.
-func memory(pid int) (now, most uint64, err error) {
-	process, err := procfs.NewProc(pid)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read memory: %w", err)
-	}
-	status, err := process.NewStatus()
-	if err != nil {
-		return 0, 0, fmt.Errorf("read memory: %w", err)
-	}
-	return status.VmRSS, status.VmHWM, nil
-}
-
-// cpu returns for how long a process has run on any core, in its own code and in the kernel's.
-func cpu(pid int) (time.Duration, error) {
-	process, err := procfs.NewProc(pid)
-	if err != nil {
-		return 0, fmt.Errorf("read CPU time: %w", err)
-	}
-	stat, err := process.Stat()
-	if err != nil {
-		return 0, fmt.Errorf("read CPU time: %w", err)
-	}
-	return time.Duration(stat.CPUTime() * float64(time.Second)), nil
 }

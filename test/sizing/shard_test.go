@@ -1,46 +1,14 @@
 package main
 
 import (
-	"crypto/sha256"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestMemoryIsThatOfAProcess(t *testing.T) {
-	if _, err := os.Stat("/proc/self/status"); err != nil {
-		t.Skip("memory is read on Linux only")
-	}
-	now, most, err := memory(os.Getpid())
-	require.NoError(t, err)
-	assert.Positive(t, now)
-	assert.GreaterOrEqual(t, most, now)
-}
-
-func TestCPUIsThatOfAProcess(t *testing.T) {
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("CPU time is read on Linux only")
-	}
-	before, err := cpu(os.Getpid())
-	require.NoError(t, err)
-	sum := sha256.New()
-	after := before
-	for range 10_000 {
-		_, _ = sum.Write(make([]byte, 1<<20))
-		if after, err = cpu(os.Getpid()); err != nil || after > before {
-			break
-		}
-	}
-	require.NoError(t, err)
-	assert.Greater(t, after, before, "work takes time")
-	_, err = cpu(-1)
-	require.Error(t, err)
-}
 
 func TestResultIsTheEndOfARow(t *testing.T) {
 	measured := result{series: 7, bytes: 1_200_000, memory: 3 << 20, most: 4 << 20, gateMost: 5 << 20, load: 2500 * time.Millisecond, scrape: 15 * time.Millisecond, gateLoad: time.Second}

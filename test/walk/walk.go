@@ -47,6 +47,8 @@ func (r Replicas) Agree(nodes int, expected []int32) bool {
 // Walker looks at the KSMScales of a cluster.
 type Walker struct {
 	client kubernetes.Interface
+	// Observe is called with the replicas of each look of Await, if set.
+	Observe func(Replicas)
 }
 
 // New returns a Walker with the rights of a client configuration.
@@ -67,6 +69,9 @@ func (w *Walker) Await(ctx context.Context, ksmScale *v1alpha1.KSMScale, nodes i
 		var now Replicas
 		if now, last = w.Replicas(ctx, ksmScale); last == nil {
 			replicas = now
+			if w.Observe != nil {
+				w.Observe(now)
+			}
 		}
 		return last == nil && replicas.Agree(nodes, expected), nil
 	})

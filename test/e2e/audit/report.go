@@ -29,8 +29,20 @@ type Report struct {
 	SlowScrapes int
 	// FailedScrapes is the number of scrapes without an answer, of targets that others may have stood in for.
 	FailedScrapes int
+	// Gaps are the times at which objects were missing, in order.
+	Gaps []Gap
 	// Problems are the first looks that missed something: how much, an example, and which scrapes failed.
 	Problems []string
+}
+
+// Gap is a time at which some object was missing at each look.
+type Gap struct {
+	From, To time.Time
+	// Objects is the largest number of objects that were missing at one time, and Example one of them.
+	Objects int
+	Example string
+	// Failures are the failed scrapes of the first look that missed something.
+	Failures []string
 }
 
 const maxProblems = 10
@@ -58,7 +70,8 @@ func newLedger(now time.Time) *ledger {
 func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[string]int, failures ...string) {
 	l.report.Ticks++
 	l.report.FailedScrapes += len(failures)
-	elapsed := now.Sub(l.last).Seconds()
+	previous := l.last
+	elapsed := now.Sub(previous).Seconds()
 	l.last = now
 	l.expected = len(expected)
 	missing, example := 0, ""
@@ -88,6 +101,7 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 		l.report.WorstShareMissing = max(l.report.WorstShareMissing, float64(missing)/float64(len(expected)))
 	}
 	if missing > 0 {
+		l.gap(previous, now, missing, example, failures)
 		l.complete = now
 		l.problem(fmt.Sprintf("%s: %d missing, such as %s; failed scrapes: %q", now.UTC().Format(time.TimeOnly), missing, example, failures))
 		for interval, offsets := range l.unlucky {
@@ -96,6 +110,17 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 		}
 	}
 	l.twice(exported)
+}
+
+// gap extends the last gap if that includes the previous look, and otherwise begins another one.
+func (l *ledger) gap(previous, now time.Time, missing int, example string, failures []string) {
+	last := len(l.report.Gaps) - 1
+	if last < 0 || l.report.Gaps[last].To.Before(previous) {
+		l.report.Gaps = append(l.report.Gaps, Gap{From: previous, Example: example, Failures: failures})
+		last++
+	}
+	l.report.Gaps[last].To = now
+	l.report.Gaps[last].Objects = max(l.report.Gaps[last].Objects, missing)
 }
 
 func (l *ledger) twice(exported map[string]map[string]int) {

@@ -40,7 +40,7 @@ func TestLedger(t *testing.T) {
 			}
 			report := l.sum(now)
 			assert.InDelta(t, float64(len(test.looks)), report.Seconds, 0)
-			report.Seconds, report.CompleteSeconds, report.Problems = 0, 0, nil
+			report.Seconds, report.CompleteSeconds, report.Problems, report.Gaps = 0, 0, nil, nil
 			assert.Equal(t, test.want, report)
 		})
 	}
@@ -63,6 +63,18 @@ func TestCompleteIsSinceTheLastLookThatMissedSomething(t *testing.T) {
 		l.tick(start.Add(time.Duration(second+1)*time.Second), []string{"a"}, counts(exported))
 	}
 	assert.InDelta(t, 3, l.sum(start.Add(5*time.Second)).CompleteSeconds, 0)
+}
+
+func TestGapsAreTheTimesAtWhichObjectsWereMissing(t *testing.T) {
+	start := time.Unix(0, 0)
+	l := newLedger(start)
+	for second, exported := range []exports{{"": {"a", "b"}}, {"": {"a"}}, {}, {"": {"a", "b"}}, {"": {"b"}}} {
+		l.tick(start.Add(time.Duration(second+1)*time.Second), []string{"a", "b"}, counts(exported))
+	}
+	assert.Equal(t, []Gap{
+		{From: start.Add(time.Second), To: start.Add(3 * time.Second), Objects: 2, Example: "b"},
+		{From: start.Add(4 * time.Second), To: start.Add(5 * time.Second), Objects: 1, Example: "a"},
+	}, l.sum(start.Add(6*time.Second)).Gaps)
 }
 
 func TestAnObjectThatIsDeletedIsNotMissing(t *testing.T) {

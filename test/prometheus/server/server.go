@@ -72,6 +72,12 @@ func (s Server) AwaitNone(t *testing.T, expression string) {
 	s.await(t, expression, func(vector model.Vector) bool { return len(vector) == 0 })
 }
 
+// AwaitSome waits until an expression has any value.
+func (s Server) AwaitSome(t *testing.T, expression string) {
+	t.Helper()
+	s.await(t, expression, func(vector model.Vector) bool { return len(vector) > 0 })
+}
+
 // AwaitEvaluation waits until everything has been scraped, and all rules have been evaluated, after a time.
 func (s Server) AwaitEvaluation(t *testing.T, after time.Time) {
 	t.Helper()

@@ -1,0 +1,344 @@
+package plugin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/partition"
+	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
+	"github.com/example/ksmscale/sizing"
+)
+
+// plannedChanges is what differs between the cluster and a KSMScale.
+type plannedChanges struct {
+	Name        string   `json:"name"`
+	TotalShards int32    `json:"totalShards"`
+	Plan        planRow  `json:"plan"`
+	Changes     []change `json:"changes"`
+	// RecommendedShards, Recommendation and ReplicaAdvice come from the status.
+	RecommendedShards int32  `json:"recommendedShards,omitempty"`
+	Recommendation    string `json:"recommendation,omitempty"`
+	ReplicaAdvice     string `json:"replicaAdvice,omitempty"`
+}
+
+// kindOfChange tells changes apart by what they cost.
+type kindOfChange string
+
+// The kinds of changes.
+const (
+	// changeCreate creates the first shards.
+	changeCreate kindOfChange = "Create"
+	// changeScaling adds or removes replicas. No object moves to another shard.
+	changeScaling kindOfChange = "Scaling"
+	// changeRollout replaces each pod, one shard after the other.
+	changeRollout kindOfChange = "Rollout"
+	// changeReshard creates another partition, and then deletes the one of now.
+	changeReshard kindOfChange = "Reshard"
+)
+
+// change is one change, and what it costs.
+type change struct {
+	Kind kindOfChange `json:"kind"`
+	// Detail names what changes.
+	Detail string `json:"detail"`
+	// PodsNow, PodsAtMost and PodsAfterwards count pods of the KSMScale. Each of the started pods lists the whole cluster once.
+	PodsNow        int64 `json:"podsNow"`
+	PodsStarted    int64 `json:"podsStarted"`
+	PodsAtMost     int64 `json:"podsAtMost"`
+	PodsAfterwards int64 `json:"podsAfterwards"`
+	// EstimatedSeconds is how long it takes; 0 if it is not known.
+	EstimatedSeconds int64 `json:"estimatedSeconds,omitempty"`
+	// SeriesExportedTwice is how many series two partitions export meanwhile. Prometheus stores each once with the shipped jobs.
+	SeriesExportedTwice int64 `json:"seriesExportedTwice,omitempty"`
+	// SeriesPerShard and MemoryPerPodBytes are estimates of a shard afterwards; 0 if they are not known.
+	SeriesPerShard    int64 `json:"seriesPerShard,omitempty"`
+	MemoryPerPodBytes int64 `json:"memoryPerPodBytes,omitempty"`
+}
+
+// changesTo returns what has to change in a snapshot for a plan. live is the KSMScale in the cluster, or nil.
+func changesTo(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observation.Snapshot) []change {
+	estimated := estimateOf(planned.KSMScale)
+	targets := partition.Targets(planned, snapshot)
+	var podsNow int64
+	for _, pod := range snapshot.Pods {
+		if observation.IsActive(&pod) {
+			podsNow++
+		}
+	}
+	others := observation.Partitions(snapshot.Deployments).Delete(planned.Total)
+	switch {
+	case len(snapshot.Deployments) == 0:
+		return []change{creation(planned, estimated)}
+	case others.Len() > 0:
+		return []change{reshard(planned, others.UnsortedList(), podsNow, estimated)}
+	}
+	var changes []change
+	if one, rolls := rollout(live, targets, &snapshot, podsNow, estimated); rolls {
+		changes = append(changes, one)
+	}
+	if one, scales := scalingOf(targets, &snapshot, podsNow, estimated); scales {
+		changes = append(changes, one)
+	}
+	return changes
+}
+
+func creation(planned plans.Planned, estimated estimate) change {
+	return change{
+		Kind: changeCreate, Detail: plural(planned.Total, "shard"),
+		PodsStarted: planned.Desired, PodsAtMost: planned.Desired, PodsAfterwards: planned.Desired,
+		EstimatedSeconds: estimated.seconds(estimated.load(planned.Total) + estimated.scaled(planned.Shards, func(scaling.Shard) int32 { return 1 })),
+		SeriesPerShard:   estimated.seriesPerShard(planned.Total), MemoryPerPodBytes: estimated.memory(planned.Total),
+	}
+}
+
+// reshard creates the shards one after the other, adds their replicas, and waits for scrapes (package partition).
+func reshard(planned plans.Planned, others []int32, podsNow int64, estimated estimate) change {
+	slices.Sort(others)
+	took := time.Duration(planned.Total)*estimated.load(planned.Total) +
+		estimated.scaled(planned.Shards, func(scaling.Shard) int32 { return 1 }) +
+		2*planned.KSMScale.Spec.ScrapeInterval() + 2*partition.DiscoveryDelay
+	return change{
+		Kind: changeReshard, Detail: fmt.Sprintf("%s shards become %d", joined(others), planned.Total),
+		PodsNow: podsNow, PodsStarted: planned.Desired, PodsAtMost: podsNow + planned.Desired, PodsAfterwards: planned.Desired,
+		EstimatedSeconds: estimated.seconds(took), SeriesExportedTwice: estimated.series,
+		SeriesPerShard: estimated.seriesPerShard(planned.Total), MemoryPerPodBytes: estimated.memory(planned.Total),
+	}
+}
+
+func joined(totals []int32) string {
+	return strings.Join(strings.Fields(strings.Trim(fmt.Sprint(totals), "[]")), " and ")
+}
+
+// rollout reports the shards whose pods are replaced: all if the pod template changes with the spec, and else those whose rollout is
+// under way or waits for its turn.
+func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (change, bool) {
+	var took time.Duration
+	var names []string
+	var replaced int64
+	waits := progressingReason(planned.KSMScale) == v1alpha1.ReasonRollingOut
+	for _, shard := range planned.Shards {
+		deployment := snapshot.Deployment(shard.Shard)
+		if deployment == nil {
+			continue
+		}
+		replicas := int64(observation.ReplicasOf(deployment))
+		underWay := observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment)
+		switch {
+		case live != nil && hasOtherTemplate(live, planned.KSMScale, shard):
+		case underWay:
+			replicas -= int64(deployment.Status.UpdatedReplicas)
+		default:
+			continue
+		}
+		names = append(names, fmt.Sprint(shard.ID))
+		replaced += replicas
+		took += time.Duration(replicas) * (estimated.load(planned.Total) + planned.KSMScale.Spec.ScrapeInterval())
+	}
+	detail := "shard " + strings.Join(names, ", ")
+	switch {
+	case len(names) == 0 && waits:
+		condition := meta.FindStatusCondition(planned.KSMScale.Status.Conditions, v1alpha1.ConditionProgressing)
+		return change{Kind: changeRollout, Detail: condition.Message, PodsNow: podsNow, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow}, true
+	case len(names) == 0:
+		return change{}, false
+	case len(names) > 1:
+		detail = "shards " + strings.Join(names, ", ") + ", one after the other"
+	}
+	return change{
+		Kind: changeRollout, Detail: detail,
+		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow, EstimatedSeconds: estimated.seconds(took),
+	}, true
+}
+
+func progressingReason(ksmScale *v1alpha1.KSMScale) string {
+	if condition := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionProgressing); condition != nil {
+		return condition.Reason
+	}
+	return ""
+}
+
+// hasOtherTemplate reports whether a changed spec has other pods of a shard. The options of gates are the same before and after.
+func hasOtherTemplate(before, after *v1alpha1.KSMScale, shard scaling.Shard) bool {
+	template := func(ksmScale *v1alpha1.KSMScale) any {
+		return objects.Deployment(ksmScale, shard, objects.GateOptions{}).Spec.Template
+	}
+	return !equality.Semantic.DeepEqual(template(before), template(after))
+}
+
+// scalingOf reports the shards whose replicas change.
+func scalingOf(planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (change, bool) {
+	current := func(shard scaling.Shard) int32 {
+		if deployment := snapshot.Deployment(shard.Shard); deployment != nil {
+			return observation.ReplicasOf(deployment)
+		}
+		return 0
+	}
+	one := change{Kind: changeScaling, PodsNow: podsNow, PodsAtMost: podsNow, PodsAfterwards: podsNow}
+	var details []string
+	var loads time.Duration
+	for _, shard := range planned.Shards {
+		by := int64(shard.Replicas - current(shard))
+		if by == 0 {
+			continue
+		}
+		details = append(details, fmt.Sprintf("shard %d from %d to %d", shard.ID, current(shard), shard.Replicas))
+		one.PodsAfterwards += by
+		if by > 0 {
+			one.PodsStarted += by
+			one.PodsAtMost += by
+			loads = estimated.load(planned.Total)
+		}
+	}
+	one.Detail = strings.Join(details, ", ")
+	one.EstimatedSeconds = estimated.seconds(estimated.paced(planned.Shards, current) + loads)
+	if planned.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone {
+		one.EstimatedSeconds = 0
+	}
+	return one, len(details) > 0
+}
+
+const (
+	// podStart is how long a pod takes from its creation until its containers run, without pulling an image.
+	podStart = 5 * time.Second
+	// autoscalerSync is the default time between two looks of the HorizontalPodAutoscaler controller.
+	autoscalerSync = 15 * time.Second
+)
+
+// estimate estimates times and sizes from the series of all shards, as of the last recommendation.
+type estimate struct {
+	spec       *v1alpha1.KSMScaleSpec
+	series     int64
+	cores      float64
+	formula    sizing.Formula
+	hasFormula bool
+}
+
+func estimateOf(ksmScale *v1alpha1.KSMScale) estimate {
+	estimated := estimate{spec: &ksmScale.Spec, cores: 1}
+	if recommendation := ksmScale.Status.Recommendation; recommendation != nil {
+		estimated.series = recommendation.Series
+	}
+	estimated.formula, estimated.hasFormula = sizing.FormulaFor(objects.ImageVersion(ksmScale.Spec.MonitorImage))
+	requests := objects.MonitorResources(ksmScale).Requests
+	if cpu, set := requests[corev1.ResourceCPU]; set && !cpu.IsZero() {
+		// No more CPU than it requests may be left for it.
+		estimated.cores = cpu.AsApproximateFloat64()
+	}
+	return estimated
+}
+
+// known reports whether there is a base for times.
+func (e estimate) known() bool { return e.series > 0 && e.hasFormula }
+
+// seconds are the whole seconds of a time; 0 if there is no base for it.
+func (e estimate) seconds(took time.Duration) int64 {
+	if !e.known() {
+		return 0
+	}
+	return int64(took.Round(time.Second).Seconds())
+}
+
+// load is how long a new pod takes until it is ready.
+func (e estimate) load(total int32) time.Duration {
+	return podStart + time.Duration(e.formula.LoadSeconds(e.seriesPerShard(total), e.series)/e.cores*float64(time.Second))
+}
+
+func (e estimate) seriesPerShard(total int32) int64 {
+	return (e.series + int64(total) - 1) / int64(max(total, 1))
+}
+
+// memory is the resident memory of a pod's kube-state-metrics in bytes.
+func (e estimate) memory(total int32) int64 {
+	if !e.known() {
+		return 0
+	}
+	return e.formula.Memory(e.seriesPerShard(total), e.series)
+}
+
+// scaled is how long shards take from some replicas to their desired replicas, until all pods are ready.
+func (e estimate) scaled(shards []scaling.Shard, from func(scaling.Shard) int32) time.Duration {
+	took := e.paced(shards, from)
+	if took == 0 {
+		return 0
+	}
+	return took + e.load(int32(len(shards)))
+}
+
+// paced is how long it takes until the replicas of shards are set, by the behavior of the spec.
+func (e estimate) paced(shards []scaling.Shard, from func(scaling.Shard) int32) time.Duration {
+	var longest time.Duration
+	pace := scaling.NewPace(e.spec)
+	for _, shard := range shards {
+		longest = max(longest, pacedTo(pace, max(from(shard), 1), shard.Replicas))
+	}
+	if longest > 0 && e.spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
+		longest = max(longest, autoscalerSync)
+	}
+	return longest
+}
+
+// pacedTo follows a pace from one number of replicas to another. It returns the time of the last step, and at least a nanosecond for a
+// step at once.
+func pacedTo(pace scaling.Pace, current, desired int32) time.Duration {
+	if current == desired {
+		return 0
+	}
+	var history scaling.History
+	began := time.Unix(0, 0)
+	for now := began; ; {
+		history.Recommend(pace, current, desired, now)
+		next, wait := pace.Next(&history, current, now)
+		if next != current {
+			history.Scaled(current, next, now)
+			current = next
+		}
+		if current == desired || wait <= 0 {
+			return max(now.Sub(began), 1)
+		}
+		now = now.Add(wait)
+	}
+}
+
+func writeChanges(p *painter, result plannedChanges) {
+	row := result.Plan
+	p.printf("KSMScale %s: %s, %s, %s%s, so %s\n", result.Name, plural(result.TotalShards, "shard"), plural(row.Nodes, "node"),
+		plural(row.Desired, "pod"), boundText(row.Bound), row.shards())
+	if len(result.Changes) == 0 {
+		p.printf("No pod changes.\n")
+	}
+	for _, one := range result.Changes {
+		p.printf("\n%s: %s\n", one.Kind, one.Detail)
+		writer := p.columns()
+		fmt.Fprintf(writer, "  pods\t%d now, %d started, at most %d at a time, %d afterwards\n", one.PodsNow, one.PodsStarted, one.PodsAtMost, one.PodsAfterwards)
+		if one.EstimatedSeconds > 0 {
+			fmt.Fprintf(writer, "  time\tabout %s\n", time.Duration(one.EstimatedSeconds)*time.Second)
+		} else {
+			fmt.Fprintf(writer, "  time\tnot known until the gates have measured the shards\n")
+		}
+		if one.SeriesExportedTwice > 0 {
+			fmt.Fprintf(writer, "  series\t%d exported twice meanwhile, which Prometheus stores once; %d per shard afterwards\n", one.SeriesExportedTwice, one.SeriesPerShard)
+		} else if one.SeriesPerShard > 0 {
+			fmt.Fprintf(writer, "  series\t%d per shard\n", one.SeriesPerShard)
+		}
+		if one.MemoryPerPodBytes > 0 {
+			fmt.Fprintf(writer, "  memory\tabout %d MiB for each pod\n", one.MemoryPerPodBytes>>20)
+		}
+		_ = writer.Flush() // The page is in memory.
+	}
+	if result.RecommendedShards > 0 {
+		p.printf("\nRecommended: %s (%s)\n", plural(result.RecommendedShards, "shard"), result.Recommendation)
+	}
+	if result.ReplicaAdvice != "" {
+		p.printf("Replicas: %s\n", result.ReplicaAdvice)
+	}
+}

@@ -1,0 +1,161 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/adapter/check"
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/nodes"
+	"github.com/example/ksmscale/scaling"
+)
+
+// cluster is the cluster that a command is about.
+type cluster struct {
+	client   client.Client
+	metadata metadata.Interface
+	config   *rest.Config
+	// discovery reads versions, kinds and paths of the API server.
+	discovery discovery.DiscoveryInterface
+	// metricsServed returns what is wrong with the external metrics of all KSMScales.
+	metricsServed func(ctx context.Context) error
+	// logs returns the end of the log of a container.
+	logs func(ctx context.Context, pod *corev1.Pod, container string) ([]byte, error)
+	// gateMetrics returns the metrics of the gate of a pod.
+	gateMetrics func(ctx context.Context, pod *corev1.Pod) ([]byte, error)
+	// find returns the object that arguments name.
+	find func(args []string) (target, error)
+	// gateAnswer returns why the gate of a pod is closed, in its own words.
+	gateAnswer func(ctx context.Context, pod *corev1.Pod) (string, error)
+	// readPod returns the objects that the kube-state-metrics of a pod exposes.
+	readPod func(ctx context.Context, pod *corev1.Pod, with access) (gate.Exposed, error)
+}
+
+// newScheme returns the kinds that the plugin reads.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
+func connect(flags *genericclioptions.ConfigFlags) (*cluster, error) {
+	config, err := flags.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	config = rest.AddUserAgent(config, "kubectl-ksmscale")
+	// A person waits, and the API server has priority and fairness.
+	config.QPS = -1
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	objects, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	names, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	clientset, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	c := &cluster{client: objects, metadata: names, config: config, discovery: clientset.Discovery()}
+	c.gateAnswer, c.readPod = c.readGate, c.readMonitor
+	c.metricsServed = func(ctx context.Context) error {
+		return check.Once(klog.NewContext(ctx, logr.Discard()), clientset.Discovery())
+	}
+	c.logs = func(ctx context.Context, pod *corev1.Pod, container string) ([]byte, error) {
+		return clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(logLines))}).DoRaw(ctx)
+	}
+	c.gateMetrics = func(ctx context.Context, pod *corev1.Pod) ([]byte, error) {
+		answer, err := c.getFromGate(ctx, pod, "/metrics", maxGateMetrics)
+		return []byte(answer), err
+	}
+	c.find = func(args []string) (target, error) { return find(flags, args) }
+	return c, nil
+}
+
+// ksmScale returns a KSMScale. Its error says what to do if there is none, or no kind KSMScale.
+func (c *cluster) ksmScale(ctx context.Context, name string) (*v1alpha1.KSMScale, error) {
+	ksmScale := &v1alpha1.KSMScale{}
+	err := c.client.Get(ctx, client.ObjectKey{Name: name}, ksmScale)
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("KSMScale %q does not exist: `kubectl get ksmscales` lists the names", name)
+	}
+	return ksmScale, explained(err)
+}
+
+// ksmScales returns all KSMScales.
+func (c *cluster) ksmScales(ctx context.Context) ([]v1alpha1.KSMScale, error) {
+	var list v1alpha1.KSMScaleList
+	err := c.client.List(ctx, &list)
+	return list.Items, explained(err)
+}
+
+// explained adds what to do about a cluster without KSMScale.
+func explained(err error) error {
+	if meta.IsNoMatchError(err) {
+		return fmt.Errorf("the cluster has no KSMScales, because KSMScale is not installed: `kubectl ksmscale check --pre` tells whether you can install it (%w)", err)
+	}
+	return err
+}
+
+// snapshot reads the objects of a KSMScale.
+func (c *cluster) snapshot(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
+	return observation.Owned(ctx, c.client, ksmScale)
+}
+
+// counted returns the picture of the cluster for a spec. Without the right to list nodes, it is the picture in the status.
+func (c *cluster) counted(ctx context.Context, ksmScale *v1alpha1.KSMScale) (scaling.Cluster, error) {
+	var list corev1.NodeList
+	err := c.client.List(ctx, &list)
+	if apierrors.IsForbidden(err) && ksmScale.Status.Nodes != nil {
+		return reported(ksmScale), nil
+	}
+	if err != nil {
+		return scaling.Cluster{}, fmt.Errorf("list nodes: %w", err)
+	}
+	counter := nodes.NewCounter(clock.RealClock{})
+	// The first request names the labels of the spec, so the listing keeps them.
+	counter.Cluster(&ksmScale.Spec)
+	objects := make([]any, len(list.Items))
+	for i := range list.Items {
+		objects[i] = &list.Items[i]
+	}
+	if err := counter.Listing().Replace(objects, list.ResourceVersion); err != nil {
+		return scaling.Cluster{}, fmt.Errorf("count nodes: %w", err)
+	}
+	picture, _, _ := counter.Cluster(&ksmScale.Spec)
+	return picture, nil
+}
+
+// reported is the picture of the cluster in the status of a KSMScale.
+func reported(ksmScale *v1alpha1.KSMScale) scaling.Cluster {
+	status := &ksmScale.Status
+	picture := scaling.Cluster{Nodes: int(status.NodeCount)}
+	if status.Nodes != nil {
+		picture.Registered, picture.Schedulable = int(status.Nodes.Registered), int(status.Nodes.Schedulable)
+	}
+	return picture
+}

@@ -1,0 +1,187 @@
+package plugin
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/example/ksmscale/gate"
+)
+
+// kindOfDifference is how the metrics of a pod differ from the cluster.
+type kindOfDifference string
+
+// The kinds of differences.
+const (
+	// missing is an object of the shard that a pod does not expose. Without a pod, the shard has no ready pod.
+	missing kindOfDifference = "Missing"
+	// wrongShard is an object of another shard that a pod exposes, so Prometheus gets it twice.
+	wrongShard kindOfDifference = "WrongShard"
+	// deleted is an object that a pod exposes and the cluster no longer has.
+	deleted kindOfDifference = "Deleted"
+)
+
+// difference is one object, in one pod.
+type difference struct {
+	Kind      kindOfDifference `json:"kind"`
+	Resource  string           `json:"resource"`
+	Namespace string           `json:"namespace,omitempty"`
+	Name      string           `json:"name"`
+	// Shard is the shard that the object belongs to; -1 for a deleted object.
+	Shard int32 `json:"shard"`
+	// Pod is the pod that misses or exposes the object, and PodShard its shard.
+	Pod      string `json:"pod,omitempty"`
+	PodShard int32  `json:"podShard"`
+}
+
+// object is the object as `kubectl get` names it.
+func (d difference) object() string {
+	text := d.Resource + "/" + d.Name
+	if d.Namespace != "" {
+		text += " in namespace " + d.Namespace
+	}
+	return text
+}
+
+// compare compares what the pods of a partition expose with the listed objects. The listed resources are those that can be compared.
+func compare(total int32, listed map[string]map[types.NamespacedName][]gate.Identity, readings []reading) verifiedPartition {
+	result := verifiedPartition{TotalShards: total, Covered: true, Resources: len(listed)}
+	for _, one := range readings {
+		pod := verifiedPod{Name: one.pod, Shard: one.shard}
+		for resource := range listed {
+			pod.Objects += one.exposed[resource].Len()
+		}
+		result.Pods = append(result.Pods, pod)
+	}
+	down := map[int32]bool{}
+	for id := range total {
+		down[id] = !slices.ContainsFunc(readings, func(one reading) bool { return one.shard == id })
+		result.Covered = result.Covered && !down[id]
+	}
+	for resource, objects := range listed {
+		for key, identities := range objects {
+			result.Objects += len(identities)
+			result.Differences = append(result.Differences, differencesOf(resource, key, identities, total, down, readings)...)
+		}
+		result.Differences = append(result.Differences, deletedOf(resource, objects, readings)...)
+	}
+	slices.SortFunc(result.Differences, func(a, b difference) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Pod, b.Pod))
+	})
+	return result
+}
+
+// differencesOf compares the objects with one name in metrics. There is more than one only if the metrics of the resource lack the
+// namespace. A pod then has to expose the name if any of them belongs to its shard.
+func differencesOf(resource string, key types.NamespacedName, identities []gate.Identity, total int32, down map[int32]bool, readings []reading) []difference {
+	var differences []difference
+	owners := map[int32]gate.Identity{}
+	for _, identity := range identities {
+		owners[gate.ShardOf(identity.UID, total)] = identity
+	}
+	found := func(kind kindOfDifference, identity gate.Identity, pod string, podShard int32) {
+		differences = append(differences, difference{
+			Kind: kind, Resource: resource, Namespace: identity.Namespace, Name: key.Name, Shard: gate.ShardOf(identity.UID, total), Pod: pod, PodShard: podShard,
+		})
+	}
+	for id, identity := range owners {
+		if down[id] {
+			found(missing, identity, "", id)
+		}
+	}
+	for _, one := range readings {
+		identity, owns := owners[one.shard]
+		exposed, isCompared := one.exposed[resource]
+		switch exposes := exposed.Has(key); {
+		case !isCompared:
+		case owns && !exposes:
+			found(missing, identity, one.pod, one.shard)
+		case exposes && !owns:
+			found(wrongShard, identities[0], one.pod, one.shard)
+		}
+	}
+	return differences
+}
+
+// deletedOf returns the exposed objects of a resource that the cluster does not have.
+func deletedOf(resource string, objects map[types.NamespacedName][]gate.Identity, readings []reading) []difference {
+	var differences []difference
+	for _, one := range readings {
+		for key := range one.exposed[resource] {
+			if len(objects[key]) == 0 {
+				differences = append(differences, difference{Kind: deleted, Resource: resource, Namespace: key.Namespace, Name: key.Name, Shard: -1, Pod: one.pod, PodShard: one.shard})
+			}
+		}
+	}
+	return differences
+}
+
+// explanation completes the line of a difference.
+func (d difference) explanation() string {
+	switch {
+	case d.Kind == missing && d.Pod == "":
+		return fmt.Sprintf("shard %d has no ready pod", d.Shard)
+	case d.Kind == missing:
+		return fmt.Sprintf("of shard %d, and pod %s does not export it", d.Shard, d.Pod)
+	case d.Kind == wrongShard:
+		return fmt.Sprintf("of shard %d, and pod %s of shard %d exports it too", d.Shard, d.Pod, d.PodShard)
+	default:
+		return fmt.Sprintf("no longer exists, and pod %s still exports it", d.Pod)
+	}
+}
+
+func writeVerification(p *painter, result verification) {
+	p.printf("KSMScale %s: %s\n", result.Name, p.verdict(result.Complete, map[bool]string{true: "complete", false: "not complete"}[result.Complete]))
+	for _, one := range result.Partitions {
+		verdict := "each is exported once"
+		if len(one.Differences) > 0 {
+			verdict = plural(len(one.Differences), "difference")
+		}
+		if !one.Covered {
+			verdict += "; some shard has no ready pod"
+		}
+		p.printf("\nPartition of %s: %s of %s, %s\n", plural(one.TotalShards, "shard"), plural(one.Objects, "object"), plural(one.Resources, "resource"), verdict)
+		var rows [][]string
+		for _, pod := range one.Pods {
+			count := map[kindOfDifference]int{}
+			for _, difference := range one.Differences {
+				if difference.Pod == pod.Name {
+					count[difference.Kind]++
+				}
+			}
+			rows = append(rows, []string{strconv.Itoa(int(pod.Shard)), pod.Name, strconv.Itoa(pod.Objects), strconv.Itoa(count[missing]), strconv.Itoa(count[wrongShard]), strconv.Itoa(count[deleted])})
+		}
+		p.table([]string{"SHARD", "POD", "OBJECTS", "MISSING", "WRONG SHARD", "DELETED"}, rows)
+		writeDifferences(p, one.Differences)
+	}
+	if len(result.NotCompared) > 0 {
+		p.printf("\nNot compared:\n")
+	}
+	for _, one := range result.NotCompared {
+		p.printf("  %s: %s\n", one.Resource, one.Reason)
+	}
+}
+
+// writeDifferences writes some differences of each kind.
+func writeDifferences(p *painter, differences []difference) {
+	titles := map[kindOfDifference]string{missing: "Missing", wrongShard: "Exported by a wrong shard", deleted: "Deleted"}
+	for _, kind := range []kindOfDifference{missing, wrongShard, deleted} {
+		var lines []string
+		for _, one := range differences {
+			if one.Kind == kind {
+				lines = append(lines, "  "+one.object()+": "+one.explanation())
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		p.printf("\n%s:\n%s\n", titles[kind], strings.Join(lines[:min(len(lines), printedDifferences)], "\n"))
+		if more := len(lines) - printedDifferences; more > 0 {
+			p.printf("  and %d more, which -o json names\n", more)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package plugin
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	apiversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/discovery"
+	discoveryfake "k8s.io/client-go/discovery/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/fixtures/snapshots"
+	"github.com/example/ksmscale/gate"
+)
+
+// world is a cluster of a test.
+type world struct {
+	objects []client.Object
+	// refused are lists that the API server refuses.
+	refused func(client.ObjectList) error
+	// gates has the answers of closed gates, by the name of the pod.
+	gates map[string]string
+	stdin string
+	// listed are the objects of the cluster, and exposed are the objects in the metrics of pods, for one look after the other.
+	listed  []runtime.Object
+	exposed []map[string]gate.Exposed
+	// lacks are the rights that the user, and refuses those that the service account of the shards, does not have.
+	lacks, refuses []string
+	// found is the object that `where` names.
+	found target
+	// logs is the log of each container, and gateMetrics are the metrics of each gate.
+	logs, gateMetrics string
+	// version is the version of Kubernetes, and kinds are those of the Prometheus Operator.
+	version string
+	kinds   []string
+	// hidesSecrets is whether the test fails if the plugin reads a Secret. It must never list them.
+	hidesSecrets bool
+	// dropsTolerance is whether the API server drops the tolerance of HorizontalPodAutoscalers.
+	dropsTolerance bool
+	// clock is nil for a clock that stands still.
+	clock clock.Clock
+}
+
+// allowed reviews a right.
+func allowed(attributes *authorizationv1.ResourceAttributes, denied []string) authorizationv1.SubjectAccessReviewStatus {
+	return authorizationv1.SubjectAccessReviewStatus{Allowed: !slices.Contains(denied, right{ResourceAttributes: *attributes}.String())}
+}
+
+// run runs the plugin in the world, and returns its exit code and what it printed.
+func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	scheme, err := newScheme()
+	require.NoError(t, err)
+	objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(w.objects...).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if _, isSecret := object.(*corev1.Secret); isSecret && w.hidesSecrets {
+				t.Error("the plugin reads Secret", key)
+			}
+			return c.Get(ctx, key, object, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if strings.HasPrefix(list.GetObjectKind().GroupVersionKind().Kind, "Secret") {
+				t.Error("the plugin lists Secrets")
+			}
+			if _, areSecrets := list.(*corev1.SecretList); areSecrets {
+				t.Error("the plugin lists Secrets")
+			}
+			if w.refused != nil {
+				if err := w.refused(list); err != nil {
+					return err
+				}
+			}
+			return c.List(ctx, list, options...)
+		},
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+			switch review := object.(type) {
+			case *autoscalingv2.HorizontalPodAutoscaler:
+				if w.dropsTolerance {
+					review.Spec.Behavior.ScaleUp.Tolerance = nil
+				}
+			case *authorizationv1.SelfSubjectAccessReview:
+				review.Status = allowed(review.Spec.ResourceAttributes, w.lacks)
+			case *authorizationv1.SubjectAccessReview:
+				review.Status = allowed(review.Spec.ResourceAttributes, w.refuses)
+			default:
+				return c.Create(ctx, object, options...)
+			}
+			return nil
+		},
+	}).Build()
+	names := metadatafake.NewTestScheme()
+	require.NoError(t, metav1.AddMetaToScheme(names))
+	var out, errOut bytes.Buffer
+	o := &options{
+		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(w.stdin), Out: &out, ErrOut: &errOut},
+		flags:     genericclioptions.NewConfigFlags(true), clock: w.clock,
+	}
+	if o.clock == nil {
+		o.clock = &skippingClock{testclock.NewFakeClock(fixtures.Time)}
+	}
+	var mu sync.Mutex
+	looks := map[string]int{}
+	o.connect = func() (*cluster, error) {
+		return &cluster{client: objects, discovery: w.discovery(), metricsServed: func(context.Context) error { return nil }, logs: func(context.Context, *corev1.Pod, string) ([]byte, error) {
+			return []byte(w.logs), nil
+		}, gateMetrics: func(context.Context, *corev1.Pod) ([]byte, error) {
+			return []byte(w.gateMetrics), nil
+		}, metadata: metadatafake.NewSimpleMetadataClient(names, w.listed...), find: func([]string) (target, error) {
+			return w.found, nil
+		}, readPod: func(_ context.Context, pod *corev1.Pod, _ access) (gate.Exposed, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			look := min(looks[pod.Name], len(w.exposed)-1)
+			looks[pod.Name]++
+			if exposed, answers := w.exposed[look][pod.Name]; answers {
+				return exposed, nil
+			}
+			return nil, errors.New("connection refused")
+		}, gateAnswer: func(_ context.Context, pod *corev1.Pod) (string, error) {
+			answer, known := w.gates[pod.Name]
+			if !known {
+				return "", errors.New("connection refused\nand more")
+			}
+			return answer, nil
+		}}, nil
+	}
+	code = o.run(t.Context(), args)
+	return code, out.String(), errOut.String()
+}
+
+// discovery is the API server's own information.
+func (w world) discovery() discovery.DiscoveryInterface {
+	fakeDiscovery := &discoveryfake.FakeDiscovery{Fake: &clienttesting.Fake{}, FakedServerVersion: &apiversion.Info{GitVersion: cmp.Or(w.version, "v1.37.2")}}
+	list := &metav1.APIResourceList{GroupVersion: "monitoring.coreos.com/v1alpha1"}
+	for _, kind := range w.kinds {
+		list.APIResources = append(list.APIResources, metav1.APIResource{Kind: kind})
+	}
+	if len(w.kinds) > 0 {
+		fakeDiscovery.Resources = []*metav1.APIResourceList{list}
+	}
+	return fakeDiscovery
+}
+
+// skippingClock lets time pass at once.
+type skippingClock struct{ *testclock.FakeClock }
+
+func (c *skippingClock) After(duration time.Duration) <-chan time.Time {
+	passed := make(chan time.Time, 1)
+	c.Step(duration)
+	passed <- c.Now()
+	return passed
+}
+
+// condition is a condition of a KSMScale in its current generation.
+func condition(conditionType string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: conditionType, Status: status, Reason: reason, Message: message, ObservedGeneration: 1}
+}
+
+// ready is a KSMScale whose three shards are ready on 45 nodes.
+func ready(overrides ...func(*v1alpha1.KSMScale)) *v1alpha1.KSMScale {
+	ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
+		k.UID = snapshots.UIDOf(k.Name)
+		k.Status = v1alpha1.KSMScaleStatus{
+			ObservedGeneration: 1, Phase: v1alpha1.PhaseReady, NodeCount: 45, Nodes: &v1alpha1.NodesStatus{Registered: 45, Schedulable: 45},
+			DesiredReplicas: 3, CurrentReplicas: 3, ShardingStatus: &v1alpha1.ShardingStatus{TotalShards: 3, Partitions: []int32{3}},
+			Conditions: []metav1.Condition{
+				condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned, "3 replicas run, as calculated for 45 nodes"),
+				condition(v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonComplete, "All 3 desired pods are ready"),
+			},
+			Recommendation: &v1alpha1.Recommendation{Shards: 3, ReplicasPerShard: 2, Series: 600_000, Message: "measured: 600000 series in 3 shards"},
+		}
+	})
+	for _, override := range overrides {
+		override(ksmScale)
+	}
+	return ksmScale
+}
+
+// notReady makes a KSMScale unready, for a reason.
+func notReady(reason, message string) func(*v1alpha1.KSMScale) {
+	return func(k *v1alpha1.KSMScale) {
+		k.Status.Conditions[0] = condition(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	}
+}
+
+// shardObjects are the Deployment, the HorizontalPodAutoscaler and the pod of a shard of main.
+func shardObjects(id int32, overrides ...func(*corev1.Pod)) []client.Object {
+	deployment := snapshots.OwnedDeployment("main", id, func(d *appsv1.Deployment) {
+		d.Status.ReadyReplicas = 1
+		d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "gate", Args: []string{
+			fmt.Sprintf("--shard=%d", id), "--total-shards=3", "--resources=configmaps,nodes", "--namespaces-denylist=kube-system", "--newer-flag=1",
+		}}}
+	})
+	autoscaler := fixtures.ActingAutoscaler(id)
+	autoscaler.Namespace, autoscaler.Labels, autoscaler.OwnerReferences = deployment.Namespace, deployment.Labels, deployment.OwnerReferences
+	autoscaler.Status.CurrentReplicas, autoscaler.Status.DesiredReplicas = 1, 1
+	pod := fixtures.Pod(id, "a", overrides...)
+	pod.Spec, pod.UID = deployment.Spec.Template.Spec, types.UID(pod.Name)
+	pod.Spec.NodeName = "node-1"
+	fixtures.OwnedByDeployment(&pod, fixtures.Shard(id))
+	return []client.Object{&deployment, &autoscaler, &pod}
+}
+
+func threeShards(overrides ...func(*corev1.Pod)) []client.Object {
+	var all []client.Object
+	for id := range int32(3) {
+		all = append(all, shardObjects(id, overrides...)...)
+	}
+	return all
+}
+
+// nodesOf are some nodes.
+func nodesOf(count int) []client.Object {
+	var all []client.Object
+	for i := range count {
+		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + string(rune('a'+i/26)) + string(rune('a'+i%26))}})
+	}
+	return all
+}
+
+// file writes a file of a test.
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := t.TempDir() + "/ksmscale.yaml"
+	require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	return name
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/example/ksmscale/test/cluster"
+)
+
+// timeout only limits a failing test.
+const timeout = 15 * time.Minute
+
+// commands are the input of the shell. The last one does not end by itself, because the test ends the lab with Ctrl-C.
+const commands = `
+kubectl get ksmscale main
+kubectl ksmscale status main && echo plugin is ready
+lab nodes 90
+kubectl wait ksmscale main --for=jsonpath={.status.currentReplicas}=7 --timeout=5m && echo pods follow the nodes
+for i in $(seq 120); do
+	lab query 'count(kube_pod_info{namespace="shop"})' | grep -x '2000 {}' && echo Prometheus has all pods && break
+	sleep 1
+done
+echo kubeconfig $KUBECONFIG
+echo the end is near
+sleep 1000
+`
+
+// The lab runs the commands in its input. After Ctrl-C nothing of it is left.
+func TestLab(t *testing.T) {
+	binary, err := cluster.FindBinary()
+	require.NoError(t, err)
+	program := filepath.Join(filepath.Dir(binary), "lab")
+	command := exec.CommandContext(t.Context(), program)
+	command.Stdin = strings.NewReader(commands)
+	output, err := command.StdoutPipe()
+	require.NoError(t, err)
+	command.Stderr = os.Stderr
+	require.NoError(t, command.Start())
+	limit := time.AfterFunc(timeout, func() { _ = command.Process.Kill() })
+	defer limit.Stop()
+
+	var text strings.Builder
+	kubeconfig := ""
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		t.Log(lines.Text())
+		fmt.Fprintln(&text, lines.Text())
+		if file, ok := strings.CutPrefix(lines.Text(), "kubeconfig "); ok {
+			kubeconfig = file
+			assert.FileExists(t, file)
+		}
+		if lines.Text() == "the end is near" {
+			require.NoError(t, command.Process.Signal(syscall.SIGINT))
+		}
+	}
+	require.NoError(t, command.Wait())
+	for _, line := range []string{"plugin is ready", "pods follow the nodes", "Prometheus has all pods", "nothing is left of it"} {
+		assert.Contains(t, text.String(), line)
+	}
+	require.NotEmpty(t, kubeconfig)
+	assert.NoDirExists(t, filepath.Dir(kubeconfig))
+}

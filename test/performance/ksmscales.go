@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster/audit"
+	"github.com/example/ksmscale/test/installation"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// readyTimeout only bounds a run that fails.
+const readyTimeout = 10 * time.Minute
+
+// measureKSMScales creates KSMScales together, and measures the time until all are Ready, and requests while they exist.
+func (b *bench) measureKSMScales(ctx context.Context, numbers []int, nodes int, page *page) error {
+	for _, number := range numbers {
+		progress("%d KSMScales", number)
+		before, err := b.usages()
+		if err != nil {
+			return err
+		}
+		reconciles, err := b.reconciles(ctx)
+		if err != nil {
+			return err
+		}
+		mark, err := audit.Mark(b.local.AuditLog())
+		if err != nil {
+			return err
+		}
+		names := make([]string, number)
+		for i := range names {
+			names[i] = fmt.Sprintf("many-%03d", i)
+		}
+		started := time.Now()
+		if err := inParallel(ctx, number, clients, func(ctx context.Context, i int) error {
+			return b.client.Create(ctx, ksmScale(names[i], v1alpha1.ModeHorizontalPodAutoscaler))
+		}); err != nil {
+			return err
+		}
+		took, err := b.awaitReady(ctx, names)
+		if err != nil {
+			return err
+		}
+		progress("%d KSMScales: Ready after %s (half of them after %s)", number, time.Since(started), took)
+		seconds := time.Since(started).Seconds()
+		after, err := b.usages()
+		if err != nil {
+			return err
+		}
+		now, err := b.reconciles(ctx)
+		if err != nil {
+			return err
+		}
+		if dir, err := b.local.KeepLogs(); err == nil { // DEBUG
+			progress("logs in %s", dir)
+		}
+		events, err := audit.Since(b.local.AuditLog(), mark)
+		if err != nil {
+			return err
+		}
+		writes := audit.Writes(events, "system:serviceaccount:"+installation.Namespace+":"+installation.ControllerAccount)
+		if err := page.add("ksmscales", number, fmt.Sprintf("%.0f s | %d | %d | %.1f s | %s | %s", seconds, int(now-reconciles), len(writes),
+			(after.controller.CPU-before.controller.CPU).Seconds(), mebibytes(after.controller), mebibytes(after.adapter))); err != nil {
+			return err
+		}
+		if err := b.measureRequests(ctx, "requests of many", names[number/2], number, page); err != nil {
+			return err
+		}
+		if err := b.removeAll(ctx, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitReady waits until KSMScales are Ready. It returns the time until half of them were.
+func (b *bench) awaitReady(ctx context.Context, names []string) (half time.Duration, err error) {
+	started, wanted := time.Now(), sets.New(names...)
+	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		var list v1alpha1.KSMScaleList
+		if err := b.client.List(ctx, &list); err != nil {
+			return false, err
+		}
+		ready := 0
+		for _, one := range list.Items {
+			if wanted.Has(one.Name) && meta.IsStatusConditionTrue(one.Status.Conditions, v1alpha1.ConditionReady) {
+				ready++
+			}
+		}
+		if half == 0 && 2*ready >= len(names) {
+			half = time.Since(started)
+		}
+		return ready == len(names), nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("wait for %d KSMScales: %w", len(names), err)
+	}
+	return half, nil
+}
+
+// removeAll deletes KSMScales and waits until their pods are gone.
+func (b *bench) removeAll(ctx context.Context, names []string) error {
+	if err := inParallel(ctx, len(names), clients, func(ctx context.Context, i int) error {
+		return b.client.Delete(ctx, &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: names[i]}})
+	}); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, time.Second, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		var pods corev1.PodList
+		if err := b.client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
+			return false, err
+		}
+		return len(pods.Items) <= 3, nil
+	})
+}
+
+// reconciles is how often the controller has reconciled a KSMScale.
+func (b *bench) reconciles(ctx context.Context) (float64, error) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "performance"}}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: account.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:monitoring"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}},
+	}
+	for _, object := range []client.Object{account, binding} {
+		if err := client.IgnoreAlreadyExists(b.client.Create(ctx, object)); err != nil {
+			return 0, err
+		}
+	}
+	kubeconfig := b.local.Dir() + "/performance.kubeconfig"
+	if err := b.local.KubeconfigFor(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
+		return 0, err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return 0, err
+	}
+	config.TLSClientConfig = rest.TLSClientConfig{Insecure: true}
+	scraper, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return 0, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.controller.MetricsURL, nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := scraper.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("scrape the controller: %s", response.Status)
+	}
+	return summed(bufio.NewScanner(response.Body), `controller_runtime_reconcile_total{controller="ksmscale"`)
+}
+
+// summed adds the values of all series with a prefix.
+func summed(lines *bufio.Scanner, prefix string) (sum float64, err error) {
+	for lines.Scan() {
+		line := lines.Text()
+		if !strings.HasPrefix(line, prefix) {
+			continue
+		}
+		var value float64
+		if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
+			return 0, fmt.Errorf("parse %s: %w", line, err)
+		}
+		sum += value
+	}
+	return sum, lines.Err()
+}

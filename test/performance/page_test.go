@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const before = `# Title
+
+<!-- measured: memory -->
+
+| nodes | adapter |
+| --- | --- |
+| 100 | old |
+| 5,000 | kept |
+
+Text after.
+`
+
+func TestRowsAreInTheOrderOfTheirSizes(t *testing.T) {
+	content := before
+	for size, cells := range map[int]string{100: "new", 1000: "added", 15_000: "last"} {
+		var err error
+		content, err = withRow(content, "memory", size, cells)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, strings.Replace(before, "| 100 | old |\n| 5,000 | kept |\n", "| 100 | new |\n| 1,000 | added |\n| 5,000 | kept |\n| 15,000 | last |\n", 1), content)
+}
+
+func TestAPageWithoutTheTableIsRefused(t *testing.T) {
+	_, err := withRow(before, "other", 1, "")
+	assert.ErrorContains(t, err, "<!-- measured: other --> is missing")
+	_, err = withRow("<!-- measured: other -->\n\ntext\n", "other", 1, "")
+	assert.ErrorContains(t, err, "no table")
+}
+
+// Each table that this program writes is on the page.
+func TestThePageHasAllTables(t *testing.T) {
+	content, err := os.ReadFile("../../docs/performance.md")
+	require.NoError(t, err)
+	for _, table := range []string{"memory", "heartbeats", "requests", "requests of many", "ksmscales"} {
+		_, err := withRow(string(content), table, 1, "")
+		assert.NoError(t, err)
+	}
+}
+
+func TestSummed(t *testing.T) {
+	const metrics = `# HELP a_total Help.
+a_total{controller="x",result="error"} 2
+a_total{controller="x",result="success"} 1e+02
+a_total{controller="y",result="success"} 7
+`
+	sum, err := summed(bufio.NewScanner(strings.NewReader(metrics)), `a_total{controller="x"`)
+	require.NoError(t, err)
+	assert.InDelta(t, 102, sum, 0)
+}
