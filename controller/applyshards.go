@@ -28,7 +28,8 @@ func (r *Reconciler) applyShards(ctx context.Context, ksmScale *v1alpha1.KSMScal
 	outdated = sets.New[v1alpha1.Shard]()
 	a := applier{Reconciler: r, owner: ksmScale}
 	var errs []error
-	for _, planned := range shards {
+	// A shard without urgency would take the turn before an urgent one, and both would replace their pods at the same time.
+	for _, planned := range partition.UrgentFirst(shards, &before, wholeSeconds(r.Clock)) {
 		shard := planned.Shard
 		waits, err := a.applyDeployment(ctx, planned, &before)
 		if waits {

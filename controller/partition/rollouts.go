@@ -12,6 +12,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/scaling"
 )
 
 // RolloutLimits bound how many shards replace their pods at the same time, because each kube-state-metrics that starts lists the whole
@@ -97,6 +98,19 @@ func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfig
 // memory, and a larger size helps it.
 func IsUrgent(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
 	return isDown(live, pods, now) || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) })
+}
+
+// UrgentFirst returns shards with the urgent ones first, and otherwise in the same order.
+func UrgentFirst(shards []scaling.Shard, snapshot *observation.Snapshot, now metav1.Time) []scaling.Shard {
+	var urgent, others []scaling.Shard
+	for _, shard := range shards {
+		if live := snapshot.Deployment(shard.Shard); live != nil && IsUrgent(live, snapshot.PodsOf(shard.Shard), now) {
+			urgent = append(urgent, shard)
+		} else {
+			others = append(others, shard)
+		}
+	}
+	return append(urgent, others...)
 }
 
 // isDown reports whether a shard has no available pod and some of its pods cannot start. A shard without an available pod is not

@@ -11,6 +11,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/fixtures/snapshots"
 	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/scaling"
 )
 
 func TestTurns(t *testing.T) {
@@ -99,6 +100,31 @@ func TestAShardWhoseProcessWasKilledForMemoryIsUrgent(t *testing.T) {
 	}
 	assert.True(t, IsUrgent(&live, ended("OOMKilled"), metav1.NewTime(fixtures.Time)))
 	assert.False(t, IsUrgent(&live, ended("Error"), metav1.NewTime(fixtures.Time)))
+}
+
+// The first shard would take the turn of the rollout, and the urgent one would roll out next to it.
+func TestUrgentShardsComeFirst(t *testing.T) {
+	var shards []scaling.Shard
+	var snapshot observation.Snapshot
+	for id := range int32(3) {
+		shards = append(shards, scaling.Shard{Shard: fixtures.Shard(id)})
+		snapshot.Deployments = append(snapshot.Deployments, appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: fixtures.Shard(id).Name()}, Status: appsv1.DeploymentStatus{AvailableReplicas: 1},
+		})
+	}
+	ids := func() (ids []int32) {
+		for _, shard := range UrgentFirst(shards, &snapshot, metav1.NewTime(fixtures.Time)) {
+			ids = append(ids, shard.ID)
+		}
+		return ids
+	}
+	assert.Equal(t, []int32{0, 1, 2}, ids())
+	snapshot.Pods = []corev1.Pod{fixtures.Pod(2, "a", func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: "kube-state-metrics", LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled"}}},
+		}
+	})}
+	assert.Equal(t, []int32{2, 0, 1}, ids())
 }
 
 func TestRolloutsAreBounded(t *testing.T) {

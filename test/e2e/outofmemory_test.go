@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,7 @@ func sizesItself(spec *v1alpha1.KSMScaleSpec) {
 func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	needsLocal(t)
-	before := awaitRecommended(t, ksmScale, resource.Quantity{})
+	before := awaitRecommended(t, ksmScale, resource.Quantity{}, requestsFallAfter+5*time.Second)
 	last := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: ksmScale.TotalShards() - 1, Total: ksmScale.TotalShards()}
 	revisions := revisionsOf(t, ksmScale)
 	pod := pods(t, monitoringNamespace, labels.SelectorFromSet(last.Selector()).String())[0]
@@ -37,18 +38,19 @@ func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	require.NoError(t, err)
 	awaitKilledForMemory(t, pod)
 	first := awaitFirstRollout(t, ksmScale, revisions)
-	after := awaitRecommended(t, ksmScale, before)
+	after := awaitRecommended(t, ksmScale, before, 0)
 	t.Logf("a kube-state-metrics of %s was killed at %d MiB; the request rose from %s to %s", last.Name(), limit>>20, before.String(), after.String())
 	assert.Equal(t, last.Name(), first, "its shard goes first")
 	ratio := float64(after.Value()) / float64(before.Value())
 	assert.InDelta(t, 1.25, ratio, 0.05, "it is the next step")
 }
 
-// awaitRecommended waits until all Deployments have the recommended memory request, which is above another one, and all pods are ready. It
-// returns the request.
-func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.Quantity) resource.Quantity {
+// awaitRecommended waits until all Deployments have the recommended memory request, which is above another one and has not changed for a
+// while, and all pods are ready. It returns the request.
+func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.Quantity, rest time.Duration) resource.Quantity {
 	t.Helper()
 	var request resource.Quantity
+	var since time.Time
 	await(t, "the recommended memory request", func(ctx context.Context) error {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
 			return err
@@ -57,11 +59,16 @@ func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.
 		if recommendation == nil || recommendation.MemoryRequest == nil || recommendation.MemoryRequest.Cmp(above) <= 0 {
 			return errors.New("there is no such recommendation yet")
 		}
-		request = *recommendation.MemoryRequest
+		if recommendation.MemoryRequest.Cmp(request) != 0 {
+			request, since = *recommendation.MemoryRequest, time.Now()
+		}
 		for _, deployment := range shardDeployments(t, ksmScale) {
 			if current := memoryRequest(deployment); current.Cmp(request) != 0 {
 				return fmt.Errorf("%s requests %s of %s", deployment.Name, current.String(), request.String())
 			}
+		}
+		if time.Since(since) < rest {
+			return fmt.Errorf("%s is recent", request.String())
 		}
 		return nil
 	})

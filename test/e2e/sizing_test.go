@@ -32,10 +32,13 @@ func followsTheCluster(spec *v1alpha1.KSMScaleSpec) {
 	spec.Resources.Requests = corev1.ResourceList{}
 }
 
+// requestsFallAfter is how long a request is too large before it falls, in these tests.
+const requestsFallAfter = 20 * time.Second
+
 // decideQuickly shortens the times that sizes take to change, until the test ends.
 func decideQuickly(t *testing.T) {
 	t.Helper()
-	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after=20s")
+	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after="+requestsFallAfter.String())
 }
 
 // growAndShrink lets the cluster grow by some times its objects and shrink again. The number of shards rises and falls with it, and no

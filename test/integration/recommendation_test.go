@@ -69,7 +69,9 @@ func writesFor(t *testing.T, ksmScale *v1alpha1.KSMScale) (*v1alpha1.KSMScale, [
 	require.NoError(t, get(t, ksmScale))
 	writes := sets.New[string]()
 	for _, event := range audit.Writes(auditSince(t, mark), controllerUser) {
-		if write := strings.Join([]string{event.Verb, event.ObjectRef.Resource, event.ObjectRef.Name}, " "); strings.Contains(write, ksmScale.Name) {
+		// The names and the number of events depend on the time.
+		isEvent := event.ObjectRef.Resource == "events"
+		if write := strings.Join([]string{event.Verb, event.ObjectRef.Resource, event.ObjectRef.Name}, " "); !isEvent && strings.Contains(write, ksmScale.Name) {
 			writes.Insert(strings.ReplaceAll(write, ksmScale.Name, "NAME"))
 		}
 	}
