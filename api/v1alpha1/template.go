@@ -90,12 +90,14 @@ type PodTemplate struct {
 	// +optional
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 	// securityContext is the security context of the pods. containerSecurityContext takes precedence.
+	// +kubebuilder:validation:XValidation:rule="!has(self.windowsOptions) || !has(self.windowsOptions.hostProcess) || !self.windowsOptions.hostProcess",message="spec.template.securityContext.windowsOptions must not set hostProcess to true, because kube-state-metrics only reads the API: remove it"
 	// +optional
 	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
 	// containerSecurityContext is the security context of both containers. It replaces the whole default, which meets
 	// the Pod Security Standard restricted. On OpenShift, for example, it must not have runAsUser.
 	// +kubebuilder:validation:XValidation:rule="!(has(self.privileged) && self.privileged) && !(has(self.allowPrivilegeEscalation) && self.allowPrivilegeEscalation)",message="spec.template.containerSecurityContext must not set privileged or allowPrivilegeEscalation to true, because kube-state-metrics only reads the API: remove them"
 	// +kubebuilder:validation:XValidation:rule="!has(self.capabilities) || !has(self.capabilities.add) || self.capabilities.add.size() == 0",message="spec.template.containerSecurityContext.capabilities must not have add, because kube-state-metrics only reads the API: remove add"
+	// +kubebuilder:validation:XValidation:rule="!has(self.windowsOptions) || !has(self.windowsOptions.hostProcess) || !self.windowsOptions.hostProcess",message="spec.template.containerSecurityContext.windowsOptions must not set hostProcess to true, because kube-state-metrics only reads the API: remove it"
 	// +kubebuilder:validation:XValidation:rule="!has(self.procMount) || self.procMount == 'Default'",message="spec.template.containerSecurityContext.procMount must not be Unmasked, because kube-state-metrics only reads the API: remove it"
 	// +optional
 	ContainerSecurityContext *corev1.SecurityContext `json:"containerSecurityContext,omitempty"`

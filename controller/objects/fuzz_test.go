@@ -10,10 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/test/specs"
@@ -71,9 +73,31 @@ func assertDeployment(t *testing.T, deployment *appsv1.Deployment) {
 		assert.Equal(t, value, pod.Labels[key])
 	}
 	require.Len(t, pod.Spec.Containers, 2)
+	assertUnprivileged(t, &pod.Spec)
 	options := gate.NewOptions()
 	flags := pflag.NewFlagSet("gate", pflag.ContinueOnError)
 	options.AddFlags(flags)
 	require.NoError(t, flags.Parse(pod.Spec.Containers[1].Args))
 	require.NoError(t, options.Validate())
+}
+
+// assertUnprivileged checks that a spec cannot give the pods the rights of their node.
+func assertUnprivileged(t *testing.T, pod *corev1.PodSpec) {
+	t.Helper()
+	for _, volume := range pod.Volumes {
+		assert.Nil(t, volume.HostPath)
+	}
+	isHostProcess := func(options *corev1.WindowsSecurityContextOptions) bool {
+		return options != nil && ptr.Deref(options.HostProcess, false)
+	}
+	assert.False(t, pod.HostPID || pod.HostIPC)
+	if pod.SecurityContext != nil {
+		assert.False(t, isHostProcess(pod.SecurityContext.WindowsOptions))
+	}
+	for _, container := range pod.Containers {
+		context := container.SecurityContext
+		assert.False(t, ptr.Deref(context.Privileged, false) || ptr.Deref(context.AllowPrivilegeEscalation, false))
+		assert.False(t, isHostProcess(context.WindowsOptions))
+		assert.True(t, context.Capabilities == nil || len(context.Capabilities.Add) == 0)
+	}
 }

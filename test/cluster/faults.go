@@ -9,7 +9,7 @@ import (
 )
 
 // Restart kills a component with SIGKILL, like a machine that fails, and starts it again at the same address. It returns
-// before the component is ready. The name is that of a log without its extension, such as "kubelet-node-a".
+// before the component is ready. The name is the name of its log without the extension, such as kubelet-node-a.
 func (c *Cluster) Restart(name string) error {
 	one, err := c.component(name)
 	if err != nil {
@@ -26,8 +26,10 @@ func (c *Cluster) Freeze(ctx context.Context, name string, length time.Duration)
 	if err != nil {
 		return err
 	}
-	one.process.signal(syscall.SIGSTOP)
-	defer one.process.signal(syscall.SIGCONT)
+	// Another one may have replaced it in the meantime.
+	frozen := one.process
+	frozen.signal(syscall.SIGSTOP)
+	defer frozen.signal(syscall.SIGCONT)
 	select {
 	case <-ctx.Done():
 	case <-time.After(length):

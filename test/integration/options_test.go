@@ -94,6 +94,8 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"no name servers", template("dnsPolicy", "None"), "set dnsConfig, or another policy"},
 		{"a folder of the node", template("volumes", list(fields("name", "a", "hostPath", fields("path", "/")))), "spec.template.volumes must not have a hostPath"},
 		{"privileges", template("containerSecurityContext", fields("privileged", true)), "must not set privileged or allowPrivilegeEscalation to true"},
+		{"a process of the host", template("containerSecurityContext", fields("windowsOptions", fields("hostProcess", true))), "must not set hostProcess to true"},
+		{"pods that are processes of the host", template("securityContext", fields("windowsOptions", fields("hostProcess", true))), "must not set hostProcess to true"},
 		{"more privileges", template("containerSecurityContext", fields("allowPrivilegeEscalation", true)), "must not set privileged or allowPrivilegeEscalation to true"},
 		{"capabilities", template("containerSecurityContext", fields("capabilities", fields("add", list("NET_ADMIN")))), "spec.template.containerSecurityContext.capabilities must not have add"},
 		{"all of /proc", template("containerSecurityContext", fields("procMount", "Unmasked")), "spec.template.containerSecurityContext.procMount must not be Unmasked"},

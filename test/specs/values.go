@@ -52,4 +52,5 @@ var texts = map[string][]string{
 	"nameservers":           {"10.0.0.10", "::1", "a", "010.0.0.1"},
 	"topologyKey":           {"kubernetes.io/hostname", "topology.kubernetes.io/zone", "a b"},
 	"type":                  {"RuntimeDefault", "Localhost", "a"},
+	"add":                   {"NET_ADMIN", "ALL"},
 }
