@@ -123,7 +123,7 @@ func explained(err error) error {
 
 // snapshot reads the objects of a KSMScale.
 func (c *cluster) snapshot(ctx context.Context, ksmScale *v1alpha1.KSMScale) (observation.Snapshot, error) {
-	return observation.Owned(ctx, c.client, ksmScale)
+	return observation.Owned(ctx, c.client, ksmScale, observation.LabelledKSMScale(ksmScale.Name))
 }
 
 // counted returns the picture of the cluster for a spec. Without the right to list nodes, it is the picture in the status.

@@ -52,3 +52,8 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 func OfKSMScale(name string) client.ListOption {
 	return client.MatchingFields{indexOfKSMScales: name}
 }
+
+// LabelledKSMScale selects the same objects at the API server, which has no indexes.
+func LabelledKSMScale(name string) client.ListOption {
+	return client.MatchingLabels{v1alpha1.LabelKSMScale: name}
+}

@@ -40,12 +40,10 @@ type Measured interface {
 	Completeness(ksmScale string, total int32) completeness.Result
 }
 
-// Owned reads only the objects that a KSMScale owns, and their pods.
-func Owned(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
-	ofKSMScale := []client.ListOption{
-		client.InNamespace(ksmScale.Spec.Namespace),
-		OfKSMScale(ksmScale.Name),
-	}
+// Owned reads only the objects that a KSMScale owns, and their pods. The selector selects the objects whose label names the KSMScale:
+// OfKSMScale in a cache, and LabelledKSMScale at the API server.
+func Owned(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale, selector client.ListOption) (Snapshot, error) {
+	ofKSMScale := []client.ListOption{client.InNamespace(ksmScale.Spec.Namespace), selector}
 	var (
 		deployments appsv1.DeploymentList
 		services    corev1.ServiceList
@@ -75,7 +73,7 @@ func Owned(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMSca
 
 // Read reads the objects of a KSMScale, and the objects of others that affect it.
 func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot, error) {
-	snapshot, err := Owned(ctx, r.Client, ksmScale)
+	snapshot, err := Owned(ctx, r.Client, ksmScale, OfKSMScale(ksmScale.Name))
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -26,6 +26,7 @@ func TestPlugin(t *testing.T) {
 	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.Spec.Namespace = "main", "monitoring" }))
 	awaitReplicas(t, ksmScale, 1, 1, 1)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
+	awaitCondition(t, ksmScale, v1alpha1.ConditionEvictable, metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.NoError(c, get(t, ksmScale))
 		require.NotNil(c, ksmScale.Status.Recommendation)
@@ -47,7 +48,7 @@ func TestPlugin(t *testing.T) {
 	awaitReplicas(t, ksmScale, 2, 2, 1)
 	code, stdout = transcripts.Run(t, "status main --wait --timeout=5m", "--kubeconfig", shared.cluster.Kubeconfig())
 	assert.Zero(t, code, stdout)
-	assert.Contains(t, stdout, "shard 0: 2/2 ready, 2 desired, HPA 2 -> 2")
+	assert.Contains(t, stdout, "shard 0: 2/2 ready, 2 desired")
 }
 
 // reportHasNoSecret looks for each value of each Secret of the cluster in a report, and for a new one that has all labels of the shards.

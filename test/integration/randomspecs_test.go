@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,9 +39,15 @@ var ofKubernetes = map[string]string{
 
 // The API server accepts the objects of any spec that it accepts, and refuses at most what is in fields of its own types.
 func TestObjectsOfRandomSpecsAreAccepted(t *testing.T) {
-	schema, err := specs.Load("../../config/crd/monitor.example.com_ksmscales.yaml")
+	crd, err := specs.Load("../../config/crd/monitor.example.com_ksmscales.yaml")
 	require.NoError(t, err)
 	installMonitors(t)
+	for kind, version := range monitorVersions {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			_, err := shared.client.RESTMapper().RESTMapping(schema.GroupKind{Group: "monitoring.coreos.com", Kind: kind}, version)
+			require.NoError(c, err)
+		}, eventually, poll)
+	}
 	createNamespace(t, "random-specs")
 	seed := uint64(1)
 	if text := os.Getenv(specSeedVariable); text != "" {
@@ -55,7 +62,7 @@ func TestObjectsOfRandomSpecsAreAccepted(t *testing.T) {
 		for i := range data {
 			data[i] = byte(random.Uint32())
 		}
-		ksmScale, err := schema.Draw(data, "random-specs")
+		ksmScale, err := crd.Draw(data, "random-specs")
 		require.NoError(t, err)
 		spec, err := json.Marshal(ksmScale.Spec)
 		require.NoError(t, err)

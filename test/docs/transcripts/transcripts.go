@@ -63,7 +63,6 @@ var replacements = []struct {
 	{regexp.MustCompile(`about [\dhms]+`), "about TIME"},
 	// These depend on what the cluster of a test has.
 	{regexp.MustCompile(`(Recommended: .*), without [^)]*`), "$1"},
-	{regexp.MustCompile(`(?m)^├─ VersionSupported Unknown.*\n`), ""},
 	{regexp.MustCompile(` +`), " "},
 }
 
