@@ -31,7 +31,7 @@ var (
 	background = color.Gray{Y: 0xf4}
 	white      = color.Gray{Y: 0xff}
 	black      = color.Gray{Y: 0x20}
-	// colours are those of steps.
+	// colours are the colours of steps.
 	colours = map[string]color.Color{
 		"green": color.RGBA{R: 0x37, G: 0x87, B: 0x2d, A: 0xff}, "red": color.RGBA{R: 0xc4, G: 0x16, B: 0x2a, A: 0xff}, "text": black,
 	}
