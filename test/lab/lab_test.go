@@ -24,12 +24,15 @@ const timeout = 15 * time.Minute
 const commands = `
 kubectl get ksmscale main
 kubectl ksmscale status main && echo plugin is ready
-lab nodes 90
-kubectl wait ksmscale main --for=jsonpath={.status.currentReplicas}=7 --timeout=5m && echo pods follow the nodes
 for i in $(seq 120); do
-	lab query 'count(kube_pod_info{namespace="shop"})' | grep -x '2000 {}' && echo Prometheus has all pods && break
+	lab query lab:pods | grep '^2000 ' && echo Prometheus has all pods && break
 	sleep 1
 done
+lab nodes 60
+kubectl wait ksmscale main --for=jsonpath={.status.currentReplicas}=5 --timeout=5m && echo pods follow the nodes
+kubectl -n monitoring wait deployment --all --for=condition=Available --timeout=5m
+sleep 20
+lab query 'min_over_time(lab:pods[10m])' | grep '^2000 ' && echo no pod was missing
 echo kubeconfig $KUBECONFIG
 echo the end is near
 sleep 1000
@@ -63,7 +66,7 @@ func TestLab(t *testing.T) {
 		}
 	}
 	require.NoError(t, command.Wait())
-	for _, line := range []string{"plugin is ready", "pods follow the nodes", "Prometheus has all pods", "nothing is left of it"} {
+	for _, line := range []string{"plugin is ready", "pods follow the nodes", "Prometheus has all pods", "no pod was missing", "nothing is left of it"} {
 		assert.Contains(t, text.String(), line)
 	}
 	require.NotEmpty(t, kubeconfig)

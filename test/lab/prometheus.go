@@ -20,14 +20,20 @@ import (
 const (
 	prometheusName = "prometheus"
 	prometheusPort = "9090"
-	// interval is the time between two scrapes. It is shorter than a user's, so that a lab shows results soon.
-	interval = "5s"
+	// interval is the time between two scrapes, and the timeout of a scrape. It is shorter than a user's, so that a lab shows
+	// results soon. A machine of two cores stalls for longer than five seconds while pods start.
+	interval = "10s"
 )
 
 // manifest has the Prometheus, with the rights of docs/prometheus.md.
 //
 //go:embed prometheus.yaml
 var manifest string
+
+// rules record the fake pods at each evaluation, from the moment when Prometheus has all of them.
+//
+//go:embed rules.yaml
+var rules string
 
 // startPrometheus runs a Prometheus with the shipped jobs and rules in a pod, and returns its address.
 func (l *lab) startPrometheus(ctx context.Context) (string, error) {
@@ -44,7 +50,7 @@ func (l *lab) startPrometheus(ctx context.Context) (string, error) {
 	}
 	_, err = l.client.CoreV1().ConfigMaps(prometheusName).Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: prometheusName, Name: prometheusName},
-		Data:       map[string]string{"prometheus.yaml": string(config), "rules.yaml": string(prometheus.Rules)},
+		Data:       map[string]string{"prometheus.yaml": string(config), "rules.yaml": string(prometheus.Rules), "lab.yaml": rules},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("create the configuration of Prometheus: %w", err)
@@ -69,6 +75,7 @@ func configuration(shipped []byte) ([]byte, error) {
 	if err := yaml.UnmarshalStrict(shipped, &config); err != nil {
 		return nil, fmt.Errorf("read prometheus.yaml: %w", err)
 	}
+	config.RuleFiles = append(config.RuleFiles, "lab.yaml")
 	config.Global = map[string]any{"scrape_interval": interval, "evaluation_interval": interval}
 	for _, job := range config.ScrapeConfigs {
 		text, err := yaml.Marshal(job["kubernetes_sd_configs"])

@@ -25,7 +25,7 @@ func TestConfiguration(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(shipped, &before))
 	require.NoError(t, yaml.UnmarshalStrict(text, &after))
 	assert.Equal(t, interval, after.Global["scrape_interval"])
-	assert.Equal(t, before.RuleFiles, after.RuleFiles)
+	assert.Equal(t, append(before.RuleFiles, "lab.yaml"), after.RuleFiles)
 	require.Len(t, after.ScrapeConfigs, len(before.ScrapeConfigs))
 	for i, job := range after.ScrapeConfigs {
 		if job["job_name"] != "kube-state-metrics" {

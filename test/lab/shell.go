@@ -52,7 +52,7 @@ func (l *lab) shell(ctx context.Context, prometheus string) error {
 	err = command.Run()
 	var exit *exec.ExitError
 	if ctx.Err() != nil || interactive && errors.As(err, &exit) {
-		// Ctrl-C ends the lab, and the exit code of an interactive shell is the code of its last command.
+		// Ctrl-C ends the lab, and an interactive shell has the exit code of its last command.
 		return nil
 	}
 	return err
