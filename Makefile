@@ -98,7 +98,9 @@ prometheus-package: ## Install the Debian package of Prometheus, or say that it 
 
 .PHONY: integration
 integration: build kube bin/kube-state-metrics-v2.20.0 bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
-	go test $(ONE_THREAD) -count=1 -timeout 60m ./test/integration/...
+# Most of the time the tests wait for the control plane, so two halves run at the same time, each on a control plane of its own.
+	go test -c -o bin/integration.test ./test/integration
+	@test/integration/halves.sh $(CURDIR)/bin/integration.test
 	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
 
 .PHONY: e2e

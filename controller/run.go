@@ -42,16 +42,9 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 	counter := nodes.NewCounter(clock.RealClock{})
-	watched, err := nodes.ListerWatcher(manager.GetConfig(), manager.GetHTTPClient())
+	source, err := watchNodes(ctx, manager, counter)
 	if err != nil {
 		return err
-	}
-	source, err := plans.Watch(ctx, manager.GetCache(), counter, watched)
-	if err != nil {
-		return err
-	}
-	if err := manager.Add(source); err != nil {
-		return fmt.Errorf("watch nodes: %w", err)
 	}
 
 	changes := newChanges()
@@ -94,6 +87,22 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("set up metrics and probes: %w", err)
 	}
 	return manager.Start(ctx)
+}
+
+// watchNodes has the manager watch nodes for a counter. It returns the plans that follow them.
+func watchNodes(ctx context.Context, manager ctrl.Manager, counter *nodes.Counter) (*plans.Source, error) {
+	watched, err := nodes.ListerWatcher(manager.GetConfig(), manager.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	source, err := plans.Watch(ctx, manager.GetCache(), counter, watched)
+	if err != nil {
+		return nil, err
+	}
+	if err := manager.Add(source); err != nil {
+		return nil, fmt.Errorf("watch nodes: %w", err)
+	}
+	return source, nil
 }
 
 // newManager returns a manager for the options.

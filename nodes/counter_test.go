@@ -97,7 +97,7 @@ func watchedBy(clock clock.PassiveClock) *watched {
 }
 
 func (w *watched) list() {
-	w.listing = w.Counter.Listing()
+	w.listing = w.Listing()
 	var all []any
 	for _, one := range w.there {
 		all = append(all, one)
@@ -439,7 +439,7 @@ func TestNoCountOfALabelUntilNodesAreListedWithIt(t *testing.T) {
 
 	_, _, ok := counter.Counter.Cluster(big)
 	require.False(t, ok, "the label has not been kept")
-	again := counter.Counter.Listing()
+	again := counter.Listing()
 	counter.OnAdd(node("c", labelled("pool", "big")))
 	_, _, ok = counter.Counter.Cluster(big)
 	require.False(t, ok, "nor for a node that comes meanwhile")

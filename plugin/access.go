@@ -18,7 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/transport"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -50,7 +49,7 @@ func (v *verifier) access(ctx context.Context) (access, error) {
 		}
 	}
 	if metrics.AuthFilter {
-		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(tokenSeconds))}}
+		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenSeconds))}}
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v.ksmScale.Spec.Namespace, Name: serviceAccountOf(v.ksmScale)}}
 		if err := v.client.SubResource("token").Create(ctx, account, request); err != nil {
 			return access{}, fmt.Errorf("request a token of service account %s, because spec.metrics.authFilter is set: %w", account.Name, err)
@@ -80,7 +79,7 @@ func (v *verifier) tlsConfig(ctx context.Context) (*tls.Config, error) {
 	case spec == nil:
 		return nil, errors.New("the KSMScale has no spec.monitoring.tlsConfig with the CA of kube-state-metrics' certificate: set --monitor-ca-file")
 	case spec.CA == nil:
-		config.InsecureSkipVerify = spec.InsecureSkipVerify //nolint:gosec // The user has chosen it for Prometheus too.
+		config.InsecureSkipVerify = spec.InsecureSkipVerify
 		return config, nil
 	default:
 		authority, err = v.read(ctx, *spec.CA)

@@ -108,7 +108,7 @@ func TestInstalledKinds(t *testing.T) {
 	manifest, err := os.ReadFile("../deploy/install.yaml")
 	require.NoError(t, err)
 	installed := sets.New[string]()
-	for _, document := range strings.Split(string(manifest), "\n---\n") {
+	for document := range strings.SplitSeq(string(manifest), "\n---\n") {
 		var object struct{ Kind string }
 		require.NoError(t, yaml.Unmarshal([]byte(document), &object))
 		installed.Insert(strings.ToLower(object.Kind) + "s")

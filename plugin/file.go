@@ -27,7 +27,7 @@ import (
 // readFile returns the KSMScale of a file, or of standard input for "-", with the defaults of the API server. It returns the errors that
 // the API server would return.
 func (o *options) readFile(name string) (*v1alpha1.KSMScale, error) {
-	var from io.Reader = o.In
+	from := o.In
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {

@@ -119,13 +119,13 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 			return err
 		}
 		ready := !slices.ContainsFunc(overviews, func(one overview) bool { return one.Ready != metav1.ConditionTrue })
-		over := flags.wait && (ready || o.clock.Since(began) >= flags.timeout)
-		if flags.watch || over || !flags.wait {
+		isLast := flags.isLast(ready, o.clock.Since(began))
+		if flags.watch || isLast {
 			if last, err = o.printChanged(overviews, last); err != nil {
 				return err
 			}
 		}
-		if over || !flags.watch && !flags.wait {
+		if isLast {
 			return asDesired(ready)
 		}
 		select {
@@ -134,6 +134,14 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 		case <-o.clock.After(watchInterval):
 		}
 	}
+}
+
+// isLast reports whether the status that has just been read is the last one to read.
+func (f statusOptions) isLast(ready bool, waited time.Duration) bool {
+	if f.wait {
+		return ready || waited >= f.timeout
+	}
+	return !f.watch
 }
 
 // printChanged prints overviews, unless their text is the last one. It returns the text.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -73,12 +72,10 @@ func allowed(attributes *authorizationv1.ResourceAttributes, denied []string) au
 	return authorizationv1.SubjectAccessReviewStatus{Allowed: !slices.Contains(denied, right{ResourceAttributes: *attributes}.String())}
 }
 
-// run runs the plugin in the world, and returns its exit code and what it printed.
-func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// interceptors stand for what the API server does to requests in the world.
+func (w world) interceptors(t *testing.T) interceptor.Funcs {
 	t.Helper()
-	scheme, err := newScheme()
-	require.NoError(t, err)
-	objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(w.objects...).WithInterceptorFuncs(interceptor.Funcs{
+	return interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			if _, isSecret := object.(*corev1.Secret); isSecret && w.hidesSecrets {
 				t.Error("the plugin reads Secret", key)
@@ -114,7 +111,15 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 			}
 			return nil
 		},
-	}).Build()
+	}
+}
+
+// run runs the plugin in the world, and returns its exit code and what it printed.
+func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	scheme, err := newScheme()
+	require.NoError(t, err)
+	objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(w.objects...).WithInterceptorFuncs(w.interceptors(t)).Build()
 	names := metadatafake.NewTestScheme()
 	require.NoError(t, metav1.AddMetaToScheme(names))
 	var out, errOut bytes.Buffer
@@ -243,12 +248,4 @@ func nodesOf(count int) []client.Object {
 		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + string(rune('a'+i/26)) + string(rune('a'+i%26))}})
 	}
 	return all
-}
-
-// file writes a file of a test.
-func file(t *testing.T, content string) string {
-	t.Helper()
-	name := t.TempDir() + "/ksmscale.yaml"
-	require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
-	return name
 }

@@ -78,7 +78,9 @@ func Run(ctx context.Context, options *Options) error {
 }
 
 // Once reads the metrics once, and returns what is wrong.
-func Once(ctx context.Context, client discovery.DiscoveryInterface) error { return through(client).all(ctx) }
+func Once(ctx context.Context, client discovery.DiscoveryInterface) error {
+	return through(client).all(ctx)
+}
 
 // through reads through a client.
 func through(client discovery.DiscoveryInterface) *check {

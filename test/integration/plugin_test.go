@@ -99,7 +99,7 @@ func contentOf(t *testing.T, archive string) string {
 			return content.String()
 		}
 		require.NoError(t, err)
-		_, err = io.Copy(&content, reader) //nolint:gosec // The archive is our own.
+		_, err = io.Copy(&content, reader)
 		require.NoError(t, err)
 	}
 }

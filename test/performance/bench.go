@@ -26,7 +26,7 @@ const (
 	// settle is how long programs are left alone before their memory is read.
 	settle = 20 * time.Second
 	// beats is the number of heartbeats in a measurement. With 5,000 nodes, kubelets send as many in 5 minutes.
-	beats, parallelBeats = 5000, 8
+	beats = 5000
 )
 
 // bench has the programs that are compared.
@@ -183,7 +183,7 @@ func (b *bench) measureHeartbeats(ctx context.Context, nodes int, page *page) er
 
 // beat sends heartbeats like kubelets, to one node after the other.
 func (b *bench) beat(ctx context.Context, nodes int) error {
-	return inParallel(ctx, beats, parallelBeats, func(ctx context.Context, i int) error {
+	return inParallel(ctx, beats, func(ctx context.Context, i int) error {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("fake-node-%05d", i%nodes)}}
 		heartbeat := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":%q}]}}`, time.Now().Add(time.Duration(i)*time.Second).UTC().Format(time.RFC3339))
 		return b.client.Status().Patch(ctx, node, client.RawPatch(types.StrategicMergePatchType, []byte(heartbeat)))

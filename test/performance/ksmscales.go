@@ -28,52 +28,18 @@ import (
 const readyTimeout = 10 * time.Minute
 
 // measureKSMScales creates KSMScales together, and measures the time until all are Ready, and requests while they exist.
-func (b *bench) measureKSMScales(ctx context.Context, numbers []int, nodes int, page *page) error {
+func (b *bench) measureKSMScales(ctx context.Context, numbers []int, page *page) error {
 	for _, number := range numbers {
 		progress("%d KSMScales", number)
-		before, err := b.usages()
-		if err != nil {
-			return err
-		}
-		reconciles, err := b.reconciles(ctx)
-		if err != nil {
-			return err
-		}
-		mark, err := audit.Mark(b.local.AuditLog())
-		if err != nil {
-			return err
-		}
 		names := make([]string, number)
 		for i := range names {
 			names[i] = fmt.Sprintf("many-%03d", i)
 		}
-		started := time.Now()
-		if err := inParallel(ctx, number, clients, func(ctx context.Context, i int) error {
-			return b.client.Create(ctx, ksmScale(names[i], v1alpha1.ModeHorizontalPodAutoscaler))
-		}); err != nil {
-			return err
-		}
-		took, err := b.awaitReady(ctx, names)
+		line, err := b.measureCreation(ctx, names)
 		if err != nil {
 			return err
 		}
-		progress("%d KSMScales: Ready after %s (half of them after %s)", number, time.Since(started), took)
-		seconds := time.Since(started).Seconds()
-		after, err := b.usages()
-		if err != nil {
-			return err
-		}
-		now, err := b.reconciles(ctx)
-		if err != nil {
-			return err
-		}
-		events, err := audit.Since(b.local.AuditLog(), mark)
-		if err != nil {
-			return err
-		}
-		writes := audit.Writes(events, "system:serviceaccount:"+installation.Namespace+":"+installation.ControllerAccount)
-		if err := page.add("ksmscales", number, fmt.Sprintf("%.0f s | %d | %d | %.1f s | %s | %s", seconds, int(now-reconciles), len(writes),
-			(after.controller.CPU-before.controller.CPU).Seconds(), mebibytes(after.controller), mebibytes(after.adapter))); err != nil {
+		if err := page.add("ksmscales", number, line); err != nil {
 			return err
 		}
 		if err := b.measureRequests(ctx, "requests of many", names[number/2], number, page); err != nil {
@@ -84,6 +50,56 @@ func (b *bench) measureKSMScales(ctx context.Context, numbers []int, nodes int, 
 		}
 	}
 	return nil
+}
+
+// costs are what the controller and the adapter have used and done so far.
+type costs struct {
+	usages
+	reconciles float64
+}
+
+func (b *bench) costs(ctx context.Context) (costs, error) {
+	used, err := b.usages()
+	if err != nil {
+		return costs{}, err
+	}
+	reconciles, err := b.reconciles(ctx)
+	return costs{used, reconciles}, err
+}
+
+// measureCreation creates KSMScales, and returns the cells of their line in the page.
+func (b *bench) measureCreation(ctx context.Context, names []string) (cells string, err error) {
+	before, err := b.costs(ctx)
+	if err != nil {
+		return "", err
+	}
+	mark, err := audit.Mark(b.local.AuditLog())
+	if err != nil {
+		return "", err
+	}
+	started := time.Now()
+	if err := inParallel(ctx, len(names), func(ctx context.Context, i int) error {
+		return b.client.Create(ctx, ksmScale(names[i], v1alpha1.ModeHorizontalPodAutoscaler))
+	}); err != nil {
+		return "", err
+	}
+	half, err := b.awaitReady(ctx, names)
+	if err != nil {
+		return "", err
+	}
+	took := time.Since(started)
+	progress("%d KSMScales: Ready after %s (half of them after %s)", len(names), took, half)
+	after, err := b.costs(ctx)
+	if err != nil {
+		return "", err
+	}
+	events, err := audit.Since(b.local.AuditLog(), mark)
+	if err != nil {
+		return "", err
+	}
+	writes := audit.Writes(events, "system:serviceaccount:"+installation.Namespace+":"+installation.ControllerAccount)
+	return fmt.Sprintf("%.0f s | %d | %d | %.1f s | %s | %s", took.Seconds(), int(after.reconciles-before.reconciles), len(writes),
+		(after.controller.CPU - before.controller.CPU).Seconds(), mebibytes(after.controller), mebibytes(after.adapter)), nil
 }
 
 // awaitReady waits until KSMScales are Ready. It returns the time until half of them were.
@@ -113,7 +129,7 @@ func (b *bench) awaitReady(ctx context.Context, names []string) (half time.Durat
 
 // removeAll deletes KSMScales and waits until their pods are gone.
 func (b *bench) removeAll(ctx context.Context, names []string) error {
-	if err := inParallel(ctx, len(names), clients, func(ctx context.Context, i int) error {
+	if err := inParallel(ctx, len(names), func(ctx context.Context, i int) error {
 		return b.client.Delete(ctx, &v1alpha1.KSMScale{ObjectMeta: metav1.ObjectMeta{Name: names[i]}})
 	}); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -70,13 +71,21 @@ func (o *options) run(ctx context.Context) (err error) {
 		if err := measured.measureNodes(ctx, nodes, page); err != nil {
 			return fmt.Errorf("measure %d nodes: %w", nodes, err)
 		}
-		if last := i == len(o.nodes)-1; nodes >= 1000 && (i == 0 || o.nodes[i-1] < 1000) || last && nodes < 1000 {
-			if err := measured.measureKSMScales(ctx, o.ksmScales, nodes, page); err != nil {
+		if i == o.withKSMScales() {
+			if err := measured.measureKSMScales(ctx, o.ksmScales, page); err != nil {
 				return fmt.Errorf("measure KSMScales: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// withKSMScales is the index of the number of nodes with which KSMScales are measured: the first of at least 1,000, or the last one.
+func (o *options) withKSMScales() int {
+	if i := slices.IndexFunc(o.nodes, func(nodes int) bool { return nodes >= 1000 }); i >= 0 {
+		return i
+	}
+	return len(o.nodes) - 1
 }
 
 func progress(format string, args ...any) {

@@ -80,7 +80,7 @@ func (s *side) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := inParallel(ctx, together, clients, func(ctx context.Context, _ int) error { return s.get(ctx) }); err != nil {
+	if err := inParallel(ctx, together, func(ctx context.Context, _ int) error { return s.get(ctx) }); err != nil {
 		return err
 	}
 	after, err := cluster.UsageOf(s.server.PID())
@@ -97,10 +97,10 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 func ratio(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
 
-// inParallel calls a function for each number below n, up to some at a time.
-func inParallel(ctx context.Context, n, limit int, do func(context.Context, int) error) error {
+// inParallel calls a function for each number below n, as many at a time as there are clients.
+func inParallel(ctx context.Context, n int, do func(context.Context, int) error) error {
 	running, ctx := errgroup.WithContext(ctx)
-	running.SetLimit(limit)
+	running.SetLimit(clients)
 	for i := range n {
 		running.Go(func() error { return do(ctx, i) })
 	}
