@@ -161,7 +161,7 @@ bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILIT
 	@mkdir -p $(@D)
 	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
-# The packages that have goroutines. The others are functions without state, where the race detector costs time and finds nothing.
+# The packages of the product that have goroutines.
 CONCURRENT := ./gate/... ./shardpods/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./test/e2e/audit/...
 
 .PHONY: race
