@@ -160,7 +160,7 @@ func checkNames(t *testing.T, folder string) {
 		}
 	})
 	assert.Greater(t, files, 20)
-	for _, file := range []string{"LICENSE", "crd.yaml", "prometheus-rules.yaml", "policies-bounded-ksmscales.yaml", dist.Manifest, dist.Checksums} {
+	for _, file := range []string{"LICENSE", "crd.yaml", "prometheus-rules.yaml", "grafana-ksmscale.json", "policies-bounded-ksmscales.yaml", dist.Manifest, dist.Checksums} {
 		assert.NotEmpty(t, read(t, folder, file))
 	}
 }
