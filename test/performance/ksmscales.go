@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -19,9 +21,6 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/test/cluster/audit"
 	"github.com/example/ksmscale/test/installation"
-
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 )
 
 // readyTimeout only bounds a run that fails.
