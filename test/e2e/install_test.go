@@ -71,7 +71,7 @@ func TestInstall(t *testing.T) {
 	ksmScale := &v1alpha1.KSMScale{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
 		Spec: v1alpha1.KSMScaleSpec{
-			MonitorImage: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0",
+			MonitorImage: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
 			Sharding:     &v1alpha1.ShardingConfig{Enabled: true, ShardCount: 2, MinReplicasPerShard: 1, MaxReplicasPerShard: 3},
 			Monitoring:   v1alpha1.MonitoringConfig{Interval: metav1.Duration{Duration: scrapeInterval}},
 		},

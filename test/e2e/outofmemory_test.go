@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,15 +32,21 @@ func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	needsLocal(t)
 	before := awaitRecommended(t, ksmScale, resource.Quantity{}, requestsFallAfter+5*time.Second)
 	last := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: ksmScale.TotalShards() - 1, Total: ksmScale.TotalShards()}
-	revisions := revisionsOf(t, ksmScale)
+	rollouts := lastRollouts(t, ksmScale)
 	pod := pods(t, monitoringNamespace, labels.SelectorFromSet(last.Selector()).String())[0]
 	limit, err := cluster.FreezeMemory(processOf(t, pod, "kube-state-metrics"))
 	require.NoError(t, err)
 	awaitKilledForMemory(t, pod)
-	first := awaitFirstRollout(t, ksmScale, revisions)
 	after := awaitRecommended(t, ksmScale, before, 0)
 	t.Logf("a kube-state-metrics of %s was killed at %d MiB; the request rose from %s to %s", last.Name(), limit>>20, before.String(), after.String())
-	assert.Equal(t, last.Name(), first, "its shard goes first")
+	began := lastRollouts(t, ksmScale)
+	for name := range began {
+		assert.True(t, began[name].After(rollouts[name]), "%s has a rollout", name)
+		if name != last.Name() {
+			// A shard waits for its turn until the rollout before is complete.
+			assert.True(t, began[name].After(began[last.Name()]), "%s waits for the shard whose kube-state-metrics was killed", name)
+		}
+	}
 	ratio := float64(after.Value()) / float64(before.Value())
 	assert.InDelta(t, 1.25, ratio, 0.05, "it is the next step")
 }
@@ -100,36 +106,20 @@ func awaitKilledForMemory(t *testing.T, pod corev1.Pod) {
 	})
 }
 
-// awaitFirstRollout returns the first Deployment whose pod template has changed since the revisions were read.
-func awaitFirstRollout(t *testing.T, ksmScale *v1alpha1.KSMScale, revisions map[string]string) string {
+// lastRollouts has the time at which the last rollout of each Deployment began, by the name of the Deployment: its newest ReplicaSet was
+// created then.
+func lastRollouts(t *testing.T, ksmScale *v1alpha1.KSMScale) map[string]time.Time {
 	t.Helper()
-	var changed []string
-	await(t, "a rollout", func(context.Context) error {
-		changed = nil
-		for name, revision := range revisionsOf(t, ksmScale) {
-			if revision != revisions[name] {
-				changed = append(changed, name)
-			}
+	var list appsv1.ReplicaSetList
+	require.NoError(t, shared.client.List(t.Context(), &list, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name}))
+	began := map[string]time.Time{}
+	for i := range list.Items {
+		name, created := metav1.GetControllerOf(&list.Items[i]).Name, list.Items[i].CreationTimestamp.Time
+		if created.After(began[name]) {
+			began[name] = created
 		}
-		if len(changed) == 0 {
-			return errors.New("no pod template has changed")
-		}
-		return nil
-	})
-	// A shard waits for its turn until the one before is complete, so they do not change within one look.
-	slices.Sort(changed)
-	require.Len(t, changed, 1)
-	return changed[0]
-}
-
-// revisionsOf has the revision of each Deployment's pod template by the name of the Deployment.
-func revisionsOf(t *testing.T, ksmScale *v1alpha1.KSMScale) map[string]string {
-	t.Helper()
-	revisions := map[string]string{}
-	for _, deployment := range shardDeployments(t, ksmScale) {
-		revisions[deployment.Name] = deployment.Annotations["deployment.kubernetes.io/revision"]
 	}
-	return revisions
+	return began
 }
 
 func shardDeployments(t *testing.T, ksmScale *v1alpha1.KSMScale) []appsv1.Deployment {
