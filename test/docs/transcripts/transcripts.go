@@ -61,7 +61,8 @@ var replacements = []struct {
 	{regexp.MustCompile(`v\d+\.\d+\.\d+[-+.\w]*|\bdevel\b`), "VERSION"},
 	{regexp.MustCompile(`ksmscale-main-[\d-]+\.tar\.gz with \d+ files`), "ksmscale-main-TIME.tar.gz with N files"},
 	{regexp.MustCompile(`about [\dhms]+`), "about TIME"},
-	// These depend on what the cluster of a test has.
+	// These depend on what the cluster of a test has: the UID of an object decides on its shard.
+	{regexp.MustCompile(`(?m)^(main +)\d( of \d +ksm-main-shard-)\d`), "${1}SHARD${2}SHARD"},
 	{regexp.MustCompile(`(Recommended: .*), without [^)]*`), "$1"},
 	{regexp.MustCompile(` +`), " "},
 }
