@@ -48,6 +48,7 @@ func TestManyNodes(t *testing.T) {
 func steadyState(t *testing.T) {
 	const quiet = 2 * time.Minute
 	prometheus := monitorClient(t)
+	awaitUntainted(t)
 	awaitQuiet(t, prometheus)
 
 	mark, reconciles, began := auditMark(t), reconcilesNow(t.Context(), t, prometheus), time.Now()
@@ -71,6 +72,18 @@ func steadyState(t *testing.T) {
 	}
 	t.Logf("%d nodes sent their status, and %d renewed their lease", shared.nodes, renewed)
 	assert.Positive(t, renewed, "nodes went on renewing their leases")
+}
+
+// awaitUntainted waits until the node controller has removed the taint of each new node. That changes the picture of the cluster.
+func awaitUntainted(t *testing.T) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		var nodes corev1.NodeList
+		require.NoError(c, shared.client.List(t.Context(), &nodes))
+		for _, node := range nodes.Items {
+			require.Empty(c, node.Spec.Taints, node.Name)
+		}
+	}, eventually, poll)
 }
 
 // removePodsOfOthers removes the remains of earlier tests. Pods of deleted nodes wait for a minute or two for garbage
