@@ -89,6 +89,7 @@ func TestInstall(t *testing.T) {
 			assert.Zero(t, current.RestartCount, "%s of %s", current.Name, pod.Name)
 		}
 	}
+	awaitCondition(t, ksmScale, v1alpha1.ConditionEvictable, v1alpha1.ReasonSinglePodDisruptionBudget)
 	t.Run("kubectl ksmscale where", func(t *testing.T) { seeWhere(t, ksmScale) })
 	t.Run("kubectl ksmscale verify without rights", func(t *testing.T) { seeRefusal(t, ksmScale) })
 	t.Run("kubectl ksmscale verify", func(t *testing.T) { seeVerified(t, ksmScale) })
