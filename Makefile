@@ -105,7 +105,8 @@ integration: build kube bin/kube-state-metrics-v2.20.0 bin/test-adapter cert-man
 
 .PHONY: e2e
 e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
-	go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m -skip '^TestSizesFollowTheCluster$$' ./test/e2e
+# TestChaos injects the same faults each time, so that two runs can be compared. `make chaos` draws other ones.
+	CHAOS_SEED=$(or $(CHAOS_SEED),1795766540229394570) go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m -skip '^TestSizesFollowTheCluster$$' ./test/e2e
 
 # How long faults are injected, and a seed that repeats those of an earlier run.
 CHAOS_DURATION ?= 10m
