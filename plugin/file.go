@@ -3,21 +3,13 @@ package plugin
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -101,32 +93,17 @@ func decode(document []byte) (*v1alpha1.KSMScale, error) {
 
 // admit defaults and validates a KSMScale in JSON.
 func admit(encoded []byte) (*v1alpha1.KSMScale, error) {
-	schema, err := ksmScaleSchema()
+	schema, err := crd.NewSchema()
 	if err != nil {
-		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
-	}
-	structural, err := structuralschema.NewStructural(schema)
-	if err != nil {
-		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
+		return nil, err
 	}
 	var object map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	if err := decoder.Decode(&object); err != nil {
+	if err := json.Unmarshal(encoded, &object); err != nil {
 		return nil, err
 	}
 	wholeNumbers(object)
-	defaulting.Default(object, structural)
-	validator, _, err := validation.NewSchemaValidator(schema)
-	if err != nil {
-		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
-	}
-	problems := validation.ValidateCustomResource(nil, object, validator)
-	if len(problems) == 0 {
-		problems, _ = cel.NewValidator(structural, true, celconfig.PerCallLimit).
-			Validate(context.Background(), nil, structural, object, nil, celconfig.RuntimeCELCostBudget)
-	}
-	if len(problems) > 0 {
-		return nil, problems.ToAggregate()
+	if refused := schema.Admit(object); len(refused) > 0 {
+		return nil, refused.ToAggregate()
 	}
 	if encoded, err = json.Marshal(object); err != nil {
 		return nil, err
@@ -152,13 +129,4 @@ func wholeNumbers(value any) any {
 		}
 	}
 	return value
-}
-
-func ksmScaleSchema() (*apiextensions.JSONSchemaProps, error) {
-	var definition apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal(crd.KSMScale, &definition); err != nil {
-		return nil, err
-	}
-	schema := &apiextensions.JSONSchemaProps{}
-	return schema, apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(definition.Spec.Versions[0].Schema.OpenAPIV3Schema, schema, nil)
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
+	"github.com/example/ksmscale/config/crd"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/test/specs"
 )
@@ -24,7 +25,7 @@ import (
 // FuzzSpec draws a spec that the CustomResourceDefinition accepts. Its objects have valid metadata, and the gate accepts its arguments. The
 // integration tests send objects of such specs to an API server.
 func FuzzSpec(f *testing.F) {
-	schema, err := specs.Load("../../config/crd/monitor.example.com_ksmscales.yaml")
+	schema, err := crd.NewSchema()
 	require.NoError(f, err)
 	random := rand.NewChaCha8([32]byte{})
 	for range 50 {
@@ -33,7 +34,7 @@ func FuzzSpec(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ksmScale, err := schema.Draw(data, "monitoring")
+		ksmScale, err := specs.Draw(schema, data, "monitoring")
 		require.NoError(t, err)
 		for _, object := range specs.Objects(ksmScale) {
 			text, err := json.Marshal(object)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/example/ksmscale/config/crd"
 	"github.com/example/ksmscale/test/specs"
 )
 
@@ -39,7 +40,7 @@ var ofKubernetes = map[string]string{
 
 // The API server accepts the objects of any spec that it accepts, and refuses at most what is in fields of its own types.
 func TestObjectsOfRandomSpecsAreAccepted(t *testing.T) {
-	crd, err := specs.Load("../../config/crd/monitor.example.com_ksmscales.yaml")
+	definition, err := crd.NewSchema()
 	require.NoError(t, err)
 	installMonitors(t)
 	for kind, version := range monitorVersions {
@@ -62,7 +63,7 @@ func TestObjectsOfRandomSpecsAreAccepted(t *testing.T) {
 		for i := range data {
 			data[i] = byte(random.Uint32())
 		}
-		ksmScale, err := crd.Draw(data, "random-specs")
+		ksmScale, err := specs.Draw(definition, data, "random-specs")
 		require.NoError(t, err)
 		spec, err := json.Marshal(ksmScale.Spec)
 		require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/config/crd"
 )
 
 // maxLength is the length in characters of the longest drawn string.
@@ -22,9 +23,9 @@ const maxLength = 5000
 
 // Draw turns bytes into a KSMScale in a namespace, which the CustomResourceDefinition accepts. Whatever it refuses is removed from the
 // first draw.
-func (s *Schema) Draw(data []byte, namespace string) (*v1alpha1.KSMScale, error) {
+func Draw(schema *crd.Schema, data []byte, namespace string) (*v1alpha1.KSMScale, error) {
 	d := &drawing{data: data}
-	spec, _ := d.value(s.structural.Properties["spec"], "").(map[string]any)
+	spec, _ := d.value(schema.Structural.Properties["spec"], "").(map[string]any)
 	drawn := map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "KSMScale",
 		"metadata": map[string]any{"name": pick(d, names), "uid": "00000000-0000-0000-0000-000000000000"}, "spec": spec,
@@ -32,7 +33,7 @@ func (s *Schema) Draw(data []byte, namespace string) (*v1alpha1.KSMScale, error)
 	for {
 		spec["namespace"] = namespace
 		object := runtime.DeepCopyJSON(drawn)
-		refused := s.refusals(object)
+		refused := schema.Admit(object)
 		if len(refused) == 0 {
 			return decode(object)
 		}
