@@ -1,7 +1,6 @@
 package exposition
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -41,27 +40,20 @@ type Reader struct {
 // --metric-allowlist or --metric-denylist may have removed that family.
 func (r *Reader) Read(from io.Reader) (unidentified sets.Set[string], err error) {
 	r.exposed, r.identified = sets.New[string](), sets.New[string]()
-	lines := bufio.NewScanner(from)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
+	lines := linesOf(from)
 	var kind *Resource
-	var current string
-	for lines.Scan() {
-		line := lines.Bytes()
-		familyName := familyOf(line)
-		if len(familyName) == 0 {
-			continue
-		}
-		if string(familyName) != current {
+	for lines.next() {
+		if lines.begins {
 			if err := r.flush(kind); err != nil {
 				return nil, err
 			}
 			if len(r.identified) == len(r.Requested) {
 				return sets.Set[string]{}, nil
 			}
-			current = string(familyName)
-			kind = r.resourceOf(current)
+			kind = r.resourceOf(lines.family)
 		}
-		if kind == nil || line[0] == '#' {
+		line := lines.series()
+		if kind == nil || line == nil {
 			continue
 		}
 		r.chunk.Write(line)
@@ -72,8 +64,8 @@ func (r *Reader) Read(from io.Reader) (unidentified sets.Set[string], err error)
 			}
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
+	if err := lines.err(); err != nil {
+		return nil, err
 	}
 	return r.exposed.Difference(r.identified), r.flush(kind)
 }

@@ -1,9 +1,7 @@
 package exposition
 
 import (
-	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -46,29 +44,18 @@ var (
 // Read counts all lines, and returns an error if it cannot read them.
 func (t *Tally) Read(from io.Reader) error {
 	t.Objects, t.Foreign, t.Identified = map[string]int64{}, map[string]int64{}, sets.New[string]()
-	lines := bufio.NewScanner(from)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	var current string
-	for lines.Scan() {
-		line := lines.Bytes()
-		familyName := familyOf(line)
-		if len(familyName) == 0 {
-			continue
+	lines := linesOf(from)
+	for lines.next() {
+		if lines.begins {
+			t.begin(lines.family)
 		}
-		if string(familyName) != current {
-			current = string(familyName)
-			t.begin(current)
-		}
-		if line[0] != '#' {
+		if line := lines.series(); line != nil {
 			t.Series++
 			t.count(line)
 		}
 	}
 	t.end()
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read metrics: %w", err)
-	}
-	return nil
+	return lines.err()
 }
 
 // begin ends the current family and starts another.
