@@ -53,8 +53,8 @@ func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 		if reading.Counts.RoundAt.IsZero() {
 			continue
 		}
-		at, found := slices.BinarySearchFunc(p.rounds, reading.Counts.RoundAt, func(r round, at time.Time) int { return r.at.Compare(at) })
-		if !found {
+		at, exists := slices.BinarySearchFunc(p.rounds, reading.Counts.RoundAt, func(r round, at time.Time) int { return r.at.Compare(at) })
+		if !exists {
 			p.rounds = slices.Insert(p.rounds, at, round{at: reading.Counts.RoundAt, interval: reading.Counts.Interval, readings: map[string]Reading{}})
 		}
 		p.rounds[at].readings[reading.Pod] = reading

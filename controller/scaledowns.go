@@ -9,10 +9,6 @@ import (
 	"github.com/example/ksmscale/scaling"
 )
 
-// autoscalerSyncPeriod is the default time between two decisions of a HorizontalPodAutoscaler. It may have read the metric for the last time
-// that long before the controller saw the plan fall.
-const autoscalerSyncPeriod = 15 * time.Second
-
 // scaleDownNotBefore returns the earliest time at which the stabilization window lets some shard lose pods. It is zero if no shard has pods
 // to lose, or if the time is not known. With HorizontalPodAutoscalers it is known for shards whose plan this process saw fall.
 func (r *Reconciler) scaleDownNotBefore(planned plans.Planned, observed observation.Snapshot) time.Time {
@@ -49,7 +45,8 @@ func (r *Reconciler) scaleDownNotBefore(planned plans.Planned, observed observat
 		return time.Time{}
 	}
 	if mode == v1alpha1.ModeHorizontalPodAutoscaler {
-		earliest -= autoscalerSyncPeriod
+		// An autoscaler may have read the metric for the last time that long before the controller saw the plan fall.
+		earliest -= scaling.AutoscalerSyncPeriod
 	}
 	return now.Add(earliest)
 }

@@ -439,7 +439,7 @@ func TestNoCountOfALabelUntilNodesAreListedWithIt(t *testing.T) {
 
 	_, _, ok := counter.Counter.Cluster(big)
 	require.False(t, ok, "the label has not been kept")
-	again := counter.Listing()
+	second := counter.Listing()
 	counter.OnAdd(node("c", labelled("pool", "big")))
 	_, _, ok = counter.Counter.Cluster(big)
 	require.False(t, ok, "nor for a node that comes meanwhile")
@@ -447,14 +447,14 @@ func TestNoCountOfALabelUntilNodesAreListedWithIt(t *testing.T) {
 	assert.Equal(t, 3, cluster.Nodes, "the previous listing still counts")
 	changes = 0
 
-	require.NoError(t, again.Replace([]any{counter.there["a"], counter.there["b"], counter.there["c"]}, ""))
+	require.NoError(t, second.Replace([]any{counter.there["a"], counter.there["b"], counter.there["c"]}, ""))
 	assert.Equal(t, 1, changes, "whoever waits learns that there is a count")
 	cluster, _, ok = counter.Counter.Cluster(big)
 	require.True(t, ok)
 	assert.Equal(t, 2, cluster.Nodes)
 
 	require.NoError(t, previous.Delete(node("a")))
-	require.NoError(t, again.Add(node("d", labelled("pool", "big"))))
+	require.NoError(t, second.Add(node("d", labelled("pool", "big"))))
 	cluster, _, _ = counter.Counter.Cluster(big)
 	assert.Equal(t, 3, cluster.Nodes, "the previous listing is ignored")
 }

@@ -57,12 +57,12 @@ type Source struct {
 	known   toolscache.InformerSynced
 
 	mu sync.Mutex
-	// made has the last plan of each KSMScale by its name.
-	made map[string]made
+	// plans has the last plan of each KSMScale by its name.
+	plans map[string]versionedPlan
 }
 
-// made is a plan and the version of its input.
-type made struct {
+// versionedPlan is a plan and the version of its input.
+type versionedPlan struct {
 	uid             types.UID
 	resourceVersion string
 	nodes           uint64
@@ -72,7 +72,7 @@ type made struct {
 // NewSource returns a Source that reads KSMScales from a reader. synced reports whether the reader has all KSMScales and
 // all nodes have been counted.
 func NewSource(ksmScales client.Reader, nodes *nodes.Counter, synced func() bool) *Source {
-	return &Source{ksmScales: ksmScales, nodes: nodes, synced: synced, made: map[string]made{}}
+	return &Source{ksmScales: ksmScales, nodes: nodes, synced: synced, plans: map[string]versionedPlan{}}
 }
 
 // Watch returns a Source that watches KSMScales through a cache, which may start before or after. It watches nodes once it
@@ -123,7 +123,7 @@ func (s *Source) forgetting(ctx context.Context) toolscache.ResourceEventHandler
 		DeleteFunc: func(obj any) {
 			if name, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
 				s.mu.Lock()
-				delete(s.made, name)
+				delete(s.plans, name)
 				s.mu.Unlock()
 			}
 			forget()
@@ -213,7 +213,7 @@ func (s *Source) last(ksmScale *v1alpha1.KSMScale) (Planned, bool) {
 	// The version is read before the count, so a change in between makes the plan again at the next request.
 	version := s.nodes.Version()
 	s.mu.Lock()
-	before, known := s.made[ksmScale.Name]
+	before, known := s.plans[ksmScale.Name]
 	s.mu.Unlock()
 	known = known && before.uid == ksmScale.UID
 	if known && before.nodes == version && before.resourceVersion == ksmScale.ResourceVersion && ksmScale.ResourceVersion != "" {
@@ -227,7 +227,7 @@ func (s *Source) last(ksmScale *v1alpha1.KSMScale) (Planned, bool) {
 	planned := New(ksmScale, cluster, asOf)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.made[ksmScale.Name] = made{uid: ksmScale.UID, resourceVersion: ksmScale.ResourceVersion, nodes: version, Planned: planned}
+	s.plans[ksmScale.Name] = versionedPlan{uid: ksmScale.UID, resourceVersion: ksmScale.ResourceVersion, nodes: version, Planned: planned}
 	return planned, true
 }
 

@@ -50,21 +50,13 @@ func (v *verifier) access(ctx context.Context) (access, error) {
 	}
 	if metrics.AuthFilter {
 		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenSeconds))}}
-		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v.ksmScale.Spec.Namespace, Name: serviceAccountOf(v.ksmScale)}}
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: v.ksmScale.Spec.Namespace, Name: objects.ServiceAccountOf(v.ksmScale)}}
 		if err := v.client.SubResource("token").Create(ctx, account, request); err != nil {
 			return access{}, fmt.Errorf("request a token of service account %s, because spec.metrics.authFilter is set: %w", account.Name, err)
 		}
 		result.token = request.Status.Token
 	}
 	return result, nil
-}
-
-// serviceAccountOf is the name of the service account of the pods.
-func serviceAccountOf(ksmScale *v1alpha1.KSMScale) string {
-	if objects.OwnsServiceAccount(ksmScale) {
-		return v1alpha1.ServiceAccountName(ksmScale.Name)
-	}
-	return ksmScale.Spec.Template.ServiceAccountName
 }
 
 // tlsConfig verifies certificates as Prometheus does, by spec.monitoring.tlsConfig. The flag --monitor-ca-file replaces its CA.
@@ -162,7 +154,7 @@ func (v *verifier) rights(exporter *gate.Options, kinds []exposition.Resource) [
 	rights := []right{{authorizationv1.ResourceAttributes{Verb: "create", Resource: "pods", Subresource: "portforward", Namespace: namespace}, "to reach the pods of the shards"}}
 	if v.ksmScale.Spec.Metrics.AuthFilter {
 		rights = append(rights, right{authorizationv1.ResourceAttributes{
-			Verb: "create", Resource: "serviceaccounts", Subresource: "token", Namespace: namespace, Name: serviceAccountOf(v.ksmScale),
+			Verb: "create", Resource: "serviceaccounts", Subresource: "token", Namespace: namespace, Name: objects.ServiceAccountOf(v.ksmScale),
 		}, "because of spec.metrics.authFilter"})
 	}
 	for _, kind := range kinds {
@@ -223,16 +215,16 @@ func refused(rights []right, allowed func(right) (bool, error)) ([]right, error)
 // withoutUnlistable removes the resources that kube-state-metrics may not list, and records them. A user without the right to ask about
 // the rights of others compares all.
 func (v *verifier) withoutUnlistable(ctx context.Context, kinds []exposition.Resource) []exposition.Resource {
-	namespace, account := v.ksmScale.Spec.Namespace, serviceAccountOf(v.ksmScale)
+	if len(v.ksmScale.Spec.Metrics.Namespaces) > 0 {
+		// Its rights may be limited to these namespaces.
+		return kinds
+	}
+	namespace, account := v.ksmScale.Spec.Namespace, objects.ServiceAccountOf(v.ksmScale)
 	var rights []right
 	for _, kind := range kinds {
 		rights = append(rights, right{ResourceAttributes: authorizationv1.ResourceAttributes{
 			Verb: "list", Group: kind.GroupVersionResource.Group, Resource: kind.GroupVersionResource.Resource, Namespace: metav1.NamespaceAll,
 		}, why: kind.Name})
-	}
-	if len(v.ksmScale.Spec.Metrics.Namespaces) > 0 {
-		// Its rights may be limited to these namespaces.
-		return kinds
 	}
 	unlistable, err := refused(rights, func(one right) (bool, error) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{

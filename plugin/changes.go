@@ -125,7 +125,6 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	var took time.Duration
 	var names []string
 	var replaced int64
-	waits := progressingReason(planned.KSMScale) == v1alpha1.ReasonRollingOut
 	for _, shard := range planned.Shards {
 		deployment := snapshot.Deployment(shard.Shard)
 		if deployment == nil {
@@ -144,11 +143,11 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 		replaced += replicas
 		took += time.Duration(replicas) * (estimated.load(planned.Total) + planned.KSMScale.Spec.ScrapeInterval())
 	}
+	progressing := meta.FindStatusCondition(planned.KSMScale.Status.Conditions, v1alpha1.ConditionProgressing)
 	detail := "shard " + strings.Join(names, ", ")
 	switch {
-	case len(names) == 0 && waits:
-		condition := meta.FindStatusCondition(planned.KSMScale.Status.Conditions, v1alpha1.ConditionProgressing)
-		return change{Kind: changeRollout, Detail: condition.Message, PodsNow: podsNow, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow}, true
+	case len(names) == 0 && progressing != nil && progressing.Reason == v1alpha1.ReasonRollingOut:
+		return change{Kind: changeRollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow}, true
 	case len(names) == 0:
 		return change{}, false
 	case len(names) > 1:
@@ -158,13 +157,6 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 		Kind: changeRollout, Detail: detail,
 		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow, EstimatedSeconds: estimated.seconds(took),
 	}, true
-}
-
-func progressingReason(ksmScale *v1alpha1.KSMScale) string {
-	if condition := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionProgressing); condition != nil {
-		return condition.Reason
-	}
-	return ""
 }
 
 // hasOtherTemplate reports whether a changed spec has other pods of a shard. The options of gates are the same before and after.
@@ -207,12 +199,8 @@ func scalingOf(planned plans.Planned, snapshot *observation.Snapshot, podsNow in
 	return one, len(details) > 0
 }
 
-const (
-	// podStart is how long a pod takes from its creation until its containers run, without pulling an image.
-	podStart = 5 * time.Second
-	// autoscalerSync is the default time between two looks of the HorizontalPodAutoscaler controller.
-	autoscalerSync = 15 * time.Second
-)
+// podStart is how long a pod takes from its creation until its containers run, without pulling an image.
+const podStart = 5 * time.Second
 
 // estimate estimates times and sizes from the series of all shards, as of the last recommendation.
 type estimate struct {
@@ -282,7 +270,7 @@ func (e estimate) paced(shards []scaling.Shard, from func(scaling.Shard) int32) 
 		longest = max(longest, pacedTo(pace, max(from(shard), 1), shard.Replicas))
 	}
 	if longest > 0 && e.spec.AutoscalingMode() == v1alpha1.ModeHorizontalPodAutoscaler {
-		longest = max(longest, autoscalerSync)
+		longest = max(longest, scaling.AutoscalerSyncPeriod)
 	}
 	return longest
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -254,8 +255,8 @@ func checkComponent(component string, deployment *appsv1.Deployment) checkResult
 // checkOperator looks for the kind that the Prometheus Operator scrapes by.
 func (c *cluster) checkOperator() checkResult {
 	const check = "Prometheus Operator"
-	list, err := c.discovery.ServerResourcesForGroupVersion("monitoring.coreos.com/v1alpha1")
-	if apierrors.IsNotFound(err) || err == nil && !slices.ContainsFunc(list.APIResources, func(one metav1.APIResource) bool { return one.Kind == "ScrapeConfig" }) {
+	installed, err := observation.HasKind(c.discovery, monitoringv1alpha1.SchemeGroupVersion.WithKind(monitoringv1alpha1.ScrapeConfigsKind))
+	if err == nil && !installed {
 		return checkResult{check, noted, "the cluster has no ScrapeConfigs, so KSMScale creates none", "add the jobs of deploy/prometheus to your Prometheus (docs/prometheus.md)"}
 	}
 	return checked(check, "the cluster has ScrapeConfigs, which KSMScale creates", "", err)

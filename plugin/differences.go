@@ -83,14 +83,14 @@ func differencesOf(resource string, key types.NamespacedName, identities []gate.
 	for _, identity := range identities {
 		owners[gate.ShardOf(identity.UID, total)] = identity
 	}
-	found := func(kind kindOfDifference, identity gate.Identity, pod string, podShard int32) {
+	add := func(kind kindOfDifference, identity gate.Identity, pod string, podShard int32) {
 		differences = append(differences, difference{
 			Kind: kind, Resource: resource, Namespace: identity.Namespace, Name: key.Name, Shard: gate.ShardOf(identity.UID, total), Pod: pod, PodShard: podShard,
 		})
 	}
 	for id, identity := range owners {
 		if down[id] {
-			found(missing, identity, "", id)
+			add(missing, identity, "", id)
 		}
 	}
 	for _, one := range readings {
@@ -99,9 +99,9 @@ func differencesOf(resource string, key types.NamespacedName, identities []gate.
 		switch exposes := exposed.Has(key); {
 		case !isCompared:
 		case owns && !exposes:
-			found(missing, identity, one.pod, one.shard)
+			add(missing, identity, one.pod, one.shard)
 		case exposes && !owns:
-			found(wrongShard, identities[0], one.pod, one.shard)
+			add(wrongShard, identities[0], one.pod, one.shard)
 		}
 	}
 	return differences

@@ -203,7 +203,7 @@ func (c *cluster) waiting(ctx context.Context, pods []corev1.Pod) map[string]str
 	var all sync.WaitGroup
 	for i := range pods {
 		pod := &pods[i]
-		if pod.Status.Phase != corev1.PodRunning || isReady(pod) || pod.DeletionTimestamp != nil {
+		if pod.Status.Phase != corev1.PodRunning || observation.IsReady(pod) || pod.DeletionTimestamp != nil {
 			continue
 		}
 		all.Go(func() {
@@ -223,10 +223,6 @@ func (c *cluster) waiting(ctx context.Context, pods []corev1.Pod) map[string]str
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
-}
-
-func isReady(pod *corev1.Pod) bool {
-	return observation.PodCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue
 }
 
 // overviewOf describes a KSMScale. waiting has what the gates wait for.
@@ -293,7 +289,7 @@ func shardOverviewOf(shard v1alpha1.Shard, snapshot *observation.Snapshot, waiti
 	}
 	for _, pod := range observation.SortedByName(snapshot.PodsOf(shard)) {
 		if observation.IsActive(pod) {
-			view.Pods = append(view.Pods, podOverview{Name: pod.Name, Node: pod.Spec.NodeName, Ready: isReady(pod), Waiting: waitingFor(pod, waiting[pod.Name])})
+			view.Pods = append(view.Pods, podOverview{Name: pod.Name, Node: pod.Spec.NodeName, Ready: observation.IsReady(pod), Waiting: waitingFor(pod, waiting[pod.Name])})
 		}
 	}
 	return view
@@ -312,7 +308,7 @@ func autoscalerOverviewOf(autoscaler *autoscalingv2.HorizontalPodAutoscaler) *au
 
 // waitingFor is what an unready pod waits for: a node, a container, or the answer of its gate.
 func waitingFor(pod *corev1.Pod, gate string) string {
-	if isReady(pod) {
+	if observation.IsReady(pod) {
 		return ""
 	}
 	if observation.IsUnschedulable(pod) {

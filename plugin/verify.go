@@ -315,7 +315,7 @@ func (v *verifier) list(ctx context.Context, exporter *gate.Options, kinds []exp
 
 // readAll reads all ready pods, by partition. A pod that leaves meanwhile does not count.
 func (v *verifier) readAll(ctx context.Context, pods []corev1.Pod) (map[int32][]reading, error) {
-	pods = slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return !isReady(&pod) || !observation.IsActive(&pod) })
+	pods = slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return !observation.IsReady(&pod) || !observation.IsActive(&pod) })
 	access, err := v.access(ctx)
 	if err != nil {
 		return nil, err
@@ -325,7 +325,7 @@ func (v *verifier) readAll(ctx context.Context, pods []corev1.Pod) (map[int32][]
 		return v.readPod(ctx, pod, access)
 	}, func(pod *corev1.Pod, err error) {
 		current := &corev1.Pod{}
-		if v.client.Get(ctx, client.ObjectKeyFromObject(pod), current) == nil && current.UID == pod.UID && isReady(current) && current.DeletionTimestamp == nil {
+		if v.client.Get(ctx, client.ObjectKeyFromObject(pod), current) == nil && current.UID == pod.UID && observation.IsReady(current) && current.DeletionTimestamp == nil {
 			errs = append(errs, fmt.Errorf("read the metrics of pod %s: %w", pod.Name, err))
 		}
 	})

@@ -134,7 +134,7 @@ func exportersOf(ksmScale *v1alpha1.KSMScale, snapshot *observation.Snapshot, ob
 			return nil, err
 		}
 		for _, pod := range observation.SortedByName(snapshot.PodsOf(shard)) {
-			if isReady(pod) && observation.IsActive(pod) {
+			if observation.IsReady(pod) && observation.IsActive(pod) {
 				one.Pods = append(one.Pods, pod.Name)
 			}
 		}

@@ -46,6 +46,10 @@ const (
 	selectDisabled = "Disabled"
 )
 
+// AutoscalerSyncPeriod is the default time between two decisions of a HorizontalPodAutoscaler
+// (--horizontal-pod-autoscaler-sync-period of kube-controller-manager).
+const AutoscalerSyncPeriod = 15 * time.Second
+
 // NewPace returns the pace that a spec sets.
 func NewPace(spec *v1alpha1.KSMScaleSpec) Pace {
 	pace := Pace{up: defaultUp, down: defaultDown}

@@ -13,7 +13,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions Gat
 	shard := planned.Shard
 	containers := []*corev1ac.ContainerApplyConfiguration{monitorContainer(ksmScale, shard), gateContainer(ksmScale, shard, gateOptions)}
 	spec := corev1ac.PodSpec().
-		WithServiceAccountName(v1alpha1.ServiceAccountName(ksmScale.Name)).
+		WithServiceAccountName(ServiceAccountOf(ksmScale)).
 		WithNodeSelector(ksmScale.Spec.NodeSelector()).
 		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).

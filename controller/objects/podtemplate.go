@@ -57,11 +57,8 @@ func addCustomResourceState(metrics *v1alpha1.MetricsConfig, spec *corev1ac.PodS
 		WithMountPath(customResourceStateFile).WithSubPath(state.ConfigMap.Key).WithReadOnly(true))
 }
 
-// addIdentity adds the service account, the pull secrets and the security context.
+// addIdentity adds the pull secrets and the security context.
 func addIdentity(template *v1alpha1.PodTemplate, spec *corev1ac.PodSpecApplyConfiguration) {
-	if template.ServiceAccountName != "" {
-		spec.WithServiceAccountName(template.ServiceAccountName)
-	}
 	for _, secret := range template.ImagePullSecrets {
 		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(secret.Name))
 	}

@@ -52,9 +52,14 @@ func (p partitionCounts) add(pods []corev1.Pod, readings map[types.UID]measureme
 func (m *Measurements) Completeness(ksmScale string, total int32) completeness.Result {
 	results := m.Latest().Objects.completeness
 	result := results[partitionKey{ksmScale, total}]
+	if result.Known {
+		return result
+	}
+	// The answer must not depend on the order of a map, because each other answer is a write of the status.
+	highest := int32(0)
 	for key, other := range results {
-		if !result.Known && other.Known && key.ksmScale == ksmScale {
-			result = other
+		if other.Known && key.ksmScale == ksmScale && key.total > highest {
+			highest, result = key.total, other
 		}
 	}
 	return result

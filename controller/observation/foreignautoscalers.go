@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -54,19 +53,9 @@ func listForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.R
 func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales []v1alpha1.KSMScale) (client.ObjectKey, bool) {
 	target := autoscaler.Spec.ScaleTargetRef
 	key := client.ObjectKey{Namespace: autoscaler.Namespace, Name: target.Name}
-	if target.Kind != "Deployment" || autoscaler.DeletionTimestamp != nil {
-		return key, false
-	}
-	foreign := false
-	for i := range ksmScales {
-		// A name of a shard can begin like the names of two KSMScales, so all KSMScales are compared.
-		ksmScale := &ksmScales[i]
-		if IsOwnedBy(autoscaler, ksmScale) {
-			return key, false
-		}
-		foreign = foreign || ksmScale.Spec.Namespace == autoscaler.Namespace && strings.HasPrefix(target.Name, v1alpha1.ShardNamePrefix(ksmScale.Name))
-	}
-	return key, foreign
+	// A name of a shard can begin like the names of two KSMScales, so all KSMScales are compared.
+	isOurs := slices.ContainsFunc(ksmScales, func(ksmScale v1alpha1.KSMScale) bool { return IsOwnedBy(autoscaler, &ksmScale) })
+	return key, target.Kind == "Deployment" && autoscaler.DeletionTimestamp == nil && !isOurs && isShardName(key, ksmScales)
 }
 
 // knownAs names the owner of an autoscaler, if it has one, because people know and change the owner, such as KEDA's ScaledObject.

@@ -92,7 +92,7 @@ func (m *Monitors) list(ctx context.Context) (Monitoring, error) {
 
 // listKind lists the objects of a kind that have the label of a KSMScale, if the API server has the kind.
 func (m *Monitors) listKind(ctx context.Context, kind schema.GroupVersionKind) (installed bool, objects []metav1.PartialObjectMetadata, err error) {
-	installed, err = hasKind(m.kinds, kind)
+	installed, err = HasKind(m.kinds, kind)
 	if err != nil {
 		return false, nil, fmt.Errorf("discover kind %s: %w", kind.Kind, err)
 	}
@@ -114,8 +114,8 @@ func (m *Monitors) listKind(ctx context.Context, kind schema.GroupVersionKind) (
 	return true, list.Items, nil
 }
 
-// hasKind reports whether the API server has a kind.
-func hasKind(kinds Kinds, kind schema.GroupVersionKind) (bool, error) {
+// HasKind reports whether the API server has a kind.
+func HasKind(kinds Kinds, kind schema.GroupVersionKind) (bool, error) {
 	resources, err := kinds.ServerResourcesForGroupVersion(kind.GroupVersion().String())
 	if apierrors.IsNotFound(err) {
 		return false, nil

@@ -29,3 +29,8 @@ func PodCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1
 	}
 	return corev1.PodCondition{}
 }
+
+// IsReady reports whether a pod has the condition Ready.
+func IsReady(pod *corev1.Pod) bool {
+	return PodCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue
+}

@@ -122,7 +122,7 @@ func (s *Snapshot) Replicas(shard v1alpha1.Shard) v1alpha1.ShardReplicas {
 		}
 		replicas.Replicas++
 		replicas.Pods = append(replicas.Pods, pod.Name)
-		if PodCondition(pod, corev1.PodReady).Status == corev1.ConditionTrue {
+		if IsReady(pod) {
 			replicas.Ready++
 		}
 	}

@@ -110,7 +110,7 @@ func (v *Versions) learn(ctx context.Context, image string, pod *corev1.Pod) {
 
 // runningImage identifies the image of kube-state-metrics in a ready pod; empty if the pod cannot be read.
 func runningImage(pod *corev1.Pod) string {
-	if !IsActive(pod) || pod.Status.PodIP == "" || PodCondition(pod, corev1.PodReady).Status != corev1.ConditionTrue {
+	if !IsActive(pod) || pod.Status.PodIP == "" || !IsReady(pod) {
 		return ""
 	}
 	for _, container := range pod.Status.ContainerStatuses {

@@ -31,7 +31,7 @@ func NewVerticalAutoscalers(kinds Kinds, ksmScales, autoscalers client.Reader, s
 	return &VerticalAutoscalers{&poller[map[client.ObjectKey][]string]{
 		objects: "VerticalPodAutoscalers", interval: foreignInterval, clock: source, notify: notify,
 		list: func(ctx context.Context) (map[client.ObjectKey][]string, error) {
-			if installed, err := hasKind(kinds, VerticalAutoscalerKind); err != nil || !installed {
+			if installed, err := HasKind(kinds, VerticalAutoscalerKind); err != nil || !installed {
 				return nil, err
 			}
 			return listVerticalAutoscalers(ctx, ksmScales, autoscalers)

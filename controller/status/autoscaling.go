@@ -23,8 +23,8 @@ import (
 // autoscalingCondition is False while replicas cannot follow the nodes.
 func autoscalingCondition(in conditionInput) metav1.Condition {
 	condition := scaledBy(in)
-	if err := in.Snapshot.ForeignAutoscalers.Err; err != nil && condition.Status == metav1.ConditionTrue {
-		condition.Message += "; the controller cannot list HorizontalPodAutoscalers of others, so it does not notice a new one: " + err.Error()
+	if condition.Status == metav1.ConditionTrue {
+		condition.Message += unnoticed("HorizontalPodAutoscalers of others", in.Snapshot.ForeignAutoscalers.Err)
 	}
 	condition.Message += notReleased(in.ExternalMetrics.ReleaseErr)
 	return condition

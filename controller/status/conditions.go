@@ -68,6 +68,14 @@ func unlisted(in conditionInput, conditionType string, failed metav1.ConditionSt
 	}
 }
 
+// unnoticed completes the message of a condition that goes by an older list, because the last list has failed; empty without a failure.
+func unnoticed(objects string, err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("; the controller cannot list %s, so it does not notice a new one: %v", objects, err)
+}
+
 // listFailure is the reason of a condition after a list has failed.
 func listFailure(err error) string {
 	if apierrors.IsForbidden(err) {

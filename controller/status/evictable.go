@@ -28,8 +28,6 @@ func evictableCondition(in conditionInput) metav1.Condition {
 	default:
 		condition.Message = "Each pod has one PodDisruptionBudget"
 	}
-	if budgets.Err != nil && !budgets.Unknown {
-		condition.Message += "; the controller cannot list PodDisruptionBudgets of others, so it does not notice a new one: " + budgets.Err.Error()
-	}
+	condition.Message += unnoticed("PodDisruptionBudgets of others", budgets.Err)
 	return condition
 }

@@ -30,12 +30,10 @@ func readyCondition(in conditionInput, parts []metav1.Condition) metav1.Conditio
 			return because(part.Status, part)
 		}
 	}
-	if work.Reason == v1alpha1.ReasonScaleDownPending {
-		condition := because(metav1.ConditionTrue, *work)
-		condition.Message += ignoredShardCount(in)
-		return condition
-	}
 	condition := calculated(in)
+	if work.Reason == v1alpha1.ReasonScaleDownPending {
+		condition = because(metav1.ConditionTrue, *work)
+	}
 	condition.Message += ignoredShardCount(in)
 	return condition
 }

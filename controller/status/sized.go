@@ -36,8 +36,6 @@ func sizedConditions(in conditionInput) []metav1.Condition {
 		condition.Message = fmt.Sprintf("VerticalPodAutoscaler %s changes the resources of the pods of Deployment %s. %s",
 			strings.Join(autoscalers.Names[deployments[0]], " and "), deployments[0], condition.Message)
 	}
-	if autoscalers.Err != nil && !autoscalers.Unknown {
-		condition.Message += "; the controller cannot list VerticalPodAutoscalers, so it does not notice a new one: " + autoscalers.Err.Error()
-	}
+	condition.Message += unnoticed("VerticalPodAutoscalers", autoscalers.Err)
 	return []metav1.Condition{condition}
 }

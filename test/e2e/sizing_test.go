@@ -64,7 +64,7 @@ func withSizes() bool { return os.Getenv("E2E_SIZES") != "" }
 // It adds a row to docs/coverage.md.
 func TestSizesFollowTheCluster(t *testing.T) {
 	if !withSizes() {
-		t.Skip("E2E_SIZES is not set")
+		t.Skip("takes half an hour: run make e2e-sizes")
 	}
 	t.Setenv("E2E_OBJECTS", "2000")
 	install(t)
