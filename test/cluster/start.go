@@ -140,8 +140,7 @@ func (c *Cluster) startControllers(ctx context.Context, client *http.Client) err
 	return c.awaitServiceAccount(ctx, started[0])
 }
 
-// launch starts the component on a free port. It chooses the port here, because the port is not reserved until the
-// component listens.
+// launch starts the component on a free port.
 func (c *Cluster) launch(ctx context.Context, build func(port int) component) (component, error) {
 	port, err := FreePort(ctx)
 	if err != nil {

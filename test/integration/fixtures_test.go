@@ -23,6 +23,8 @@ const (
 	// eventually is how long anything that must come may take, on a slow machine that does other things too.
 	eventually = 5 * time.Minute
 	poll       = 200 * time.Millisecond
+	// afterAChange is a time without a write, after which a change has been dealt with.
+	afterAChange = 10 * time.Second
 )
 
 // externalMetrics is the APIService of external metrics, with only its name.

@@ -136,7 +136,7 @@ func TestOthersLabelsAndAnnotationsAreLeftAlone(t *testing.T) {
 		require.Equal(c, ksmScale.Generation, ksmScale.Status.ObservedGeneration)
 	}, eventually, poll)
 	awaitWrite(t, mark, controllerUser, "ksmscales")
-	awaitQuiet(t, monitorClient(t))
+	awaitQuiet(t, monitorClient(t), afterAChange)
 	for _, object := range objects {
 		require.NoError(t, get(t, object))
 		assert.Equal(t, "a", object.GetLabels()["team"], "%T", object)

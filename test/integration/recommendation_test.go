@@ -65,7 +65,7 @@ func writesFor(t *testing.T, ksmScale *v1alpha1.KSMScale) (*v1alpha1.KSMScale, [
 	create(t, ksmScale)
 	awaitReplicas(t, ksmScale, 1, 1, 1)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
-	awaitQuiet(t, monitorClient(t))
+	awaitQuiet(t, monitorClient(t), afterAChange)
 	require.NoError(t, get(t, ksmScale))
 	writes := sets.New[string]()
 	for _, event := range audit.Writes(auditSince(t, mark), controllerUser) {

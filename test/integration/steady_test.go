@@ -57,7 +57,7 @@ func assertNothingIsSentAgain(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	lookAgain(t, ksmScale)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)
-	awaitQuiet(t, monitorClient(t))
+	awaitQuiet(t, monitorClient(t), afterAChange)
 	mark := auditMark(t)
 	for range 3 {
 		lookAgain(t, ksmScale)

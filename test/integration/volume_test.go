@@ -49,7 +49,8 @@ func steadyState(t *testing.T) {
 	const quiet = 2 * time.Minute
 	prometheus := monitorClient(t)
 	awaitUntainted(t)
-	awaitQuiet(t, prometheus)
+	// The controller reads the gates of a new KSMScale up to --size-interval later, and the first reading is a change.
+	awaitQuiet(t, prometheus, time.Minute+5*time.Second)
 
 	mark, reconciles, began := auditMark(t), reconcilesNow(t.Context(), t, prometheus), time.Now()
 	require.Contains(t, reconciles, `controller="ksmscale"`)
@@ -139,9 +140,8 @@ func unexpectedWrite(event auditv1.Event) bool {
 
 // awaitQuiet waits until the controller has not reconciled and no component has written for a while. So the end of a
 // change does not count as steady state.
-func awaitQuiet(t *testing.T, prometheus *http.Client) {
+func awaitQuiet(t *testing.T, prometheus *http.Client, while time.Duration) {
 	t.Helper()
-	const while = 10 * time.Second
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		mark, reconciles := auditMark(c), reconcilesNow(t.Context(), c, prometheus)
 		awaitTime(t, while)
