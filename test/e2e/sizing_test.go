@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,23 +59,83 @@ func growAndShrink(times int) func(*testing.T, *v1alpha1.KSMScale) {
 	}
 }
 
-// withSizes reports whether to run TestSizesFollowTheCluster, which takes half an hour.
+// objectsOfPods is how many objects of makeObjects include 2,000 pods.
+const objectsOfPods = 2400
+
+// withSizes reports whether to run the tests whose clusters have 20,000 pods, which take half an hour.
 func withSizes() bool { return os.Getenv("E2E_SIZES") != "" }
 
-// TestSizesFollowTheCluster audits shards whose number and size follow a cluster that grows from 2,000 objects to 20,000, and shrinks again.
-// It adds a row to docs/coverage.md.
-func TestSizesFollowTheCluster(t *testing.T) {
+func onlyWithSizes(t *testing.T) {
+	t.Helper()
 	if !withSizes() {
 		t.Skip("takes half an hour: run make e2e-sizes")
 	}
-	t.Setenv("E2E_OBJECTS", "2000")
+	t.Setenv("E2E_OBJECTS", strconv.Itoa(objectsOfPods))
 	install(t)
-	makeObjects(t, objectCount())
+}
+
+func smallShards(spec *v1alpha1.KSMScaleSpec) { spec.Sharding.Auto.TargetSeriesPerShard = 150_000 }
+
+// TestSizesFollowTheCluster audits shards whose number and size follow a cluster that grows from 2,000 pods to 20,000, and shrinks again.
+// It adds a row to docs/coverage.md.
+func TestSizesFollowTheCluster(t *testing.T) {
+	onlyWithSizes(t)
+	makeObjects(t, objectsOfPods)
 	audited(t, event{
-		name:    "sizes follow the cluster: 2,000 to 20,000 objects, and back",
-		spec:    both(followsTheCluster, func(spec *v1alpha1.KSMScaleSpec) { spec.Sharding.Auto.TargetSeriesPerShard = 150_000 }),
+		name:    "sizes follow the cluster: 2,000 to 20,000 pods, and back",
+		spec:    both(followsTheCluster, smallShards),
 		prepare: decideQuickly, happen: growAndShrink(9),
 	}, "")
+}
+
+// TestSizesOfAFirstStart starts shards in a cluster that has 20,000 pods already. Their number and the size of their first pods are right
+// at once, from counts of objects.
+func TestSizesOfAFirstStart(t *testing.T) {
+	onlyWithSizes(t)
+	counts := filepath.Join(shared.root, "deploy/rbac/object-counts.yaml")
+	kubectl(t, "apply", "-f", counts)
+	t.Cleanup(func() { kubectl(t, "delete", "-f", counts) })
+	makeObjects(t, 10*objectsOfPods)
+	decideQuickly(t)
+	ksmScale := newKSMScale(followsTheCluster, smallShards)
+	create(t, ksmScale)
+	awaitReady(t, ksmScale)
+	first := ksmScale.DeepCopy()
+	require.NotNil(t, first.Status.Recommendation)
+	require.NotNil(t, first.Status.Recommendation.MemoryRequest)
+	require.Greater(t, first.TotalShards(), int32(2), "the minimum needs no count")
+	t.Logf("first: %d shards of %s: %s", first.TotalShards(), first.Status.Recommendation.MemoryRequest, first.Status.Recommendation.Message)
+	pods := shardPods(t, ksmScale)
+	for _, pod := range pods {
+		assert.Zero(t, first.Status.Recommendation.MemoryRequest.Cmp(pod.Spec.Containers[0].Resources.Requests[corev1.ResourceMemory]), pod.Name)
+	}
+	awaitNewReadings(t, ksmScale)
+	for _, pod := range pods {
+		peak := measurementOf(t, pod).PeakMemoryBytes
+		t.Logf("%s: highest resident memory %d MiB", pod.Name, peak>>20)
+		assert.Greater(t, float64(first.Status.Recommendation.MemoryRequest.Value())/float64(peak), 1.1, "the first request is too small")
+	}
+	// With figures, the request may fall a step. The number of shards stays.
+	awaitSizes(t, ksmScale, func(int32) bool { return true })
+	assert.Equal(t, first.TotalShards(), ksmScale.TotalShards())
+}
+
+// awaitNewReadings waits until the gate of each pod has measured twice.
+func awaitNewReadings(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
+	before := map[string]time.Time{}
+	await(t, "measurements of each gate", func(context.Context) error {
+		for _, pod := range shardPods(t, ksmScale) {
+			at := measurementOf(t, pod).MeasuredAt
+			if before[pod.Name].IsZero() {
+				before[pod.Name] = at
+			}
+			if !at.After(before[pod.Name]) {
+				return fmt.Errorf("%s measured last at %s", pod.Name, at)
+			}
+		}
+		return nil
+	})
 }
 
 // awaitSizes waits until the KSMScale has a number of shards that will do, and is Ready and at rest for a while. It returns the number.
