@@ -84,6 +84,17 @@ func Writes(events []auditv1.Event, user string) []auditv1.Event {
 	return writes
 }
 
+// WritesOfAll returns the number of events in which anyone wrote and the API server accepted it.
+func WritesOfAll(events []auditv1.Event) int {
+	number := 0
+	for _, event := range events {
+		if accepted(event) {
+			number++
+		}
+	}
+	return number
+}
+
 // Creates counts per object how often the user created it, with POST or by applying a patch.
 func Creates(events []auditv1.Event, user string) map[Object]int {
 	creates := map[Object]int{}
