@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"bytes"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,8 +25,12 @@ func TestImportsFollowTheData(t *testing.T) {
 		"partition":    {"api/v1alpha1", "plans", "scaling", "sizing", "controller/objects", "controller/observation"},
 		"status":       {"api/v1alpha1", "completeness", "plans", "scaling", "controller/objects", "controller/observation", "controller/partition"},
 		"registration": {"api/v1alpha1", "controller/objects"},
-		// The gate is another program, and reads expositions in a package of their own.
+		// The gate is another program: it asks two servers, and decides.
 		"../gate/exposition": {"ksmflags"},
+		"../gate/sharding":   {},
+		"../gate/apiserver":  {"gate/exposition", "gate/sharding"},
+		"../gate/ksm":        {"gate/exposition", "gate/sharding", "measurements", "telemetry"},
+		"../gate/collectors": {"measurements", "telemetry"},
 	} {
 		t.Run(folder, func(t *testing.T) {
 			imported := importsOf(t, folder)
@@ -38,6 +44,31 @@ func TestImportsFollowTheData(t *testing.T) {
 				assert.NotContains(t, imported, "sigs.k8s.io/controller-runtime/pkg/client", "pure functions have no client")
 			}
 		})
+	}
+}
+
+// A stranger can read a package at a sitting.
+func TestNoPackageIsTooLarge(t *testing.T) {
+	const maxLines = 1800
+	lines := map[string]int{}
+	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() && (strings.HasPrefix(name, ".") && name != ".." || name == "bin" || path == "../test") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "zz_generated") {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		lines[filepath.Dir(path)] += bytes.Count(content, []byte("\n"))
+		return err
+	}))
+	require.Greater(t, len(lines), 20, "packages are found")
+	for folder, number := range lines {
+		assert.Less(t, number, maxLines, "lines of package %s without tests and generated code", folder)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 // BenchmarkOpen runs the gate as a process. The API server answers immediately, and kube-state-metrics exposes everything
@@ -34,7 +35,7 @@ func BenchmarkOpen(b *testing.B) {
 	gate := buildGate(b)
 	for _, size := range []struct{ objects, shards int }{{2000, 1}, {20_000, 1}, {20_000, 3}, {150_000, 1}, {150_000, 10}} {
 		b.Run(fmt.Sprintf("%d objects, shard 0 of %d", size.objects, size.shards), func(b *testing.B) {
-			shard := Shard{Total: int32(size.shards)}
+			shard := sharding.Shard{Total: int32(size.shards)}
 			api := newPagedServer(b, size.objects)
 			fakeKSM := newFakeMonitor(b)
 			fakeKSM.exposeText(exposedPods(size.objects, shard))
@@ -68,7 +69,7 @@ func BenchmarkMeasure(b *testing.B) {
 			families = append(families, known.Name)
 		}
 	}
-	pods, shard := wanted/len(families), Shard{Total: 1}
+	pods, shard := wanted/len(families), sharding.Shard{Total: 1}
 	page := exposed(families, pods, shard)
 	gate, api := buildGate(b), newPagedServer(b, pods)
 	for name, compresses := range map[string]bool{"plain": false, "gzip": true} {
@@ -101,7 +102,7 @@ func BenchmarkMeasure(b *testing.B) {
 // of plain pods. It measures the CPU and the requests of one round of counts.
 func BenchmarkCount(b *testing.B) {
 	const pods = 20_000
-	shard := Shard{Total: 3}
+	shard := sharding.Shard{Total: 3}
 	var families []string
 	for _, known := range exposition.Resources["pods"].Families() {
 		if known.Plain {
@@ -138,7 +139,7 @@ type gateProcess struct {
 	address string
 }
 
-func startGate(b *testing.B, gate, apiServer, monitorURL string, shard Shard, args ...string) *gateProcess {
+func startGate(b *testing.B, gate, apiServer, monitorURL string, shard sharding.Shard, args ...string) *gateProcess {
 	b.Helper()
 	address := freeAddress(b)
 	resources := []string{"pods"}
@@ -220,6 +221,8 @@ type pagedServer struct {
 
 func newPagedServer(b *testing.B, objects int) *pagedServer {
 	b.Helper()
+	// The gate asks for as many objects.
+	const pageSize = 500
 	scheme := runtime.NewScheme()
 	require.NoError(b, metav1.AddMetaToScheme(scheme))
 	encoder := protobuf.NewSerializer(scheme, scheme)
@@ -288,12 +291,12 @@ func podMetadata(i int) metav1.PartialObjectMetadata {
 }
 
 // exposedPods are two families of the shard's pods.
-func exposedPods(objects int, shard Shard) string {
+func exposedPods(objects int, shard sharding.Shard) string {
 	return exposed([]string{"kube_pod_container_info", "kube_pod_created"}, objects, shard)
 }
 
 // exposed are families of the shard's pods in the format of kube-state-metrics.
-func exposed(families []string, objects int, shard Shard) string {
+func exposed(families []string, objects int, shard sharding.Shard) string {
 	var text strings.Builder
 	for _, familyName := range families {
 		fmt.Fprintf(&text, "# HELP %[1]s Help\n# TYPE %[1]s gauge\n", familyName)

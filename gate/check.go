@@ -14,7 +14,9 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/ksm"
 )
 
 // concurrentLists limits how many resources are listed at the same time, and so how many pages are in memory.
@@ -61,8 +63,8 @@ func counted(objects map[string]int) string {
 // check follows one process of kube-state-metrics until it exposes all objects that its shard had at the check's start.
 // Objects that are created later reach kube-state-metrics through its watches.
 type check struct {
-	cluster *cluster
-	monitor *monitor
+	cluster *apiserver.Objects
+	monitor *ksm.Client
 	clock   clock.PassiveClock
 	metrics *metrics
 
@@ -80,7 +82,7 @@ type check struct {
 func newCheck(g *Gate, exported []exposition.Resource) *check {
 	c := &check{cluster: g.cluster, monitor: g.monitor, clock: g.clock, metrics: g.metrics, every: sets.New[string]()}
 	for _, kind := range exported {
-		for _, namespace := range g.cluster.namespacesOf(kind) {
+		for _, namespace := range g.cluster.NamespacesOf(kind) {
 			c.listings = append(c.listings, &listing{Resource: kind, namespace: namespace})
 		}
 	}
@@ -128,7 +130,7 @@ func (c *check) list(ctx context.Context) {
 		}
 		group.Go(func() error {
 			began := c.clock.Now()
-			objects, err := c.cluster.list(ctx, list.Resource, list.namespace)
+			objects, err := c.cluster.List(ctx, list.Resource, list.namespace)
 			if err == nil {
 				list.succeed(objects, began, c.clock.Now())
 				return nil
@@ -163,7 +165,7 @@ func (c *check) look(ctx context.Context) error {
 	if len(requested) == 0 {
 		return nil
 	}
-	unidentified, err := c.monitor.objects(ctx, requested, c.every, func(kind exposition.Resource, one exposition.Object) {
+	unidentified, err := c.monitor.Objects(ctx, requested, c.every, func(kind exposition.Resource, one exposition.Object) {
 		c.exposed = true
 		for _, each := range seen[kind.Name] {
 			each(one)

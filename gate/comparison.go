@@ -13,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/metadata"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/ksm"
 )
 
 // OptionsOf returns the options that the arguments of a gate's container set. It ignores flags that it does not know, because the gate
@@ -58,12 +60,12 @@ type Exposed map[string]sets.Set[types.NamespacedName]
 
 // Exposed reads which objects a kube-state-metrics exposes. It returns an error if kube-state-metrics restarts meanwhile.
 func (o *Options) Exposed(ctx context.Context, client *http.Client) (Exposed, error) {
-	reading := &monitor{client: client, metrics: o.MetricsURL, telemetry: o.TelemetryURL}
-	before, err := reading.process(ctx, processTimeout)
+	reading := &ksm.Client{HTTP: client, Metrics: o.MetricsURL, Telemetry: o.TelemetryURL}
+	before, err := reading.Process(ctx, processTimeout)
 	if err != nil {
 		return nil, err
 	}
-	requested, err := o.Comparable(before.version)
+	requested, err := o.Comparable(before.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -75,15 +77,15 @@ func (o *Options) Exposed(ctx context.Context, client *http.Client) (Exposed, er
 		return exposed, nil
 	}
 	seen := func(kind exposition.Resource, key types.NamespacedName) { exposed[kind.Name].Insert(key) }
-	unidentified, err := reading.read(ctx, &exposition.Reader{Requested: requested, Named: seen})
+	unidentified, err := reading.Read(ctx, &exposition.Reader{Requested: requested, Named: seen})
 	if err == nil && len(unidentified) > 0 {
 		requested = slices.DeleteFunc(requested, func(kind exposition.Resource) bool { return !unidentified.Has(kind.Name) })
-		_, err = reading.read(ctx, &exposition.Reader{Requested: requested, Every: unidentified, Named: seen})
+		_, err = reading.Read(ctx, &exposition.Reader{Requested: requested, Every: unidentified, Named: seen})
 	}
 	if err != nil {
 		return nil, err
 	}
-	after, err := reading.process(ctx, processTimeout)
+	after, err := reading.Process(ctx, processTimeout)
 	if err == nil && after != before {
 		err = errRestarted
 	}
@@ -99,10 +101,10 @@ type Identity struct {
 // Listed lists the objects of a resource that kube-state-metrics exports, of all shards, by their names in metrics. Objects of different
 // namespaces can have the same name there. It returns the errors of the API server.
 func (o *Options) Listed(ctx context.Context, client metadata.Interface, kind exposition.Resource) (map[types.NamespacedName][]Identity, error) {
-	all := cluster{metadata: client, namespaces: o.Namespaces, notNamespaces: o.NamespacesDenylist}
+	all := apiserver.Objects{Metadata: client, Namespaces: o.Namespaces, NamespacesDenylist: o.NamespacesDenylist}
 	objects := map[types.NamespacedName][]Identity{}
-	for _, namespace := range all.namespacesOf(kind) {
-		if err := all.each(ctx, kind, namespace, func(meta *metav1.PartialObjectMetadata) {
+	for _, namespace := range all.NamespacesOf(kind) {
+		if err := all.Each(ctx, kind, namespace, func(meta *metav1.PartialObjectMetadata) {
 			key := kind.Key(meta.Namespace, meta.Name)
 			objects[key] = append(objects[key], Identity{meta.Namespace, meta.UID})
 		}); err != nil {

@@ -9,12 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 func TestOptionsOf(t *testing.T) {
 	options, err := OptionsOf([]string{"--shard=1", "--total-shards=3", "--resources=pods,nodes", "--metric-allowlist=^kube_pod_info$$", "--flag-of-tomorrow=1"})
 	require.NoError(t, err)
-	assert.Equal(t, Shard{ID: 1, Total: 3}, options.Shard)
+	assert.Equal(t, sharding.Shard{ID: 1, Total: 3}, options.Shard)
 	assert.Equal(t, []string{"pods", "nodes"}, options.Resources)
 	assert.Equal(t, []string{"^kube_pod_info$"}, options.MetricAllowlist)
 	_, err = OptionsOf([]string{"--shard=one"})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
+
+	"github.com/example/ksmscale/gate/apiserver"
 )
 
 // blackHoles passes connections on, until it swallows all data of the open ones.
@@ -84,11 +86,11 @@ func TestAConnectionThatDiesInSilenceIsReplaced(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	holes := newBlackHoles(t, server.Listener.Addr().String())
-	apiContact, err := newContact(&rest.Config{Host: "https://" + holes.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
+	apiContact, err := apiserver.NewContact(&rest.Config{Host: "https://" + holes.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
 	require.NoError(t, err)
-	require.NoError(t, apiContact.ask(t.Context(), contactTimeout))
+	require.NoError(t, apiContact.Ask(t.Context(), contactTimeout))
 	holes.swallow()
-	require.Error(t, apiContact.ask(t.Context(), 100*time.Millisecond))
-	require.NoError(t, apiContact.ask(t.Context(), contactTimeout))
+	require.Error(t, apiContact.Ask(t.Context(), 100*time.Millisecond))
+	require.NoError(t, apiContact.Ask(t.Context(), contactTimeout))
 	require.Less(t, contactInterval+contactTimeout+contactInterval, contactPatience, "there is time for a second try")
 }

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"github.com/example/ksmscale/gate/ksm"
+	"github.com/example/ksmscale/gate/sharding"
 	"github.com/example/ksmscale/measurements"
 )
 
@@ -23,7 +25,7 @@ func newCountingFixture(t *testing.T, options *Options, pods ...string) *fixture
 	}
 	options.CountInterval = time.Minute
 	f.counting = newCounting(options)
-	f.cluster.namespaces, f.cluster.notNamespaces, f.cluster.limit = options.Namespaces, options.NamespacesDenylist, options.ObjectLimit
+	f.cluster.Namespaces, f.cluster.NamespacesDenylist, f.cluster.Limit = options.Namespaces, options.NamespacesDenylist, options.ObjectLimit
 	var err error
 	f.exported, err = options.exported()
 	require.NoError(t, err)
@@ -35,7 +37,7 @@ func (f *fixture) counts(t *testing.T, counted rounds) measurements.Counts {
 	t.Helper()
 	running, err := f.running(t.Context())
 	require.NoError(t, err)
-	if counted.of == (process{}) {
+	if counted.of == (ksm.Process{}) {
 		counted.of = running
 	}
 	kinds, uncounted := f.countable(running)
@@ -139,19 +141,19 @@ func TestWhatIsNotCounted(t *testing.T) {
 		counts := f.counts(t, newRounds())
 		assert.Empty(t, counts.Uncounted)
 		assert.NotContains(t, counts.Resources, "nodes")
-		assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.counted.failures), 0)
+		assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.counted.Failures), 0)
 	})
 }
 
 // A kube-state-metrics of another shard exposes about as many objects.
 func TestObjectsOfOtherShardsAreCounted(t *testing.T) {
 	f := newCountingFixture(t, &Options{})
-	f.cluster.shard = Shard{ID: 1, Total: 2}
+	f.cluster.Shard = sharding.Shard{ID: 1, Total: 2}
 	text, foreign := "", int64(0)
 	for i := range 100 {
 		uid := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
 		text += fmt.Sprintf("kube_pod_created{namespace=\"default\",pod=\"p-%d\",uid=%q} 1\n", i, uid)
-		if !f.cluster.shard.Has(types.UID(uid)) {
+		if !f.cluster.Shard.Has(types.UID(uid)) {
 			foreign++
 		}
 	}
@@ -172,7 +174,7 @@ func TestARoundOfTwoProcessesDoesNotCount(t *testing.T) {
 	counted := newRounds()
 	counted.of = running
 	assert.Equal(t, before, f.counts(t, counted))
-	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.counted.failures), 0)
+	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.counted.Failures), 0)
 }
 
 // All gates begin their rounds at the same time, whenever they have opened.

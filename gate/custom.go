@@ -3,16 +3,12 @@ package gate
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/utils/clock"
 
-	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/ksm"
 )
 
 const (
@@ -31,7 +27,7 @@ const (
 // has, and whether an object has any series. So a list of objects cannot show which objects are missing. The number of
 // series only shows when it stops growing.
 type custom struct {
-	monitor *monitor
+	monitor *ksm.Client
 	clock   clock.PassiveClock
 
 	// definitions is how many events of definitions kube-state-metrics had seen before, according to monitor.discoveries.
@@ -51,7 +47,7 @@ func (c *custom) look(ctx context.Context) error {
 	if !isFirst && c.clock.Since(c.looked) < customInterval {
 		return c.err
 	}
-	series, err := c.monitor.customSeries(ctx)
+	series, err := c.monitor.CustomSeries(ctx)
 	if err != nil {
 		return fmt.Errorf("count the series of custom resources: %w", err)
 	}
@@ -66,16 +62,4 @@ func (c *custom) look(ctx context.Context) error {
 	}
 	c.series, c.looked = series, now
 	return c.err
-}
-
-// customSeries is the number of series of custom resources.
-func (m *monitor) customSeries(ctx context.Context) (int, error) {
-	// Versions before v2.18.0 ignore the parameter, and return all metrics.
-	others := url.Values{"exclude_resources": {strings.Join(slices.Sorted(maps.Keys(exposition.Resources)), ",")}}
-	body, err := m.get(ctx, m.metrics+"?"+others.Encode())
-	if err != nil {
-		return 0, err
-	}
-	defer body.Close()
-	return exposition.CountCustom(body)
 }

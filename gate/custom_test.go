@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/example/ksmscale/gate/ksm"
 )
 
 // newCustom follows the series of a handler, with a fake clock.
@@ -19,7 +21,7 @@ func newCustom(t *testing.T, answer http.HandlerFunc) (*custom, *clocktesting.Fa
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
 	now := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	return &custom{monitor: &monitor{client: server.Client(), metrics: server.URL}, clock: now}, now
+	return &custom{monitor: &ksm.Client{HTTP: server.Client(), Metrics: server.URL}, clock: now}, now
 }
 
 func TestCustomResourcesAreExposedWhenTheyGrowNoLonger(t *testing.T) {

@@ -23,7 +23,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/ksm"
 )
+
+// auditIDHeader is a header of every answer of an API server.
+const auditIDHeader = "Audit-ID"
 
 // fakeAPIServer lists metadata page by page, like the API server.
 type fakeAPIServer struct {
@@ -228,8 +232,8 @@ func newFakeMonitor(t testing.TB) *fakeMonitor {
 	return m
 }
 
-func (m *fakeMonitor) monitor() *monitor {
-	return &monitor{client: m.Client(), metrics: m.URL + "/metrics", telemetry: m.URL + "/telemetry"}
+func (m *fakeMonitor) monitor() *ksm.Client {
+	return &ksm.Client{HTTP: m.Client(), Metrics: m.URL + "/metrics", Telemetry: m.URL + "/telemetry"}
 }
 
 func (m *fakeMonitor) ServeHTTP(w http.ResponseWriter, request *http.Request) {

@@ -11,7 +11,9 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/ksm"
 	"github.com/example/ksmscale/telemetry"
 )
 
@@ -25,7 +27,7 @@ const (
 	// discoverInterval is the time between two requests for the number of custom resource definitions that
 	// kube-state-metrics has found.
 	discoverInterval = time.Second
-	// followInterval is the time between two checks that the complete process still runs. A readiness probe that finds
+	// followInterval is the time between two checks that the complete ksm.Process still runs. A readiness probe that finds
 	// another process starts a check sooner.
 	followInterval = 5 * time.Second
 	// contactInterval is the time between two requests to the API server, and contactTimeout the time for an answer. After
@@ -52,9 +54,9 @@ var (
 
 // Gate is open while the kube-state-metrics of its pod exposes all objects of its shard.
 type Gate struct {
-	cluster *cluster
-	monitor *monitor
-	contact *contact
+	cluster *apiserver.Objects
+	monitor *ksm.Client
+	contact *apiserver.Contact
 	// exported returns the resources that count for a version of kube-state-metrics.
 	exported func(version string) []exposition.Resource
 	deadline time.Duration
@@ -79,7 +81,7 @@ type Gate struct {
 	mu sync.Mutex
 	// complete is the process of kube-state-metrics that has exposed all objects of its shard, and incomplete the reason
 	// why there is no such process.
-	complete   process
+	complete   ksm.Process
 	incomplete error
 	// opened is closed once another process is complete.
 	opened chan struct{}
@@ -92,12 +94,12 @@ type Gate struct {
 func (g *Gate) open(ctx context.Context) *Gate {
 	g.another, g.opened = make(chan struct{}, 1), make(chan struct{})
 	g.incomplete, g.contacted = errNotLookedYet, g.clock.Now()
-	g.monitor.observe = func(families telemetry.Families) { g.metrics.measured.observe(families, g.clock.Now()) }
+	g.monitor.Observe = func(families telemetry.Families) { g.metrics.measured.Observe(families, g.clock.Now()) }
 	if kept, err := g.memory.load(); err != nil {
 		klog.FromContext(ctx).Info("Warning: cannot read the stored process of kube-state-metrics", "reason", err.Error())
 	} else {
 		g.complete, g.kept = kept.process(), kept
-		g.metrics.measured.resume(kept.StartTimeSeconds, kept.PeakMemoryBytes)
+		g.metrics.measured.Resume(kept.StartTimeSeconds, kept.PeakMemoryBytes)
 	}
 	return g
 }
@@ -109,7 +111,7 @@ func (g *Gate) Check(ctx context.Context) error {
 	return err
 }
 
-// Await is Check, but waits until the running process is complete, or the context is done.
+// Await is Check, but waits until the running ksm.Process is complete, or the context is done.
 func (g *Gate) Await(ctx context.Context) error {
 	for {
 		opened, err := g.check(ctx)
@@ -124,7 +126,7 @@ func (g *Gate) Await(ctx context.Context) error {
 	}
 }
 
-// check returns the result of Check. If the running process is not complete yet, it also returns a channel that is closed
+// check returns the result of Check. If the running ksm.Process is not complete yet, it also returns a channel that is closed
 // once a process is complete.
 func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
 	running, err := g.running(ctx)
@@ -146,16 +148,16 @@ func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
 	return nil, nil //nolint:nilnil // Open: there is no error and no channel to wait for.
 }
 
-// running is the running process of kube-state-metrics. It returns an error if kube-state-metrics does not answer in time.
-func (g *Gate) running(ctx context.Context) (process, error) {
+// running is the running ksm.Process of kube-state-metrics. It returns an error if kube-state-metrics does not answer in time.
+func (g *Gate) running(ctx context.Context) (ksm.Process, error) {
 	answer := g.processes.DoChan("", func() (any, error) {
-		return g.monitor.process(context.WithoutCancel(ctx), processTimeout)
+		return g.monitor.Process(context.WithoutCancel(ctx), processTimeout)
 	})
 	select {
 	case <-ctx.Done():
-		return process{}, errors.New("kube-state-metrics has not answered in time")
+		return ksm.Process{}, errors.New("kube-state-metrics has not answered in time")
 	case result := <-answer:
-		running, _ := result.Val.(process)
+		running, _ := result.Val.(ksm.Process)
 		return running, result.Err
 	}
 }
@@ -183,13 +185,13 @@ func (g *Gate) Run(ctx context.Context) {
 
 // follow looks at one process of kube-state-metrics repeatedly, until it is complete, is replaced by another process, or
 // the deadline has passed.
-func (g *Gate) follow(ctx context.Context, running process) {
+func (g *Gate) follow(ctx context.Context, running ksm.Process) {
 	log := klog.FromContext(ctx)
 	began := g.clock.Now()
 	g.metrics.open.Set(0)
 	g.setIncomplete(errNotLookedYet)
-	exported := g.exported(running.version)
-	log.Info("Waiting until kube-state-metrics exposes all objects of its shard", "version", running.version, "resources", len(exported))
+	exported := g.exported(running.Version)
+	log.Info("Waiting until kube-state-metrics exposes all objects of its shard", "version", running.Version, "resources", len(exported))
 	current := g.begin(ctx, running, exported, began)
 	floor := minPause
 	for current != nil && ctx.Err() == nil {
@@ -203,7 +205,7 @@ func (g *Gate) follow(ctx context.Context, running process) {
 		log.V(1).Info("Objects are missing", "reason", err.Error())
 		floor = nextFloor(floor, changed || !current.exposed)
 		g.sleep(ctx, min(max(floor, pauseFactor*current.looked), maxPause))
-		now, definitions, err := g.monitor.discoveries(ctx, processTimeout)
+		now, definitions, err := g.monitor.Discoveries(ctx, processTimeout)
 		switch {
 		case err == nil && now != running:
 			return
@@ -238,7 +240,7 @@ func nextFloor(floor time.Duration, changed bool) time.Duration {
 }
 
 // begin returns a check of a process, whose wait started at began; nil if another process runs instead.
-func (g *Gate) begin(ctx context.Context, running process, exported []exposition.Resource, began time.Time) *check {
+func (g *Gate) begin(ctx context.Context, running ksm.Process, exported []exposition.Resource, began time.Time) *check {
 	current := newCheck(g, exported)
 	if !g.discovers {
 		return current
@@ -253,12 +255,12 @@ func (g *Gate) begin(ctx context.Context, running process, exported []exposition
 
 // settle waits until a process has found all definitions of custom resources, or the deadline has passed. It returns how
 // many events of definitions the process has seen, and false if another process runs instead.
-func (g *Gate) settle(ctx context.Context, running process, began time.Time) (float64, bool) {
+func (g *Gate) settle(ctx context.Context, running ksm.Process, began time.Time) (float64, bool) {
 	g.setIncomplete(errDiscovering)
 	seen, since := 0.0, g.clock.Now()
 	for ctx.Err() == nil && g.clock.Since(since) < discoveryPause && g.clock.Since(began) < g.deadline {
 		g.sleep(ctx, discoverInterval)
-		now, count, err := g.monitor.discoveries(ctx, processTimeout)
+		now, count, err := g.monitor.Discoveries(ctx, processTimeout)
 		switch {
 		case err == nil && now != running:
 			return 0, false
@@ -280,7 +282,7 @@ func (g *Gate) look(ctx context.Context, current *check) (changed bool, err erro
 // keepContact sends a request to the API server periodically.
 func (g *Gate) keepContact(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := g.contact.ask(ctx, contactTimeout); err != nil {
+		if err := g.contact.Ask(ctx, contactTimeout); err != nil {
 			klog.FromContext(ctx).V(1).Info("The API server does not answer", "reason", err.Error())
 		} else {
 			g.mu.Lock()
@@ -292,15 +294,15 @@ func (g *Gate) keepContact(ctx context.Context) {
 }
 
 // isComplete reports whether a process is the complete one.
-func (g *Gate) isComplete(running process) bool {
+func (g *Gate) isComplete(running ksm.Process) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return running == g.complete
 }
 
 // setComplete opens the gate for a process, and records how long the gate has waited for it.
-func (g *Gate) setComplete(ctx context.Context, running process, waited time.Duration) {
-	g.kept = remember(running, g.metrics.measured.peakOf(running))
+func (g *Gate) setComplete(ctx context.Context, running ksm.Process, waited time.Duration) {
+	g.kept = remember(running, g.metrics.measured.PeakOf(running.Started))
 	if err := g.memory.save(g.kept); err != nil {
 		klog.FromContext(ctx).Info("Warning: cannot store which kube-state-metrics is complete, for a restart of this container", "reason", err.Error())
 	}
@@ -313,7 +315,7 @@ func (g *Gate) setComplete(ctx context.Context, running process, waited time.Dur
 	g.opened = make(chan struct{})
 }
 
-// setIncomplete records why no other process is complete. The complete process stays complete while it does not answer.
+// setIncomplete records why no other process is complete. The complete ksm.Process stays complete while it does not answer.
 // Only another process starts from the beginning.
 func (g *Gate) setIncomplete(err error) {
 	g.mu.Lock()

@@ -15,7 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 // fixture is a gate between an API server and a kube-state-metrics that exports pods and nodes.
@@ -33,10 +35,10 @@ func newFixture(t *testing.T, pods ...string) *fixture {
 		clock: clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
 	}
 	f.api.create("pods", "default", pods...)
-	apiContact, err := newContact(f.api.config())
+	apiContact, err := apiserver.NewContact(f.api.config())
 	require.NoError(t, err)
 	f.Gate = (&Gate{
-		cluster:  &cluster{metadata: f.api.metadata(t), shard: Shard{Total: 1}},
+		cluster:  &apiserver.Objects{Metadata: f.api.metadata(t), Shard: sharding.Shard{Total: 1}},
 		contact:  apiContact,
 		monitor:  f.fakeMonitor.monitor(),
 		exported: exporting(t, "pods", "nodes"),
@@ -187,7 +189,7 @@ func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	f := newFixture(t)
 	f.definitions = 16 // One of them was discovered before.
 	f.stepWhileItSleeps(t)
-	running, err := f.Gate.monitor.process(t.Context(), processTimeout)
+	running, err := f.Gate.monitor.Process(t.Context(), processTimeout)
 	require.NoError(t, err)
 	began := f.clock.Now()
 	definitions, same := f.settle(t.Context(), running, began)
@@ -202,7 +204,7 @@ func TestDefinitionsThatComeOneByOneAreWaitedFor(t *testing.T) {
 	assert.InDelta(t, discoverInterval.Seconds(), f.clock.Since(began).Seconds(), minPause.Seconds())
 
 	t.Run("until the deadline", func(t *testing.T) {
-		running, err := f.Gate.monitor.process(t.Context(), processTimeout)
+		running, err := f.Gate.monitor.Process(t.Context(), processTimeout)
 		require.NoError(t, err)
 		f.define(1000)
 		began := f.clock.Now()
@@ -275,10 +277,10 @@ func TestDeletedObjectsAreNotWaitedFor(t *testing.T) {
 
 func TestOtherShardsObjectsAreNotWaitedFor(t *testing.T) {
 	f := newFixture(t, "a", "b", "c", "d", "e", "f")
-	f.cluster.shard = Shard{ID: 1, Total: 2}
+	f.cluster.Shard = sharding.Shard{ID: 1, Total: 2}
 	var own []string
 	for _, pod := range []string{"a", "b", "c", "d", "e", "f"} {
-		if f.cluster.shard.Has(types.UID(pod)) {
+		if f.cluster.Shard.Has(types.UID(pod)) {
 			own = append(own, pod)
 		}
 	}
@@ -294,7 +296,7 @@ func TestOtherShardsObjectsAreNotWaitedFor(t *testing.T) {
 // kube-state-metrics takes the first objects of a list up to the limit, and exposes those of its shard.
 func TestObjectsBeyondTheLimitAreNotWaitedFor(t *testing.T) {
 	f := newFixture(t, "a", "b", "c", "d")
-	f.cluster.limit = 2
+	f.cluster.Limit = 2
 	f.expose("a", "d")
 	f.start(t)
 	f.becomes(t, "pods: 1")
@@ -305,7 +307,7 @@ func TestObjectsBeyondTheLimitAreNotWaitedFor(t *testing.T) {
 // The first objects of a list change if one is deleted, or created before them, while kube-state-metrics starts.
 func TestTheLimitIsThatOfTheObjectsThereAre(t *testing.T) {
 	f := newFixture(t, "b", "c")
-	f.cluster.limit = 2
+	f.cluster.Limit = 2
 	f.expose("b")
 	f.start(t)
 	f.becomes(t, "pods: 1")
@@ -315,7 +317,7 @@ func TestTheLimitIsThatOfTheObjectsThereAre(t *testing.T) {
 
 func TestNamespacesMayBeLeftOutOfThoseNamed(t *testing.T) {
 	f := newFixture(t, "a")
-	f.cluster.namespaces, f.cluster.notNamespaces = []string{"default", "other"}, []string{"default"}
+	f.cluster.Namespaces, f.cluster.NamespacesDenylist = []string{"default", "other"}, []string{"default"}
 	f.start(t)
 	f.becomes(t, "")
 }

@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
 )
 
@@ -59,7 +60,7 @@ func (l *listing) needsLook() bool {
 // isUnlistable reports whether the API server refuses the list to the service account, or does not have the resource.
 // kube-state-metrics cannot list it either.
 func (l *listing) isUnlistable() bool {
-	return isRefused(l.err)
+	return apiserver.IsRefused(l.err)
 }
 
 // isDue reports whether to list, or to list again. Missing objects may have been deleted before kube-state-metrics listed
@@ -104,13 +105,13 @@ func (l *listing) fail(err error, ended time.Time) {
 }
 
 // succeed records the objects of a list. Objects that the gate has seen before stay seen.
-func (l *listing) succeed(objects listed, began, ended time.Time) {
+func (l *listing) succeed(objects apiserver.Listed, began, ended time.Time) {
 	if l.listed {
-		objects.own = l.missing.Intersection(objects.own)
-		l.relisted = l.suspects.Intersection(objects.others)
+		objects.Own = l.missing.Intersection(objects.Own)
+		l.relisted = l.suspects.Intersection(objects.Others)
 		l.relists++
 	}
-	l.missing, l.others = objects.own, objects.others
+	l.missing, l.others = objects.Own, objects.Others
 	l.listed, l.ended, l.took = true, ended, ended.Sub(began)
 	l.err, l.failures = nil, 0
 }

@@ -13,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"pgregory.net/rapid"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 func TestRelistPause(t *testing.T) {
@@ -51,7 +53,7 @@ func TestADoubledPauseStaysWithinItsBounds(t *testing.T) {
 
 func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testing.T) {
 	pods := &listing{Resource: exposition.Resources["pods"]}
-	others := listed{own: sets.New[exposition.Object](), others: sets.New[exposition.Object](1, 2)}
+	others := apiserver.Listed{Own: sets.New[exposition.Object](), Others: sets.New[exposition.Object](1, 2)}
 	expose := func(objects ...exposition.Object) {
 		seen, ended := pods.look()
 		for _, one := range objects {
@@ -60,14 +62,14 @@ func TestForeignObjectsAreThoseExposedBeforeAndAfterTheyWereListedAgain(t *testi
 		ended()
 	}
 	list := func() {
-		pods.succeed(listed{own: sets.New[exposition.Object](), others: others.others.Clone()}, time.Time{}, time.Time{})
+		pods.succeed(apiserver.Listed{Own: sets.New[exposition.Object](), Others: others.Others.Clone()}, time.Time{}, time.Time{})
 	}
 	list()
 	expose(1, 2, 3)
 	assert.Equal(t, sets.New[exposition.Object](1, 2), pods.suspects)
 	expose(1, 2, 3)
 	assert.Empty(t, pods.foreign, "they were not listed again")
-	others.others.Delete(2)
+	others.Others.Delete(2)
 	list()
 	assert.Empty(t, pods.foreign, "the gate has not looked again")
 	expose(1, 2)
@@ -139,7 +141,7 @@ func TestAListThatFails(t *testing.T) {
 func TestRightsByNamespace(t *testing.T) {
 	newLimited := func(t *testing.T) *fixture {
 		f := newFixture(t, "a", "b")
-		f.cluster.namespaces = []string{"default", "other"}
+		f.cluster.Namespaces = []string{"default", "other"}
 		f.api.refusing(forbidden, "nodes")
 		return f
 	}
@@ -191,7 +193,7 @@ func TestResourcesThatTheAPIServerDoesNotHaveDoNotCount(t *testing.T) {
 
 func TestDeniedNamespacesAreNotWaitedFor(t *testing.T) {
 	f := newFixture(t, "a")
-	f.cluster.notNamespaces = []string{"denied"}
+	f.cluster.NamespacesDenylist = []string{"denied"}
 	f.api.create("pods", "denied", "b")
 	f.expose("a")
 	f.start(t)
@@ -205,7 +207,7 @@ func TestLeasesAreIdentifiedByTheirOwners(t *testing.T) {
 	f.exported = exporting(t, "leases")
 	f.api.create("leases", "default", "a")
 	f.exposeText("# TYPE kube_lease_owner gauge\nkube_lease_owner{lease=\"a\",namespace=\"default\",owner_kind=\"\"} 1\n")
-	unidentified, err := f.Gate.monitor.objects(t.Context(), []exposition.Resource{exposition.Resources["leases"]}, nil, func(exposition.Resource, exposition.Object) {})
+	unidentified, err := f.Gate.monitor.Objects(t.Context(), []exposition.Resource{exposition.Resources["leases"]}, nil, func(exposition.Resource, exposition.Object) {})
 	require.NoError(t, err)
 	assert.Empty(t, unidentified)
 	f.start(t)
@@ -215,9 +217,9 @@ func TestLeasesAreIdentifiedByTheirOwners(t *testing.T) {
 func TestOtherShardsObjectsKeepTheGateShut(t *testing.T) {
 	newSharded := func(t *testing.T) (f *fixture, own, others []string) {
 		f = newFixture(t, "a", "b", "c", "d", "e", "f")
-		f.cluster.shard = Shard{ID: 1, Total: 2}
+		f.cluster.Shard = sharding.Shard{ID: 1, Total: 2}
 		for _, pod := range []string{"a", "b", "c", "d", "e", "f"} {
-			if f.cluster.shard.Has(types.UID(pod)) {
+			if f.cluster.Shard.Has(types.UID(pod)) {
 				own = append(own, pod)
 			} else {
 				others = append(others, pod)
@@ -311,9 +313,9 @@ func TestAProbeThatWaitsLearnsAtOnceThatTheGateOpens(t *testing.T) {
 // A load balancer that has lost the API server answers too.
 func TestOnlyAnAnswerOfTheAPIServerItselfIsContact(t *testing.T) {
 	f := newFixture(t, "a")
-	require.NoError(t, f.contact.ask(t.Context(), contactTimeout))
+	require.NoError(t, f.contact.Ask(t.Context(), contactTimeout))
 	f.api.set(func() { f.api.away = true })
-	require.ErrorContains(t, f.contact.ask(t.Context(), contactTimeout), "502 Bad Gateway")
+	require.ErrorContains(t, f.contact.Ask(t.Context(), contactTimeout), "502 Bad Gateway")
 	f.expose("a")
 	f.start(t)
 	f.becomes(t, "the API server has not answered")

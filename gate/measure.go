@@ -1,17 +1,13 @@
 package gate
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"k8s.io/klog/v2"
 
-	"github.com/example/ksmscale/gate/exposition"
-	"github.com/example/ksmscale/measurements"
+	"github.com/example/ksmscale/gate/ksm"
 )
 
 const (
@@ -53,7 +49,7 @@ func (g *Gate) measure(ctx context.Context) {
 	if g.schedule.interval <= 0 {
 		return
 	}
-	var measuredProcess process
+	var measuredProcess ksm.Process
 	var due time.Time
 	for ctx.Err() == nil {
 		running, err := g.running(ctx)
@@ -75,11 +71,11 @@ func (g *Gate) measure(ctx context.Context) {
 }
 
 // measureOnce measures the exposition of a process, and counts a failure.
-func (g *Gate) measureOnce(ctx context.Context, running process) {
+func (g *Gate) measureOnce(ctx context.Context, running ksm.Process) {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	began := g.clock.Now()
-	exposition, err := g.monitor.exposition(ctx)
+	exposition, err := g.monitor.Exposition(ctx)
 	if err == nil {
 		exposition.MeasuredAt = g.clock.Now()
 		exposition.ScrapeSeconds = exposition.MeasuredAt.Sub(began).Seconds()
@@ -87,15 +83,15 @@ func (g *Gate) measureOnce(ctx context.Context, running process) {
 		err = g.stillRuns(ctx, running)
 	}
 	if err != nil {
-		g.metrics.measured.failures.Inc()
+		g.metrics.measured.Failures.Inc()
 		klog.FromContext(ctx).Error(err, "Cannot measure kube-state-metrics")
 		return
 	}
-	g.metrics.measured.set(exposition)
+	g.metrics.measured.Set(exposition)
 }
 
 // stillRuns returns an error if another process runs.
-func (g *Gate) stillRuns(ctx context.Context, before process) error {
+func (g *Gate) stillRuns(ctx context.Context, before ksm.Process) error {
 	running, err := g.running(ctx)
 	if err == nil && running != before {
 		err = errRestarted
@@ -103,9 +99,9 @@ func (g *Gate) stillRuns(ctx context.Context, before process) error {
 	return err
 }
 
-// keepPeak stores the highest memory of the complete process for a restart of the gate's container.
-func (g *Gate) keepPeak(ctx context.Context, running process) {
-	peak := g.metrics.measured.peakOf(running)
+// keepPeak stores the highest memory of the complete ksm.Process for a restart of the gate's container.
+func (g *Gate) keepPeak(ctx context.Context, running ksm.Process) {
+	peak := g.metrics.measured.PeakOf(running.Started)
 	if peak <= g.kept.PeakMemoryBytes && running == g.kept.process() {
 		return
 	}
@@ -127,41 +123,4 @@ func (g *Gate) sleepUntilOpened(ctx context.Context, duration time.Duration) {
 	case <-opened:
 	case <-timer.C():
 	}
-}
-
-// exposition reads everything that kube-state-metrics exposes, like a scraper, and keeps only the numbers.
-func (m *monitor) exposition(ctx context.Context) (measurements.Exposition, error) {
-	// A client that sets the encoding also decompresses, and so can count the transferred bytes.
-	response, err := m.do(ctx, m.metrics, "gzip")
-	if err != nil {
-		return measurements.Exposition{}, err
-	}
-	defer response.Body.Close()
-	transferred := &byteCounter{from: response.Body}
-	plain := &byteCounter{from: transferred}
-	if response.Header.Get("Content-Encoding") == "gzip" {
-		if plain.from, err = gzip.NewReader(transferred); err != nil {
-			return measurements.Exposition{}, fmt.Errorf("decompress metrics: %w", err)
-		}
-	}
-	var counts exposition.Tally
-	if err := counts.Read(plain); err != nil {
-		return measurements.Exposition{}, err
-	}
-	return measurements.Exposition{
-		Series: counts.Series, Objects: counts.Objects,
-		ExpositionBytes: plain.bytes, TransferredBytes: transferred.bytes,
-	}, nil
-}
-
-// byteCounter counts the bytes that are read through it.
-type byteCounter struct {
-	from  io.Reader
-	bytes int64
-}
-
-func (c *byteCounter) Read(to []byte) (int, error) {
-	read, err := c.from.Read(to)
-	c.bytes += int64(read)
-	return read, err
 }

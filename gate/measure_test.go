@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/example/ksmscale/gate/ksm"
 	"github.com/example/ksmscale/measurements"
 	"github.com/example/ksmscale/telemetry"
 )
@@ -31,7 +32,7 @@ func (f *fixture) measurement(t *testing.T) measurements.Measurement {
 	return measurement
 }
 
-// measures measures the running process once.
+// measures measures the running ksm.Process once.
 func (f *fixture) measures(t *testing.T) {
 	t.Helper()
 	running, err := f.running(t.Context())
@@ -89,15 +90,15 @@ func TestReadingsThatFailAreCountedAndCloseNoGate(t *testing.T) {
 	require.NoError(t, err)
 	f.restart()
 	f.measureOnce(t.Context(), running)
-	assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.measured.failures), 0)
+	assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.measured.Failures), 0)
 	assert.Equal(t, before.Exposition, f.measurement(t).Exposition, "the last one stays")
 
 	f.expose("a")
 	f.becomes(t, "")
 	f.silence()
 	f.measureOnce(t.Context(), running)
-	assert.InDelta(t, 3, testutil.ToFloat64(f.metrics.measured.failures), 0)
-	assert.True(t, f.isComplete(process{started: 2.5, version: "v2.20.0"}))
+	assert.InDelta(t, 3, testutil.ToFloat64(f.metrics.measured.Failures), 0)
+	assert.True(t, f.isComplete(ksm.Process{Started: 2.5, Version: "v2.20.0"}))
 }
 
 func TestNothingIsMeasuredBeforeTheGateIsOpen(t *testing.T) {

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/example/ksmscale/gate/ksm"
 )
 
-// memory stores the complete process of kube-state-metrics in a file that survives a restart of the gate's container. So
+// memory stores the complete ksm.Process of kube-state-metrics in a file that survives a restart of the gate's container. So
 // such a restart does not make a loaded pod unready for long.
 type memory struct {
 	// file is the path of a file in a volume of the pod; empty for no file.
@@ -25,12 +27,12 @@ type remembered struct {
 	PeakMemoryBytes int64 `json:"peakMemoryBytes,omitempty"`
 }
 
-func remember(complete process, peakMemory int64) remembered {
-	return remembered{StartTimeSeconds: complete.started, Version: complete.version, PeakMemoryBytes: peakMemory}
+func remember(complete ksm.Process, peakMemory int64) remembered {
+	return remembered{StartTimeSeconds: complete.Started, Version: complete.Version, PeakMemoryBytes: peakMemory}
 }
 
-func (r remembered) process() process {
-	return process{started: r.StartTimeSeconds, version: r.Version}
+func (r remembered) process() ksm.Process {
+	return ksm.Process{Started: r.StartTimeSeconds, Version: r.Version}
 }
 
 // load returns the stored process, or an empty one. It returns an error if it cannot read the file.

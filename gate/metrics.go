@@ -1,6 +1,10 @@
 package gate
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/example/ksmscale/gate/collectors"
+)
 
 // metrics are the gate's own metrics.
 type metrics struct {
@@ -9,8 +13,8 @@ type metrics struct {
 	syncDuration     prometheus.Gauge
 	missing, foreign *prometheus.GaugeVec
 	listErrors       *prometheus.CounterVec
-	measured         *measured
-	counted          *countCollector
+	measured         *collectors.Measurements
+	counted          *collectors.Counts
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -39,8 +43,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "ksmscale_gate_list_errors_total",
 			Help: "Number of failed lists of a resource, except lists that the API server refused.",
 		}, []string{"resource"}),
-		measured: newMeasured(),
-		counted:  newCountCollector(),
+		measured: collectors.NewMeasurements(),
+		counted:  collectors.NewCounts(),
 	}
 	registry.MustRegister(m.open, m.openedByDeadline, m.syncDuration, m.missing, m.foreign, m.listErrors, m.measured, m.counted)
 	return m

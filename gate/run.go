@@ -17,9 +17,11 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/transport"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/example/ksmscale/gate/apiserver"
+	"github.com/example/ksmscale/gate/ksm"
 )
 
 const (
@@ -76,11 +78,11 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 	if err != nil {
 		return nil, fmt.Errorf("create the client of metadata: %w", err)
 	}
-	apiContact, err := newContact(config)
+	apiContact, err := apiserver.NewContact(config)
 	if err != nil {
 		return nil, err
 	}
-	monitorClient, err := newMonitorClient(config, options)
+	monitorClient, err := ksm.NewHTTPClient(config, options.Certificate, options.Authenticate)
 	if err != nil {
 		return nil, err
 	}
@@ -89,12 +91,12 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 		klog.FromContext(ctx).Info("Warning: waiting for all resources", "reason", err.Error())
 	}
 	gate := &Gate{
-		cluster: &cluster{
-			metadata: objects, shard: options.Shard,
-			namespaces: options.Namespaces, notNamespaces: options.NamespacesDenylist, limit: options.ObjectLimit,
+		cluster: &apiserver.Objects{
+			Metadata: objects, Shard: options.Shard,
+			Namespaces: options.Namespaces, NamespacesDenylist: options.NamespacesDenylist, Limit: options.ObjectLimit,
 		},
 		contact:   apiContact,
-		monitor:   &monitor{client: monitorClient, metrics: options.MetricsURL, telemetry: options.TelemetryURL},
+		monitor:   &ksm.Client{HTTP: monitorClient, Metrics: options.MetricsURL, Telemetry: options.TelemetryURL},
 		exported:  exported,
 		deadline:  options.Deadline,
 		discovers: options.CustomResources,
@@ -105,24 +107,6 @@ func newGate(ctx context.Context, options *Options, registry prometheus.Register
 		metrics:   newMetrics(registry),
 	}
 	return gate.open(ctx), nil
-}
-
-// newMonitorClient returns the client of kube-state-metrics. With Options.Authenticate, it sends the token of the service
-// account.
-func newMonitorClient(config *rest.Config, options *Options) (*http.Client, error) {
-	transporter := http.DefaultTransport
-	if options.Certificate != "" {
-		transporter = pinned(options.Certificate)
-	}
-	if !options.Authenticate {
-		return &http.Client{Transport: transporter}, nil
-	}
-	// The client reads the token from its file repeatedly, because the token changes.
-	withToken, err := transport.NewBearerAuthWithRefreshRoundTripper(config.BearerToken, config.BearerTokenFile, transporter)
-	if err != nil {
-		return nil, fmt.Errorf("read the token of the service account: %w", err)
-	}
-	return &http.Client{Transport: withToken}, nil
 }
 
 func handler(gate *Gate, registry *prometheus.Registry) http.Handler {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 // kindOfDifference is how the metrics of a pod differ from the cluster.
@@ -81,11 +82,11 @@ func differencesOf(resource string, key types.NamespacedName, identities []gate.
 	var differences []difference
 	owners := map[int32]gate.Identity{}
 	for _, identity := range identities {
-		owners[gate.ShardOf(identity.UID, total)] = identity
+		owners[sharding.ShardOf(identity.UID, total)] = identity
 	}
 	add := func(kind kindOfDifference, identity gate.Identity, pod string, podShard int32) {
 		differences = append(differences, difference{
-			Kind: kind, Resource: resource, Namespace: identity.Namespace, Name: key.Name, Shard: gate.ShardOf(identity.UID, total), Pod: pod, PodShard: podShard,
+			Kind: kind, Resource: resource, Namespace: identity.Namespace, Name: key.Name, Shard: sharding.ShardOf(identity.UID, total), Pod: pod, PodShard: podShard,
 		})
 	}
 	for id, identity := range owners {

@@ -17,6 +17,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 const listedConfigMaps = 30
@@ -40,11 +41,11 @@ func listed() []runtime.Object {
 func exposedBy(shard int32, changes ...func(gate.Exposed)) gate.Exposed {
 	exposed := gate.Exposed{"configmaps": sets.New[types.NamespacedName](), "nodes": sets.New[types.NamespacedName]()}
 	for i := range listedConfigMaps {
-		if name := "object-" + strconv.Itoa(i); gate.ShardOf(types.UID(name), 3) == shard {
+		if name := "object-" + strconv.Itoa(i); sharding.ShardOf(types.UID(name), 3) == shard {
 			exposed["configmaps"].Insert(types.NamespacedName{Namespace: "shop", Name: name})
 		}
 	}
-	if gate.ShardOf("worker", 3) == shard {
+	if sharding.ShardOf("worker", 3) == shard {
 		exposed["nodes"].Insert(types.NamespacedName{Name: "worker"})
 	}
 	for _, change := range changes {
@@ -98,7 +99,7 @@ func TestVerifyOfAWrongShard(t *testing.T) {
 	found := map[kindOfDifference]int{}
 	for _, one := range result.Partitions[0].Differences {
 		found[one.Kind]++
-		assert.Equal(t, gate.ShardOf(types.UID(one.Name), 3), one.Shard)
+		assert.Equal(t, sharding.ShardOf(types.UID(one.Name), 3), one.Shard)
 		assert.Equal(t, podOf(0), one.Pod)
 	}
 	assert.Equal(t, map[kindOfDifference]int{missing: count(0), wrongShard: count(1)}, found)

@@ -20,6 +20,7 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/exposition"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 // whereabouts is the result of the command.
@@ -119,7 +120,7 @@ func find(flags *genericclioptions.ConfigFlags, args []string) (target, error) {
 func exportersOf(ksmScale *v1alpha1.KSMScale, snapshot *observation.Snapshot, object target) ([]exporter, error) {
 	var exporters []exporter
 	for _, total := range slices.Sorted(maps.Keys(observation.Partitions(snapshot.Deployments))) {
-		shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: gate.ShardOf(object.uid, total), Total: total}
+		shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: sharding.ShardOf(object.uid, total), Total: total}
 		one := exporter{
 			KSMScale: ksmScale.Name, Namespace: ksmScale.Spec.Namespace, Shard: shard.ID, TotalShards: total, Service: shard.Name(), Pods: []string{},
 		}

@@ -9,14 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/example/ksmscale/controller/fixtures"
-	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/gate/sharding"
 )
 
 func TestWhere(t *testing.T) {
 	core := func(resource, namespace, name string) target {
 		return target{schema.GroupVersionResource{Version: "v1", Resource: resource}, namespace, name, types.UID(name)}
 	}
-	shard := gate.ShardOf("object-1", 3)
+	shard := sharding.ShardOf("object-1", 3)
 	shards := append(threeShards(), ready())
 	for name, test := range map[string]struct {
 		world

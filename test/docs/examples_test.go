@@ -143,7 +143,7 @@ func TestCommandsNameWhatExists(t *testing.T) {
 
 // The shell function that computes a shard has the results of kube-state-metrics' own code.
 func TestShardOf(t *testing.T) {
-	file, err := os.Open(filepath.Join(root, "gate/testdata/shards.csv"))
+	file, err := os.Open(filepath.Join(root, "gate/sharding/testdata/shards.csv"))
 	require.NoError(t, err)
 	defer file.Close()
 	reader := csv.NewReader(file)

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/gate/sharding"
 	"github.com/example/ksmscale/plugin"
 	"github.com/example/ksmscale/test/docs/transcripts"
 )
@@ -76,7 +76,7 @@ func seeVerified(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	expected := map[key]bool{}
 	for _, namespace := range namespaces(t) {
 		kind := "WrongShard"
-		if gate.ShardOf(namespace.UID, ksmScale.TotalShards()) == 0 {
+		if sharding.ShardOf(namespace.UID, ksmScale.TotalShards()) == 0 {
 			kind = "Missing"
 		}
 		expected[key{kind, namespace.Name}] = true

@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/gate/sharding"
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
@@ -156,7 +156,7 @@ func (c *cluster) scrape(w http.ResponseWriter, host, port string) {
 
 // metricsOf is what the kube-state-metrics of a shard expose.
 func metricsOf(shard v1alpha1.Shard) string {
-	gateShard := gate.Shard{ID: shard.ID, Total: shard.Total}
+	gateShard := sharding.Shard{ID: shard.ID, Total: shard.Total}
 	var text strings.Builder
 	for i := range objects {
 		uid := types.UID(fmt.Sprintf("6f1f4b6e-0000-4000-8000-%012d", i))

@@ -1,5 +1,5 @@
 // Command shards prints the shard that exports each of a list of UIDs, for 1 to 10 shards, as kube-state-metrics decides it. The
-// gate's tests compare with this table, which `make generate` writes to gate/testdata/shards.csv.
+// gate's tests compare with this table, which `make generate` writes to gate/sharding/testdata/shards.csv.
 package main
 
 import (

@@ -1,4 +1,4 @@
-package gate
+package apiserver
 
 import (
 	"context"
@@ -13,29 +13,29 @@ import (
 // auditIDHeader is a header of every answer of an API server, whatever its status. Load balancers do not set it.
 const auditIDHeader = "Audit-ID"
 
-// contact checks whether the API server answers.
-type contact struct {
+// Contact checks whether the API server answers.
+type Contact struct {
 	client *http.Client
 	// host is the URL of the API server.
 	host string
 }
 
-// newContact returns a contact with separate connections of HTTP/1.1. A request without an answer in time ends its
+// NewContact returns a contact with separate connections of HTTP/1.1. A request without an answer in time ends its
 // connection, so the next request opens another one. With HTTP/2, all requests would wait for a connection that died
 // without an error.
-func newContact(config *rest.Config) (*contact, error) {
+func NewContact(config *rest.Config) (*Contact, error) {
 	config = rest.CopyConfig(config)
 	config.NextProtos = []string{"http/1.1"}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("create the client of the API server: %w", err)
 	}
-	return &contact{client: client, host: config.Host}, nil
+	return &Contact{client: client, host: config.Host}, nil
 }
 
-// ask returns an error if the API server does not answer in time. An error of the API server is an answer: readiness must
+// Ask returns an error if the API server does not answer in time. An error of the API server is an answer: readiness must
 // not depend on how busy an API server is. An answer of a load balancer that has lost the API server is not.
-func (c *contact) ask(ctx context.Context, timeout time.Duration) error {
+func (c *Contact) Ask(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.host+"/version", nil)

@@ -1,4 +1,4 @@
-package gate
+package collectors
 
 import (
 	"sync"
@@ -18,23 +18,23 @@ const (
 	requestDurationMetric = "http_request_duration_seconds"
 )
 
-// measured is a collector of the gate's measurements of kube-state-metrics. A value that is not known yet has no series.
-type measured struct {
-	failures prometheus.Counter
+// Measurements is a collector of the gate's measurements of kube-state-metrics. A value that is not known yet has no series.
+type Measurements struct {
+	Failures prometheus.Counter
 
 	mu          sync.Mutex
 	measurement measurements.Measurement
 }
 
-func newMeasured() *measured {
-	return &measured{failures: prometheus.NewCounter(prometheus.CounterOpts{
+func NewMeasurements() *Measurements {
+	return &Measurements{Failures: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: measurements.MeasurementErrors,
 		Help: "Number of failed readings of everything that kube-state-metrics exposes.",
 	})}
 }
 
-// observe records the metrics that a process of kube-state-metrics exports about itself. Each process has its own peak.
-func (m *measured) observe(families telemetry.Families, now time.Time) {
+// Observe records the metrics that a process of kube-state-metrics exports about itself. Each process has its own peak.
+func (m *Measurements) Observe(families telemetry.Families, now time.Time) {
 	started, err := families.Started()
 	if err != nil {
 		return
@@ -63,25 +63,25 @@ func first(from *dto.MetricFamily) *dto.Metric {
 	return nil
 }
 
-// resume starts with the peak that was known before the gate's container restarted.
-func (m *measured) resume(started float64, peak int64) {
+// Resume starts with the peak that was known before the gate's container restarted.
+func (m *Measurements) Resume(started float64, peak int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.measurement.Process = measurements.Process{StartTimeSeconds: started, PeakMemoryBytes: peak}
 }
 
-// peakOf is the highest memory of a process; 0 if another process runs.
-func (m *measured) peakOf(running process) int64 {
+// PeakOf is the highest memory of the process with a start time, in bytes; 0 if another process runs.
+func (m *Measurements) PeakOf(started float64) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.measurement.StartTimeSeconds != running.started {
+	if m.measurement.StartTimeSeconds != started {
 		return 0
 	}
 	return m.measurement.PeakMemoryBytes
 }
 
-// set replaces the numbers of the exposition.
-func (m *measured) set(exposition measurements.Exposition) {
+// Set replaces the numbers of the exposition.
+func (m *Measurements) Set(exposition measurements.Exposition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.measurement.Exposition = exposition
@@ -121,8 +121,8 @@ var (
 )
 
 // Describe sends the descriptions of all metrics.
-func (m *measured) Describe(descriptions chan<- *prometheus.Desc) {
-	m.failures.Describe(descriptions)
+func (m *Measurements) Describe(descriptions chan<- *prometheus.Desc) {
+	m.Failures.Describe(descriptions)
 	for _, one := range []desc{
 		seriesDesc, expositionBytesDesc, transferredBytesDesc, scrapeDurationDesc, measuredAtDesc, objectsDesc,
 		peakMemoryDesc, cpuDesc, requestsDesc, startTimeDesc, readAtDesc,
@@ -132,11 +132,11 @@ func (m *measured) Describe(descriptions chan<- *prometheus.Desc) {
 }
 
 // Collect sends the metrics of the known values.
-func (m *measured) Collect(to chan<- prometheus.Metric) {
+func (m *Measurements) Collect(to chan<- prometheus.Metric) {
 	m.mu.Lock()
 	measurement := m.measurement
 	m.mu.Unlock()
-	m.failures.Collect(to)
+	m.Failures.Collect(to)
 	if exposition := measurement.Exposition; !exposition.MeasuredAt.IsZero() {
 		to <- seriesDesc.of(float64(exposition.Series))
 		to <- expositionBytesDesc.of(float64(exposition.ExpositionBytes))

@@ -1,4 +1,4 @@
-package gate
+package collectors
 
 import (
 	"sync"
@@ -8,24 +8,24 @@ import (
 	"github.com/example/ksmscale/measurements"
 )
 
-// countCollector is a collector of the last round of counts. Before the first round, and while the gate is closed, it has no
+// Counts is a collector of the last round of counts. Before the first round, and while the gate is closed, it has no
 // series.
-type countCollector struct {
-	failures prometheus.Counter
+type Counts struct {
+	Failures prometheus.Counter
 
 	mu     sync.Mutex
 	counts measurements.Counts
 }
 
-func newCountCollector() *countCollector {
-	return &countCollector{failures: prometheus.NewCounter(prometheus.CounterOpts{
+func NewCounts() *Counts {
+	return &Counts{Failures: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: measurements.CountErrors,
 		Help: "Number of failed counts of objects.",
 	})}
 }
 
-// set replaces the counts; empty counts remove them.
-func (c *countCollector) set(counts measurements.Counts) {
+// Set replaces the counts; empty counts remove them.
+func (c *Counts) Set(counts measurements.Counts) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts = counts
@@ -41,19 +41,19 @@ var (
 )
 
 // Describe sends the descriptions of all metrics.
-func (c *countCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	c.failures.Describe(descriptions)
+func (c *Counts) Describe(descriptions chan<- *prometheus.Desc) {
+	c.Failures.Describe(descriptions)
 	for _, one := range []desc{countTimestampDesc, countIntervalDesc, clusterObjectsDesc, exposedObjectsDesc, exposedForeignDesc, uncountedDesc} {
 		descriptions <- one.Desc
 	}
 }
 
 // Collect sends the counts of the last round.
-func (c *countCollector) Collect(to chan<- prometheus.Metric) {
+func (c *Counts) Collect(to chan<- prometheus.Metric) {
 	c.mu.Lock()
 	counts := c.counts
 	c.mu.Unlock()
-	c.failures.Collect(to)
+	c.Failures.Collect(to)
 	if counts.RoundAt.IsZero() {
 		return
 	}

@@ -1,4 +1,4 @@
-package gate
+package sharding
 
 import (
 	"encoding/csv"

@@ -1,4 +1,4 @@
-package gate
+package ksm
 
 import (
 	"crypto/tls"
@@ -42,7 +42,7 @@ func TestTheCertificateHasToBeTheOneInTheFile(t *testing.T) {
 			var err error
 			serving, err = tls.X509KeyPair(test.certificate, test.key)
 			require.NoError(t, err)
-			client, err := newMonitorClient(&rest.Config{}, &Options{Certificate: file})
+			client, err := NewHTTPClient(&rest.Config{}, file, false)
 			require.NoError(t, err)
 			t.Cleanup(client.CloseIdleConnections)
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)

@@ -1,4 +1,4 @@
-package gate
+package ksm
 
 import (
 	"net/http"
@@ -25,9 +25,9 @@ func TestTheTokenIsSentOnlyIfItIsAskedFor(t *testing.T) {
 	config := &rest.Config{BearerTokenFile: token}
 
 	for authenticate, expected := range map[bool]string{true: "Bearer secret", false: ""} {
-		client, err := newMonitorClient(config, &Options{Authenticate: authenticate})
+		client, err := NewHTTPClient(config, "", authenticate)
 		require.NoError(t, err)
-		_, err = (&monitor{client: client, telemetry: server.URL}).process(t.Context(), time.Minute)
+		_, err = (&Client{HTTP: client, Telemetry: server.URL}).Process(t.Context(), time.Minute)
 		require.NoError(t, err)
 		assert.Equal(t, expected, sent)
 	}
