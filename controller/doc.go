@@ -5,7 +5,9 @@
 //   - observation: what exists, as one Snapshot
 //   - partition: a plan and a Snapshot to a Decision
 //   - status: plan, Snapshot, Decision and errors to the status
+//   - metrics: KSMScales and their status to Prometheus metrics
 //   - registration: the APIService of external metrics and its certificate
+//   - flags: the command line to the options
 //
 // Only this package imports all of them. Start at Reconcile in reconciler.go, which reads as their table of contents; run.go wires
 // everything together.

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/example/ksmscale/controller/flags"
 )
 
 // gateInitContainer is the name of the init container in the controller's own pod that has the image of the gates.
@@ -13,7 +15,7 @@ const gateInitContainer = "gate"
 
 // readGateImage returns the image of the gates. By default it is the image of the init container "gate" in the pod of the controller.
 // Kustomize, mirrors that rewrite images in pods, and scanners find it there like any other image.
-func readGateImage(ctx context.Context, pods client.Reader, options *Options) (string, error) {
+func readGateImage(ctx context.Context, pods client.Reader, options *flags.Options) (string, error) {
 	if options.GateImage != "" {
 		return options.GateImage, nil
 	}

@@ -25,6 +25,8 @@ func TestImportsFollowTheData(t *testing.T) {
 		"partition":    {"api/v1alpha1", "plans", "scaling", "sizing", "controller/objects", "controller/observation"},
 		"status":       {"api/v1alpha1", "completeness", "plans", "scaling", "controller/objects", "controller/observation", "controller/partition"},
 		"registration": {"api/v1alpha1", "controller/objects"},
+		"metrics":      {"api/v1alpha1", "completeness", "measurements", "controller/objects"},
+		"flags":        {"api/v1alpha1", "sizing", "controller/partition", "controller/registration"},
 		// The gate is another program: it asks two servers, and decides.
 		"../gate/exposition": {"ksmflags"},
 		"../gate/sharding":   {},

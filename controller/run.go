@@ -16,11 +16,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/flags"
+	"github.com/example/ksmscale/controller/metrics"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/loads"
@@ -29,7 +31,7 @@ import (
 )
 
 // Run reconciles until the context is done. It returns an error if the setup fails or the controller loses its lease.
-func Run(ctx context.Context, options *Options) error {
+func Run(ctx context.Context, options *flags.Options) error {
 	manager, err := newManager(options)
 	if err != nil {
 		return err
@@ -48,7 +50,7 @@ func Run(ctx context.Context, options *Options) error {
 	}
 
 	changes := newChanges()
-	state, err := registration.AddToManager(manager, options.registration(), changes.notify)
+	state, err := registration.AddToManager(manager, registrationOptions(options), changes.notify)
 	if err != nil {
 		return err
 	}
@@ -62,9 +64,9 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("read measurements: %w", err)
 	}
 	if err := (&Reconciler{
-		Plans: source, NodeKinds: counter, Loads: meter, Adapter: options.adapter(), Registration: state, GateImage: gateImage,
+		Plans: source, NodeKinds: counter, Loads: meter, Adapter: options.Adapter(), Registration: state, GateImage: gateImage,
 		Concurrent: options.ConcurrentReconciles, Rollouts: options.Rollouts,
-		MeasureInterval: options.gateMeasureInterval(), CountInterval: options.gateCountInterval(),
+		MeasureInterval: options.GateMeasureInterval(), CountInterval: options.GateCountInterval(),
 		Sizing: Sizing{
 			Settings: &options.Sizing, Measurements: measurements,
 			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},
@@ -73,9 +75,9 @@ func Run(ctx context.Context, options *Options) error {
 		return err
 	}
 	if err := errors.Join(
-		metrics.Registry.Register(plans.Collector{Source: source}),
-		metrics.Registry.Register(collector{ksmScales: manager.GetCache(), synced: source.Synced, completeness: measurements.Completeness}),
-		metrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.certificate(), Synced: source.Synced}),
+		ctrlmetrics.Registry.Register(plans.Collector{Source: source}),
+		ctrlmetrics.Registry.Register(metrics.Collector{KSMScales: manager.GetCache(), Synced: source.Synced, Completeness: measurements.Completeness}),
+		ctrlmetrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.Certificate(), Synced: source.Synced}),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
 			if !source.Synced() {
@@ -87,6 +89,14 @@ func Run(ctx context.Context, options *Options) error {
 		return fmt.Errorf("set up metrics and probes: %w", err)
 	}
 	return manager.Start(ctx)
+}
+
+// registrationOptions returns the options of the registration of external metrics.
+func registrationOptions(options *flags.Options) registration.Options {
+	return registration.Options{
+		ExternalMetrics: options.ExternalMetrics, ManageCertificate: options.ManageCertificate,
+		Adapter: options.Adapter(), Certificate: options.Certificate(), Controller: controllerOptions(1),
+	}
 }
 
 // watchNodes has the manager watch nodes for a counter. It returns the plans that follow them.
@@ -106,7 +116,7 @@ func watchNodes(ctx context.Context, manager ctrl.Manager, counter *nodes.Counte
 }
 
 // newManager returns a manager for the options.
-func newManager(options *Options) (ctrl.Manager, error) {
+func newManager(options *flags.Options) (ctrl.Manager, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read --kubeconfig: %w", err)

@@ -18,6 +18,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/flags"
 	"github.com/example/ksmscale/controller/registration"
 )
 
@@ -63,10 +64,10 @@ func TestExternalMetricsAndCertificateAreOptional(t *testing.T) {
 		{name: "no adapter", certified: true, err: registration.ErrDisabled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			options := NewOptions()
+			options := flags.NewOptions()
 			options.ExternalMetrics, options.ManageCertificate = test.externalMetrics, test.certified
 			manager := newRecordingManager(t)
-			registration, err := registration.AddToManager(manager, options.registration(), func() {})
+			registration, err := registration.AddToManager(manager, registrationOptions(options), func() {})
 			require.NoError(t, err)
 			assert.Equal(t, test.controllers, manager.controllers, "the one of the APIService, and that of the rotator")
 			assert.Equal(t, test.rotators, manager.rotators)

@@ -4,9 +4,10 @@ package main
 import (
 	"github.com/example/ksmscale/cmd/internal/command"
 	"github.com/example/ksmscale/controller"
+	"github.com/example/ksmscale/controller/flags"
 )
 
 func main() {
 	command.Main("controller", "Runs kube-state-metrics in shards whose replicas follow the nodes of the cluster",
-		controller.NewOptions(), controller.Run)
+		flags.NewOptions(), controller.Run)
 }

@@ -1,4 +1,4 @@
-package controller
+package metrics
 
 import (
 	"context"
@@ -15,20 +15,20 @@ import (
 	"github.com/example/ksmscale/measurements"
 )
 
-// collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
+// Collector exports the mode, the conditions and the shards of each KSMScale. It reads them at each scrape, so the metrics of a deleted
 // KSMScale disappear.
-type collector struct {
-	ksmScales client.Reader
-	// synced reports whether the cache has the KSMScales.
-	synced func() bool
-	// completeness returns what the partition of a total exports.
-	completeness func(ksmScale string, total int32) completeness.Result
+type Collector struct {
+	KSMScales client.Reader
+	// Synced reports whether the cache has the KSMScales.
+	Synced func() bool
+	// Completeness returns what the partition of a total exports.
+	Completeness func(ksmScale string, total int32) completeness.Result
 }
 
-var _ prometheus.Collector = collector{}
+var _ prometheus.Collector = Collector{}
 
 // Describe is part of prometheus.Collector.
-func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
+func (c Collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- readyReplicas
 	descriptions <- shardCovered
 	descriptions <- statusCondition
@@ -44,12 +44,12 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 }
 
 // Collect is part of prometheus.Collector.
-func (c collector) Collect(metrics chan<- prometheus.Metric) {
-	if !c.synced() {
+func (c Collector) Collect(metrics chan<- prometheus.Metric) {
+	if !c.Synced() {
 		return
 	}
 	var list v1alpha1.KSMScaleList
-	if err := c.ksmScales.List(context.Background(), &list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := c.KSMScales.List(context.Background(), &list, client.UnsafeDisableDeepCopy); err != nil {
 		metrics <- prometheus.NewInvalidMetric(readyReplicas, err)
 		return
 	}
@@ -87,8 +87,8 @@ func collectSize(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) 
 }
 
 // collectCompleteness exports the missing and the foreign objects of each resource that the gates compare. Only the leader knows them.
-func (c collector) collectCompleteness(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
-	for name, missing := range c.completeness(ksmScale.Name, ksmScale.TotalShards()).Resources {
+func (c Collector) collectCompleteness(ksmScale *v1alpha1.KSMScale, metrics chan<- prometheus.Metric) {
+	for name, missing := range c.Completeness(ksmScale.Name, ksmScale.TotalShards()).Resources {
 		metrics <- prometheus.MustNewConstMetric(missingObjects, prometheus.GaugeValue, float64(missing.Objects), ksmScale.Name, name)
 		metrics <- prometheus.MustNewConstMetric(foreignObjects, prometheus.GaugeValue, float64(missing.Foreign), ksmScale.Name, name)
 	}

@@ -1,4 +1,4 @@
-package controller
+package flags
 
 import (
 	"testing"
@@ -53,8 +53,8 @@ func TestOptions(t *testing.T) {
 
 func TestNamespaceIsThatOfThePod(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "elsewhere")
-	assert.Equal(t, "elsewhere", NewOptions().adapter().Namespace)
-	assert.Equal(t, "ksmscale-adapter.elsewhere.svc", NewOptions().adapter().DNSName())
+	assert.Equal(t, "elsewhere", NewOptions().Adapter().Namespace)
+	assert.Equal(t, "ksmscale-adapter.elsewhere.svc", NewOptions().Adapter().DNSName())
 }
 
 func TestCertificateIsCheckedInTime(t *testing.T) {
@@ -65,6 +65,6 @@ func TestCertificateIsCheckedInTime(t *testing.T) {
 	} {
 		options := NewOptions()
 		options.CertificateRenewBefore = renewBefore
-		assert.Equal(t, want, options.certificate().CheckEvery())
+		assert.Equal(t, want, options.Certificate().CheckEvery())
 	}
 }

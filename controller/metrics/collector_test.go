@@ -1,4 +1,4 @@
-package controller
+package metrics
 
 import (
 	"strings"
@@ -44,7 +44,7 @@ func TestCollector(t *testing.T) {
 	}}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(scaled, fresh).Build()
 
-	assert.NoError(t, testutil.CollectAndCompare(collector{ksmScales: reader, synced: always, completeness: missingPods}, strings.NewReader(`
+	assert.NoError(t, testutil.CollectAndCompare(Collector{KSMScales: reader, Synced: always, Completeness: missingPods}, strings.NewReader(`
 # HELP ksmscale_auto_resources 1 if the requests of the kube-state-metrics containers of a KSMScale follow the recommendation, 0 if not.
 # TYPE ksmscale_auto_resources gauge
 ksmscale_auto_resources{ksmscale="main"} 1
@@ -99,5 +99,5 @@ ksmscale_status_condition{condition="Covered",ksmscale="main",status="false"} 1
 ksmscale_status_condition{condition="Covered",ksmscale="main",status="true"} 0
 ksmscale_status_condition{condition="Covered",ksmscale="main",status="unknown"} 0
 `)))
-	assert.Zero(t, testutil.CollectAndCount(collector{ksmScales: reader, synced: never, completeness: missingPods}))
+	assert.Zero(t, testutil.CollectAndCount(Collector{KSMScales: reader, Synced: never, Completeness: missingPods}))
 }

@@ -1,4 +1,4 @@
-package controller
+package flags
 
 import (
 	"errors"
@@ -225,23 +225,15 @@ func (o *Options) validateRollouts() error {
 	return errors.Join(errs...)
 }
 
-// adapter returns the Service of the adapter.
-func (o *Options) adapter() v1alpha1.ServiceReference {
+// Adapter returns the Service of the adapter.
+func (o *Options) Adapter() v1alpha1.ServiceReference {
 	return v1alpha1.ServiceReference{Namespace: o.Namespace, Name: o.AdapterService, Port: o.AdapterServicePort}
 }
 
-// registration returns the options of the registration of external metrics.
-func (o *Options) registration() registration.Options {
-	return registration.Options{
-		ExternalMetrics: o.ExternalMetrics, ManageCertificate: o.ManageCertificate,
-		Adapter: o.adapter(), Certificate: o.certificate(), Controller: controllerOptions(1),
-	}
-}
-
-// certificate returns the options of the adapter's certificate.
-func (o *Options) certificate() registration.CertificateOptions {
+// Certificate returns the options of the adapter's certificate.
+func (o *Options) Certificate() registration.CertificateOptions {
 	return registration.CertificateOptions{
-		Adapter:     o.adapter(),
+		Adapter:     o.Adapter(),
 		Secret:      client.ObjectKey{Namespace: o.Namespace, Name: o.CertificateSecret},
 		Directory:   o.CertificateDirectory,
 		Validity:    o.CertificateValidity,
@@ -256,17 +248,17 @@ const minRenewBefore = 10 * time.Minute
 // minLoadInterval is the shortest time over which the CPU usage of a process is precise enough.
 const minLoadInterval = time.Second
 
-// gateMeasureInterval returns 0 for the default, which is also the default of the gate. So an upgrade from a version without the flag does
+// GateMeasureInterval returns 0 for the default, which is also the default of the gate. So an upgrade from a version without the flag does
 // not change the pod template for it.
-func (o *Options) gateMeasureInterval() time.Duration {
+func (o *Options) GateMeasureInterval() time.Duration {
 	if o.MeasureInterval == defaultMeasureInterval {
 		return 0
 	}
 	return o.MeasureInterval
 }
 
-// gateCountInterval returns 0 for the default, like gateMeasureInterval.
-func (o *Options) gateCountInterval() time.Duration {
+// GateCountInterval returns 0 for the default, like GateMeasureInterval.
+func (o *Options) GateCountInterval() time.Duration {
 	if o.CountInterval == defaultCountInterval {
 		return 0
 	}
