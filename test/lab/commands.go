@@ -45,7 +45,11 @@ func newNodesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return opened.SetNodes(command.Context(), number)
+			if err := opened.SetNodes(command.Context(), number); err != nil {
+				return err
+			}
+			fmt.Fprintf(command.OutOrStdout(), "The cluster has %d fake nodes, and 2 real ones.\n", number)
+			return nil
 		},
 	}
 }

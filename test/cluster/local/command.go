@@ -63,7 +63,7 @@ func newRunCommand(dir *string) *cobra.Command {
 		Short: "Install KSMScale on the cluster, and run its controller and adapter until interrupted",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := cluster.Open(*dir)
+			c, err := running(*dir)
 			if err != nil {
 				return err
 			}
@@ -99,15 +99,34 @@ func newNodesCommand(dir *string) *cobra.Command {
 		RunE: func(command *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
 			if err != nil {
-				return fmt.Errorf("number of nodes: %w", err)
+				return fmt.Errorf("number of nodes %q: write a number, such as 90", args[0])
 			}
-			c, err := cluster.Open(*dir)
+			c, err := running(*dir)
 			if err != nil {
 				return err
 			}
-			return c.SetNodes(command.Context(), n)
+			if err := c.SetNodes(command.Context(), n); err != nil {
+				return err
+			}
+			fmt.Fprintf(command.OutOrStdout(), "The cluster has %d fake nodes.\n", n)
+			return nil
 		},
 	}
+}
+
+// running returns the cluster in a folder, or an error that says how to start one.
+func running(dir string) (*cluster.Cluster, error) {
+	c, err := cluster.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no cluster runs in %s: start one with `make play`", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("the cluster in %s has died: start it again with `make play` (%w)", dir, err)
+	}
+	return c, nil
 }
 
 // up leaves a running cluster as it is, and clears away one that has died.
@@ -147,7 +166,7 @@ func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nKSMScale runs until you press Ctrl-C; its logs are in %s. In another terminal:\n\n", c.Logs())
+	fmt.Fprintf(out, "\nKSMScale runs until you press Ctrl-C; its logs are in %s. In another terminal, in this folder:\n\n", c.Logs())
 	printUse(out, c)
 	fmt.Fprint(out, tryOut)
 	var ended error
@@ -167,19 +186,27 @@ func run(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 
 // tryOut is what can be tried on the cluster, in this order. The wait is for a plan, pods and metrics to look at.
 const tryOut = `
-kubectl apply -f config/samples/seed/medium-sharded.yaml
-kubectl wait ksmscale medium-sharded --for=condition=Ready --timeout=2m
+# A KSMScale of three shards. 10 nodes at 15 for each pod need one pod, so the minimum runs: one pod of each shard.
+kubectl apply -f test/cluster/local/ksmscale.yaml
+kubectl wait ksmscale main --for=condition=Ready --timeout=2m
 kubectl get ksmscales,horizontalpodautoscalers -A
-kubectl describe ksmscale medium-sharded
-kubectl get --raw '/apis/external.metrics.k8s.io/v1beta1/namespaces/monitoring/ksmscale_desired_replicas?labelSelector=ksmscale%3Dmedium-sharded'
+kubectl describe ksmscale main
+kubectl get --raw '/apis/external.metrics.k8s.io/v1beta1/namespaces/monitoring/ksmscale_desired_replicas?labelSelector=ksmscale%3Dmain'
 
-# More nodes, and so more replicas; fewer nodes take the autoscalers 5 minutes. Ctrl-C ends the watch.
+# What does it wait for? Which shard exports an object? What would another number of shards do? The fourth question, whether
+# anything is missing, needs pods that run: try "verify" in "make lab".
+kubectl ksmscale status main
+kubectl ksmscale where node/fake-node-00001
+kubectl ksmscale plan main --shard-count 5
+
+# More nodes, and so more replicas, within seconds. Fewer nodes take the autoscalers 5 minutes. Ctrl-C ends the watch.
 make nodes N=90
 kubectl get ksmscales --watch
 
-# Another number of shards: both partitions run for a minute or two.
-kubectl patch ksmscale medium-sharded --type=merge -p '{"spec": {"sharding": {"shardCount": 5}}}'
-kubectl get ksmscales --watch
+# Another number of shards: both partitions run for a minute or two. Then the status is the new one.
+kubectl patch ksmscale main --type=merge -p '{"spec": {"sharding": {"shardCount": 5}}}'
+kubectl ksmscale status main
+kubectl ksmscale status main --wait
 `
 
 // printUse prints what can be pasted into a shell. The folder of the binary goes into PATH because kubectl is
@@ -187,6 +214,6 @@ kubectl get ksmscales --watch
 func printUse(out io.Writer, c *cluster.Cluster) {
 	fmt.Fprintf(out, "export KUBECONFIG=%s\n", c.Kubeconfig())
 	if binary, err := cluster.FindBinary(); err == nil {
-		fmt.Fprintf(out, "export PATH=%s:$PATH # for kubectl\n", filepath.Dir(binary))
+		fmt.Fprintf(out, "export PATH=%s:$PATH # for kubectl and kubectl ksmscale\n", filepath.Dir(binary))
 	}
 }
