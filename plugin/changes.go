@@ -56,8 +56,9 @@ type change struct {
 	PodsStarted    int64 `json:"podsStarted"`
 	PodsAtMost     int64 `json:"podsAtMost"`
 	PodsAfterwards int64 `json:"podsAfterwards"`
-	// EstimatedSeconds is how long it takes; 0 if it is not known.
-	EstimatedSeconds int64 `json:"estimatedSeconds,omitempty"`
+	// EstimatedSeconds is how long it takes; 0 if it is not known, for the reason TimeUnknown.
+	EstimatedSeconds int64  `json:"estimatedSeconds,omitempty"`
+	TimeUnknown      string `json:"timeUnknown,omitempty"`
 	// SeriesExportedTwice is how many series two partitions export meanwhile. Prometheus stores each once with the shipped jobs.
 	SeriesExportedTwice int64 `json:"seriesExportedTwice,omitempty"`
 	// SeriesPerShard and MemoryPerPodBytes are estimates of a shard afterwards; 0 if they are not known.
@@ -97,6 +98,7 @@ func creation(planned plans.Planned, estimated estimate) change {
 		Kind: changeCreate, Detail: plural(planned.Total, "shard"),
 		PodsStarted: planned.Desired, PodsAtMost: planned.Desired, PodsAfterwards: planned.Desired,
 		EstimatedSeconds: estimated.seconds(estimated.load(planned.Total) + estimated.scaled(planned.Shards, func(scaling.Shard) int32 { return 1 })),
+		TimeUnknown:      estimated.unknown(),
 		SeriesPerShard:   estimated.seriesPerShard(planned.Total), MemoryPerPodBytes: estimated.memory(planned.Total),
 	}
 }
@@ -110,7 +112,7 @@ func reshard(planned plans.Planned, others []int32, podsNow int64, estimated est
 	return change{
 		Kind: changeReshard, Detail: fmt.Sprintf("%s shards become %d", joined(others), planned.Total),
 		PodsNow: podsNow, PodsStarted: planned.Desired, PodsAtMost: podsNow + planned.Desired, PodsAfterwards: planned.Desired,
-		EstimatedSeconds: estimated.seconds(took), SeriesExportedTwice: estimated.series,
+		EstimatedSeconds: estimated.seconds(took), TimeUnknown: estimated.unknown(), SeriesExportedTwice: estimated.series,
 		SeriesPerShard: estimated.seriesPerShard(planned.Total), MemoryPerPodBytes: estimated.memory(planned.Total),
 	}
 }
@@ -147,7 +149,7 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	detail := "shard " + strings.Join(names, ", ")
 	switch {
 	case len(names) == 0 && progressing != nil && progressing.Reason == v1alpha1.ReasonRollingOut:
-		return change{Kind: changeRollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow}, true
+		return change{Kind: changeRollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow, TimeUnknown: "waits for its turn"}, true
 	case len(names) == 0:
 		return change{}, false
 	case len(names) > 1:
@@ -155,7 +157,8 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	}
 	return change{
 		Kind: changeRollout, Detail: detail,
-		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow, EstimatedSeconds: estimated.seconds(took),
+		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow,
+		EstimatedSeconds: estimated.seconds(took), TimeUnknown: estimated.unknown(),
 	}, true
 }
 
@@ -192,9 +195,9 @@ func scalingOf(planned plans.Planned, snapshot *observation.Snapshot, podsNow in
 		}
 	}
 	one.Detail = strings.Join(details, ", ")
-	one.EstimatedSeconds = estimated.seconds(estimated.paced(planned.Shards, current) + loads)
+	one.EstimatedSeconds, one.TimeUnknown = estimated.seconds(estimated.paced(planned.Shards, current)+loads), estimated.unknown()
 	if planned.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeNone {
-		one.EstimatedSeconds = 0
+		one.EstimatedSeconds, one.TimeUnknown = 0, "not known, because spec.autoscaling.mode is None"
 	}
 	return one, len(details) > 0
 }
@@ -207,16 +210,17 @@ type estimate struct {
 	spec       *v1alpha1.KSMScaleSpec
 	series     int64
 	cores      float64
+	version    string
 	formula    sizing.Formula
 	hasFormula bool
 }
 
 func estimateOf(ksmScale *v1alpha1.KSMScale) estimate {
-	estimated := estimate{spec: &ksmScale.Spec, cores: 1}
+	estimated := estimate{spec: &ksmScale.Spec, cores: 1, version: objects.ImageVersion(ksmScale.Spec.MonitorImage)}
 	if recommendation := ksmScale.Status.Recommendation; recommendation != nil {
 		estimated.series = recommendation.Series
 	}
-	estimated.formula, estimated.hasFormula = sizing.FormulaFor(objects.ImageVersion(ksmScale.Spec.MonitorImage))
+	estimated.formula, estimated.hasFormula = sizing.FormulaFor(estimated.version)
 	requests := objects.MonitorResources(ksmScale).Requests
 	if cpu, set := requests[corev1.ResourceCPU]; set && !cpu.IsZero() {
 		// No more CPU than it requests may be left for it.
@@ -227,6 +231,20 @@ func estimateOf(ksmScale *v1alpha1.KSMScale) estimate {
 
 // known reports whether there is a base for times.
 func (e estimate) known() bool { return e.series > 0 && e.hasFormula }
+
+// unknown is why there is no base for times; empty if there is one.
+func (e estimate) unknown() string {
+	switch {
+	case e.known():
+		return ""
+	case e.hasFormula:
+		return "not known until the gates have measured the shards"
+	case e.version == "":
+		return "not known, because the image has no known version of kube-state-metrics"
+	default:
+		return "not known for kube-state-metrics " + e.version
+	}
+}
 
 // seconds are the whole seconds of a time; 0 if there is no base for it.
 func (e estimate) seconds(took time.Duration) int64 {
@@ -299,8 +317,12 @@ func pacedTo(pace scaling.Pace, current, desired int32) time.Duration {
 
 func writeChanges(p *painter, result plannedChanges) {
 	row := result.Plan
-	p.printf("KSMScale %s: %s, %s, %s%s, so %s\n", result.Name, plural(result.TotalShards, "shard"), plural(row.Nodes, "node"),
-		plural(row.Desired, "pod"), boundText(row.Bound), row.shards())
+	byShard := ""
+	if result.TotalShards > 1 {
+		byShard = ": " + row.shards() + " by shard"
+	}
+	p.printf("KSMScale %s: %s, %s, %s%s%s\n", result.Name, plural(result.TotalShards, "shard"), plural(row.Nodes, "node"),
+		plural(row.Desired, "pod"), boundText(row.Bound), byShard)
 	if len(result.Changes) == 0 {
 		p.printf("No pod changes.\n")
 	}
@@ -311,7 +333,7 @@ func writeChanges(p *painter, result plannedChanges) {
 		if one.EstimatedSeconds > 0 {
 			fmt.Fprintf(writer, "  time\tabout %s\n", time.Duration(one.EstimatedSeconds)*time.Second)
 		} else {
-			fmt.Fprintf(writer, "  time\tnot known until the gates have measured the shards\n")
+			fmt.Fprintf(writer, "  time\t%s\n", one.TimeUnknown)
 		}
 		if one.SeriesExportedTwice > 0 {
 			fmt.Fprintf(writer, "  series\t%d exported twice meanwhile, which Prometheus stores once; %d per shard afterwards\n", one.SeriesExportedTwice, one.SeriesPerShard)

@@ -56,6 +56,7 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
+// connect returns the cluster that the flags name, or an error if its API server does not answer.
 func connect(flags *genericclioptions.ConfigFlags) (*cluster, error) {
 	config, err := flags.ToRESTConfig()
 	if err != nil {
@@ -79,6 +80,10 @@ func connect(flags *genericclioptions.ConfigFlags) (*cluster, error) {
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create the client: %w", err)
+	}
+	// All commands need the API server. Without it, each of their requests would fail in its own words.
+	if _, err := clientset.Discovery().ServerVersion(); err != nil && !apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("the API server at %s does not answer, so check that `kubectl version` works: %w", config.Host, err)
 	}
 	c := &cluster{client: objects, metadata: names, config: config, discovery: clientset.Discovery()}
 	c.gateAnswer, c.readPod = c.readGate, c.readMonitor

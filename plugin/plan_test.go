@@ -58,12 +58,12 @@ func TestPlanOfChanges(t *testing.T) {
 		code     int
 		expected string
 	}{
-		"nothing": {world: world{objects: cluster}, args: []string{"main"}, expected: `KSMScale main: 3 shards, 45 nodes, 3 pods, so 1/1/1
+		"nothing": {world: world{objects: cluster}, args: []string{"main"}, expected: `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
 No pod changes.
 
 Recommended: 3 shards (measured: 600000 series in 3 shards)
 `},
-		"scaling": {world: world{objects: grown}, args: []string{"main"}, code: exitNotYet, expected: `KSMScale main: 3 shards, 61 nodes, 5 pods, so 2/2/1
+		"scaling": {world: world{objects: grown}, args: []string{"main"}, code: exitNotYet, expected: `KSMScale main: 3 shards, 61 nodes, 5 pods: 2/2/1 by shard
 
 Scaling: shard 0 from 1 to 2, shard 1 from 1 to 2
   pods   3 now, 2 started, at most 5 at a time, 5 afterwards
@@ -71,7 +71,7 @@ Scaling: shard 0 from 1 to 2, shard 1 from 1 to 2
 
 Recommended: 3 shards (measured: 600000 series in 3 shards)
 `},
-		"a reshard": {world: world{objects: cluster}, args: []string{"main", "--shard-count", "5"}, code: exitNotYet, expected: `KSMScale main: 5 shards, 45 nodes, 5 pods (minimum), so 1/1/1/1/1
+		"a reshard": {world: world{objects: cluster}, args: []string{"main", "--shard-count", "5"}, code: exitNotYet, expected: `KSMScale main: 5 shards, 45 nodes, 5 pods (minimum): 1/1/1/1/1 by shard
 
 Reshard: 3 shards become 5
   pods     3 now, 5 started, at most 8 at a time, 5 afterwards
@@ -83,7 +83,7 @@ Recommended: 3 shards (measured: 600000 series in 3 shards)
 `},
 		"a rollout, of a file": {
 			world: world{objects: cluster, stdin: header + "spec: {nodesPerMonitor: 15, monitorImage: example.com/kube-state-metrics:v2.18.0, sharding: {enabled: true, shardCount: 3}}"},
-			args:  []string{"-f", "-"}, code: exitNotYet, expected: `KSMScale main: 3 shards, 45 nodes, 3 pods, so 1/1/1
+			args:  []string{"-f", "-"}, code: exitNotYet, expected: `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
 
 Rollout: shards 0, 1, 2, one after the other
   pods   3 now, 3 started, at most 4 at a time, 3 afterwards
@@ -91,8 +91,19 @@ Rollout: shards 0, 1, 2, one after the other
 
 Recommended: 3 shards (measured: 600000 series in 3 shards)
 `},
+		"a version that was not measured": {world: world{objects: append(append(threeShards(), ready(func(k *v1alpha1.KSMScale) {
+			k.Spec.MonitorImage = "example.com/kube-state-metrics:v2.10.1"
+		})), nodesOf(45)...)}, args: []string{"main", "--shard-count", "1"}, code: exitNotYet, expected: `KSMScale main: 1 shard, 45 nodes, 3 pods
+
+Reshard: 3 shards become 1
+  pods     3 now, 3 started, at most 6 at a time, 3 afterwards
+  time     not known for kube-state-metrics v2.10.1
+  series   600000 exported twice meanwhile, which Prometheus stores once; 600000 per shard afterwards
+
+Recommended: 3 shards (measured: 600000 series in 3 shards)
+`},
 		"a new one": {world: world{objects: nodesOf(45), stdin: header + "spec: {sharding: {enabled: true}}"}, args: []string{"-f", "-"}, code: exitNotYet,
-			expected: `KSMScale main: 3 shards, 45 nodes, 3 pods, so 1/1/1
+			expected: `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
 
 Create: 3 shards
   pods   0 now, 3 started, at most 3 at a time, 3 afterwards

@@ -112,7 +112,7 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 	if err != nil {
 		return err
 	}
-	began, last := o.clock.Now(), []byte(nil)
+	began, last, waitsFor := o.clock.Now(), []byte(nil), ""
 	for {
 		overviews, err := c.overviews(ctx, args)
 		if err != nil {
@@ -120,6 +120,9 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 		}
 		ready := !slices.ContainsFunc(overviews, func(one overview) bool { return one.Ready != metav1.ConditionTrue })
 		isLast := flags.isLast(ready, o.clock.Since(began))
+		if flags.wait && !flags.watch && !isLast {
+			waitsFor = o.writeWaiting(overviews, waitsFor)
+		}
 		if flags.watch || isLast {
 			if last, err = o.printChanged(overviews, last); err != nil {
 				return err
@@ -142,6 +145,20 @@ func (f statusOptions) isLast(ready bool, waited time.Duration) bool {
 		return ready || waited >= f.timeout
 	}
 	return !f.watch
+}
+
+// writeWaiting writes what KSMScales wait for to the error output, unless it is what was written last. It returns the text.
+func (o *options) writeWaiting(overviews []overview, last string) string {
+	var text strings.Builder
+	for _, one := range overviews {
+		if one.Ready != metav1.ConditionTrue {
+			fmt.Fprintf(&text, "Waiting for KSMScale %s: %s\n", one.Name, one.Message)
+		}
+	}
+	if text.String() != last {
+		fmt.Fprint(o.ErrOut, text.String())
+	}
+	return text.String()
 }
 
 // printChanged prints overviews, unless their text is the last one. It returns the text.

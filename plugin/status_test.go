@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -106,6 +108,25 @@ func TestStatus(t *testing.T) {
 				assert.Equal(t, test.expected, stdout)
 			}
 		})
+	}
+}
+
+// A user who waits sees what for, once for each reason.
+func TestStatusNamesWhatItWaitsFor(t *testing.T) {
+	code, stdout, stderr := world{objects: []client.Object{ready(notReady(v1alpha1.ReasonScaling, "2 of 3 desired pods exist"))}}.run(t, "status", "main", "--wait", "--timeout=10s")
+	assert.Equal(t, exitNotYet, code)
+	assert.Equal(t, "Waiting for KSMScale main: 2 of 3 desired pods exist\n", stderr)
+	assert.Contains(t, stdout, "KSMScale main: not Ready, Scaling\n")
+}
+
+// An API server that does not answer is one error, whatever the command needs of it.
+func TestNoAPIServer(t *testing.T) {
+	for _, command := range [][]string{{"check"}, {"status"}, {"where", "node/a"}, {"verify", "main"}} {
+		var out, errOut bytes.Buffer
+		code := Run(append(command, "--server", "http://127.0.0.1:1"), genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut})
+		assert.Equal(t, exitError, code)
+		assert.Empty(t, out.String())
+		assert.Regexp(t, "^error: the API server at http://127.0.0.1:1 does not answer, so check that `kubectl version` works: [^\n]*connection refused\n$", errOut.String())
 	}
 }
 

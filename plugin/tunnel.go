@@ -42,11 +42,11 @@ type tunnel struct {
 	ended     chan error
 }
 
-// tunnel opens a tunnel to ports of a pod.
+// tunnel opens a tunnel to ports of a pod. Its errors leave the name of the pod to the caller.
 func (c *cluster) tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (*tunnel, error) {
 	dialer, err := c.portForwardDialer(pod)
 	if err != nil {
-		return nil, fmt.Errorf("forward ports of pod %s: %w", pod.Name, err)
+		return nil, fmt.Errorf("forward ports: %w", err)
 	}
 	// The reader of metrics stops when it has what it needs, which the forwarder would log as an error.
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
@@ -59,7 +59,7 @@ func (c *cluster) tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (
 	forwarder, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"127.0.0.1"}, forwarded, ready, io.Discard, &problems)
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("forward ports of pod %s: %w", pod.Name, err)
+		return nil, fmt.Errorf("forward ports: %w", err)
 	}
 	t := &tunnel{addresses: map[int32]string{}, stop: stop, ended: make(chan error, 1)}
 	go func() { t.ended <- forwarder.ForwardPorts() }()
@@ -69,15 +69,18 @@ func (c *cluster) tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (
 	case <-ready:
 	case err = <-t.ended:
 		stop()
-		return nil, fmt.Errorf("forward ports of pod %s: %w", pod.Name, errors.Join(err, errors.New(problems.String())))
+		if problems.Len() > 0 {
+			err = errors.Join(err, errors.New(strings.TrimSpace(problems.String())))
+		}
+		return nil, fmt.Errorf("forward ports: %w", err)
 	case <-timer.C:
 		stop()
-		return nil, fmt.Errorf("forward ports of pod %s: no connection within %s", pod.Name, tunnelTimeout)
+		return nil, fmt.Errorf("forward ports: no connection within %s", tunnelTimeout)
 	}
 	local, err := forwarder.GetPorts()
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("forward ports of pod %s: %w", pod.Name, err)
+		return nil, fmt.Errorf("forward ports: %w", err)
 	}
 	for _, port := range local {
 		t.addresses[int32(port.Remote)] = net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port.Local)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -320,13 +321,13 @@ func (v *verifier) readAll(ctx context.Context, pods []corev1.Pod) (map[int32][]
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
+	unread := map[string][]string{}
 	results := shardpods.ReadEach(ctx, pods, func(ctx context.Context, pod *corev1.Pod) (gate.Exposed, error) {
 		return v.readPod(ctx, pod, access)
 	}, func(pod *corev1.Pod, err error) {
 		current := &corev1.Pod{}
 		if v.client.Get(ctx, client.ObjectKeyFromObject(pod), current) == nil && current.UID == pod.UID && observation.IsReady(current) && current.DeletionTimestamp == nil {
-			errs = append(errs, fmt.Errorf("read the metrics of pod %s: %w", pod.Name, err))
+			unread[err.Error()] = append(unread[err.Error()], pod.Name)
 		}
 	})
 	readings := map[int32][]reading{}
@@ -336,5 +337,16 @@ func (v *verifier) readAll(ctx context.Context, pods []corev1.Pod) (map[int32][]
 			readings[shard.Total] = append(readings[shard.Total], reading{pod.Name, shard.ID, exposed})
 		}
 	}
-	return readings, errors.Join(errs...)
+	return readings, unreadError(unread)
+}
+
+// unreadError names the pods that cannot be read, by the reason. Often it is the same for all of them.
+func unreadError(unread map[string][]string) error {
+	var errs []error
+	for _, reason := range slices.Sorted(maps.Keys(unread)) {
+		names := unread[reason]
+		slices.Sort(names)
+		errs = append(errs, fmt.Errorf("read the metrics of %s, as `kubectl port-forward` would: %s", strings.Join(names, ", "), reason))
+	}
+	return errors.Join(errs...)
 }

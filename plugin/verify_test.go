@@ -146,6 +146,7 @@ func TestVerifyNames(t *testing.T) {
 	filtered.lacks = []string{"create serviceaccounts/token ksm-main in namespace monitoring"}
 	unanswered := verifyWorld(exact())
 	delete(unanswered.exposed[0], podOf(1))
+	silent := verifyWorld(map[string]gate.Exposed{})
 	withTLS := verifyWorld(exact())
 	withTLS.objects[len(withTLS.objects)-1] = ready(func(k *v1alpha1.KSMScale) { k.Spec.Metrics.TLS.SecretName = "tls" })
 	for name, test := range map[string]struct {
@@ -154,7 +155,8 @@ func TestVerifyNames(t *testing.T) {
 	}{
 		"the rights that lack":       {lacking, "you lack these rights: create pods/portforward in namespace monitoring (to reach the pods of the shards), list nodes (to compare them)"},
 		"the right to get a token":   {filtered, "you lack these rights: create serviceaccounts/token ksm-main in namespace monitoring (because of spec.metrics.authFilter)"},
-		"a pod that does not answer": {unanswered, "read the metrics of pod " + podOf(1) + ": connection refused"},
+		"a pod that does not answer": {unanswered, "read the metrics of " + podOf(1) + ", as `kubectl port-forward` would: connection refused\n"},
+		"no pod that answers":        {silent, "read the metrics of " + podOf(0) + ", " + podOf(1) + ", " + podOf(2) + ", as `kubectl port-forward` would: connection refused\n"},
 		"no CA":                      {withTLS, "no spec.monitoring.tlsConfig with the CA of kube-state-metrics' certificate: set --monitor-ca-file"},
 		"a KSMScale without shards":  {world{objects: []client.Object{ready()}}, "KSMScale main has no shards yet: `kubectl ksmscale status main` shows why"},
 	} {

@@ -209,13 +209,24 @@ func ReplicaAdvice(nodes, calculated, shards int32) string {
 	return fmt.Sprintf("%d calculated from %d nodes; %d per shard are enough for availability (maxReplicasPerShard)", calculated, nodes, ReplicasForAvailability)
 }
 
+// namedUncounted is how many resources a text names. A controller without further rights counts less than half of all.
+const namedUncounted = 3
+
+// firstOf names some resources, and counts the others.
+func firstOf(resources []string) string {
+	if len(resources) <= namedUncounted+1 {
+		return strings.Join(resources, ", ")
+	}
+	return fmt.Sprintf("%s and %d other resources", strings.Join(resources[:namedUncounted], ", "), len(resources)-namedUncounted)
+}
+
 // basis names the figures that a recommendation comes from.
 func basis(figures Figures) string {
 	var text strings.Builder
 	if !figures.Measured() {
 		fmt.Fprintf(&text, "estimated from counts of objects: %d series", figures.Series())
 		if uncounted := figures.estimate().Uncounted; len(uncounted) > 0 {
-			fmt.Fprintf(&text, ", without %s", strings.Join(uncounted, ", "))
+			fmt.Fprintf(&text, ", without %s", firstOf(uncounted))
 		}
 		return text.String()
 	}

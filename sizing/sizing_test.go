@@ -179,6 +179,16 @@ func TestRecommendBeforeAnythingRuns(t *testing.T) {
 	assert.Equal(t, "100m", new(next.CPURequest()).String())
 }
 
+func TestRecommendationNamesSomeOfManyUncountedResources(t *testing.T) {
+	counts := map[string]int64{"pods": 1000}
+	for _, resource := range []string{"services", "jobs", "leases", "ingresses", "deployments"} {
+		counts[resource] = notCounted
+	}
+	estimate := sizing.EstimateOf(counts)
+	next := recommended(sizing.Input{Figures: sizing.Figures{Version: "v2.20.0", Estimate: &estimate}})
+	assert.Contains(t, next.Basis, " series, without deployments, ingresses, jobs and 2 other resources")
+}
+
 func TestRecommendFromMeasurements(t *testing.T) {
 	figures := measured(3, 150_000, 200*mib)
 	figures.Shards[1].CPUCores = 0.4
