@@ -70,10 +70,14 @@ type change struct {
 func changesTo(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observation.Snapshot) []change {
 	estimated := estimateOf(planned.KSMScale)
 	targets := partition.Targets(planned, snapshot)
-	var podsNow int64
+	var podsNow, started int64
 	for _, pod := range snapshot.Pods {
-		if observation.IsActive(&pod) {
-			podsNow++
+		if !observation.IsActive(&pod) {
+			continue
+		}
+		podsNow++
+		if shard, isShard := v1alpha1.ShardOf(pod.Labels); isShard && shard.Total == planned.Total {
+			started++
 		}
 	}
 	others := observation.Partitions(snapshot.Deployments).Delete(planned.Total)
@@ -81,7 +85,7 @@ func changesTo(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observat
 	case len(snapshot.Deployments) == 0:
 		return []change{creation(planned, estimated)}
 	case others.Len() > 0:
-		return []change{reshard(planned, others.UnsortedList(), podsNow, estimated)}
+		return []change{reshard(planned, others.UnsortedList(), podsNow, started, estimated)}
 	}
 	var changes []change
 	if one, rolls := rollout(live, targets, &snapshot, podsNow, estimated); rolls {
@@ -103,18 +107,24 @@ func creation(planned plans.Planned, estimated estimate) change {
 	}
 }
 
-// reshard creates the shards one after the other, adds their replicas, and waits for scrapes (package partition).
-func reshard(planned plans.Planned, others []int32, podsNow int64, estimated estimate) change {
+// reshard creates the shards one after the other, adds their replicas, and waits for scrapes (package partition). Some pods of the new
+// shards may have been started already.
+func reshard(planned plans.Planned, others []int32, podsNow, started int64, estimated estimate) change {
 	slices.Sort(others)
+	left := max(planned.Desired-started, 0)
 	took := time.Duration(planned.Total)*estimated.load(planned.Total) +
 		estimated.scaled(planned.Shards, func(scaling.Shard) int32 { return 1 }) +
 		2*planned.KSMScale.Spec.ScrapeInterval() + 2*partition.DiscoveryDelay
-	return change{
+	one := change{
 		Kind: changeReshard, Detail: fmt.Sprintf("%s shards become %d", joined(others), planned.Total),
-		PodsNow: podsNow, PodsStarted: planned.Desired, PodsAtMost: podsNow + planned.Desired, PodsAfterwards: planned.Desired,
+		PodsNow: podsNow, PodsStarted: left, PodsAtMost: podsNow + left, PodsAfterwards: planned.Desired,
 		EstimatedSeconds: estimated.seconds(took), TimeUnknown: estimated.unknown(), SeriesExportedTwice: estimated.series,
 		SeriesPerShard: estimated.seriesPerShard(planned.Total), MemoryPerPodBytes: estimated.memory(planned.Total),
 	}
+	if started > 0 {
+		one.EstimatedSeconds, one.TimeUnknown = 0, fmt.Sprintf("under way: `kubectl ksmscale status %s` prints what it waits for", planned.KSMScale.Name)
+	}
+	return one
 }
 
 func joined(totals []int32) string {

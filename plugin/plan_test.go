@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/fixtures"
 )
 
 // The seed's table, for its samples.
@@ -117,6 +119,25 @@ Create: 3 shards
 			assert.Equal(t, test.expected, stdout)
 		})
 	}
+}
+
+// So does a reshard, and the pods of now are those of both partitions.
+func TestPlanOfAReshardUnderWay(t *testing.T) {
+	objects := append(append(threeShards(), ready(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.ShardCount = 5 })), nodesOf(45)...)
+	for _, object := range shardObjects(0) {
+		labels := object.GetLabels()
+		labels[v1alpha1.LabelTotalShards] = "5"
+		object.SetLabels(labels)
+		object.SetName("ksm-main-shard-0-of-5" + strings.TrimPrefix(object.GetName(), "ksm-main-shard-0-of-3"))
+		if pod, isPod := object.(*corev1.Pod); isPod {
+			fixtures.OwnedByDeployment(pod, v1alpha1.Shard{KSMScale: "main", Total: 5})
+		}
+		objects = append(objects, object)
+	}
+	code, stdout, _ := world{objects: objects}.run(t, "plan", "main")
+	assert.Equal(t, exitNotYet, code)
+	assert.Contains(t, stdout, "Reshard: 3 shards become 5\n  pods     4 now, 4 started, at most 8 at a time, 5 afterwards\n"+
+		"  time     under way: `kubectl ksmscale status main` prints what it waits for\n")
 }
 
 // A rollout that is under way counts only the pods that are left.

@@ -297,7 +297,8 @@ func shardOverviewOf(shard v1alpha1.Shard, snapshot *observation.Snapshot, waiti
 	replicas := snapshot.Replicas(shard)
 	view := shardOverview{Shard: shard.ID, Replicas: replicas.Replicas, Ready: replicas.Ready, Missing: true, Pods: []podOverview{}}
 	if deployment := snapshot.Deployment(shard); deployment != nil {
-		view.Missing, view.RollingOut = false, observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment)
+		isNew := deployment.Status.ObservedGeneration == 0
+		view.Missing, view.RollingOut = false, !isNew && (observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment))
 	}
 	for i := range snapshot.Autoscalers {
 		if snapshot.Autoscalers[i].Name == shard.Name() {

@@ -180,7 +180,8 @@ func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizin
 	status := &v1alpha1.Recommendation{
 		Shards: next.Shards, ReplicasPerShard: next.ReplicasPerShard, Message: next.Basis, ReplicaAdvice: next.ReplicaAdvice, Series: in.Figures.Series(),
 	}
-	if before := ksmScale.Status.Recommendation; before != nil && next == in.Previous {
+	// The series belong to the figures of the text, which may stay although the numbers change.
+	if before := ksmScale.Status.Recommendation; before != nil && next.Basis == in.Previous.Basis {
 		status.Series = before.Series
 	}
 	if next.MemoryRequestBytes > 0 {

@@ -140,6 +140,17 @@ func TestTheStatusKeepsARecommendation(t *testing.T) {
 	in = inputOf(recorded, measuredShards(4, 310_000))
 	same, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)
 	assert.Equal(t, recorded.Status, WithRecommendation(recorded, in, same).Status, "the figures of the last step stay")
+
+	// Other nodes change the advice while no gate has measured anything yet.
+	unmeasured := snapshot
+	unmeasured.Measurements = nil
+	in = inputOf(recorded, unmeasured)
+	in.CalculatedReplicas = 4
+	advised, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)
+	recommendation := WithRecommendation(recorded, in, advised).Status.Recommendation
+	assert.NotEqual(t, recorded.Status.Recommendation.ReplicaAdvice, recommendation.ReplicaAdvice, "it is not the previous one")
+	assert.Equal(t, recorded.Status.Recommendation.Message, recommendation.Message)
+	assert.EqualValues(t, 1_200_000, recommendation.Series, "the series of the message")
 }
 
 func TestARecommendationAppliesTheNumberOnRequestOnly(t *testing.T) {
