@@ -136,13 +136,14 @@ func joined(totals []int32) string {
 func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (change, bool) {
 	var took time.Duration
 	var names []string
-	var replaced int64
+	var replaced, afterwards int64
 	for _, shard := range planned.Shards {
 		deployment := snapshot.Deployment(shard.Shard)
 		if deployment == nil {
 			continue
 		}
 		replicas := int64(observation.ReplicasOf(deployment))
+		afterwards += replicas
 		underWay := observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment)
 		switch {
 		case live != nil && hasOtherTemplate(live, planned.KSMScale, shard):
@@ -159,7 +160,7 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	detail := "shard " + strings.Join(names, ", ")
 	switch {
 	case len(names) == 0 && progressing != nil && progressing.Reason == v1alpha1.ReasonRollingOut:
-		return change{Kind: changeRollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow, TimeUnknown: "waits for its turn"}, true
+		return change{Kind: changeRollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: max(podsNow, afterwards+1), PodsAfterwards: afterwards, TimeUnknown: "waits for its turn"}, true
 	case len(names) == 0:
 		return change{}, false
 	case len(names) > 1:
@@ -167,7 +168,7 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	}
 	return change{
 		Kind: changeRollout, Detail: detail,
-		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: podsNow + 1, PodsAfterwards: podsNow,
+		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: max(podsNow, afterwards+1), PodsAfterwards: afterwards,
 		EstimatedSeconds: estimated.seconds(took), TimeUnknown: estimated.unknown(),
 	}, true
 }

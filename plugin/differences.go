@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,8 +125,6 @@ func deletedOf(resource string, objects map[types.NamespacedName][]gate.Identity
 // explanation completes the line of a difference.
 func (d difference) explanation() string {
 	switch {
-	case d.Kind == missing && d.Pod == "":
-		return fmt.Sprintf("shard %d has no ready pod", d.Shard)
 	case d.Kind == missing:
 		return fmt.Sprintf("of shard %d, and pod %s does not export it", d.Shard, d.Pod)
 	case d.Kind == wrongShard:
@@ -138,12 +137,16 @@ func (d difference) explanation() string {
 func writeVerification(p *painter, result verification) {
 	p.printf("KSMScale %s: %s\n", result.Name, p.verdict(result.Complete, map[bool]string{true: "complete", false: "not complete"}[result.Complete]))
 	for _, one := range result.Partitions {
-		verdict := "each is exported once"
-		if len(one.Differences) > 0 {
+		var verdict string
+		switch {
+		case one.Covered && len(one.Differences) == 0:
+			verdict = "each is exported once"
+		case result.Complete:
+			verdict = "not all shards are ready, and another partition exports each object"
+		case len(one.Differences) == 0:
+			verdict = "not all shards are ready"
+		default:
 			verdict = plural(len(one.Differences), "difference")
-		}
-		if !one.Covered {
-			verdict += "; some shard has no ready pod"
 		}
 		p.printf("\nPartition of %s: %s of %s, %s\n", plural(one.TotalShards, "shard"), plural(one.Objects, "object"), plural(one.Resources, "resource"), verdict)
 		var rows [][]string
@@ -167,13 +170,34 @@ func writeVerification(p *painter, result verification) {
 	}
 }
 
+// ofWholeShard reports whether an object is missing because its shard has no ready pod.
+func (d difference) ofWholeShard() bool { return d.Kind == missing && d.Pod == "" }
+
+// wholeShards has a line for each shard without a ready pod. Naming its objects would hide the cause.
+func wholeShards(differences []difference) []string {
+	objects := map[int32]int{}
+	for _, one := range differences {
+		if one.ofWholeShard() {
+			objects[one.Shard]++
+		}
+	}
+	var lines []string
+	for _, shard := range slices.Sorted(maps.Keys(objects)) {
+		lines = append(lines, fmt.Sprintf("  %s of shard %d, which has no ready pod", plural(objects[shard], "object"), shard))
+	}
+	return lines
+}
+
 // writeDifferences writes some differences of each kind.
 func writeDifferences(p *painter, differences []difference) {
 	titles := map[kindOfDifference]string{missing: "Missing", wrongShard: "Exported by a wrong shard", deleted: "Deleted"}
 	for _, kind := range []kindOfDifference{missing, wrongShard, deleted} {
 		var lines []string
+		if kind == missing {
+			lines = wholeShards(differences)
+		}
 		for _, one := range differences {
-			if one.Kind == kind {
+			if one.Kind == kind && !one.ofWholeShard() {
 				lines = append(lines, "  "+one.object()+": "+one.explanation())
 			}
 		}

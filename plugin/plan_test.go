@@ -147,6 +147,12 @@ func TestPlanOfARolloutUnderWay(t *testing.T) {
 	code, stdout, _ := world{objects: objects}.run(t, "plan", "main")
 	assert.Equal(t, exitNotYet, code)
 	assert.Contains(t, stdout, "Rollout: shard 0\n  pods   3 now, 1 started, at most 4 at a time, 3 afterwards\n")
+
+	successor := fixtures.Pod(0, "successor")
+	successor.UID = "successor"
+	fixtures.OwnedByDeployment(&successor, fixtures.Shard(0))
+	_, stdout, _ = world{objects: append(objects, &successor)}.run(t, "plan", "main")
+	assert.Contains(t, stdout, "  pods   4 now, 1 started, at most 4 at a time, 3 afterwards\n", "a pod leaves for each one that comes")
 }
 
 // Without the right to list nodes, the plan is for the nodes in the status.

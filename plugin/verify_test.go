@@ -128,7 +128,7 @@ func TestVerifyFinds(t *testing.T) {
 			return w
 		}(), exitAsDesired, "Not compared:\n  nodes: service account ksm-main may not list it"},
 		"an unready shard": {world{objects: append(append(append(shardObjects(0, fixtures.NotReady), shardObjects(1)...), shardObjects(2)...), ready()), listed: listed(), exposed: []map[string]gate.Exposed{exact()}},
-			exitNotYet, ": shard 0 has no ready pod\n"},
+			exitNotYet, "Missing:\n  10 objects of shard 0, which has no ready pod\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := test.run(t, "verify", "main")

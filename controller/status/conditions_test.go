@@ -101,7 +101,7 @@ func TestConditions(t *testing.T) {
 		{name: "scaled to 0 by hand", override: func(w *world) {
 			w.observed.Pods, w.observed.Deployments[1].Spec.Replicas = slices.Delete(w.observed.Pods, 1, 2), new(int32(0))
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady",
-			message: "Deployment ksm-main-shard-1-of-3 is scaled to 0: kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1; 1 of 3 shards without a ready pod: 1", phase: v1alpha1.PhaseIncomplete},
+			message: "Deployment ksm-main-shard-1-of-3 is scaled to 0: kubectl -n monitoring scale deployment ksm-main-shard-1-of-3 --replicas=1; shard 1 of 3 has no ready pod", phase: v1alpha1.PhaseIncomplete},
 		{name: "scaling up", override: func(w *world) { w.nodes = 60 },
 			condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "Scaling", message: "3 of 4 desired pods exist", ready: "False Scaling", phase: v1alpha1.PhaseScaling},
 		{name: "pods are many enough, but of the wrong shards", override: func(w *world) {
@@ -132,10 +132,10 @@ func TestConditions(t *testing.T) {
 			}
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 of 6 desired pods are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseDegraded},
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.Pods[2] = fixtures.Pod(2, "a", fixtures.NotReady) },
-			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 2; kubectl -n monitoring describe pods -l ksmscale.example.com=main,shard-id=2 shows the cause", phase: v1alpha1.PhaseIncomplete},
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "Shard 2 of 3 has no ready pod; kubectl -n monitoring describe pods -l ksmscale.example.com=main,shard-id=2 shows the cause", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(fixtures.Time)) })
-		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "1 of 3 shards without a ready pod: 0", phase: v1alpha1.PhaseIncomplete},
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "Shard 0 of 3 has no ready pod", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod of another partition covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.Labels[v1alpha1.LabelTotalShards] = "5" })
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", phase: v1alpha1.PhaseIncomplete},

@@ -37,7 +37,13 @@ func coveredCondition(in conditionInput) metav1.Condition {
 // uncoveredMessage names the shards without a ready pod. It begins with the cause and the fix if a Deployment is scaled to 0, and otherwise
 // ends with where to look.
 func uncoveredMessage(in conditionInput, shards []string) string {
-	message := fmt.Sprintf("%d of %s without a ready pod: %s", len(shards), plural(len(in.Planned.Shards), "shard", "shards"), strings.Join(shards, ", "))
+	message := fmt.Sprintf("shards %s of %d have no ready pod", strings.Join(shards, ", "), len(in.Planned.Shards))
+	switch {
+	case len(in.Planned.Shards) == 1:
+		message = "the only shard has no ready pod"
+	case len(shards) == 1:
+		message = fmt.Sprintf("shard %s of %d has no ready pod", shards[0], len(in.Planned.Shards))
+	}
 	for _, shard := range in.Planned.Shards {
 		deployment := in.Snapshot.Deployment(shard.Shard)
 		if deployment != nil && observation.ReplicasOf(deployment) == 0 {
@@ -45,7 +51,7 @@ func uncoveredMessage(in conditionInput, shards []string) string {
 		}
 	}
 	return fmt.Sprintf("%s; kubectl -n %s describe pods -l %s=%s,%s=%s shows the cause",
-		message, in.KSMScale.Spec.Namespace, v1alpha1.LabelKSMScale, in.KSMScale.Name, v1alpha1.LabelShardID, shards[0])
+		strings.ToUpper(message[:1])+message[1:], in.KSMScale.Spec.Namespace, v1alpha1.LabelKSMScale, in.KSMScale.Name, v1alpha1.LabelShardID, shards[0])
 }
 
 // uncovered returns the IDs of the shards without a ready pod, in order.
