@@ -33,12 +33,18 @@ kubectl wait ksmscale main --for=jsonpath={.status.currentReplicas}=5 --timeout=
 kubectl -n monitoring wait deployment --all --for=condition=Available --timeout=5m
 sleep 20
 lab query 'min_over_time(lab:pods[10m])' | grep '^2000 ' && echo no pod was missing
+kubectl cordon node-a node-b
+kubectl -n monitoring delete pod --selector shard-id=0 --force --grace-period=0
+kubectl ksmscale verify main
+lab query 'min_over_time(lab:pods[1m])' | grep -v '^2000 ' && echo Prometheus shows the gap
+kubectl uncordon node-a node-b
+kubectl ksmscale status main --wait >/dev/null && echo the gap has ended
 echo kubeconfig $KUBECONFIG
 echo the end is near
 sleep 1000
 `
 
-// The lab runs the commands in its input. After Ctrl-C nothing of it is left.
+// The lab runs the commands in its input, and its Prometheus shows each gap. After Ctrl-C nothing of it is left.
 func TestLab(t *testing.T) {
 	binary, err := cluster.FindBinary()
 	require.NoError(t, err)
@@ -66,7 +72,8 @@ func TestLab(t *testing.T) {
 		}
 	}
 	require.NoError(t, command.Wait())
-	for _, line := range []string{"plugin is ready", "pods follow the nodes", "Prometheus has all pods", "no pod was missing", "nothing is left of it"} {
+	for _, line := range []string{"plugin is ready", "pods follow the nodes", "Prometheus has all pods", "no pod was missing",
+		"of shard 0, which has no ready pod", "Prometheus shows the gap", "the gap has ended", "nothing is left of it"} {
 		assert.Contains(t, text.String(), line)
 	}
 	require.NotEmpty(t, kubeconfig)
