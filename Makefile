@@ -31,7 +31,7 @@ help: ## Show this help.
 ##@ Run
 
 .PHONY: demo
-demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster, and draw it (about 3 minutes).
+demo: build kube ## Run the main job: a KSMScale follows the nodes of a real local cluster, and draw it (one to three minutes).
 	go run ./test/demo --record bin/demo/walk.json
 	@cd test/pictures && go run ./walk $(CURDIR)/bin/demo/walk.json
 
