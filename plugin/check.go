@@ -241,6 +241,9 @@ func (c *cluster) checkComponents(ctx context.Context) []checkResult {
 
 func checkComponent(component string, deployment *appsv1.Deployment) checkResult {
 	message := fmt.Sprintf("%d of %d pods of %s/%s are available", deployment.Status.AvailableReplicas, observation.ReplicasOf(deployment), deployment.Namespace, deployment.Name)
+	if observation.ReplicasOf(deployment) == 0 {
+		return checkResult{component, failed, message, fmt.Sprintf("see why Deployment %s is scaled to 0", deployment.Name)}
+	}
 	if deployment.Status.AvailableReplicas == 0 {
 		return checkResult{component, failed, message, fmt.Sprintf("see kubectl -n %s describe pods -l app.kubernetes.io/component=%s", deployment.Namespace, component)}
 	}

@@ -75,6 +75,8 @@ NOTE    other kube-state-metrics: kube-system/ksm runs too
 
 func TestCheckFinds(t *testing.T) {
 	installed := []client.Object{component("controller", 1)}
+	scaledToZero := component("controller", 0)
+	scaledToZero.(*appsv1.Deployment).Spec.Replicas = new(int32(0))
 	unserved := append(registered("ksmscale-system", "ksmscale-adapter", "ksmscale", apiregistrationv1.ConditionFalse), component("adapter", 1))
 	evictable := ready(func(k *v1alpha1.KSMScale) {
 		k.Status.Conditions = append(k.Status.Conditions, condition(v1alpha1.ConditionEvictable, metav1.ConditionFalse, v1alpha1.ReasonMultiplePodDisruptionBudgets, "pods of shard 0 have a second one"))
@@ -87,10 +89,12 @@ func TestCheckFinds(t *testing.T) {
 		"nothing installed":          {nil, exitNotYet, "FAILED  controller: it is not installed\n"},
 		"no adapter":                 {installed, exitAsDesired, "SKIPPED adapter: the installation has none"},
 		"a controller without a pod": {[]client.Object{component("controller", 0)}, exitNotYet, "FAILED  controller: 0 of 1 pods of ksmscale-system/ksmscale-controller are available"},
-		"no KSMScale":                {installed, exitAsDesired, "NOTE    KSMScales: there is none\n"},
-		"metrics are not served":     {append(unserved, installed...), exitNotYet, "FAILED  external metrics API: ksmscale-system/ksmscale-adapter is not available, MissingEndpoints: no endpoints\n"},
-		"no APIService":              {append([]client.Object{component("adapter", 1)}, installed...), exitNotYet, "FAILED  external metrics API: APIService v1beta1.external.metrics.k8s.io does not exist\n"},
-		"a second PDB":               {append([]client.Object{evictable}, installed...), exitAsDesired, "WARNING KSMScale main: Evictable False, MultiplePodDisruptionBudgets: pods of shard 0 have a second one\n        see docs/conditions.md#evictable\n"},
+		"a controller scaled to 0": {[]client.Object{scaledToZero}, exitNotYet, "FAILED  controller: 0 of 0 pods of ksmscale-system/ksmscale-controller are available\n" +
+			"        see why Deployment ksmscale-controller is scaled to 0\n"},
+		"no KSMScale":            {installed, exitAsDesired, "NOTE    KSMScales: there is none\n"},
+		"metrics are not served": {append(unserved, installed...), exitNotYet, "FAILED  external metrics API: ksmscale-system/ksmscale-adapter is not available, MissingEndpoints: no endpoints\n"},
+		"no APIService":          {append([]client.Object{component("adapter", 1)}, installed...), exitNotYet, "FAILED  external metrics API: APIService v1beta1.external.metrics.k8s.io does not exist\n"},
+		"a second PDB":           {append([]client.Object{evictable}, installed...), exitAsDesired, "WARNING KSMScale main: Evictable False, MultiplePodDisruptionBudgets: pods of shard 0 have a second one\n        see docs/conditions.md#evictable\n"},
 		"a KSMScale that is not Ready": {append([]client.Object{ready(notReady(v1alpha1.ReasonScaling, "2 of 3 desired pods exist"))}, installed...), exitNotYet,
 			"FAILED  KSMScale main: Ready False, Scaling: 2 of 3 desired pods exist\n        see kubectl ksmscale status main\n"},
 	} {

@@ -133,6 +133,11 @@ func TestConditions(t *testing.T) {
 		}, condition: v1alpha1.ConditionProgressing, status: metav1.ConditionTrue, reason: "PodsNotReady", message: "3 of 6 desired pods are ready", ready: "False PodsNotReady", phase: v1alpha1.PhaseDegraded},
 		{name: "a shard without a ready pod", override: func(w *world) { w.observed.Pods[2] = fixtures.Pod(2, "a", fixtures.NotReady) },
 			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "Shard 2 of 3 has no ready pod; kubectl -n monitoring describe pods -l ksmscale.example.com=main,shard-id=2 shows the cause", phase: v1alpha1.PhaseIncomplete},
+		{name: "two shards without a ready pod", override: func(w *world) {
+			w.observed.Pods[0], w.observed.Pods[2] = fixtures.Pod(0, "a", fixtures.NotReady), fixtures.Pod(2, "a", fixtures.NotReady)
+		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "Shards 0, 2 of 3 have no ready pod; kubectl", phase: v1alpha1.PhaseIncomplete},
+		{name: "no pods", override: func(w *world) { w.observed.Pods = nil },
+			condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "No shard has a ready pod; kubectl", phase: v1alpha1.PhaseIncomplete},
 		{name: "a pod that is being deleted covers nothing", override: func(w *world) {
 			w.observed.Pods[0] = fixtures.Pod(0, "a", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(fixtures.Time)) })
 		}, condition: v1alpha1.ConditionCovered, status: metav1.ConditionFalse, reason: "ShardsNotReady", message: "Shard 0 of 3 has no ready pod", phase: v1alpha1.PhaseIncomplete},

@@ -41,6 +41,8 @@ func uncoveredMessage(in conditionInput, shards []string) string {
 	switch {
 	case len(in.Planned.Shards) == 1:
 		message = "the only shard has no ready pod"
+	case len(shards) == len(in.Planned.Shards):
+		message = "no shard has a ready pod"
 	case len(shards) == 1:
 		message = fmt.Sprintf("shard %s of %d has no ready pod", shards[0], len(in.Planned.Shards))
 	}
