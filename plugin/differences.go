@@ -124,10 +124,10 @@ func deletedOf(resource string, objects map[types.NamespacedName][]gate.Identity
 
 // explanation completes the line of a difference.
 func (d difference) explanation() string {
-	switch {
-	case d.Kind == missing:
+	switch d.Kind {
+	case missing:
 		return fmt.Sprintf("of shard %d, and pod %s does not export it", d.Shard, d.Pod)
-	case d.Kind == wrongShard:
+	case wrongShard:
 		return fmt.Sprintf("of shard %d, and pod %s of shard %d exports it too", d.Shard, d.Pod, d.PodShard)
 	default:
 		return fmt.Sprintf("no longer exists, and pod %s still exports it", d.Pod)

@@ -112,7 +112,7 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 	if err != nil {
 		return err
 	}
-	began, last, waitsFor := o.clock.Now(), []byte(nil), ""
+	began, last := o.clock.Now(), []byte(nil)
 	for {
 		overviews, err := c.overviews(ctx, args)
 		if err != nil {
@@ -120,13 +120,8 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 		}
 		ready := !slices.ContainsFunc(overviews, func(one overview) bool { return one.Ready != metav1.ConditionTrue })
 		isLast := flags.isLast(ready, o.clock.Since(began))
-		if flags.wait && !flags.watch && !isLast {
-			waitsFor = o.writeWaiting(overviews, waitsFor)
-		}
-		if flags.watch || isLast {
-			if last, err = o.printChanged(overviews, last); err != nil {
-				return err
-			}
+		if last, err = o.printStatus(overviews, flags, isLast, last); err != nil {
+			return err
 		}
 		if isLast {
 			return asDesired(ready)
@@ -147,18 +142,32 @@ func (f statusOptions) isLast(ready bool, waited time.Duration) bool {
 	return !f.watch
 }
 
+// printStatus prints what has changed since the last text: with --watch the status, and otherwise what it waits for, and the status at
+// the end. It returns the text.
+func (o *options) printStatus(overviews []overview, flags statusOptions, isLast bool, last []byte) ([]byte, error) {
+	switch {
+	case flags.watch:
+		return o.printChanged(overviews, last)
+	case isLast:
+		return o.printChanged(overviews, nil)
+	default:
+		return o.writeWaiting(overviews, last)
+	}
+}
+
 // writeWaiting writes what KSMScales wait for to the error output, unless it is what was written last. It returns the text.
-func (o *options) writeWaiting(overviews []overview, last string) string {
-	var text strings.Builder
+func (o *options) writeWaiting(overviews []overview, last []byte) ([]byte, error) {
+	var text bytes.Buffer
 	for _, one := range overviews {
 		if one.Ready != metav1.ConditionTrue {
 			fmt.Fprintf(&text, "Waiting for KSMScale %s: %s\n", one.Name, one.Message)
 		}
 	}
-	if text.String() != last {
-		fmt.Fprint(o.ErrOut, text.String())
+	if bytes.Equal(text.Bytes(), last) {
+		return last, nil
 	}
-	return text.String()
+	_, err := o.ErrOut.Write(text.Bytes())
+	return text.Bytes(), err
 }
 
 // printChanged prints overviews, unless their text is the last one. It returns the text.
