@@ -36,12 +36,17 @@ demo: build kube ## Run the main job: a KSMScale follows the nodes of a real loc
 	@cd test/pictures && go run ./walk $(CURDIR)/bin/demo/walk.json
 
 .PHONY: lab
-lab: build e2e-images node ## Open a shell in a real cluster of two nodes with KSMScale, Prometheus and 2,000 fake pods, as root on Linux.
+lab: root node-packages build e2e-images node ## Open a shell in a real cluster of two nodes with KSMScale, Prometheus and 2,000 fake pods, as root on Linux.
 # Not `go run`, which ends with an error after Ctrl-C.
 	@go build -o bin/lab ./test/lab && bin/lab
 
+# The first builds take long, so this comes before them.
+.PHONY: root
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "Real nodes need root: sudo --preserve-env=PATH,HOME make $(MAKECMDGOALS)"; exit 1; }
+
 .PHONY: lab-test
-lab-test: build e2e-images node ## Test the lab: commands from its input, and its end (3 minutes).
+lab-test: root node-packages build e2e-images node ## Test the lab: commands from its input, and its end (4 minutes).
 	@go build -o bin/lab ./test/lab
 	go test -v -count=1 -timeout 20m ./test/lab
 
@@ -50,7 +55,7 @@ up: build kube ## Start a local cluster without KSMScale, and print how to use i
 	go run ./test/cluster/local up
 
 .PHONY: play
-play: up ## Start that cluster, if it does not run, and KSMScale on it until you press Ctrl-C.
+play: build kube ## Start that cluster, if it does not run, and KSMScale on it until you press Ctrl-C.
 # Not `go run`, which ends with an error after Ctrl-C.
 	@go build -o bin/local ./test/cluster/local && bin/local run
 

@@ -15,6 +15,9 @@ import (
 	"github.com/example/ksmscale/test/installation"
 )
 
+// defaultNodes is how many fake nodes a cluster has at first.
+const defaultNodes = 10
+
 func newCommand() *cobra.Command {
 	var dir string
 	root := &cobra.Command{
@@ -44,13 +47,18 @@ func defaultDir() (string, error) {
 }
 
 func newUpCommand(dir *string) *cobra.Command {
-	nodes := 10
+	nodes := defaultNodes
 	command := &cobra.Command{
 		Use:   "up",
 		Short: "Start a cluster that keeps running until `down`",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return up(command.Context(), *dir, nodes, command.OutOrStdout())
+			c, err := up(command.Context(), *dir, nodes, command.OutOrStdout())
+			if err != nil {
+				return err
+			}
+			printUse(command.OutOrStdout(), c)
+			return nil
 		},
 	}
 	command.Flags().IntVar(&nodes, "nodes", nodes, "number of fake nodes")
@@ -60,10 +68,10 @@ func newUpCommand(dir *string) *cobra.Command {
 func newRunCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
-		Short: "Install KSMScale on the cluster, and run its controller and adapter until interrupted",
+		Short: "Start the cluster, if it does not run, and KSMScale's controller and adapter until interrupted",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := running(*dir)
+			c, err := up(command.Context(), *dir, defaultNodes, command.OutOrStdout())
 			if err != nil {
 				return err
 			}
@@ -130,30 +138,28 @@ func running(dir string) (*cluster.Cluster, error) {
 }
 
 // up leaves a running cluster as it is, and clears away one that has died.
-func up(ctx context.Context, dir string, nodes int, out io.Writer) error {
+func up(ctx context.Context, dir string, nodes int, out io.Writer) (*cluster.Cluster, error) {
 	c, err := cluster.Open(dir)
 	switch {
 	case err == nil && c.Check() == nil:
 		fmt.Fprintf(out, "already up in %s\n", dir)
-		printUse(out, c)
-		return nil
+		return c, nil
 	case err == nil:
 		if err := c.Stop(); err != nil {
-			return err
+			return nil, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return nil, err
 	}
 	c, err = cluster.Start(ctx, cluster.Options{Dir: dir, Progress: out, Detached: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(out, "creating %d fake nodes\n", nodes)
 	if err := c.SetNodes(ctx, nodes); err != nil {
-		return errors.Join(err, c.Stop())
+		return nil, errors.Join(err, c.Stop())
 	}
-	printUse(out, c)
-	return nil
+	return c, nil
 }
 
 // run starts controller and adapter as processes, because pods on fake nodes do not run.
@@ -203,7 +209,7 @@ kubectl ksmscale plan main --shard-count 5
 make nodes N=90
 kubectl get ksmscales --watch
 
-# Another number of shards: both partitions run for a minute or two. Then the status is the new one.
+# Another number of shards: both partitions run for a minute or two. The last command waits, and prints what for.
 kubectl patch ksmscale main --type=merge -p '{"spec": {"sharding": {"shardCount": 5}}}'
 kubectl ksmscale status main
 kubectl ksmscale status main --wait
