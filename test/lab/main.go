@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +23,10 @@ func main() {
 	case err == nil:
 	case errors.As(err, &exit) && exit.Exited():
 		os.Exit(exit.ExitCode())
+	case errors.Is(err, context.Canceled):
+		// The error has the log of the component that was starting, as if that had failed.
+		fmt.Fprintln(os.Stderr, "\nInterrupted.")
+		os.Exit(1)
 	default:
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)

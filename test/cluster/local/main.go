@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,8 +15,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newCommand().ExecuteContext(ctx)
 	stop()
-	if err != nil {
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, context.Canceled):
+		// The error has the log of the component that was starting, as if that had failed.
+		fmt.Fprintln(os.Stderr, "\nInterrupted.")
+	default:
 		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
 	}
+	os.Exit(1)
 }
