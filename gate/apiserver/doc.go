@@ -1,3 +1,3 @@
-// Package apiserver is what the gate asks the API server: which objects exist, how many, and whether it answers at all. It reads
+// Package apiserver has the requests of the gate to the API server: which objects exist, how many, and whether it answers. It reads
 // metadata only, page by page, and decides nothing. Package gate compares the result with what kube-state-metrics exposes.
 package apiserver
