@@ -29,6 +29,9 @@ type plannedChanges struct {
 	RecommendedShards int32  `json:"recommendedShards,omitempty"`
 	Recommendation    string `json:"recommendation,omitempty"`
 	ReplicaAdvice     string `json:"replicaAdvice,omitempty"`
+	// MemoryRequestBytes is the memory request of each kube-state-metrics, and RecommendedMemoryBytes the recommended one.
+	MemoryRequestBytes     int64 `json:"memoryRequestBytes"`
+	RecommendedMemoryBytes int64 `json:"recommendedMemoryBytes,omitempty"`
 }
 
 // kindOfChange tells changes apart by what they cost.
@@ -325,6 +328,9 @@ func writeChanges(p *painter, result plannedChanges) {
 	}
 	if result.RecommendedShards > 0 {
 		p.printf("\nRecommended: %s (%s)\n", plural(result.RecommendedShards, "shard"), result.Recommendation)
+	}
+	if result.RecommendedMemoryBytes > 0 {
+		p.printf("Memory: each kube-state-metrics requests %d MiB; %d MiB are recommended\n", result.MemoryRequestBytes>>20, result.RecommendedMemoryBytes>>20)
 	}
 	if result.ReplicaAdvice != "" {
 		p.printf("Replicas: %s\n", result.ReplicaAdvice)
