@@ -46,7 +46,9 @@ func alerts(t *testing.T) []string {
 	for _, file := range []string{"rules.yaml", "recommendations.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, "deploy/prometheus", file))
 		require.NoError(t, err)
-		var rules struct{ Groups []struct{ Rules []struct{ Alert string } } }
+		var rules struct {
+			Groups []struct{ Rules []struct{ Alert string } }
+		}
 		require.NoError(t, yaml.Unmarshal(text, &rules))
 		for _, group := range rules.Groups {
 			for _, rule := range group.Rules {
