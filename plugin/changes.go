@@ -330,7 +330,11 @@ func writeChanges(p *painter, result plannedChanges) {
 		p.printf("\nRecommended: %s (%s)\n", plural(result.RecommendedShards, "shard"), result.Recommendation)
 	}
 	if result.RecommendedMemoryBytes > 0 {
-		p.printf("Memory: each kube-state-metrics requests %d MiB; %d MiB are recommended\n", result.MemoryRequestBytes>>20, result.RecommendedMemoryBytes>>20)
+		requested := "no memory"
+		if result.MemoryRequestBytes > 0 {
+			requested = fmt.Sprintf("%d MiB", result.MemoryRequestBytes>>20)
+		}
+		p.printf("Memory: each kube-state-metrics requests %s; %d MiB are recommended\n", requested, result.RecommendedMemoryBytes>>20)
 	}
 	if result.ReplicaAdvice != "" {
 		p.printf("Replicas: %s\n", result.ReplicaAdvice)

@@ -215,7 +215,11 @@ func TestRunbook(t *testing.T) {
 // create creates a KSMScale with a replica per shard, and what its namespace has before.
 func (f runbookFault) create(t *testing.T) *v1alpha1.KSMScale {
 	t.Helper()
-	ksmScale := newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.NodesPerMonitor = runbookNodes / 3 })
+	ksmScale := newKSMScale(func(k *v1alpha1.KSMScale) {
+		k.Spec.NodesPerMonitor = runbookNodes / 3
+		// The command check asks about the rights to each resource of each KSMScale.
+		k.Spec.Metrics.Resources = []string{"nodes", "pods"}
+	})
 	if f.spec != nil {
 		f.spec(ksmScale)
 	}
@@ -295,7 +299,6 @@ func accountWith(verbs ...string) func(t *testing.T, namespace string) {
 }
 
 func ownAccount(k *v1alpha1.KSMScale) {
-	k.Spec.Metrics.Resources = []string{"nodes", "pods"}
 	k.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "own"}
 }
 
