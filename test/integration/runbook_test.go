@@ -88,7 +88,7 @@ var runbookFaults = []runbookFault{{
 	spec: func(k *v1alpha1.KSMScale) {
 		k.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Ti")}
 	},
-	causes: []string{"Schedulable False, Unschedulable", "Insufficient memory"},
+	causes: []string{"not Ready, Unschedulable", "Insufficient memory"},
 }, {
 	name:   "a quota",
 	alerts: []string{"KSMNotProgressing", "KSMReplicasNotReached"},
@@ -178,11 +178,6 @@ func TestRunbook(t *testing.T) {
 	for i, fault := range runbookFaults {
 		ksmScales[i] = fault.create(t)
 	}
-	t.Cleanup(func() {
-		for _, ksmScale := range ksmScales {
-			require.NoError(t, client.IgnoreNotFound(shared.client.Delete(afterwards(t), ksmScale)))
-		}
-	})
 	for i, fault := range runbookFaults {
 		if fault.after != nil {
 			awaitCondition(t, ksmScales[i], v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAsPlanned)
@@ -196,8 +191,15 @@ func TestRunbook(t *testing.T) {
 		}
 	}
 	t.Logf("the faults of KSMScales took %s", time.Since(began).Round(time.Second))
+	for _, ksmScale := range ksmScales {
+		require.NoError(t, shared.client.Delete(t.Context(), ksmScale))
+	}
 
 	shared.adapter.Kill()
+	// The API server checks an APIService every half minute, and when it changes.
+	update(t, externalMetrics(), func(service *apiregistrationv1.APIService) {
+		metav1.SetMetaDataAnnotation(&service.ObjectMeta, "example.com/checked", "now")
+	})
 	for _, alert := range []string{"KSMAdapterDown", "KSMExternalMetricsUnavailable"} {
 		t.Run(alert+", no adapter", func(t *testing.T) {
 			awaitCauses(t, alert, "", "FAILED  external metrics API: ksmscale-system/ksmscale-adapter is not available, FailedDiscoveryCheck", "see whether the adapter's pods run")
@@ -313,6 +315,11 @@ func seeCertificateNearExpiry(t *testing.T) {
 		"see why the controller has not renewed it", "FAILED  leader: no controller leads since")
 
 	startController(t, "controller-renews")
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, get(t, secret))
+		require.NotEqual(c, ending, secret.Data[caKey])
+	}, eventually, poll)
+	require.NoError(t, shared.installed.MountCertificate(t.Context()))
 	var err error
 	shared.adapter, err = shared.installed.StartAdapter(t.Context(), "adapter-renewed")
 	require.NoError(t, err)
