@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/controller"
 	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/flags"
 )
 
 // component is a Deployment of the installation, with available pods.
@@ -202,7 +202,7 @@ func TestCheckCertificates(t *testing.T) {
 			assert.Contains(t, stdout, test.expected)
 		})
 	}
-	assert.Equal(t, controller.NewOptions().CertificateRenewBefore/2, certificateWarning, "the alert and the check agree")
+	assert.Equal(t, flags.NewOptions().CertificateRenewBefore/2, certificateWarning, "the alert and the check agree")
 }
 
 func TestCheckShards(t *testing.T) {
