@@ -137,7 +137,7 @@ func newManager(options *flags.Options) (ctrl.Manager, error) {
 			DisableFor: []client.Object{&monitoringv1alpha1.ScrapeConfig{}, &monitoringv1.ServiceMonitor{}, &monitoringv1.PrometheusRule{}},
 		}},
 		LeaderElection:                options.LeaderElect,
-		LeaderElectionID:              "ksmscale-controller",
+		LeaderElectionID:              v1alpha1.ControllerLeaseName,
 		LeaderElectionNamespace:       options.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &options.LeaseDuration,

@@ -157,6 +157,12 @@ func (v *verifier) rights(exporter *gate.Options, kinds []exposition.Resource) [
 			Verb: "create", Resource: "serviceaccounts", Subresource: "token", Namespace: namespace, Name: objects.ServiceAccountOf(v.ksmScale),
 		}, "because of spec.metrics.authFilter"})
 	}
+	return append(rights, readRights("list", exporter, kinds, "to compare them")...)
+}
+
+// readRights returns the rights to a verb of all objects that kube-state-metrics exports of some resources.
+func readRights(verb string, exporter *gate.Options, kinds []exposition.Resource, why string) []right {
+	var rights []right
 	for _, kind := range kinds {
 		namespaces := []string{metav1.NamespaceAll}
 		if kind.Namespaced && len(exporter.Namespaces) > 0 {
@@ -164,8 +170,8 @@ func (v *verifier) rights(exporter *gate.Options, kinds []exposition.Resource) [
 		}
 		for _, namespace := range namespaces {
 			rights = append(rights, right{authorizationv1.ResourceAttributes{
-				Verb: "list", Group: kind.GroupVersionResource.Group, Resource: kind.GroupVersionResource.Resource, Namespace: namespace,
-			}, "to compare them"})
+				Verb: verb, Group: kind.GroupVersionResource.Group, Resource: kind.GroupVersionResource.Resource, Namespace: namespace,
+			}, why})
 		}
 	}
 	return rights
@@ -219,27 +225,18 @@ func (v *verifier) withoutUnlistable(ctx context.Context, kinds []exposition.Res
 		// Its rights may be limited to these namespaces.
 		return kinds
 	}
-	namespace, account := v.ksmScale.Spec.Namespace, objects.ServiceAccountOf(v.ksmScale)
 	var rights []right
 	for _, kind := range kinds {
 		rights = append(rights, right{ResourceAttributes: authorizationv1.ResourceAttributes{
 			Verb: "list", Group: kind.GroupVersionResource.Group, Resource: kind.GroupVersionResource.Resource, Namespace: metav1.NamespaceAll,
 		}, why: kind.Name})
 	}
-	unlistable, err := refused(rights, func(one right) (bool, error) {
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:               "system:serviceaccount:" + namespace + ":" + account,
-			Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-			ResourceAttributes: &one.ResourceAttributes,
-		}}
-		err := v.client.Create(ctx, review)
-		return review.Status.Allowed, err
-	})
+	unlistable, err := v.monitorLacks(ctx, v.ksmScale, rights)
 	if err != nil {
 		return kinds
 	}
 	for _, one := range unlistable {
-		v.skipped[one.why] = fmt.Sprintf("service account %s may not list it", account)
+		v.skipped[one.why] = fmt.Sprintf("service account %s may not list it", objects.ServiceAccountOf(v.ksmScale))
 	}
 	return slices.DeleteFunc(kinds, func(kind exposition.Resource) bool { return v.skipped[kind.Name] != "" })
 }

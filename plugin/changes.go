@@ -29,6 +29,9 @@ type plannedChanges struct {
 	RecommendedShards int32  `json:"recommendedShards,omitempty"`
 	Recommendation    string `json:"recommendation,omitempty"`
 	ReplicaAdvice     string `json:"replicaAdvice,omitempty"`
+	// MemoryRequestBytes is the memory request of each kube-state-metrics, and RecommendedMemoryBytes the recommended one.
+	MemoryRequestBytes     int64 `json:"memoryRequestBytes"`
+	RecommendedMemoryBytes int64 `json:"recommendedMemoryBytes,omitempty"`
 }
 
 // kindOfChange tells changes apart by what they cost.
@@ -358,6 +361,13 @@ func writeChanges(p *painter, result plannedChanges) {
 	}
 	if result.RecommendedShards > 0 {
 		p.printf("\nRecommended: %s (%s)\n", plural(result.RecommendedShards, "shard"), result.Recommendation)
+	}
+	if result.RecommendedMemoryBytes > 0 {
+		requested := "no memory"
+		if result.MemoryRequestBytes > 0 {
+			requested = fmt.Sprintf("%d MiB", result.MemoryRequestBytes>>20)
+		}
+		p.printf("Memory: each kube-state-metrics requests %s; %d MiB are recommended\n", requested, result.RecommendedMemoryBytes>>20)
 	}
 	if result.ReplicaAdvice != "" {
 		p.printf("Replicas: %s\n", result.ReplicaAdvice)

@@ -10,19 +10,14 @@ import (
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
-	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
-	"github.com/example/ksmscale/version"
 )
 
 // minKubernetes is the oldest supported version of Kubernetes.
@@ -83,6 +78,7 @@ func (c *cluster) check(ctx context.Context, pre bool) []checkResult {
 	results = append(results, components...)
 	if hasAdapter := slices.ContainsFunc(components, func(one checkResult) bool { return one.Check == "adapter" && one.Verdict != skipped }); hasAdapter {
 		results = append(results, c.checkAPIService(ctx, true), c.checkExternalMetrics(ctx))
+		results = append(results, c.checkCertificates(ctx)...)
 	}
 	results = append(results, c.checkOperator(), c.checkOthers(ctx), c.checkVerifyRights(ctx))
 	return append(results, c.checkKSMScales(ctx)...)
@@ -170,91 +166,6 @@ func names(rights []right) []string {
 	return all
 }
 
-// checkAPIService looks at the APIService of external metrics. needed is whether KSMScale must serve it.
-func (c *cluster) checkAPIService(ctx context.Context, needed bool) checkResult {
-	const check = "external metrics API"
-	service := &apiregistrationv1.APIService{}
-	err := c.client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, service)
-	switch {
-	case apierrors.IsNotFound(err) && needed:
-		return checkResult{check, failed, "APIService " + v1alpha1.APIServiceName + " does not exist", "see the logs of the controller, which creates it"}
-	case apierrors.IsNotFound(err):
-		return checkResult{check, passed, "no other adapter serves external metrics", ""}
-	case err != nil:
-		return checked(check, "", "", err)
-	}
-	server := "the API server itself"
-	if service.Spec.Service != nil {
-		server = service.Spec.Service.Namespace + "/" + service.Spec.Service.Name
-	}
-	if !c.isOurs(ctx, service) {
-		return checkResult{check, warned, server + " serves external metrics", "set spec.autoscaling.mode to Direct, or put KSMScale's adapter in front of it with --delegate (docs/delegate.md)"}
-	}
-	for _, condition := range service.Status.Conditions {
-		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-			return checkResult{check, failed, fmt.Sprintf("%s is not available, %s: %s", server, condition.Reason, condition.Message),
-				"see whether the adapter's pods run, and whether the API server can reach them (docs/installation.md)"}
-		}
-	}
-	return checkResult{check, passed, server + " serves external metrics", ""}
-}
-
-// isOurs reports whether an adapter of KSMScale is the server of an APIService.
-func (c *cluster) isOurs(ctx context.Context, registered *apiregistrationv1.APIService) bool {
-	if registered.Spec.Service == nil {
-		return false
-	}
-	service := &corev1.Service{}
-	err := c.client.Get(ctx, client.ObjectKey{Namespace: registered.Spec.Service.Namespace, Name: registered.Spec.Service.Name}, service)
-	if err != nil {
-		// It may be gone, and its name is what is left.
-		return registered.Spec.Service.Name == "ksmscale-adapter"
-	}
-	return service.Spec.Selector["app.kubernetes.io/name"] == "ksmscale"
-}
-
-// checkExternalMetrics reads the metrics of all KSMScales, as `helm test` does.
-func (c *cluster) checkExternalMetrics(ctx context.Context) checkResult {
-	return checked("external metrics", "the API server serves the metrics of each KSMScale", "see the logs of the adapter", c.metricsServed(ctx))
-}
-
-// checkComponents looks at the Deployments of the installation in any namespace.
-func (c *cluster) checkComponents(ctx context.Context) []checkResult {
-	var results []checkResult
-	for _, component := range []string{"controller", "adapter"} {
-		var list appsv1.DeploymentList
-		err := c.client.List(ctx, &list, client.MatchingLabels{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component})
-		switch {
-		case err != nil:
-			results = append(results, checked(component, "", "", err))
-		case len(list.Items) == 0 && component == "adapter":
-			results = append(results, checkResult{component, skipped, "the installation has none, so only the modes Direct and None scale", ""})
-		case len(list.Items) == 0:
-			results = append(results, checkResult{component, failed, "it is not installed", "install KSMScale (docs/installation.md)"})
-		}
-		for i := range list.Items {
-			results = append(results, checkComponent(component, &list.Items[i]))
-		}
-	}
-	return results
-}
-
-func checkComponent(component string, deployment *appsv1.Deployment) checkResult {
-	message := fmt.Sprintf("%d of %d pods of %s/%s are available", deployment.Status.AvailableReplicas, observation.ReplicasOf(deployment), deployment.Namespace, deployment.Name)
-	if observation.ReplicasOf(deployment) == 0 {
-		return checkResult{component, failed, message, fmt.Sprintf("see why Deployment %s is scaled to 0", deployment.Name)}
-	}
-	if deployment.Status.AvailableReplicas == 0 {
-		return checkResult{component, failed, message, fmt.Sprintf("see kubectl -n %s describe pods -l app.kubernetes.io/component=%s", deployment.Namespace, component)}
-	}
-	for _, container := range deployment.Spec.Template.Spec.Containers {
-		if running := objects.ImageVersion(container.Image); running != "" && running != version.Version {
-			return checkResult{component, noted, fmt.Sprintf("%s, version %s, and the plugin has version %s", message, running, version.Version), ""}
-		}
-	}
-	return checkResult{component, passed, message, ""}
-}
-
 // checkOperator looks for the kind that the Prometheus Operator scrapes by.
 func (c *cluster) checkOperator() checkResult {
 	const check = "Prometheus Operator"
@@ -300,48 +211,6 @@ func (c *cluster) checkVerifyRights(ctx context.Context) checkResult {
 		return checkResult{check, noted, "you may not create pods/portforward in all namespaces", "to use `kubectl ksmscale verify`, get this right in the namespace of the shards"}
 	}
 	return checked(check, "you may reach the pods of shards", "", err)
-}
-
-// checkKSMScales reports each condition of each KSMScale that is not True.
-func (c *cluster) checkKSMScales(ctx context.Context) []checkResult {
-	ksmScales, err := c.ksmScales(ctx)
-	if err != nil {
-		return []checkResult{checked("KSMScales", "", "install KSMScale (docs/installation.md)", err)}
-	}
-	if len(ksmScales) == 0 {
-		return []checkResult{{"KSMScales", noted, "there is none", "create one, such as config/samples/medium.yaml"}}
-	}
-	var results []checkResult
-	for i := range ksmScales {
-		results = append(results, checkKSMScale(&ksmScales[i])...)
-	}
-	return results
-}
-
-func checkKSMScale(ksmScale *v1alpha1.KSMScale) []checkResult {
-	check := "KSMScale " + ksmScale.Name
-	ready := meta.FindStatusCondition(ksmScale.Status.Conditions, v1alpha1.ConditionReady)
-	fix := "see kubectl ksmscale status " + ksmScale.Name
-	switch {
-	case ready == nil || ready.ObservedGeneration < ksmScale.Generation:
-		return []checkResult{{check, failed, "the controller has not seen its last change", "see whether the controller runs"}}
-	case ready.Status != metav1.ConditionTrue:
-		return append([]checkResult{{check, failed, "Ready " + string(ready.Status) + ", " + ready.Reason + ": " + ready.Message, fix}}, checkConditions(ksmScale, ready.Message)...)
-	}
-	return append([]checkResult{{check, passed, ready.Reason + ": " + ready.Message, ""}}, checkConditions(ksmScale, ready.Message)...)
-}
-
-// checkConditions reports the conditions that are not True, except one whose message is known.
-func checkConditions(ksmScale *v1alpha1.KSMScale, known string) []checkResult {
-	var results []checkResult
-	for _, condition := range ksmScale.Status.Conditions {
-		if condition.Type == v1alpha1.ConditionReady || condition.Status == metav1.ConditionTrue || condition.Message == known {
-			continue
-		}
-		results = append(results, checkResult{"KSMScale " + ksmScale.Name, warned, fmt.Sprintf("%s %s, %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message),
-			"see docs/conditions.md#" + strings.ToLower(condition.Type)})
-	}
-	return results
 }
 
 func writeChecks(p *painter, results []checkResult) {

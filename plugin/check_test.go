@@ -1,15 +1,19 @@
 package plugin
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -18,17 +22,40 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/flags"
 )
 
 // component is a Deployment of the installation, with available pods.
-func component(name string, available int32) client.Object {
-	return &appsv1.Deployment{
+func component(name string, available int32, overrides ...func(*appsv1.Deployment)) client.Object {
+	deployment := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ksmscale-system", Name: "ksmscale-" + name, Labels: map[string]string{
 			"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": name,
 		}},
-		Spec:   appsv1.DeploymentSpec{Replicas: new(int32(1))},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: new(int32(1)),
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/component": name}},
+		},
 		Status: appsv1.DeploymentStatus{AvailableReplicas: available},
 	}
+	for _, override := range overrides {
+		override(deployment)
+	}
+	return deployment
+}
+
+// lease is the lease of the controllers, renewed some time ago.
+func lease(holder string, ago time.Duration) client.Object {
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ksmscale-system", Name: v1alpha1.ControllerLeaseName},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: &holder, LeaseDurationSeconds: new(int32(15)), RenewTime: new(metav1.NewMicroTime(fixtures.Time.Add(-ago))),
+		},
+	}
+}
+
+// installedController is a controller that works.
+func installedController() []client.Object {
+	return []client.Object{component("controller", 1), lease("controller-1_a", 2*time.Second)}
 }
 
 // registered is the APIService of external metrics, and the Service that it names.
@@ -64,7 +91,7 @@ WARNING tolerance: the API server drops the tolerance of HorizontalPodAutoscaler
         turn the feature gate HPAConfigurableTolerance on, or set spec.autoscaling.mode to Direct
 FAILED  rights to install: you lack the rights to create namespaces, create customresourcedefinitions.apiextensions.k8s.io
         install as a cluster administrator
-WARNING external metrics API: keda/keda-operator-metrics-apiserver serves external metrics
+WARNING external metrics API: keda/keda-operator-metrics-apiserver serves external metrics, and is not KSMScale's adapter
         set spec.autoscaling.mode to Direct, or put KSMScale's adapter in front of it with --delegate (docs/delegate.md)
 NOTE    Prometheus Operator: the cluster has no ScrapeConfigs, so KSMScale creates none
         add the jobs of deploy/prometheus to your Prometheus (docs/prometheus.md)
@@ -74,9 +101,7 @@ NOTE    other kube-state-metrics: kube-system/ksm runs too
 }
 
 func TestCheckFinds(t *testing.T) {
-	installed := []client.Object{component("controller", 1)}
-	scaledToZero := component("controller", 0)
-	scaledToZero.(*appsv1.Deployment).Spec.Replicas = new(int32(0))
+	installed := installedController()
 	unserved := append(registered("ksmscale-system", "ksmscale-adapter", "ksmscale", apiregistrationv1.ConditionFalse), component("adapter", 1))
 	evictable := ready(func(k *v1alpha1.KSMScale) {
 		k.Status.Conditions = append(k.Status.Conditions, condition(v1alpha1.ConditionEvictable, metav1.ConditionFalse, v1alpha1.ReasonMultiplePodDisruptionBudgets, "pods of shard 0 have a second one"))
@@ -88,9 +113,23 @@ func TestCheckFinds(t *testing.T) {
 	}{
 		"nothing installed":          {nil, exitNotYet, "FAILED  controller: it is not installed\n"},
 		"no adapter":                 {installed, exitAsDesired, "SKIPPED adapter: the installation has none"},
-		"a controller without a pod": {[]client.Object{component("controller", 0)}, exitNotYet, "FAILED  controller: 0 of 1 pods of ksmscale-system/ksmscale-controller are available"},
-		"a controller scaled to 0": {[]client.Object{scaledToZero}, exitNotYet, "FAILED  controller: 0 of 0 pods of ksmscale-system/ksmscale-controller are available\n" +
-			"        see why Deployment ksmscale-controller is scaled to 0\n"},
+		"a controller without a pod": {[]client.Object{component("controller", 0)}, exitNotYet, "FAILED  controller: 0 of 1 pods of ksmscale-system/ksmscale-controller are available\n"},
+		"a controller scaled to 0": {[]client.Object{component("controller", 0, func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(0)) })}, exitNotYet,
+			"are available, because it is scaled to 0\n        run kubectl -n ksmscale-system scale deployment ksmscale-controller --replicas=1\n"},
+		"a controller that does not start": {[]client.Object{component("controller", 0), componentPod("controller", fixtures.Waiting("CrashLoopBackOff"))}, exitNotYet,
+			"are available; pod controller-1: container kube-state-metrics, CrashLoopBackOff: reported by the kubelet\n        see kubectl -n ksmscale-system describe pods"},
+		"refused pods": {[]client.Object{component("controller", 0, func(d *appsv1.Deployment) {
+			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota"}}
+		})}, exitNotYet, "are available; exceeded quota\n"},
+		"a leader":                {installed, exitAsDesired, "OK      leader: controller-1 leads\n"},
+		"no leader yet":           {[]client.Object{component("controller", 1)}, exitNotYet, "FAILED  leader: no controller has ever led, so KSMScales have no effect\n        see kubectl -n ksmscale-system logs deployment/ksmscale-controller\n"},
+		"a leader that is gone":   {[]client.Object{component("controller", 1), lease("controller-1_a", time.Minute)}, exitNotYet, "FAILED  leader: no controller leads: controller-1 has not renewed its lease for 1m0s; until one leads,"},
+		"a leader that has ended": {[]client.Object{component("controller", 1), lease("", time.Minute)}, exitNotYet, "FAILED  leader: no controller leads since 2025-12-31T23:59:00Z, when the last one ended; until"},
+		"no election": {[]client.Object{component("controller", 1, func(d *appsv1.Deployment) {
+			d.Spec.Template.Spec.Containers = []corev1.Container{{Args: []string{"--leader-elect=false"}}}
+		})}, exitAsDesired, "OK      leader: the controller elects none"},
+		"another adapter": {append(append(registered("keda", "keda-metrics", "keda", apiregistrationv1.ConditionFalse), component("adapter", 1)), installed...), exitAsDesired,
+			"WARNING external metrics API: keda/keda-metrics is not available, MissingEndpoints: no endpoints, and is not KSMScale's adapter\n"},
 		"no KSMScale":            {installed, exitAsDesired, "NOTE    KSMScales: there is none\n"},
 		"metrics are not served": {append(unserved, installed...), exitNotYet, "FAILED  external metrics API: ksmscale-system/ksmscale-adapter is not available, MissingEndpoints: no endpoints\n"},
 		"no APIService":          {append([]client.Object{component("adapter", 1)}, installed...), exitNotYet, "FAILED  external metrics API: APIService v1beta1.external.metrics.k8s.io does not exist\n"},
@@ -129,4 +168,58 @@ func TestCheckAsJSON(t *testing.T) {
 	var result struct{ Checks []checkResult }
 	require.NoError(t, json.Unmarshal([]byte(stdout), &result))
 	assert.Equal(t, checkResult{Check: "Kubernetes", Verdict: passed, Message: "version v1.37.2"}, result.Checks[0])
+}
+
+// componentPod is a pod of the installation.
+func componentPod(name string, override func(*corev1.Pod)) client.Object {
+	pod := fixtures.Pod(0, "a", override)
+	pod.Namespace, pod.Name, pod.Labels = "ksmscale-system", name+"-1", map[string]string{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": name}
+	return &pod
+}
+
+func TestCheckCertificates(t *testing.T) {
+	const day = 24 * time.Hour
+	certificate := func(validity, left time.Duration) *x509.Certificate {
+		end := fixtures.Time.Add(left)
+		return &x509.Certificate{NotBefore: end.Add(-validity), NotAfter: end}
+	}
+	unready := componentPod("adapter", fixtures.NotReady)
+	running := componentPod("adapter", func(*corev1.Pod) {})
+	for name, test := range map[string]struct {
+		served   *x509.Certificate
+		pod      client.Object
+		expected string
+	}{
+		"valid":                    {certificate(365*day, 91*day), running, "OK      certificate of the adapter: it is valid until 2026-04-02\n"},
+		"near its end":             {certificate(365*day, 40*day+time.Hour), running, "WARNING certificate of the adapter: it ends on 2026-02-10, in 40 days, and should have been renewed\n        see why the controller has not renewed it: kubectl -n ksmscale-system logs deployment/ksmscale-controller | grep -i cert\n"},
+		"of a day, renewed hourly": {certificate(day, 12*time.Hour), running, "OK      certificate of the adapter: it is valid until 2026-01-01\n"},
+		"ended":                    {certificate(365*day, -time.Hour), running, "FAILED  certificate of the adapter: it ended on 2025-12-31, so the API server refuses the adapter\n"},
+		"no pod serves it":         {nil, unready, "OK      leader: controller-1 leads\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := append(registered("ksmscale-system", "ksmscale-adapter", "ksmscale", apiregistrationv1.ConditionTrue), component("adapter", 1), test.pod)
+			_, stdout, _ := world{objects: append(objects, installedController()...), served: test.served, hidesSecrets: true}.run(t, "check")
+			assert.Contains(t, stdout, test.expected)
+		})
+	}
+	assert.Equal(t, flags.NewOptions().CertificateRenewBefore/2, certificateWarning, "the alert and the check agree")
+}
+
+func TestCheckShards(t *testing.T) {
+	policy := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "deny-all"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}},
+	}
+	egress := policy.DeepCopy()
+	egress.Name, egress.Spec.PolicyTypes = "egress", []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+	objects := append(append(append(threeShards(), ready(), policy, egress), installedController()...), registered("ksmscale-system", "ksmscale-adapter", "ksmscale", apiregistrationv1.ConditionTrue)...)
+	code, stdout, stderr := world{objects: objects, refuses: []string{"list nodes", "watch nodes", "watch configmaps"}}.run(t, "check")
+	assert.Empty(t, stderr)
+	assert.Equal(t, exitNotYet, code)
+	assert.Contains(t, stdout, "FAILED  KSMScale main: service account monitoring/ksm-main lacks the rights to list nodes, watch configmaps, watch nodes\n        grant them, or leave the resources out of spec.metrics.resources\n")
+	assert.Contains(t, stdout, "NOTE    KSMScale main: NetworkPolicy deny-all limits who may connect to its pods\n")
+
+	_, stdout, _ = world{objects: objects, unserved: "nodes"}.run(t, "check")
+	assert.Contains(t, stdout, "FAILED  KSMScale main: the cluster has no nodes, so kube-state-metrics cannot list them\n        leave them out of spec.metrics.resources\n")
+	assert.NotContains(t, stdout, "lacks the rights")
 }

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -42,6 +43,9 @@ type cluster struct {
 	logs func(ctx context.Context, pod *corev1.Pod, container string) ([]byte, error)
 	// gateMetrics returns the metrics of the gate of a pod.
 	gateMetrics func(ctx context.Context, pod *corev1.Pod) ([]byte, error)
+	// servedCertificate returns the certificate that a pod of the adapter serves.
+	servedCertificate func(ctx context.Context, pod *corev1.Pod) (*x509.Certificate, error)
+	clock             clock.PassiveClock
 	// find returns the object that arguments name.
 	find func(args []string) (target, error)
 	// gateAnswer returns why the gate of a pod is closed, in its own words.
@@ -85,8 +89,8 @@ func connect(flags *genericclioptions.ConfigFlags) (*cluster, error) {
 	if _, err := clientset.Discovery().ServerVersion(); err != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("the API server at %s does not answer, so check that `kubectl version` works: %w", config.Host, err)
 	}
-	c := &cluster{client: objects, metadata: names, config: config, discovery: clientset.Discovery()}
-	c.gateAnswer, c.readPod = c.readGate, c.readMonitor
+	c := &cluster{client: objects, metadata: names, config: config, discovery: clientset.Discovery(), clock: clock.RealClock{}}
+	c.gateAnswer, c.readPod, c.servedCertificate = c.readGate, c.readMonitor, c.readServedCertificate
 	c.metricsServed = func(ctx context.Context) error {
 		return check.Once(klog.NewContext(ctx, logr.Discard()), clientset.Discovery())
 	}

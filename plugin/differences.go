@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/sharding"
 )
@@ -161,6 +162,12 @@ func writeVerification(p *painter, result verification) {
 		}
 		p.table([]string{"SHARD", "POD", "OBJECTS", "MISSING", "WRONG SHARD", "DELETED"}, rows)
 		writeDifferences(p, one.Differences)
+	}
+	if len(result.Strangers) > 0 {
+		p.printf("\nPods of others with the labels of a shard, which Prometheus scrapes too:\n")
+	}
+	for _, one := range result.Strangers {
+		p.printf("  %s: delete it, or remove its label %s\n", one, v1alpha1.LabelKSMScale)
 	}
 	if len(result.NotCompared) > 0 {
 		p.printf("\nNot compared:\n")

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
 )
@@ -237,9 +238,14 @@ func (o *options) planChanges(ctx context.Context, c *cluster, live, desired *v1
 	result := plannedChanges{
 		Name: desired.Name, TotalShards: planned.Total, Plan: rowOf(picture.Nodes, planned.Plan), Changes: changesTo(live, planned, snapshot),
 	}
+	requested := objects.MonitorResources(desired).Requests
+	result.MemoryRequestBytes = requested.Memory().Value()
 	if recommendation := desired.Status.Recommendation; recommendation != nil {
 		result.Recommendation, result.ReplicaAdvice = recommendation.Message, recommendation.ReplicaAdvice
 		result.RecommendedShards = recommendation.Shards
+		if recommendation.MemoryRequest != nil {
+			result.RecommendedMemoryBytes = recommendation.MemoryRequest.Value()
+		}
 	}
 	if err := o.print(result, func(p *painter) { writeChanges(p, result) }); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -138,6 +139,16 @@ func TestPlanOfAReshardUnderWay(t *testing.T) {
 	assert.Equal(t, exitNotYet, code)
 	assert.Contains(t, stdout, "Reshard: 3 shards become 5\n  pods     4 now, 4 started, at most 8 at a time, 5 afterwards\n"+
 		"  time     under way: `kubectl ksmscale status main` prints what it waits for\n")
+}
+
+// The recommended memory is beside the requested one, because an alert compares them.
+func TestPlanOfMemory(t *testing.T) {
+	live := ready(func(k *v1alpha1.KSMScale) {
+		k.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}
+		k.Status.Recommendation.MemoryRequest = new(resource.MustParse("96Mi"))
+	})
+	_, stdout, _ := world{objects: append(append(threeShards(), live), nodesOf(45)...)}.run(t, "plan", "main")
+	assert.Contains(t, stdout, "\nRecommended: 3 shards (measured: 600000 series in 3 shards)\nMemory: each kube-state-metrics requests 512 MiB; 96 MiB are recommended\n")
 }
 
 // A rollout that is under way counts only the pods that are left.

@@ -42,9 +42,16 @@ func Run(args []string, streams genericiooptions.IOStreams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctrllog.SetLogger(klog.Background())
+	return newOptions(streams).run(ctx, args)
+}
+
+// Command returns the commands with their flags. Tests of documentation look commands up in it, without running them.
+func Command() *cobra.Command { return newOptions(genericiooptions.IOStreams{}).command() }
+
+func newOptions(streams genericiooptions.IOStreams) *options {
 	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), clock: clock.RealClock{}}
 	o.connect = func() (*cluster, error) { return connect(o.flags) }
-	return o.run(ctx, args)
+	return o
 }
 
 func (o *options) run(ctx context.Context, args []string) int {

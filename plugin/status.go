@@ -372,12 +372,12 @@ func overviewBranch(p *painter, view overview) branch {
 	if view.Message != "" {
 		add(view.Message)
 	}
-	add(fmt.Sprintf("phase %s, %s, %d/%d pods ready, %d desired", orNone(string(view.Phase)), plural(view.Nodes, "node"), view.ReadyReplicas, view.Replicas, view.Desired))
 	for _, condition := range view.Conditions {
 		if condition.Message != view.Message {
 			add(fmt.Sprintf("%s %s, %s: %s", condition.Type, p.verdict(false, string(condition.Status)), condition.Reason, condition.Message))
 		}
 	}
+	add(fmt.Sprintf("phase %s, %s, %d/%d pods ready, %d desired", orNone(string(view.Phase)), plural(view.Nodes, "node"), view.ReadyReplicas, view.Replicas, view.Desired))
 	for _, one := range view.Partitions {
 		text := "partition of " + plural(one.TotalShards, "shard")
 		switch {

@@ -60,8 +60,8 @@ func TestStatus(t *testing.T) {
 			world: world{objects: waiting, gates: map[string]string{"ksm-main-shard-0-of-3-a": "kube-state-metrics does not expose 7 objects (pods: 7) of its shard yet"}},
 			args:  []string{"main", "--no-color"}, code: exitNotYet, expected: `KSMScale main: not Ready, ShardsNotReady
 ├─ Shards 0, 1 and 2 have no ready pod
-├─ phase Incomplete, 45 nodes, 0/3 pods ready, 3 desired
 ├─ Schedulable False, Unschedulable: no node for a pod
+├─ phase Incomplete, 45 nodes, 0/3 pods ready, 3 desired
 └─ partition of 3 shards
    ├─ shard 0: 0/1 ready, 1 desired, HPA 1 -> 1
    │  ├─ HPA: FailedGetExternalMetric: no metric

@@ -42,9 +42,11 @@ type verifyOptions struct {
 type verification struct {
 	Name string `json:"name"`
 	// Complete is whether some partition exports each object once, and no partition has a difference.
-	Complete    bool                `json:"complete"`
-	Partitions  []verifiedPartition `json:"partitions"`
-	NotCompared []notCompared       `json:"notCompared,omitempty"`
+	Complete   bool                `json:"complete"`
+	Partitions []verifiedPartition `json:"partitions"`
+	// Strangers are ready pods that are not of the KSMScale but have the labels of its shards, so Prometheus scrapes them too.
+	Strangers   []string      `json:"strangers,omitempty"`
+	NotCompared []notCompared `json:"notCompared,omitempty"`
 }
 
 // verifiedPartition is one partition. Covered is whether each shard has a ready pod.
@@ -139,6 +141,8 @@ type verifier struct {
 	pause    func(context.Context) error
 	// skipped are the resources that are not compared, with the reason.
 	skipped map[string]string
+	// strangers are the pods of the last look that only look like pods of a shard.
+	strangers []string
 }
 
 // verify looks until a look finds no difference, and returns the differences that all looks have found.
@@ -180,14 +184,14 @@ func keepCommon(partitions, previous []verifiedPartition) {
 
 // result sums partitions up. While one partition is complete, another one may still lack shards.
 func (v *verifier) result(partitions []verifiedPartition) verification {
-	result := verification{Name: v.ksmScale.Name, Partitions: partitions}
+	result := verification{Name: v.ksmScale.Name, Partitions: partitions, Strangers: v.strangers}
 	served := slices.ContainsFunc(partitions, func(one verifiedPartition) bool { return one.Covered && len(one.Differences) == 0 })
 	for i := range partitions {
 		if served && !partitions[i].Covered {
 			partitions[i].Differences = slices.DeleteFunc(partitions[i].Differences, func(one difference) bool { return one.Kind == missing && one.Pod == "" })
 		}
 	}
-	result.Complete = served && !slices.ContainsFunc(partitions, func(one verifiedPartition) bool { return len(one.Differences) > 0 })
+	result.Complete = served && len(v.strangers) == 0 && !slices.ContainsFunc(partitions, func(one verifiedPartition) bool { return len(one.Differences) > 0 })
 	for _, resource := range slices.Sorted(maps.Keys(v.skipped)) {
 		result.NotCompared = append(result.NotCompared, notCompared{resource, v.skipped[resource]})
 	}
@@ -222,6 +226,9 @@ func (v *verifier) look(ctx context.Context) ([]verifiedPartition, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v.strangers, err = v.readyStrangers(ctx, snapshot.Pods); err != nil {
+		return nil, err
+	}
 	readings, err := v.readAll(ctx, snapshot.Pods)
 	if err != nil {
 		return nil, err
@@ -232,6 +239,22 @@ func (v *verifier) look(ctx context.Context) ([]verifiedPartition, error) {
 		partitions = append(partitions, compare(total, listed, readings[total]))
 	}
 	return partitions, nil
+}
+
+// readyStrangers returns the names of ready pods that are none of the owned ones, and that the Services of the shards select.
+func (v *verifier) readyStrangers(ctx context.Context, owned []corev1.Pod) ([]string, error) {
+	var list corev1.PodList
+	if err := v.client.List(ctx, &list, client.InNamespace(v.ksmScale.Spec.Namespace), observation.LabelledKSMScale(v.ksmScale.Name)); err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	var strangers []string
+	for _, pod := range observation.SortedByName(list.Items) {
+		isOwned := slices.ContainsFunc(owned, func(one corev1.Pod) bool { return one.Name == pod.Name })
+		if _, isShard := v1alpha1.ShardOf(pod.Labels); isShard && !isOwned && observation.IsReady(pod) && observation.IsActive(pod) {
+			strangers = append(strangers, pod.Name)
+		}
+	}
+	return strangers, nil
 }
 
 // dropUnread removes the resources that no pod has in a form that can be compared: the version that runs decides that.

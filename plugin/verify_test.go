@@ -127,6 +127,13 @@ func TestVerifyFinds(t *testing.T) {
 			w.refuses = []string{"list nodes"}
 			return w
 		}(), exitAsDesired, "Not compared:\n  nodes: service account ksm-main may not list it"},
+		"a pod of others with the labels of a shard": {func() world {
+			stranger := fixtures.Pod(1, "stranger")
+			stranger.Namespace, stranger.OwnerReferences = "monitoring", nil
+			w := verifyWorld(exact())
+			w.objects = append(w.objects, &stranger)
+			return w
+		}(), exitNotYet, "Pods of others with the labels of a shard, which Prometheus scrapes too:\n  ksm-main-shard-1-of-3-stranger: delete it, or remove its label ksmscale.example.com\n"},
 		"an unready shard": {world{objects: append(append(append(shardObjects(0, fixtures.NotReady), shardObjects(1)...), shardObjects(2)...), ready()), listed: listed(), exposed: []map[string]gate.Exposed{exact()}},
 			exitNotYet, "Missing:\n  10 objects of shard 0, which has no ready pod\n"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,8 +18,11 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/meta/testrestmapper"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -54,8 +58,12 @@ type world struct {
 	lacks, refuses []string
 	// found is the object that `where` names.
 	found target
+	// unserved is a resource that the API server does not serve.
+	unserved string
 	// logs is the log of each container, and gateMetrics are the metrics of each gate.
 	logs, gateMetrics string
+	// served is the certificate that pods of the adapter serve.
+	served *x509.Certificate
 	// version is the version of Kubernetes, and kinds are those of the Prometheus Operator.
 	version string
 	kinds   []string
@@ -119,7 +127,8 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 	t.Helper()
 	scheme, err := newScheme()
 	require.NoError(t, err)
-	objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(w.objects...).WithInterceptorFuncs(w.interceptors(t)).Build()
+	mapper := mapperOf{testrestmapper.TestOnlyStaticRESTMapper(scheme), w.unserved}
+	objects := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(w.objects...).WithInterceptorFuncs(w.interceptors(t)).Build()
 	names := metadatafake.NewTestScheme()
 	require.NoError(t, metav1.AddMetaToScheme(names))
 	var out, errOut bytes.Buffer
@@ -133,7 +142,9 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 	var mu sync.Mutex
 	looks := map[string]int{}
 	o.connect = func() (*cluster, error) {
-		return &cluster{client: objects, discovery: w.discovery(), metricsServed: func(context.Context) error { return nil }, logs: func(context.Context, *corev1.Pod, string) ([]byte, error) {
+		return &cluster{client: objects, clock: o.clock, servedCertificate: func(context.Context, *corev1.Pod) (*x509.Certificate, error) {
+			return w.served, nil
+		}, discovery: w.discovery(), metricsServed: func(context.Context) error { return nil }, logs: func(context.Context, *corev1.Pod, string) ([]byte, error) {
 			return []byte(w.logs), nil
 		}, gateMetrics: func(context.Context, *corev1.Pod) ([]byte, error) {
 			return []byte(w.gateMetrics), nil
@@ -171,6 +182,19 @@ func (w world) discovery() discovery.DiscoveryInterface {
 		fakeDiscovery.Resources = []*metav1.APIResourceList{list}
 	}
 	return fakeDiscovery
+}
+
+// mapperOf maps all resources, except one.
+type mapperOf struct {
+	meta.RESTMapper
+	unserved string
+}
+
+func (m mapperOf) KindFor(resource schema.GroupVersionResource) (schema.GroupVersionKind, error) {
+	if resource.Resource == m.unserved {
+		return schema.GroupVersionKind{}, &meta.NoResourceMatchError{PartialResource: resource}
+	}
+	return m.RESTMapper.KindFor(resource)
 }
 
 // skippingClock lets time pass at once.

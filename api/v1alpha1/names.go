@@ -26,6 +26,9 @@ const (
 	AnnotationWebConfig = "ksmscale.example.com/web-config"
 )
 
+// ControllerLeaseName is the name of the Lease by which controllers elect a leader, in the namespace of the controller.
+const ControllerLeaseName = "ksmscale-controller"
+
 // Jobs of Prometheus, which rules and dashboards name.
 const (
 	// JobMetrics has the metrics of the objects of the cluster.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -52,7 +53,8 @@ func verify(t *testing.T, ksmScale *v1alpha1.KSMScale, expectedCode int) verifie
 	return result
 }
 
-// seeVerified checks what the plugin finds on pods that export what they should, and on a pod that exports another shard.
+// seeVerified checks what the plugin finds on pods that export what they should, and on a pod that exports another shard. There it also runs
+// the commands of the runbook.
 func seeVerified(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	result := verify(t, ksmScale, 0)
@@ -82,9 +84,7 @@ func seeVerified(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		expected[key{kind, namespace.Name}] = true
 	}
 	assert.Equal(t, expected, named)
-	_, text, _ := ksmscale(t, "verify", ksmScale.Name)
-	t.Log(text)
-	assert.Contains(t, text, "Missing:\n")
+	seeRunbook(t, ksmScale)
 	restart()
 	awaitReady(t, ksmScale)
 	verify(t, ksmScale, 0)
@@ -122,17 +122,38 @@ func stopController(t *testing.T) (restart func()) {
 // exportShard makes the pods of a shard export another one. Their gates agree, so that they become ready.
 func exportShard(t *testing.T, ksmScale *v1alpha1.KSMScale, id, other int32) {
 	t.Helper()
+	changeShard(t, ksmScale, id, func(_ string, arguments []string) []string { return withShard(t, arguments, other) })
+	awaitShard(t, ksmScale, id)
+}
+
+// withShard returns arguments of a container with another shard.
+func withShard(t *testing.T, arguments []string, shard int32) []string {
+	t.Helper()
+	index := slices.IndexFunc(arguments, func(argument string) bool { return strings.HasPrefix(argument, "--shard=") })
+	require.GreaterOrEqual(t, index, 0)
+	changed := slices.Clone(arguments)
+	changed[index] = fmt.Sprintf("--shard=%d", shard)
+	return changed
+}
+
+// changeShard changes the arguments of each container of the pods of a shard. The function gets the name of the container.
+func changeShard(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32, change func(container string, arguments []string) []string) {
+	t.Helper()
 	deployment := &appsv1.Deployment{}
 	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.TotalShards()}.Name()
 	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKey{Namespace: monitoringNamespace, Name: name}, deployment))
 	changed := deployment.DeepCopy()
 	for i := range changed.Spec.Template.Spec.Containers {
-		arguments := changed.Spec.Template.Spec.Containers[i].Args
-		index := slices.Index(arguments, "--shard="+string('0'+id))
-		require.GreaterOrEqual(t, index, 0)
-		arguments[index] = "--shard=" + string('0'+other)
+		container := &changed.Spec.Template.Spec.Containers[i]
+		container.Args = change(container.Name, container.Args)
 	}
 	require.NoError(t, shared.client.Patch(t.Context(), changed, client.MergeFrom(deployment)))
+}
+
+// awaitShard waits until the pods of a shard have been replaced, and are ready.
+func awaitShard(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32) {
+	t.Helper()
+	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.TotalShards()}.Name()
 	kubectl(t, "rollout", "status", "-n", monitoringNamespace, "deployment/"+name, "--timeout=5m")
 }
 

@@ -60,6 +60,8 @@ var replacements = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
 	{regexp.MustCompile(`v\d+\.\d+\.\d+[-+.\w]*|\bdevel\b`), "VERSION"},
 	{regexp.MustCompile(`ksmscale-main-[\d-]+\.tar\.gz with \d+ files`), "ksmscale-main-TIME.tar.gz with N files"},
+	{regexp.MustCompile(`ksmscale-controller-[a-z0-9]+-[a-z0-9]{5} leads`), "CONTROLLER leads"},
+	{regexp.MustCompile(`valid until \d{4}-\d\d-\d\d`), "valid until DATE"},
 	{regexp.MustCompile(`about [\dhms]+`), "about TIME"},
 	// These depend on what the cluster of a test has: the UID of an object decides on its shard.
 	{regexp.MustCompile(`(?m)^(main +)\d( of \d +ksm-main-shard-)\d`), "${1}SHARD${2}SHARD"},
@@ -69,7 +71,7 @@ var replacements = []struct {
 
 // counts are lines whose numbers depend on the objects of the cluster.
 var (
-	counts = regexp.MustCompile(`^(Partition of|\d+ ksm-| +series|Recommended:| +memory)`)
+	counts = regexp.MustCompile(`^(Partition of|\d+ ksm-| +series|Recommended:|Memory:| +memory)`)
 	number = regexp.MustCompile(`\d+`)
 )
 
