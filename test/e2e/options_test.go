@@ -362,7 +362,7 @@ func listedVersions(t *testing.T, mark int64) map[string][]string {
 		name, ok := strings.CutPrefix(entry.User.Username, "system:serviceaccount:"+monitoringNamespace+":ksm-")
 		asked, err := url.Parse(entry.RequestURI)
 		require.NoError(t, err)
-		if ok && entry.Verb == "list" && strings.HasPrefix(entry.UserAgent, "kube-state-metrics") {
+		if ok && entry.Verb == "list" && entry.ObjectRef.Resource == "configmaps" && strings.HasPrefix(entry.UserAgent, "kube-state-metrics") {
 			versions[name] = append(versions[name], asked.Query().Get("resourceVersion"))
 		}
 	}
