@@ -22,7 +22,7 @@ ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROC
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
 	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
 	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
-	./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
+	./test/rights/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.
@@ -88,6 +88,13 @@ unit: ## Run the unit tests: no binaries, no cluster.
 # Nor when what is released changes.
 	cd release && go test -count=1 -timeout 30m ./...
 
+# What service accounts asked of the local clusters of `make integration` and `make e2e`.
+RIGHTS := $(CURDIR)/bin/rights
+
+.PHONY: rights
+rights: ## Compare granted rights with the requests of `make integration` and `make e2e`, after both.
+	go run ./test/rights --suites=integration,e2e $(RIGHTS)/integration $(RIGHTS)/chart $(RIGHTS)/e2e
+
 .PHONY: rules
 rules: prometheus-package ## Test rules and configuration of Prometheus, with a real one (a minute).
 	promtool check rules $(RULES)/rules.yaml $(RULES)/deduplicate.yaml $(RULES)/recommendations.yaml
@@ -103,15 +110,20 @@ prometheus-package: ## Install the Debian package of Prometheus, or say that it 
 
 .PHONY: integration
 integration: build kube bin/kube-state-metrics-v2.20.0 bin/test-adapter cert-manager ## Run the integration tests on a real local control plane.
-# Most of the time the tests wait for the control plane, so two halves run at the same time, each on a control plane of its own.
+	rm -rf $(RIGHTS)/integration $(RIGHTS)/chart
 	go test -c -o bin/integration.test ./test/integration
-	@test/integration/halves.sh $(CURDIR)/bin/integration.test
-	cd test/chart && go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
+# Most of the time the tests wait for the control plane, so two halves run at the same time, each on a control plane of its own.
+	@RIGHTS=$(RIGHTS)/integration test/integration/halves.sh $(CURDIR)/bin/integration.test
+	cd test/chart && RIGHTS=$(RIGHTS)/chart go test $(ONE_THREAD) -count=1 -timeout 20m ./integration
+	go run ./test/rights --suites=integration $(RIGHTS)/integration $(RIGHTS)/chart
 
 .PHONY: e2e
 e2e: e2e-images node prometheus-package ## Run the end-to-end tests on two real nodes of a local cluster, as root, or on KUBECONFIG's.
+	rm -rf $(RIGHTS)/e2e
 # TestChaos injects the same faults each time, so that two runs can be compared. `make chaos` draws other ones.
-	CHAOS_SEED=$(or $(CHAOS_SEED),1795766540229394570) go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m -skip '^TestSizes' ./test/e2e
+	CHAOS_SEED=$(or $(CHAOS_SEED),1795766540229394570) RIGHTS=$(RIGHTS)/e2e go test $(ONE_THREAD) -v -count=1 -parallel 4 -timeout 60m -skip '^TestSizes' ./test/e2e
+# The cluster of KUBECONFIG has no audit log.
+	$(if $(KUBECONFIG),,go run ./test/rights --suites=e2e $(RIGHTS)/e2e)
 
 # How long faults are injected, and a seed that repeats those of an earlier run.
 CHAOS_DURATION ?= 10m

@@ -20,7 +20,9 @@ import (
 // applier applies the objects of one KSMScale.
 type applier struct {
 	*Reconciler
-	owner *v1alpha1.KSMScale
+	// Client is the one to read and write these objects with.
+	Client client.Client
+	owner  *v1alpha1.KSMScale
 }
 
 // apply applies one object by server-side apply, unless the apply would change nothing. It compares only the fields that the controller owns.

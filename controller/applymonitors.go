@@ -21,7 +21,7 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	if !observed.Known {
 		return nil
 	}
-	a := applier{Reconciler: r, owner: ksmScale}
+	a := applier{Reconciler: r, Client: r.Uncached, owner: ksmScale}
 	desired := sets.New(observed.DesiredKinds(ksmScale)...)
 	// Deletion comes first, so Prometheus scrapes nothing twice for longer than necessary.
 	errs := []error{r.pruneMonitors(ctx, ksmScale, observed, desired)}
@@ -52,7 +52,7 @@ func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 		if desired.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
 			continue
 		}
-		if err := r.Client.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !observation.IsGone(err) {
+		if err := r.Uncached.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !observation.IsGone(err) {
 			errs = append(errs, fmt.Errorf("delete %s %s: %w", object.Kind, object.Name, err))
 		}
 	}

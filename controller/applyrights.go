@@ -21,7 +21,7 @@ import (
 // binding gives rights to any account of that name, even if someone else creates the account later. So bindings exist only while the account
 // exists and belongs to the KSMScale.
 func (r *Reconciler) applyRights(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot) error {
-	a := applier{Reconciler: r, owner: ksmScale}
+	a := applier{Reconciler: r, Client: r.Client, owner: ksmScale}
 	var errs []error
 	var desired []*rbacv1ac.ClusterRoleBindingApplyConfiguration
 	keep := objects.UsedBindings(ksmScale, observed.AnyPod)

@@ -26,7 +26,7 @@ import (
 // of one shard does not stop the others, and all errors are joined.
 func (r *Reconciler) applyShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, before observation.Snapshot, shards []scaling.Shard) (outdated sets.Set[v1alpha1.Shard], err error) {
 	outdated = sets.New[v1alpha1.Shard]()
-	a := applier{Reconciler: r, owner: ksmScale}
+	a := applier{Reconciler: r, Client: r.Client, owner: ksmScale}
 	var errs []error
 	// A shard without urgency would take the turn before an urgent one, and both would replace their pods at the same time.
 	for _, planned := range partition.UrgentFirst(shards, &before, wholeSeconds(r.Clock)) {
@@ -87,7 +87,7 @@ func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) er
 // keep serving until the takeover, so lost objects are created again and the mode can change. Their Deployments stay as they are. A
 // retired shard gets only its retired Service.
 func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
-	a := applier{Reconciler: r, owner: ksmScale}
+	a := applier{Reconciler: r, Client: r.Client, owner: ksmScale}
 	applied := sets.New[v1alpha1.Shard]()
 	for _, shard := range decision.Apply {
 		applied.Insert(shard.Shard)

@@ -44,6 +44,7 @@ func TestEveryObjectHasTheCommonMetadata(t *testing.T) {
 		assert.Equal(t, "b", meta.Annotations["example.com/owner"], meta.Kind)
 		return c.Apply(ctx, object, options...)
 	}})
+	r.Uncached = r.Client
 	for _, kind := range []v1alpha1.MonitoringType{v1alpha1.MonitoringScrapeConfig, v1alpha1.MonitoringServiceMonitor} {
 		update(t, r, func(k *v1alpha1.KSMScale) {
 			k.Spec.CommonLabels = map[string]v1alpha1.LabelValue{"example.com/team": "a", "release": "common"}

@@ -3,7 +3,7 @@ package controller
 // The rights of the controller. config/rbac/role.yaml is generated from these markers. Names limit the rights wherever the API allows that.
 
 // The input of plans.
-// +kubebuilder:rbac:groups=monitor.example.com,resources=ksmscales,verbs=get;list;watch
+// +kubebuilder:rbac:groups=monitor.example.com,resources=ksmscales,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
 
 // The status and events.
@@ -46,7 +46,7 @@ package controller
 // The lease, with its events, and the adapter's certificate.
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=ksmscale-system,resources=leases,verbs=get;update,resourceNames=ksmscale-controller
-// +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=events,verbs=create
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",namespace=ksmscale-system,resources=secrets,verbs=update,resourceNames=ksmscale-adapter-certificate
 // The addresses of adapters. The controller lists them only after a change of the CA.

@@ -31,6 +31,8 @@ type Reconciler struct {
 	Client client.Client
 	// APIReader reads from the API server.
 	APIReader client.Reader
+	// Uncached reads and writes the objects of the Prometheus Operator. A cache cannot watch kinds that may not be installed.
+	Uncached client.Client
 	// Plans makes the plan, and NodeKinds has the kinds of nodes in the cluster.
 	Plans     Plans
 	NodeKinds NodeKinds

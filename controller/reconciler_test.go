@@ -101,7 +101,7 @@ func newReconciler(t *testing.T, plans planner, apply func(kind, name string) er
 	budgets := observation.NewForeignBudgets(c, c, clocktesting.NewFakeClock(fixtures.Time), func() {})
 	require.NoError(t, errors.Join(foreign.Poll(t.Context()), budgets.Poll(t.Context())))
 	return &Reconciler{
-		Client: c, APIReader: c, Plans: plans, NodeKinds: fixtures.NodeKinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
+		Client: c, APIReader: c, Uncached: c, Plans: plans, NodeKinds: fixtures.NodeKinds{}, Loads: recorded{}, Foreign: foreign, Budgets: budgets, Recorder: recorder,
 		Clock: clocktesting.NewFakePassiveClock(fixtures.Time), Adapter: fixtures.Adapter,
 		Registration: registration.NewState(func() {}), GateImage: fixtures.GateImage, Rollouts: partition.RolloutLimits{PerKSMScale: 1, Total: 3},
 	}, recorder

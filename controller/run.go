@@ -133,8 +133,6 @@ func newManager(options *flags.Options) (ctrl.Manager, error) {
 		// With a cache that lags behind our own writes, the controller would repeat them.
 		Client: client.Options{Cache: &client.CacheOptions{
 			EnableReadYourWritesConsistency: new(true),
-			// A cache cannot watch kinds that may not be installed.
-			DisableFor: []client.Object{&monitoringv1alpha1.ScrapeConfig{}, &monitoringv1.ServiceMonitor{}, &monitoringv1.PrometheusRule{}},
 		}},
 		LeaderElection:                options.LeaderElect,
 		LeaderElectionID:              v1alpha1.ControllerLeaseName,

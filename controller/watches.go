@@ -50,11 +50,8 @@ const (
 // AddToManager fills in the fields that are not set. It configures the manager to call Reconcile after a change of a KSMScale, of one of its
 // objects, of the number of nodes, or after a change that the channel announces.
 func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, changes changeChannel) error {
-	if r.Client == nil {
-		r.Client = manager.GetClient()
-	}
-	if r.APIReader == nil {
-		r.APIReader = manager.GetAPIReader()
+	if err := r.addClients(manager); err != nil {
+		return err
 	}
 	if r.Recorder == nil {
 		r.Recorder = manager.GetEventRecorder(ControllerName)
@@ -85,6 +82,27 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		WatchesRawSource(source.Channel(changes, handler.EnqueueRequestsFromMapFunc(r.allKSMScales))).
 		WithOptions(controllerOptions(r.Concurrent)).
 		Complete(r)
+}
+
+// addClients fills in the clients.
+func (r *Reconciler) addClients(manager ctrl.Manager) error {
+	if r.Client == nil {
+		r.Client = manager.GetClient()
+	}
+	if r.APIReader == nil {
+		r.APIReader = manager.GetAPIReader()
+	}
+	if r.Uncached != nil {
+		return nil
+	}
+	var err error
+	r.Uncached, err = client.New(manager.GetConfig(), client.Options{
+		HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper(),
+	})
+	if err != nil {
+		return fmt.Errorf("create a client without a cache: %w", err)
+	}
+	return nil
 }
 
 // addPollers fills in the pollers of objects that are not watched, and adds them to the manager.

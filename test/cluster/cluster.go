@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/example/ksmscale/test/cluster/audit"
 )
 
 // stopGrace is short, because the state is deleted next.
@@ -145,15 +147,30 @@ func (c *Cluster) Check() error {
 	return nil
 }
 
+// RightsVariable names the directory for what service accounts asked of the API servers, which `make rights` compares with
+// their rights. If it is not set, Stop writes nothing.
+const RightsVariable = "RIGHTS"
+
 // Stop ends all components, waits until they are gone, and removes the cluster's folder. It may be called
 // again.
 func (c *Cluster) Stop() error {
 	c.stopProcesses()
 	c.clearNodes()
+	saved := c.saveRequests()
 	if err := os.RemoveAll(c.dir); err != nil {
-		return fmt.Errorf("remove state of cluster: %w", err)
+		return errors.Join(saved, fmt.Errorf("remove state of cluster: %w", err))
 	}
-	return nil
+	return saved
+}
+
+// saveRequests reads the logs of all API servers that the cluster has had. There are none after an earlier Stop.
+func (c *Cluster) saveRequests() error {
+	directory := os.Getenv(RightsVariable)
+	logs, err := filepath.Glob(c.auditLogOf("*"))
+	if directory == "" || err != nil || len(logs) == 0 {
+		return err
+	}
+	return audit.SaveRequests(directory, logs...)
 }
 
 // started returns the processes in the order of their start.

@@ -200,7 +200,7 @@ func watchersOf(t *testing.T, server *cluster.Server, ksmScale *v1alpha1.KSMScal
 	require.NoError(t, err)
 	watching := sets.New[string]()
 	for _, one := range events {
-		if one.Verb == "watch" && strings.HasPrefix(one.UserAgent, "kube-state-metrics/") {
+		if one.Verb == "watch" && one.ObjectRef.Resource == "configmaps" && strings.HasPrefix(one.UserAgent, "kube-state-metrics/") {
 			watching.Insert(one.SourceIPs...)
 		}
 	}

@@ -222,7 +222,10 @@ func (o optionObjects) seeLists(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 // denials are the denied metrics: all metrics of nodes, and all known metrics of ConfigMaps.
 func (o optionObjects) denials(spec *v1alpha1.KSMScaleSpec) {
 	spec.Metrics = v1alpha1.MetricsConfig{
-		Resources: []string{"configmaps", "namespaces", "nodes", "pods", "secrets"},
+		Resources: []string{
+			"configmaps", "namespaces", "nodes", "pods", "secrets",
+			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
+		},
 		MetricDenylist: []string{
 			"^kube_pod_(info|created)$", "kube_node_.*", "^kube_configmap_(annotations|created|info|labels|metadata_resource_version)$",
 		},
@@ -362,7 +365,7 @@ func listedVersions(t *testing.T, mark int64) map[string][]string {
 		name, ok := strings.CutPrefix(entry.User.Username, "system:serviceaccount:"+monitoringNamespace+":ksm-")
 		asked, err := url.Parse(entry.RequestURI)
 		require.NoError(t, err)
-		if ok && entry.Verb == "list" && strings.HasPrefix(entry.UserAgent, "kube-state-metrics") {
+		if ok && entry.Verb == "list" && entry.ObjectRef.Resource == "configmaps" && strings.HasPrefix(entry.UserAgent, "kube-state-metrics") {
 			versions[name] = append(versions[name], asked.Query().Get("resourceVersion"))
 		}
 	}

@@ -36,6 +36,7 @@ func TestMonitoring(t *testing.T) {
 	assert.Contains(t, condition.Message, "scrapeconfigs.monitoring.coreos.com")
 	awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)
 
+	beginning := auditMark(t)
 	uninstall := installMonitors(t)
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionTrue, v1alpha1.ReasonCreated)
 	awaitMonitors(t, ksmScale, "ScrapeConfig", 3)
@@ -71,6 +72,16 @@ func TestMonitoring(t *testing.T) {
 	assert.Empty(t, audit.NoOpPatches(auditSince(t, mark), controllerUser))
 	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "servicemonitors")
 	assert.NotContains(t, resources(audit.Writes(auditSince(t, mark), controllerUser)), "prometheusrules")
+
+	update(t, ksmScale, func(k *v1alpha1.KSMScale) {
+		k.Spec.Monitoring.Type, k.Spec.Monitoring.Rules = v1alpha1.MonitoringScrapeConfig, false
+	})
+	awaitMonitors(t, ksmScale, "ServiceMonitor", 0)
+	awaitMonitors(t, ksmScale, "PrometheusRule", 0)
+	for _, event := range auditSince(t, beginning) {
+		isWatch := event.User.Username == controllerUser && event.Verb == "watch" && event.ObjectRef.APIGroup == "monitoring.coreos.com"
+		assert.False(t, isWatch, "a watch of a kind that disappears: %s", event.RequestURI)
+	}
 
 	uninstall()
 	awaitCondition(t, ksmScale, v1alpha1.ConditionMonitoring, metav1.ConditionFalse, v1alpha1.ReasonCRDNotInstalled)

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -19,13 +20,15 @@ import (
 )
 
 // An API server that behaves like Kubernetes 1.34 drops the tolerances of HorizontalPodAutoscalers. The status reports it,
-// and the controller does not write again and again. The feature gate itself cannot be turned off any more.
+// and the controller does not write again and again. The feature gate itself cannot be turned off any more. Without
+// WatchList, controller and adapter list before they watch.
 func TestOldAPIServer(t *testing.T) {
 	ctx := t.Context()
 	old := []string{"--emulated-version=1.34"}
+	withoutWatchList := append(slices.Clone(old), "--feature-gates=WatchList=false")
 	local := cluster.StartT(t, cluster.Options{
 		HPASyncPeriod: time.Second,
-		Flags:         map[string][]string{cluster.APIServer: old, cluster.ControllerManager: old, cluster.Scheduler: old},
+		Flags:         map[string][]string{cluster.APIServer: withoutWatchList, cluster.ControllerManager: old, cluster.Scheduler: old},
 	})
 	installed, err := installation.Install(ctx, local)
 	require.NoError(t, err)

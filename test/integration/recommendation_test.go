@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/ksmflags"
 	"github.com/example/ksmscale/test/cluster/audit"
 )
 
@@ -55,6 +56,15 @@ func TestARecommendationChangesNothingByItself(t *testing.T) {
 	automatic, _ := writesFor(t, newKSMScale(configMaps, func(k *v1alpha1.KSMScale) { k.Spec.AutoResources = &v1alpha1.AutoResources{} }))
 	assert.NotEqual(t, deploymentsOf(t, without), deploymentsOf(t, automatic))
 	assert.Contains(t, conditionTypes(automatic), v1alpha1.ConditionSized)
+
+	// Without a count of one of the resources there would be no recommendation.
+	all := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
+		k.Spec.Metrics.Resources = slices.DeleteFunc(slices.Clone(ksmflags.Resources), func(resource string) bool { return resource == "secrets" })
+	}))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.NoError(c, get(t, all))
+		require.NotNil(c, all.Status.Recommendation)
+	}, eventually, poll)
 }
 
 // writesFor creates a KSMScale and waits until it is Ready. It returns the KSMScale, and what the controller wrote for it: each object once,

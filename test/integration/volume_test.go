@@ -128,7 +128,7 @@ func reconcilesNow(ctx context.Context, t require.TestingT, prometheus *http.Cli
 
 // unexpectedWrite reports whether a component wrote an object other than its lease and reviews of tokens and rights.
 func unexpectedWrite(event auditv1.Event) bool {
-	if event.User.Username != controllerUser && event.User.Username != adapterUser {
+	if event.User.Username != controllerUser && event.User.Username != adapterUser || !audit.IsWrite(event) {
 		return false
 	}
 	switch event.ObjectRef.Resource {

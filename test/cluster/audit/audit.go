@@ -1,6 +1,6 @@
 // Package audit reads the API server's audit log. With it, a test can state which objects a controller created, and which
-// of its patches changed no object. Package cluster has the path of the log and its policy: the log has all writes and no
-// reads.
+// of its patches changed no object. requests.go has what service accounts asked, for `make rights`. Package cluster has the
+// path of the log and its policy: the log has all writes, and the reads of service accounts.
 //
 // The API server writes an event when the response is done, which may be a moment after the client has it.
 // A test that looks for its latest write has to look again until it is there.
@@ -95,6 +95,15 @@ func WritesOfAll(events []auditv1.Event) int {
 	return number
 }
 
+// IsWrite reports whether a user tried to write.
+func IsWrite(event auditv1.Event) bool {
+	switch event.Verb {
+	case "create", "update", "patch", "delete", "deletecollection":
+		return true
+	}
+	return false
+}
+
 // Creates counts per object how often the user created it, with POST or by applying a patch.
 func Creates(events []auditv1.Event, user string) map[Object]int {
 	creates := map[Object]int{}
@@ -132,11 +141,7 @@ func NoOpPatches(events []auditv1.Event, user string) []auditv1.Event {
 
 // accepted writes have a status of 2xx.
 func accepted(event auditv1.Event) bool {
-	switch event.Verb {
-	case "create", "update", "patch", "delete", "deletecollection":
-		return event.ResponseStatus != nil && event.ResponseStatus.Code/100 == 2
-	}
-	return false
+	return IsWrite(event) && event.ResponseStatus != nil && event.ResponseStatus.Code/100 == 2
 }
 
 // objectOf prefers the name in the response, because a create with generateName has no name in its request.
