@@ -41,16 +41,15 @@ type ObjectCounter interface {
 }
 
 // plan returns the plan of a KSMScale whose status has its recommendation, its weights, and the shards whose scale-up is paused. It also
-// returns the KSMScale as the API server has it: a new number of shards is in its status before any object of the new partition exists,
-// because the adapter plans from it.
+// returns the KSMScale as the API server has it: new sizes are in its status before any object has them.
 func (r *Reconciler) plan(ctx context.Context, ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot) (plans.Planned, *v1alpha1.KSMScale, error) {
 	planned, err := r.Plans.One(partition.WithPausedShards(r.withWeights(ksmScale), snapshot))
 	if err != nil || r.Sizing.Settings == nil {
 		return planned, ksmScale, err
 	}
 	planned.KSMScale = r.recommend(ctx, planned, snapshot)
-	if total := planned.KSMScale.Status.TotalShards(); planned.KSMScale.Spec.AutoSharding() != nil && total > 0 && total != ksmScale.Status.TotalShards() {
-		if ksmScale, err = r.writeTotalShards(ctx, ksmScale, total); err != nil {
+	if areSizesNew(ksmScale, planned.KSMScale) {
+		if ksmScale, err = r.writeSizes(ctx, ksmScale, planned.KSMScale); err != nil {
 			return plans.Planned{}, nil, err
 		}
 	}
@@ -90,14 +89,28 @@ func (r *Reconciler) countObjects(ctx context.Context, ksmScale *v1alpha1.KSMSca
 	return counts
 }
 
-func (r *Reconciler) writeTotalShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, total int32) (*v1alpha1.KSMScale, error) {
+// areSizesNew reports whether objects get sizes that the status does not have yet. The adapter plans from the number of shards in the
+// status. The first recommendation comes from counts, which the controller reads only while nothing runs: a leader that ends before it
+// has written the status would lose it.
+func areSizesNew(ksmScale, sized *v1alpha1.KSMScale) bool {
+	total := sized.Status.TotalShards()
+	isNewTotal := sized.Spec.AutoSharding() != nil && total > 0 && total != ksmScale.Status.TotalShards()
+	isFirst := sized.Spec.AutoResources != nil && ksmScale.Status.Recommendation == nil && sized.Status.Recommendation != nil
+	return isNewTotal || isFirst
+}
+
+// writeSizes writes the recommendation and the number of shards of a KSMScale to its status.
+func (r *Reconciler) writeSizes(ctx context.Context, ksmScale, sized *v1alpha1.KSMScale) (*v1alpha1.KSMScale, error) {
 	updated := ksmScale.DeepCopy()
-	if updated.Status.ShardingStatus == nil {
-		updated.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+	updated.Status.Recommendation = sized.Status.Recommendation.DeepCopy()
+	if sized.Spec.AutoSharding() != nil {
+		if updated.Status.ShardingStatus == nil {
+			updated.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
+		}
+		updated.Status.ShardingStatus.TotalShards = sized.Status.TotalShards()
 	}
-	updated.Status.ShardingStatus.TotalShards = total
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
-		return nil, fmt.Errorf("write the number of shards: %w", err)
+		return nil, fmt.Errorf("write the recommended sizes: %w", err)
 	}
 	return updated, nil
 }

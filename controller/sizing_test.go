@@ -135,6 +135,30 @@ func TestTheNumberIsWrittenBeforeObjectsOfThePartition(t *testing.T) {
 	}
 }
 
+// A leader may end before it has written the status, and the next one cannot count, because pods run already.
+func TestTheFirstSizeIsWrittenBeforeObjects(t *testing.T) {
+	var r *Reconciler
+	var atCreation []*v1alpha1.Recommendation
+	r, _ = newReconciler(t, planner{nodes: 800}, func(kind, _ string) error {
+		if kind == "Deployment" && r != nil {
+			atCreation = append(atCreation, readMain(t, r).Status.Recommendation)
+		}
+		return nil
+	})
+	settings := sizing.DefaultSettings()
+	r.Sizing = Sizing{Settings: &settings, Measurements: &measured{}, Counter: counted{"pods": 20_000}}
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25}
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	require.Len(t, atCreation, 3)
+	for _, recommendation := range atCreation {
+		require.NotNil(t, recommendation)
+		assert.Equal(t, readMain(t, r).Status.Recommendation, recommendation)
+	}
+}
+
 func TestTheNumberOfAShardCountWithoutFigures(t *testing.T) {
 	r, clock := sizingReconciler(t, &measured{}, autoSharding)
 	ksmScale := reconcileFor(t, r, clock, time.Hour)
