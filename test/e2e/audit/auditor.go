@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -33,6 +34,8 @@ const (
 	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
+	// deletionDelay is the time after which the auditor has heard of a deletion too. kube-state-metrics may hear of it first.
+	deletionDelay = time.Second
 	// metricsPort is the port of kube-state-metrics and its Services.
 	metricsPort = 8080
 
@@ -145,19 +148,51 @@ func (a *Auditor) look(ctx context.Context) error {
 	began := time.Now()
 	before := a.expected(began)
 	exported, slow, failures := a.scrapeAll(ctx, targets)
+	now := time.Now()
+	// Objects that were deleted in the meantime are not missing.
+	expected := common(before, a.expected(began))
+	if isAnyMissing(expected, exported) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(deletionDelay):
+		}
+		expected = common(before, a.expected(began))
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if now.Before(a.ledger.last) {
+		return nil // The look began before a reset.
+	}
 	a.ledger.report.SlowScrapes += slow
-	// Objects that were deleted in the meantime are not missing.
-	after := a.expected(began)
-	var expected []string
+	a.ledger.tick(now, expected, exported, failures...)
+	return nil
+}
+
+// common are the objects that both have.
+func common(before, after map[string]bool) []string {
+	var both []string
 	for object := range before {
 		if after[object] {
-			expected = append(expected, object)
+			both = append(both, object)
 		}
 	}
-	a.ledger.tick(time.Now(), expected, exported, failures...)
-	return nil
+	return both
+}
+
+// isAnyMissing reports whether no partition exports some object.
+func isAnyMissing(expected []string, exported map[string]map[string]int) bool {
+	return slices.ContainsFunc(expected, func(object string) bool { return !isExported(object, exported) })
+}
+
+// isExported reports whether some partition exports an object.
+func isExported(object string, exported map[string]map[string]int) bool {
+	for _, partition := range exported {
+		if partition[object] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // scrapeAll scrapes all targets together. It counts how often each object is exported, by partition, and how many answers

@@ -78,11 +78,7 @@ func (l *ledger) tick(now time.Time, expected []string, exported map[string]map[
 	present := make(map[string]bool, len(expected))
 	for _, object := range expected {
 		present[object] = true
-		isMissing := false
-		for _, partition := range exported {
-			isMissing = isMissing || partition[object] > 0
-		}
-		if isMissing {
+		if isExported(object, exported) {
 			l.end(object, now)
 			continue
 		}
