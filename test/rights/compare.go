@@ -63,13 +63,9 @@ func (c comparison) problems(exceptions exceptions, suites ...string) []error {
 	}
 	known := map[string]bool{}
 	for _, one := range c.granted {
-		text := one.String()
-		known[text] = true
-		switch isUnused, isSeldom := exceptions.unused[text] != "", exceptions.seldom[text] != ""; {
-		case !isUnused && !isSeldom && c.uses[one] == 0 && slices.Contains(suites, exceptions.suiteOf(one)):
-			problems = append(problems, fmt.Errorf("unused: %s: remove it, or test what needs it", text))
-		case isUnused && c.uses[one] > 0:
-			problems = append(problems, fmt.Errorf("used: %s: remove it from the exceptions", text))
+		known[one.String()] = true
+		if err := c.use(one, exceptions, suites); err != nil {
+			problems = append(problems, err)
 		}
 	}
 	for _, reasons := range []map[string]string{exceptions.unused, exceptions.seldom, exceptions.pods} {
@@ -80,6 +76,20 @@ func (c comparison) problems(exceptions exceptions, suites ...string) []error {
 		}
 	}
 	return problems
+}
+
+// use returns an error if a right is used or not, and should not be.
+func (c comparison) use(one right, exceptions exceptions, suites []string) error {
+	text := one.String()
+	switch {
+	case c.uses[one] > 0 && exceptions.unused[text] != "":
+		return fmt.Errorf("used: %s: remove it from the exceptions", text)
+	case c.uses[one] > 0 || exceptions.unused[text] != "" || exceptions.seldom[text] != "":
+		return nil
+	case slices.Contains(suites, exceptions.suiteOf(one)):
+		return fmt.Errorf("unused: %s: remove it, or test what needs it", text)
+	}
+	return nil
 }
 
 func compareRights(a, b right) int { return cmp.Compare(a.String(), b.String()) }

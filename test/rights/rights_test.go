@@ -15,8 +15,8 @@ const (
 	shard      = "system:serviceaccount:monitoring:ksm-medium"
 )
 
-// grantedBy returns the rights of a manifest.
-func grantedBy(t *testing.T, manifest string) []right {
+// granted returns the rights of the manifest.
+func granted(t *testing.T) []right {
 	t.Helper()
 	var all manifests
 	require.NoError(t, all.add([]byte(manifest)))
@@ -79,7 +79,7 @@ func TestGranted(t *testing.T) {
 		{Role: role, User: controller, Namespace: "system", Resource: "pods", Verb: "get"},
 		{Role: "ClusterRole shards", User: shards, Path: "/metrics", Verb: "get"},
 		{Role: "ClusterRole shards", User: shards, Group: "metrics", Resource: "*", Verb: "list"},
-	}, grantedBy(t, manifest))
+	}, granted(t))
 }
 
 func TestManifestsThatCannotBeRead(t *testing.T) {
@@ -114,7 +114,7 @@ func TestPermits(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var permitting []string
-			for _, one := range grantedBy(t, manifest) {
+			for _, one := range granted(t) {
 				if one.permits(test.request) {
 					permitting = append(permitting, one.String())
 				}
@@ -171,7 +171,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	c := compare(grantedBy(t, manifest), []audit.Request{
+	c := compare(granted(t), []audit.Request{
 		{User: controller, Verb: "get", Group: "apps", Resource: "deployments", Name: "a"},
 		{User: controller, Verb: "get", Group: "apps", Resource: "deployments", Name: "b"},
 	})
@@ -187,7 +187,7 @@ Role controller         pods                    get (exception)
 }
 
 func TestSuiteOf(t *testing.T) {
-	for _, one := range grantedBy(t, manifest) {
+	for _, one := range granted(t) {
 		want := integration
 		if one.User == shards {
 			want = endToEnd
