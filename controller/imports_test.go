@@ -33,6 +33,15 @@ func TestImportsFollowTheData(t *testing.T) {
 		"../gate/apiserver":  {"gate/exposition", "gate/sharding"},
 		"../gate/ksm":        {"gate/exposition", "gate/sharding", "measurements", "telemetry"},
 		"../gate/collectors": {"measurements", "telemetry"},
+		// The plugin prints what the other packages compute.
+		"../plugin/printer": {},
+		"../plugin/changes": {
+			"api/v1alpha1", "plans", "scaling", "sizing", "controller/objects", "controller/observation", "controller/partition", "plugin/printer",
+		},
+		"../plugin/verify": {
+			"api/v1alpha1", "shardpods", "gate", "gate/exposition", "gate/sharding", "controller/objects", "controller/observation",
+			"plugin/cluster", "plugin/printer",
+		},
 	} {
 		t.Run(folder, func(t *testing.T) {
 			imported := importsOf(t, folder)

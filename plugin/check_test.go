@@ -23,6 +23,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/flags"
+	"github.com/example/ksmscale/plugin/check"
 )
 
 // component is a Deployment of the installation, with available pods.
@@ -157,7 +158,7 @@ func TestInstalledKinds(t *testing.T) {
 		installed.Insert(strings.ToLower(object.Kind) + "s")
 	}
 	named := sets.New[string]()
-	for _, one := range installedKinds {
+	for _, one := range check.InstalledKinds {
 		named.Insert(one.Resource)
 	}
 	assert.Equal(t, sets.List(installed), sets.List(named))
@@ -165,9 +166,9 @@ func TestInstalledKinds(t *testing.T) {
 
 func TestCheckAsJSON(t *testing.T) {
 	_, stdout, _ := world{}.run(t, "check", "--pre", "-o", "json")
-	var result struct{ Checks []checkResult }
+	var result struct{ Checks []check.Result }
 	require.NoError(t, json.Unmarshal([]byte(stdout), &result))
-	assert.Equal(t, checkResult{Check: "Kubernetes", Verdict: passed, Message: "version v1.37.2"}, result.Checks[0])
+	assert.Equal(t, check.Result{Check: "Kubernetes", Verdict: check.Passed, Message: "version v1.37.2"}, result.Checks[0])
 }
 
 // componentPod is a pod of the installation.
@@ -202,7 +203,7 @@ func TestCheckCertificates(t *testing.T) {
 			assert.Contains(t, stdout, test.expected)
 		})
 	}
-	assert.Equal(t, flags.NewOptions().CertificateRenewBefore/2, certificateWarning, "the alert and the check agree")
+	assert.Equal(t, flags.NewOptions().CertificateRenewBefore/2, check.CertificateWarning, "the alert and the check agree")
 }
 
 func TestCheckShards(t *testing.T) {

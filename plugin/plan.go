@@ -17,6 +17,9 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/plugin/changes"
+	"github.com/example/ksmscale/plugin/cluster"
+	"github.com/example/ksmscale/plugin/printer"
 	"github.com/example/ksmscale/scaling"
 )
 
@@ -99,7 +102,7 @@ func (o *options) plan(ctx context.Context, args []string, flags planOptions) er
 	if err != nil {
 		return err
 	}
-	live, err := c.live(ctx, args, desired)
+	live, err := liveOf(ctx, c, args, desired)
 	if err != nil {
 		return err
 	}
@@ -115,17 +118,17 @@ func (o *options) plan(ctx context.Context, args []string, flags planOptions) er
 	return o.planChanges(ctx, c, live, desired)
 }
 
-// live returns the KSMScale of the cluster with the name of the arguments or of the file. It is nil if the file's does not exist.
-func (c *cluster) live(ctx context.Context, args []string, desired *v1alpha1.KSMScale) (*v1alpha1.KSMScale, error) {
+// liveOf returns the KSMScale of the cluster with the name of the arguments or of the file. It is nil if the file's does not exist.
+func liveOf(ctx context.Context, c *cluster.Cluster, args []string, desired *v1alpha1.KSMScale) (*v1alpha1.KSMScale, error) {
 	if desired == nil {
-		return c.ksmScale(ctx, args[0])
+		return c.KSMScale(ctx, args[0])
 	}
 	live := &v1alpha1.KSMScale{}
-	err := c.client.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	err := c.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // A new KSMScale is ordinary, and has no error.
 	}
-	return live, explained(err)
+	return live, cluster.Explained(err)
 }
 
 func (o *options) planTable(ksmScale *v1alpha1.KSMScale, flags planOptions) error {
@@ -142,7 +145,7 @@ func (o *options) planTable(ksmScale *v1alpha1.KSMScale, flags planOptions) erro
 		}
 		table.Rows = append(table.Rows, rowOf(number, scaling.New(imagined, scaling.Cluster{Nodes: number})))
 	}
-	return o.print(table, func(p *painter) { writePlanTable(p, ksmScale, table) })
+	return o.print(table, func(p *printer.Painter) { writePlanTable(p, ksmScale, table) })
 }
 
 func rowOf(number int, plan scaling.Plan) planRow {
@@ -181,19 +184,19 @@ func (f planOptions) withShardCount(ksmScale *v1alpha1.KSMScale) (*v1alpha1.KSMS
 	return changed, nil
 }
 
-func writePlanTable(p *painter, ksmScale *v1alpha1.KSMScale, table planTable) {
+func writePlanTable(p *printer.Painter, ksmScale *v1alpha1.KSMScale, table planTable) {
 	lower, upper := scaling.ReplicaBounds(ksmScale.Spec.Sharding)
-	limit := "at least " + plural(lower, "replica")
+	limit := "at least " + printer.Plural(lower, "replica")
 	if upper < math.MaxInt32 {
-		limit = fmt.Sprintf("%d to %s", lower, plural(upper, "replica"))
+		limit = fmt.Sprintf("%d to %s", lower, printer.Plural(upper, "replica"))
 	}
-	p.printf("KSMScale %s: %s, a pod for every %s, %s of each shard\n\n", table.Name, plural(table.TotalShards, "shard"),
-		plural(table.NodesPerMonitor, "node"), limit)
+	p.Printf("KSMScale %s: %s, a pod for every %s, %s of each shard\n\n", table.Name, printer.Plural(table.TotalShards, "shard"),
+		printer.Plural(table.NodesPerMonitor, "node"), limit)
 	var rows [][]string
 	for _, row := range table.Rows {
 		rows = append(rows, []string{strconv.Itoa(row.Nodes), strconv.FormatInt(row.Calculated, 10), strconv.FormatInt(row.Desired, 10) + boundText(row.Bound), row.shards()})
 	}
-	p.table([]string{"NODES", "CALCULATED PODS", "ACTUAL PODS", "SHARDS"}, rows)
+	p.Table([]string{"NODES", "CALCULATED PODS", "ACTUAL PODS", "SHARDS"}, rows)
 }
 
 // boundText explains the number of pods as the table of the documentation does.
@@ -218,7 +221,7 @@ func (r planRow) shards() string {
 }
 
 // planChanges prints what differs between the cluster and a KSMScale.
-func (o *options) planChanges(ctx context.Context, c *cluster, live, desired *v1alpha1.KSMScale) error {
+func (o *options) planChanges(ctx context.Context, c *cluster.Cluster, live, desired *v1alpha1.KSMScale) error {
 	if live != nil {
 		if live.Spec.Namespace != desired.Spec.Namespace {
 			return fmt.Errorf("spec.namespace must stay %s: it cannot be changed; create another KSMScale, and then delete this one", live.Spec.Namespace)
@@ -226,17 +229,17 @@ func (o *options) planChanges(ctx context.Context, c *cluster, live, desired *v1
 		desired = desired.DeepCopy()
 		desired.Status, desired.UID = *live.Status.DeepCopy(), live.UID
 	}
-	picture, err := c.counted(ctx, desired)
+	picture, err := c.Counted(ctx, desired)
 	if err != nil {
 		return err
 	}
-	snapshot, err := c.snapshot(ctx, desired)
+	snapshot, err := c.Snapshot(ctx, desired)
 	if err != nil {
 		return err
 	}
 	planned := plans.New(desired, picture, time.Time{})
 	result := plannedChanges{
-		Name: desired.Name, TotalShards: planned.Total, Plan: rowOf(picture.Nodes, planned.Plan), Changes: changesTo(live, planned, snapshot),
+		Name: desired.Name, TotalShards: planned.Total, Plan: rowOf(picture.Nodes, planned.Plan), Changes: changes.To(live, planned, snapshot),
 	}
 	requested := objects.MonitorResources(desired).Requests
 	result.MemoryRequestBytes = requested.Memory().Value()
@@ -247,7 +250,7 @@ func (o *options) planChanges(ctx context.Context, c *cluster, live, desired *v1
 			result.RecommendedMemoryBytes = recommendation.MemoryRequest.Value()
 		}
 	}
-	if err := o.print(result, func(p *painter) { writeChanges(p, result) }); err != nil {
+	if err := o.print(result, func(p *printer.Painter) { writeChanges(p, result) }); err != nil {
 		return err
 	}
 	return asDesired(len(result.Changes) == 0)

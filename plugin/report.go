@@ -23,11 +23,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/plugin/check"
+	"github.com/example/ksmscale/plugin/cluster"
+	"github.com/example/ksmscale/plugin/printer"
 	"github.com/example/ksmscale/version"
 )
-
-// logLines is how many lines of each log a report has.
-const logLines = 1000
 
 // reportResult is the result of the command. Problems are what the report lacks.
 type reportResult struct {
@@ -57,11 +57,11 @@ func (o *options) report(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
-	ksmScale, err := c.ksmScale(ctx, name)
+	ksmScale, err := c.KSMScale(ctx, name)
 	if err != nil {
 		return err
 	}
-	r := &reporter{cluster: c, ksmScale: ksmScale, now: o.clock.Now()}
+	r := &reporter{Cluster: c, ksmScale: ksmScale, now: o.clock.Now()}
 	r.collect(ctx)
 	archive, err := r.archive()
 	if err != nil {
@@ -81,10 +81,10 @@ func (o *options) report(ctx context.Context, name, file string) error {
 	for _, one := range r.entries {
 		result.Entries = append(result.Entries, one.name)
 	}
-	return o.print(result, func(p *painter) {
-		p.printf("Wrote %s with %s. Look through it before you publish it.\n", file, plural(len(result.Entries), "file"))
+	return o.print(result, func(p *printer.Painter) {
+		p.Printf("Wrote %s with %s. Look through it before you publish it.\n", file, printer.Plural(len(result.Entries), "file"))
 		for _, problem := range result.Problems {
-			p.printf("  without %s\n", problem)
+			p.Printf("  without %s\n", problem)
 		}
 	})
 }
@@ -97,7 +97,7 @@ type entry struct {
 
 // reporter collects the files of a report. A file that cannot be collected is a problem, and does not stop the others.
 type reporter struct {
-	*cluster
+	*cluster.Cluster
 	ksmScale *v1alpha1.KSMScale
 	now      time.Time
 	entries  []entry
@@ -106,7 +106,7 @@ type reporter struct {
 
 func (r *reporter) add(name string, content []byte, err error) {
 	if err != nil {
-		r.problems = append(r.problems, name+": "+firstLine(err.Error()))
+		r.problems = append(r.problems, name+": "+printer.FirstLine(err.Error()))
 		return
 	}
 	r.entries = append(r.entries, entry{name, withoutTokens(content)})
@@ -115,19 +115,19 @@ func (r *reporter) add(name string, content []byte, err error) {
 func (r *reporter) collect(ctx context.Context) {
 	namespace := r.ksmScale.Spec.Namespace
 	r.add("version.txt", []byte(r.versions()), nil)
-	r.addText("status.txt", func(p *painter) error {
-		overviews, err := r.overviews(ctx, []string{r.ksmScale.Name})
+	r.addText("status.txt", func(p *printer.Painter) error {
+		overviews, err := overviewsOf(ctx, r.Cluster, []string{r.ksmScale.Name})
 		writeOverviews(p, overviews)
 		return err
 	})
-	r.addText("check.txt", func(p *painter) error {
-		writeChecks(p, r.check(ctx, false))
+	r.addText("check.txt", func(p *printer.Painter) error {
+		check.Write(p, check.Run(ctx, r.Cluster, false))
 		return nil
 	})
 	text, err := redacted(r.ksmScale)
 	r.add("ksmscale.yaml", text, err)
 	apiService := &apiregistrationv1.APIService{}
-	err = r.client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, apiService)
+	err = r.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, apiService)
 	text, redactErr := redacted(apiService)
 	r.add("apiservice.yaml", text, errors.Join(err, redactErr))
 	ofKSMScale := client.MatchingLabels{v1alpha1.LabelKSMScale: r.ksmScale.Name}
@@ -148,22 +148,22 @@ func (r *reporter) collect(ctx context.Context) {
 
 func (r *reporter) versions() string {
 	text := "kubectl ksmscale " + version.Version + "\n"
-	info, err := r.discovery.ServerVersion()
+	info, err := r.Discovery.ServerVersion()
 	if err != nil {
 		return text + "Kubernetes unknown: " + err.Error() + "\n"
 	}
 	return text + "Kubernetes " + info.GitVersion + "\n"
 }
 
-func (r *reporter) addText(name string, write func(*painter) error) {
+func (r *reporter) addText(name string, write func(*printer.Painter) error) {
 	var page bytes.Buffer
-	err := write(&painter{Writer: &page})
+	err := write(&printer.Painter{Writer: &page})
 	r.add(name, page.Bytes(), err)
 }
 
 // addObjects adds a list of objects, without what may be secret.
 func (r *reporter) addObjects(ctx context.Context, name string, list client.ObjectList, options ...client.ListOption) {
-	if err := r.client.List(ctx, list, options...); err != nil {
+	if err := r.Client.List(ctx, list, options...); err != nil {
 		r.add(name, nil, err)
 		return
 	}
@@ -174,7 +174,7 @@ func (r *reporter) addObjects(ctx context.Context, name string, list client.Obje
 // addEvents adds the events of the shards and of the KSMScale.
 func (r *reporter) addEvents(ctx context.Context, namespace string) {
 	var list corev1.EventList
-	err := r.client.List(ctx, &list)
+	err := r.Client.List(ctx, &list)
 	prefix := v1alpha1.ShardNamePrefix(r.ksmScale.Name)
 	list.Items = slices.DeleteFunc(list.Items, func(event corev1.Event) bool {
 		ofShards := event.InvolvedObject.Namespace == namespace && strings.HasPrefix(event.InvolvedObject.Name, prefix)
@@ -187,18 +187,18 @@ func (r *reporter) addEvents(ctx context.Context, namespace string) {
 // addPods adds the logs of the containers of pods, and the metrics of their gates.
 func (r *reporter) addPods(ctx context.Context, folder string, gates bool, options ...client.ListOption) {
 	var pods corev1.PodList
-	if err := r.client.List(ctx, &pods, options...); err != nil {
+	if err := r.Client.List(ctx, &pods, options...); err != nil {
 		r.add(folder, nil, err)
 		return
 	}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		for _, container := range pod.Spec.Containers {
-			log, err := r.logs(ctx, pod, container.Name)
+			log, err := r.Logs(ctx, pod, container.Name)
 			r.add(folder+"/"+pod.Name+"/"+container.Name+".log", log, err)
 		}
 		if gates {
-			metrics, err := r.gateMetrics(ctx, pod)
+			metrics, err := r.GateMetrics(ctx, pod)
 			r.add(folder+"/"+pod.Name+"/gate.prom", metrics, err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/example/ksmscale/plugin/cluster"
 )
 
 // The exit codes are the same as of `kubectl diff`.
@@ -34,7 +36,7 @@ type options struct {
 	noColor bool
 	clock   clock.Clock
 	// connect returns the cluster that the flags name. Tests replace it.
-	connect func() (*cluster, error)
+	connect func() (*cluster.Cluster, error)
 }
 
 // Run runs the plugin with arguments, and returns its exit code: 0 if all is as desired, 1 if not, and 2 after an error.
@@ -50,7 +52,7 @@ func Command() *cobra.Command { return newOptions(genericiooptions.IOStreams{}).
 
 func newOptions(streams genericiooptions.IOStreams) *options {
 	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), clock: clock.RealClock{}}
-	o.connect = func() (*cluster, error) { return connect(o.flags) }
+	o.connect = func() (*cluster.Cluster, error) { return cluster.Connect(o.flags) }
 	return o
 }
 
@@ -100,7 +102,7 @@ func (o *options) named(command *cobra.Command, args []string, _ string) ([]stri
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	ksmScales, err := c.ksmScales(command.Context())
+	ksmScales, err := c.KSMScales(command.Context())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +20,8 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/plugin/cluster"
+	"github.com/example/ksmscale/plugin/printer"
 )
 
 // watchInterval is the time between two looks of `status --watch` and `status --wait`.
@@ -114,7 +115,7 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 	}
 	began, last := o.clock.Now(), []byte(nil)
 	for {
-		overviews, err := c.overviews(ctx, args)
+		overviews, err := overviewsOf(ctx, c, args)
 		if err != nil {
 			return err
 		}
@@ -175,8 +176,8 @@ func (o *options) printChanged(overviews []overview, last []byte) ([]byte, error
 	var text bytes.Buffer
 	buffered := *o
 	buffered.Out = &text
-	if err := buffered.print(map[string]any{"ksmScales": overviews}, func(p *painter) {
-		p.colored = o.colored()
+	if err := buffered.print(map[string]any{"ksmScales": overviews}, func(p *printer.Painter) {
+		p.Colored = o.colored()
 		writeOverviews(p, overviews)
 	}); err != nil || bytes.Equal(text.Bytes(), last) {
 		return last, err
@@ -196,34 +197,34 @@ func asDesired(yes bool) error {
 	return errNotAsDesired
 }
 
-// overviews returns the KSMScale of the arguments, or all.
-func (c *cluster) overviews(ctx context.Context, args []string) ([]overview, error) {
+// overviewsOf returns the KSMScale of the arguments, or all.
+func overviewsOf(ctx context.Context, c *cluster.Cluster, args []string) ([]overview, error) {
 	var ksmScales []v1alpha1.KSMScale
 	if len(args) > 0 {
-		ksmScale, err := c.ksmScale(ctx, args[0])
+		ksmScale, err := c.KSMScale(ctx, args[0])
 		if err != nil {
 			return nil, err
 		}
 		ksmScales = []v1alpha1.KSMScale{*ksmScale}
 	} else {
 		var err error
-		if ksmScales, err = c.ksmScales(ctx); err != nil {
+		if ksmScales, err = c.KSMScales(ctx); err != nil {
 			return nil, err
 		}
 	}
 	all := make([]overview, len(ksmScales))
 	for i := range ksmScales {
-		snapshot, err := c.snapshot(ctx, &ksmScales[i])
+		snapshot, err := c.Snapshot(ctx, &ksmScales[i])
 		if err != nil {
 			return nil, err
 		}
-		all[i] = overviewOf(&ksmScales[i], snapshot, c.waiting(ctx, snapshot.Pods))
+		all[i] = overviewOf(&ksmScales[i], snapshot, waitingOf(ctx, c, snapshot.Pods))
 	}
 	return all, nil
 }
 
-// waiting returns what the gates of running, unready pods wait for, by the name of the pod.
-func (c *cluster) waiting(ctx context.Context, pods []corev1.Pod) map[string]string {
+// waitingOf returns what the gates of running, unready pods wait for, by the name of the pod.
+func waitingOf(ctx context.Context, c *cluster.Cluster, pods []corev1.Pod) map[string]string {
 	answers := map[string]string{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -233,9 +234,9 @@ func (c *cluster) waiting(ctx context.Context, pods []corev1.Pod) map[string]str
 			continue
 		}
 		all.Go(func() {
-			answer, err := c.gateAnswer(ctx, pod)
+			answer, err := c.GateAnswer(ctx, pod)
 			if err != nil {
-				answer = "its gate is closed, and gives no reason: " + firstLine(err.Error())
+				answer = "its gate is closed, and gives no reason: " + printer.FirstLine(err.Error())
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -246,14 +247,9 @@ func (c *cluster) waiting(ctx context.Context, pods []corev1.Pod) map[string]str
 	return answers
 }
 
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
-}
-
 // overviewOf describes a KSMScale. waiting has what the gates wait for.
 func overviewOf(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot, waiting map[string]string) overview {
-	planned := partition.Targets(plans.New(ksmScale, reported(ksmScale), time.Time{}), snapshot)
+	planned := partition.Targets(plans.New(ksmScale, cluster.Reported(ksmScale), time.Time{}), snapshot)
 	view := overview{
 		Name: ksmScale.Name, Namespace: ksmScale.Spec.Namespace, Phase: ksmScale.Status.Phase, Ready: metav1.ConditionUnknown,
 		Reason: "NotObserved", Message: "The controller has not seen the last change of the spec yet: `kubectl ksmscale check` tells whether it runs",
@@ -316,7 +312,7 @@ func shardOverviewOf(shard v1alpha1.Shard, snapshot *observation.Snapshot, waiti
 	}
 	for _, pod := range observation.SortedByName(snapshot.PodsOf(shard)) {
 		if observation.IsActive(pod) {
-			view.Pods = append(view.Pods, podOverview{Name: pod.Name, Node: pod.Spec.NodeName, Ready: observation.IsReady(pod), Waiting: waitingFor(pod, waiting[pod.Name])})
+			view.Pods = append(view.Pods, podOverview{Name: pod.Name, Node: pod.Spec.NodeName, Ready: observation.IsReady(pod), Waiting: cluster.WaitingFor(pod, waiting[pod.Name])})
 		}
 	}
 	return view
@@ -333,53 +329,36 @@ func autoscalerOverviewOf(autoscaler *autoscalingv2.HorizontalPodAutoscaler) *au
 	return view
 }
 
-// waitingFor is what an unready pod waits for: a node, a container, or the answer of its gate.
-func waitingFor(pod *corev1.Pod, gate string) string {
-	if observation.IsReady(pod) {
-		return ""
-	}
-	if observation.IsUnschedulable(pod) {
-		return "no node: " + observation.PodCondition(pod, corev1.PodScheduled).Message
-	}
-	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if waiting := status.State.Waiting; waiting != nil {
-			return strings.TrimSuffix(fmt.Sprintf("container %s, %s: %s", status.Name, waiting.Reason, firstLine(waiting.Message)), ": ")
-		}
-	}
-	if gate != "" {
-		return gate
-	}
-	return "pod is " + string(pod.Status.Phase)
-}
-
-func writeOverviews(p *painter, overviews []overview) {
+func writeOverviews(p *printer.Painter, overviews []overview) {
 	if len(overviews) == 0 {
-		p.printf("There is no KSMScale. To create one: kubectl apply -f config/samples/medium.yaml\n")
+		p.Printf("There is no KSMScale. To create one: kubectl apply -f config/samples/medium.yaml\n")
 	}
 	for i, one := range overviews {
 		if i > 0 {
-			p.printf("\n")
+			p.Printf("\n")
 		}
-		p.tree(overviewBranch(p, one))
+		p.Tree(overviewBranch(p, one))
 	}
 }
 
-func overviewBranch(p *painter, view overview) branch {
+func overviewBranch(p *printer.Painter, view overview) printer.Branch {
 	ready := view.Ready == metav1.ConditionTrue
 	word := map[metav1.ConditionStatus]string{metav1.ConditionTrue: "Ready", metav1.ConditionFalse: "not Ready", metav1.ConditionUnknown: "Ready unknown"}[view.Ready]
-	root := branch{text: fmt.Sprintf("KSMScale %s: %s, %s", view.Name, p.verdict(ready, word), view.Reason)}
-	add := func(text string, below ...branch) { root.branches = append(root.branches, branch{text, below}) }
+	root := printer.Branch{Text: fmt.Sprintf("KSMScale %s: %s, %s", view.Name, p.Verdict(ready, word), view.Reason)}
+	add := func(text string, below ...printer.Branch) {
+		root.Branches = append(root.Branches, printer.Branch{Text: text, Branches: below})
+	}
 	if view.Message != "" {
 		add(view.Message)
 	}
 	for _, condition := range view.Conditions {
 		if condition.Message != view.Message {
-			add(fmt.Sprintf("%s %s, %s: %s", condition.Type, p.verdict(false, string(condition.Status)), condition.Reason, condition.Message))
+			add(fmt.Sprintf("%s %s, %s: %s", condition.Type, p.Verdict(false, string(condition.Status)), condition.Reason, condition.Message))
 		}
 	}
-	add(fmt.Sprintf("phase %s, %s, %d/%d pods ready, %d desired", orNone(string(view.Phase)), plural(view.Nodes, "node"), view.ReadyReplicas, view.Replicas, view.Desired))
+	add(fmt.Sprintf("phase %s, %s, %d/%d pods ready, %d desired", orNone(string(view.Phase)), printer.Plural(view.Nodes, "node"), view.ReadyReplicas, view.Replicas, view.Desired))
 	for _, one := range view.Partitions {
-		text := "partition of " + plural(one.TotalShards, "shard")
+		text := "partition of " + printer.Plural(one.TotalShards, "shard")
 		switch {
 		case one.Retired:
 			text += ", which Prometheus no longer scrapes"
@@ -388,7 +367,7 @@ func overviewBranch(p *painter, view overview) branch {
 		case len(view.Partitions) > 1:
 			text += ", the desired one"
 		}
-		var shards []branch
+		var shards []printer.Branch
 		for _, shard := range one.Shards {
 			shards = append(shards, shardBranch(p, shard))
 		}
@@ -404,11 +383,11 @@ func orNone(text string) string {
 	return text
 }
 
-func shardBranch(p *painter, shard shardOverview) branch {
+func shardBranch(p *printer.Painter, shard shardOverview) printer.Branch {
 	if shard.Missing {
-		return branch{text: fmt.Sprintf("shard %d: %s", shard.Shard, p.verdict(false, "not created yet"))}
+		return printer.Branch{Text: fmt.Sprintf("shard %d: %s", shard.Shard, p.Verdict(false, "not created yet"))}
 	}
-	text := fmt.Sprintf("shard %d: %s, %d desired", shard.Shard, p.verdict(shard.Ready > 0 && shard.Ready >= shard.Desired, fmt.Sprintf("%d/%d ready", shard.Ready, shard.Replicas)), shard.Desired)
+	text := fmt.Sprintf("shard %d: %s, %d desired", shard.Shard, p.Verdict(shard.Ready > 0 && shard.Ready >= shard.Desired, fmt.Sprintf("%d/%d ready", shard.Ready, shard.Replicas)), shard.Desired)
 	if shard.Paused > 0 {
 		text += fmt.Sprintf(" (scale-up by %d paused)", shard.Paused)
 	}
@@ -418,19 +397,19 @@ func shardBranch(p *painter, shard shardOverview) branch {
 	if shard.RollingOut {
 		text += ", replaces its pods"
 	}
-	one := branch{text: text}
+	one := printer.Branch{Text: text}
 	if shard.Autoscaler != nil && shard.Autoscaler.Problem != "" {
-		one.branches = append(one.branches, branch{text: "HPA: " + shard.Autoscaler.Problem})
+		one.Branches = append(one.Branches, printer.Branch{Text: "HPA: " + shard.Autoscaler.Problem})
 	}
 	for _, pod := range shard.Pods {
-		text := fmt.Sprintf("pod %s: %s", pod.Name, p.verdict(pod.Ready, map[bool]string{true: "ready", false: "not ready"}[pod.Ready]))
+		text := fmt.Sprintf("pod %s: %s", pod.Name, p.Verdict(pod.Ready, map[bool]string{true: "ready", false: "not ready"}[pod.Ready]))
 		if pod.Node != "" {
 			text += ", node " + pod.Node
 		}
 		if pod.Waiting != "" {
 			text += "; " + pod.Waiting
 		}
-		one.branches = append(one.branches, branch{text: text})
+		one.Branches = append(one.Branches, printer.Branch{Text: text})
 	}
 	return one
 }

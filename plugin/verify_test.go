@@ -18,6 +18,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/sharding"
+	"github.com/example/ksmscale/plugin/verify"
 )
 
 const listedConfigMaps = 30
@@ -94,15 +95,15 @@ func count(shard int32) int {
 func TestVerifyOfAWrongShard(t *testing.T) {
 	code, stdout, _ := verifyWorld(except(exposedBy(1))).run(t, "verify", "main", "-o", "json")
 	assert.Equal(t, exitNotYet, code)
-	var result verification
+	var result verify.Result
 	require.NoError(t, json.Unmarshal([]byte(stdout), &result))
-	found := map[kindOfDifference]int{}
+	found := map[verify.Kind]int{}
 	for _, one := range result.Partitions[0].Differences {
 		found[one.Kind]++
 		assert.Equal(t, sharding.ShardOf(types.UID(one.Name), 3), one.Shard)
 		assert.Equal(t, podOf(0), one.Pod)
 	}
-	assert.Equal(t, map[kindOfDifference]int{missing: count(0), wrongShard: count(1)}, found)
+	assert.Equal(t, map[verify.Kind]int{verify.Missing: count(0), verify.WrongShard: count(1)}, found)
 	assert.False(t, result.Complete)
 	_, stdout, _ = verifyWorld(except(exposedBy(1))).run(t, "verify", "main")
 	one := exposedBy(0)["configmaps"].UnsortedList()[0].Name

@@ -3,6 +3,7 @@ package plugin
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/example/ksmscale/plugin/printer"
 	"github.com/example/ksmscale/version"
 )
 
@@ -17,7 +18,7 @@ func (o *options) versionCommand() *cobra.Command {
 		Short: "Print the version of the plugin",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return o.print(versions{version.Version}, func(p *painter) { p.printf("kubectl ksmscale %s\n", version.Version) })
+			return o.print(versions{version.Version}, func(p *printer.Painter) { p.Printf("kubectl ksmscale %s\n", version.Version) })
 		},
 	}
 }

@@ -2,18 +2,13 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/resource"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
@@ -21,6 +16,9 @@ import (
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/exposition"
 	"github.com/example/ksmscale/gate/sharding"
+	"github.com/example/ksmscale/plugin/cluster"
+	"github.com/example/ksmscale/plugin/printer"
+	"github.com/example/ksmscale/plugin/verify"
 )
 
 // whereabouts is the result of the command.
@@ -45,13 +43,6 @@ type exporter struct {
 	Pods        []string `json:"pods"`
 }
 
-// target is an object of the API server.
-type target struct {
-	resource        schema.GroupVersionResource
-	namespace, name string
-	uid             types.UID
-}
-
 func (o *options) whereCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "where RESOURCE/NAME",
@@ -69,17 +60,17 @@ func (o *options) where(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	object, err := c.find(args)
+	object, err := c.Find(args)
 	if err != nil {
 		return err
 	}
-	ksmScales, err := c.ksmScales(ctx)
+	ksmScales, err := c.KSMScales(ctx)
 	if err != nil {
 		return err
 	}
-	result := whereabouts{Resource: object.resource.Resource, Namespace: object.namespace, Name: object.name, UID: object.uid, Exporters: []exporter{}}
+	result := whereabouts{Resource: object.Resource.Resource, Namespace: object.Namespace, Name: object.Name, UID: object.UID, Exporters: []exporter{}}
 	for i := range ksmScales {
-		snapshot, err := c.snapshot(ctx, &ksmScales[i])
+		snapshot, err := c.Snapshot(ctx, &ksmScales[i])
 		if err != nil {
 			return err
 		}
@@ -89,38 +80,17 @@ func (o *options) where(ctx context.Context, args []string) error {
 		}
 		result.Exporters = append(result.Exporters, exporters...)
 	}
-	if err := o.print(result, func(p *painter) { writeWhereabouts(p, result) }); err != nil {
+	if err := o.print(result, func(p *printer.Painter) { writeWhereabouts(p, result) }); err != nil {
 		return err
 	}
 	return asDesired(slices.ContainsFunc(result.Exporters, func(one exporter) bool { return one.Exported }))
 }
 
-// find returns the object that arguments name as for `kubectl get`.
-func find(flags *genericclioptions.ConfigFlags, args []string) (target, error) {
-	namespace, _, err := flags.ToRawKubeConfigLoader().Namespace()
-	if err != nil {
-		return target{}, err
-	}
-	infos, err := resource.NewBuilder(flags).Unstructured().NamespaceParam(namespace).DefaultNamespace().
-		ResourceTypeOrNameArgs(false, args...).SingleResourceType().Do().Infos()
-	if err != nil {
-		return target{}, err
-	}
-	if len(infos) != 1 {
-		return target{}, errors.New("where needs one object, such as pod/web-0")
-	}
-	object, err := meta.Accessor(infos[0].Object)
-	if err != nil {
-		return target{}, err
-	}
-	return target{infos[0].Mapping.Resource, object.GetNamespace(), object.GetName(), object.GetUID()}, nil
-}
-
 // exportersOf returns the shard that an object belongs to, for each partition of a KSMScale.
-func exportersOf(ksmScale *v1alpha1.KSMScale, snapshot *observation.Snapshot, object target) ([]exporter, error) {
+func exportersOf(ksmScale *v1alpha1.KSMScale, snapshot *observation.Snapshot, object cluster.Target) ([]exporter, error) {
 	var exporters []exporter
 	for _, total := range slices.Sorted(maps.Keys(observation.Partitions(snapshot.Deployments))) {
-		shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: sharding.ShardOf(object.uid, total), Total: total}
+		shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: sharding.ShardOf(object.UID, total), Total: total}
 		one := exporter{
 			KSMScale: ksmScale.Name, Namespace: ksmScale.Spec.Namespace, Shard: shard.ID, TotalShards: total, Service: shard.Name(), Pods: []string{},
 		}
@@ -130,7 +100,7 @@ func exportersOf(ksmScale *v1alpha1.KSMScale, snapshot *observation.Snapshot, ob
 			exporters = append(exporters, one)
 			continue
 		}
-		options, err := gateOptions(&deployment.Spec.Template.Spec)
+		options, err := cluster.GateOptions(&deployment.Spec.Template.Spec)
 		if err != nil {
 			return nil, err
 		}
@@ -150,9 +120,9 @@ func exportersOf(ksmScale *v1alpha1.KSMScale, snapshot *observation.Snapshot, ob
 }
 
 // whyNotExported returns why kube-state-metrics with some options does not export an object; empty if it does.
-func whyNotExported(options *gate.Options, version string, object target) string {
-	kind, known := exposition.Resources[object.resource.Resource]
-	if !known || kind.GroupVersionResource.Group != object.resource.Group {
+func whyNotExported(options *gate.Options, version string, object cluster.Target) string {
+	kind, known := exposition.Resources[object.Resource.Resource]
+	if !known || kind.GroupVersionResource.Group != object.Resource.Group {
 		if options.CustomResources {
 			return "kube-state-metrics has no metrics of its own for this kind: spec.metrics.customResourceState decides whether it exports it"
 		}
@@ -161,8 +131,8 @@ func whyNotExported(options *gate.Options, version string, object target) string
 	if !slices.Contains(options.Resources, kind.Name) {
 		return fmt.Sprintf("it exports no %s: add %s to spec.metrics.resources", kind.Name, kind.Name)
 	}
-	if !options.Selects(kind, object.namespace) {
-		return fmt.Sprintf("it leaves namespace %s out: see spec.metrics.namespaces and namespacesDenylist", object.namespace)
+	if !options.Selects(kind, object.Namespace) {
+		return fmt.Sprintf("it leaves namespace %s out: see spec.metrics.namespaces and namespacesDenylist", object.Namespace)
 	}
 	if kinds, err := options.Comparable(version); err == nil && !slices.ContainsFunc(kinds, func(one exposition.Resource) bool { return one.Name == kind.Name }) {
 		return fmt.Sprintf("the lists of metrics leave no metric that each of %s has: see spec.metrics.metricAllowlist and metricDenylist", kind.Name)
@@ -170,19 +140,19 @@ func whyNotExported(options *gate.Options, version string, object target) string
 	return ""
 }
 
-func writeWhereabouts(p *painter, result whereabouts) {
-	p.printf("%s, UID %s\n\n", difference{Resource: result.Resource, Namespace: result.Namespace, Name: result.Name}.object(), result.UID)
+func writeWhereabouts(p *printer.Painter, result whereabouts) {
+	p.Printf("%s, UID %s\n\n", verify.Difference{Resource: result.Resource, Namespace: result.Namespace, Name: result.Name}.Object(), result.UID)
 	if len(result.Exporters) == 0 {
-		p.printf("No KSMScale has a shard.\n")
+		p.Printf("No KSMScale has a shard.\n")
 		return
 	}
 	var rows [][]string
 	for _, one := range result.Exporters {
-		exported := p.verdict(true, "yes")
+		exported := p.Verdict(true, "yes")
 		if !one.Exported {
-			exported = p.verdict(false, "no: "+one.Reason)
+			exported = p.Verdict(false, "no: "+one.Reason)
 		}
 		rows = append(rows, []string{one.KSMScale, fmt.Sprintf("%d of %d", one.Shard, one.TotalShards), orNone(strings.Join(one.Pods, ", ")), exported})
 	}
-	p.table([]string{"KSMSCALE", "SHARD", "READY PODS", "EXPORTED"}, rows)
+	p.Table([]string{"KSMSCALE", "SHARD", "READY PODS", "EXPORTED"}, rows)
 }

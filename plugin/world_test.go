@@ -41,6 +41,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/fixtures/snapshots"
 	"github.com/example/ksmscale/gate"
+	"github.com/example/ksmscale/plugin/cluster"
 )
 
 // world is a cluster of a test.
@@ -57,7 +58,7 @@ type world struct {
 	// lacks are the rights that the user, and refuses those that the service account of the shards, does not have.
 	lacks, refuses []string
 	// found is the object that `where` names.
-	found target
+	found cluster.Target
 	// unserved is a resource that the API server does not serve.
 	unserved string
 	// logs is the log of each container, and gateMetrics are the metrics of each gate.
@@ -77,7 +78,7 @@ type world struct {
 
 // allowed reviews a right.
 func allowed(attributes *authorizationv1.ResourceAttributes, denied []string) authorizationv1.SubjectAccessReviewStatus {
-	return authorizationv1.SubjectAccessReviewStatus{Allowed: !slices.Contains(denied, right{ResourceAttributes: *attributes}.String())}
+	return authorizationv1.SubjectAccessReviewStatus{Allowed: !slices.Contains(denied, cluster.Right{ResourceAttributes: *attributes}.String())}
 }
 
 // interceptors stand for what the API server does to requests in the world.
@@ -125,7 +126,7 @@ func (w world) interceptors(t *testing.T) interceptor.Funcs {
 // run runs the plugin in the world, and returns its exit code and what it printed.
 func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	scheme, err := newScheme()
+	scheme, err := cluster.NewScheme()
 	require.NoError(t, err)
 	mapper := mapperOf{testrestmapper.TestOnlyStaticRESTMapper(scheme), w.unserved}
 	objects := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(w.objects...).WithInterceptorFuncs(w.interceptors(t)).Build()
@@ -141,16 +142,16 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 	}
 	var mu sync.Mutex
 	looks := map[string]int{}
-	o.connect = func() (*cluster, error) {
-		return &cluster{client: objects, clock: o.clock, servedCertificate: func(context.Context, *corev1.Pod) (*x509.Certificate, error) {
+	o.connect = func() (*cluster.Cluster, error) {
+		return &cluster.Cluster{Client: objects, Clock: o.clock, ServedCertificate: func(context.Context, *corev1.Pod) (*x509.Certificate, error) {
 			return w.served, nil
-		}, discovery: w.discovery(), metricsServed: func(context.Context) error { return nil }, logs: func(context.Context, *corev1.Pod, string) ([]byte, error) {
+		}, Discovery: w.discovery(), MetricsServed: func(context.Context) error { return nil }, Logs: func(context.Context, *corev1.Pod, string) ([]byte, error) {
 			return []byte(w.logs), nil
-		}, gateMetrics: func(context.Context, *corev1.Pod) ([]byte, error) {
+		}, GateMetrics: func(context.Context, *corev1.Pod) ([]byte, error) {
 			return []byte(w.gateMetrics), nil
-		}, metadata: metadatafake.NewSimpleMetadataClient(names, w.listed...), find: func([]string) (target, error) {
+		}, Metadata: metadatafake.NewSimpleMetadataClient(names, w.listed...), Find: func([]string) (cluster.Target, error) {
 			return w.found, nil
-		}, readPod: func(_ context.Context, pod *corev1.Pod, _ access) (gate.Exposed, error) {
+		}, ReadPod: func(_ context.Context, pod *corev1.Pod, _ cluster.Access) (gate.Exposed, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			look := min(looks[pod.Name], len(w.exposed)-1)
@@ -159,7 +160,7 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 				return exposed, nil
 			}
 			return nil, errors.New("connection refused")
-		}, gateAnswer: func(_ context.Context, pod *corev1.Pod) (string, error) {
+		}, GateAnswer: func(_ context.Context, pod *corev1.Pod) (string, error) {
 			answer, known := w.gates[pod.Name]
 			if !known {
 				return "", errors.New("connection refused\nand more")

@@ -1,4 +1,4 @@
-package plugin
+package changes
 
 import (
 	"fmt"
@@ -15,43 +15,29 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/partition"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/plugin/printer"
 	"github.com/example/ksmscale/scaling"
 	"github.com/example/ksmscale/sizing"
 )
 
-// plannedChanges is what differs between the cluster and a KSMScale.
-type plannedChanges struct {
-	Name        string   `json:"name"`
-	TotalShards int32    `json:"totalShards"`
-	Plan        planRow  `json:"plan"`
-	Changes     []change `json:"changes"`
-	// RecommendedShards, Recommendation and ReplicaAdvice come from the status.
-	RecommendedShards int32  `json:"recommendedShards,omitempty"`
-	Recommendation    string `json:"recommendation,omitempty"`
-	ReplicaAdvice     string `json:"replicaAdvice,omitempty"`
-	// MemoryRequestBytes is the memory request of each kube-state-metrics, and RecommendedMemoryBytes the recommended one.
-	MemoryRequestBytes     int64 `json:"memoryRequestBytes"`
-	RecommendedMemoryBytes int64 `json:"recommendedMemoryBytes,omitempty"`
-}
-
-// kindOfChange tells changes apart by what they cost.
-type kindOfChange string
+// Kind tells changes apart by what they cost.
+type Kind string
 
 // The kinds of changes.
 const (
-	// changeCreate creates the first shards.
-	changeCreate kindOfChange = "Create"
-	// changeScaling adds or removes replicas. No object moves to another shard.
-	changeScaling kindOfChange = "Scaling"
-	// changeRollout replaces each pod, one shard after the other.
-	changeRollout kindOfChange = "Rollout"
-	// changeReshard creates another partition, and then deletes the one of now.
-	changeReshard kindOfChange = "Reshard"
+	// Create creates the first shards.
+	Create Kind = "Create"
+	// Scaling adds or removes replicas. No object moves to another shard.
+	Scaling Kind = "Scaling"
+	// Rollout replaces each pod, one shard after the other.
+	Rollout Kind = "Rollout"
+	// Reshard creates another partition, and then deletes the one of now.
+	Reshard Kind = "Reshard"
 )
 
-// change is one change, and what it costs.
-type change struct {
-	Kind kindOfChange `json:"kind"`
+// Change is one change, and what it costs.
+type Change struct {
+	Kind Kind `json:"kind"`
 	// Detail names what changes.
 	Detail string `json:"detail"`
 	// PodsNow, PodsAtMost and PodsAfterwards count pods of the KSMScale. Each of the started pods lists the whole cluster once.
@@ -69,8 +55,8 @@ type change struct {
 	MemoryPerPodBytes int64 `json:"memoryPerPodBytes,omitempty"`
 }
 
-// changesTo returns what has to change in a snapshot for a plan. live is the KSMScale in the cluster, or nil.
-func changesTo(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observation.Snapshot) []change {
+// To returns what has to change in a snapshot for a plan. live is the KSMScale in the cluster, or nil.
+func To(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observation.Snapshot) []Change {
 	estimated := estimateOf(planned.KSMScale)
 	targets := partition.Targets(planned, snapshot)
 	var podsNow, started int64
@@ -86,11 +72,11 @@ func changesTo(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observat
 	others := observation.Partitions(snapshot.Deployments).Delete(planned.Total)
 	switch {
 	case len(snapshot.Deployments) == 0:
-		return []change{creation(planned, estimated)}
+		return []Change{creation(planned, estimated)}
 	case others.Len() > 0:
-		return []change{reshard(planned, others.UnsortedList(), podsNow, started, estimated)}
+		return []Change{reshard(planned, others.UnsortedList(), podsNow, started, estimated)}
 	}
-	var changes []change
+	var changes []Change
 	if one, rolls := rollout(live, targets, &snapshot, podsNow, estimated); rolls {
 		changes = append(changes, one)
 	}
@@ -100,9 +86,9 @@ func changesTo(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observat
 	return changes
 }
 
-func creation(planned plans.Planned, estimated estimate) change {
-	return change{
-		Kind: changeCreate, Detail: plural(planned.Total, "shard"),
+func creation(planned plans.Planned, estimated estimate) Change {
+	return Change{
+		Kind: Create, Detail: printer.Plural(planned.Total, "shard"),
 		PodsStarted: planned.Desired, PodsAtMost: planned.Desired, PodsAfterwards: planned.Desired,
 		EstimatedSeconds: estimated.seconds(estimated.load(planned.Total) + estimated.scaled(planned.Shards, func(scaling.Shard) int32 { return 1 })),
 		TimeUnknown:      estimated.unknown(),
@@ -112,14 +98,14 @@ func creation(planned plans.Planned, estimated estimate) change {
 
 // reshard creates the shards one after the other, adds their replicas, and waits for scrapes (package partition). Some pods of the new
 // shards may have been started already.
-func reshard(planned plans.Planned, others []int32, podsNow, started int64, estimated estimate) change {
+func reshard(planned plans.Planned, others []int32, podsNow, started int64, estimated estimate) Change {
 	slices.Sort(others)
 	left := max(planned.Desired-started, 0)
 	took := time.Duration(planned.Total)*estimated.load(planned.Total) +
 		estimated.scaled(planned.Shards, func(scaling.Shard) int32 { return 1 }) +
 		2*planned.KSMScale.Spec.ScrapeInterval() + 2*partition.DiscoveryDelay
-	one := change{
-		Kind: changeReshard, Detail: fmt.Sprintf("%s shards become %d", joined(others), planned.Total),
+	one := Change{
+		Kind: Reshard, Detail: fmt.Sprintf("%s shards become %d", joined(others), planned.Total),
 		PodsNow: podsNow, PodsStarted: left, PodsAtMost: podsNow + left, PodsAfterwards: planned.Desired,
 		EstimatedSeconds: estimated.seconds(took), TimeUnknown: estimated.unknown(), SeriesExportedTwice: estimated.series,
 		SeriesPerShard: estimated.seriesPerShard(planned.Total), MemoryPerPodBytes: estimated.memory(planned.Total),
@@ -136,7 +122,7 @@ func joined(totals []int32) string {
 
 // rollout reports the shards whose pods are replaced: all if the pod template changes with the spec, and else those whose rollout is
 // under way or waits for its turn.
-func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (change, bool) {
+func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (Change, bool) {
 	var took time.Duration
 	var names []string
 	var replaced, afterwards int64
@@ -163,14 +149,14 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	detail := "shard " + strings.Join(names, ", ")
 	switch {
 	case len(names) == 0 && progressing != nil && progressing.Reason == v1alpha1.ReasonRollingOut:
-		return change{Kind: changeRollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: max(podsNow, afterwards+1), PodsAfterwards: afterwards, TimeUnknown: "waits for its turn"}, true
+		return Change{Kind: Rollout, Detail: progressing.Message, PodsNow: podsNow, PodsAtMost: max(podsNow, afterwards+1), PodsAfterwards: afterwards, TimeUnknown: "waits for its turn"}, true
 	case len(names) == 0:
-		return change{}, false
+		return Change{}, false
 	case len(names) > 1:
 		detail = "shards " + strings.Join(names, ", ") + ", one after the other"
 	}
-	return change{
-		Kind: changeRollout, Detail: detail,
+	return Change{
+		Kind: Rollout, Detail: detail,
 		PodsNow: podsNow, PodsStarted: replaced, PodsAtMost: max(podsNow, afterwards+1), PodsAfterwards: afterwards,
 		EstimatedSeconds: estimated.seconds(took), TimeUnknown: estimated.unknown(),
 	}, true
@@ -185,14 +171,14 @@ func hasOtherTemplate(before, after *v1alpha1.KSMScale, shard scaling.Shard) boo
 }
 
 // scalingOf reports the shards whose replicas change.
-func scalingOf(planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (change, bool) {
+func scalingOf(planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (Change, bool) {
 	current := func(shard scaling.Shard) int32 {
 		if deployment := snapshot.Deployment(shard.Shard); deployment != nil {
 			return observation.ReplicasOf(deployment)
 		}
 		return 0
 	}
-	one := change{Kind: changeScaling, PodsNow: podsNow, PodsAtMost: podsNow, PodsAfterwards: podsNow}
+	one := Change{Kind: Scaling, PodsNow: podsNow, PodsAtMost: podsNow, PodsAfterwards: podsNow}
 	var details []string
 	var loads time.Duration
 	for _, shard := range planned.Shards {
@@ -326,50 +312,5 @@ func pacedTo(pace scaling.Pace, current, desired int32) time.Duration {
 			return max(now.Sub(began), 1)
 		}
 		now = now.Add(wait)
-	}
-}
-
-func writeChanges(p *painter, result plannedChanges) {
-	row := result.Plan
-	byShard := ""
-	if result.TotalShards > 1 {
-		byShard = ": " + row.shards() + " by shard"
-	}
-	p.printf("KSMScale %s: %s, %s, %s%s%s\n", result.Name, plural(result.TotalShards, "shard"), plural(row.Nodes, "node"),
-		plural(row.Desired, "pod"), boundText(row.Bound), byShard)
-	if len(result.Changes) == 0 {
-		p.printf("No pod changes.\n")
-	}
-	for _, one := range result.Changes {
-		p.printf("\n%s: %s\n", one.Kind, one.Detail)
-		writer := p.columns()
-		fmt.Fprintf(writer, "  pods\t%d now, %d started, at most %d at a time, %d afterwards\n", one.PodsNow, one.PodsStarted, one.PodsAtMost, one.PodsAfterwards)
-		if one.EstimatedSeconds > 0 {
-			fmt.Fprintf(writer, "  time\tabout %s\n", time.Duration(one.EstimatedSeconds)*time.Second)
-		} else {
-			fmt.Fprintf(writer, "  time\t%s\n", one.TimeUnknown)
-		}
-		if one.SeriesExportedTwice > 0 {
-			fmt.Fprintf(writer, "  series\t%d exported twice meanwhile, which Prometheus stores once; %d per shard afterwards\n", one.SeriesExportedTwice, one.SeriesPerShard)
-		} else if one.SeriesPerShard > 0 {
-			fmt.Fprintf(writer, "  series\t%d per shard\n", one.SeriesPerShard)
-		}
-		if one.MemoryPerPodBytes > 0 {
-			fmt.Fprintf(writer, "  memory\tabout %d MiB for each pod\n", one.MemoryPerPodBytes>>20)
-		}
-		_ = writer.Flush() // The page is in memory.
-	}
-	if result.RecommendedShards > 0 {
-		p.printf("\nRecommended: %s (%s)\n", plural(result.RecommendedShards, "shard"), result.Recommendation)
-	}
-	if result.RecommendedMemoryBytes > 0 {
-		requested := "no memory"
-		if result.MemoryRequestBytes > 0 {
-			requested = fmt.Sprintf("%d MiB", result.MemoryRequestBytes>>20)
-		}
-		p.printf("Memory: each kube-state-metrics requests %s; %d MiB are recommended\n", requested, result.RecommendedMemoryBytes>>20)
-	}
-	if result.ReplicaAdvice != "" {
-		p.printf("Replicas: %s\n", result.ReplicaAdvice)
 	}
 }

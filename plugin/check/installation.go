@@ -1,4 +1,4 @@
-package plugin
+package check
 
 import (
 	"context"
@@ -19,22 +19,23 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/plugin/cluster"
 	"github.com/example/ksmscale/version"
 )
 
 // checkComponents looks at the Deployments of the installation in any namespace.
-func (c *cluster) checkComponents(ctx context.Context) []checkResult {
-	var results []checkResult
+func (c checker) checkComponents(ctx context.Context) []Result {
+	var results []Result
 	for _, component := range []string{"controller", "adapter"} {
 		var list appsv1.DeploymentList
-		err := c.client.List(ctx, &list, client.MatchingLabels{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component})
+		err := c.Client.List(ctx, &list, client.MatchingLabels{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component})
 		switch {
 		case err != nil:
 			results = append(results, checked(component, "", "", err))
 		case len(list.Items) == 0 && component == "adapter":
-			results = append(results, checkResult{component, skipped, "the installation has none, so only the modes Direct and None scale", ""})
+			results = append(results, Result{component, Skipped, "the installation has none, so only the modes Direct and None scale", ""})
 		case len(list.Items) == 0:
-			results = append(results, checkResult{component, failed, "it is not installed", "install KSMScale (docs/installation.md)"})
+			results = append(results, Result{component, Failed, "it is not installed", "install KSMScale (docs/installation.md)"})
 		}
 		for i := range list.Items {
 			results = append(results, c.checkComponent(ctx, component, &list.Items[i]))
@@ -46,35 +47,35 @@ func (c *cluster) checkComponents(ctx context.Context) []checkResult {
 	return results
 }
 
-func (c *cluster) checkComponent(ctx context.Context, component string, deployment *appsv1.Deployment) checkResult {
+func (c checker) checkComponent(ctx context.Context, component string, deployment *appsv1.Deployment) Result {
 	name := deployment.Namespace + "/" + deployment.Name
 	desired := observation.ReplicasOf(deployment)
 	message := fmt.Sprintf("%d of %d pods of %s are available", deployment.Status.AvailableReplicas, desired, name)
 	switch {
 	case desired == 0:
-		return checkResult{component, failed, message + ", because it is scaled to 0",
+		return Result{component, Failed, message + ", because it is scaled to 0",
 			fmt.Sprintf("run kubectl -n %s scale deployment %s --replicas=1", deployment.Namespace, deployment.Name)}
 	case deployment.Status.AvailableReplicas == 0:
-		return checkResult{component, failed, message + c.whyNoPod(ctx, deployment),
+		return Result{component, Failed, message + c.whyNoPod(ctx, deployment),
 			fmt.Sprintf("see kubectl -n %s describe pods -l app.kubernetes.io/component=%s", deployment.Namespace, component)}
 	}
 	for _, container := range deployment.Spec.Template.Spec.Containers {
 		if running := objects.ImageVersion(container.Image); running != "" && running != version.Version {
-			return checkResult{component, noted, fmt.Sprintf("%s, version %s, and the plugin has version %s", message, running, version.Version), ""}
+			return Result{component, Noted, fmt.Sprintf("%s, version %s, and the plugin has version %s", message, running, version.Version), ""}
 		}
 	}
-	return checkResult{component, passed, message, ""}
+	return Result{component, Passed, message, ""}
 }
 
 // whyNoPod is what the first unready pod of a Deployment waits for, or why the Deployment has no pod.
-func (c *cluster) whyNoPod(ctx context.Context, deployment *appsv1.Deployment) string {
+func (c checker) whyNoPod(ctx context.Context, deployment *appsv1.Deployment) string {
 	pods, err := c.podsOf(ctx, deployment)
 	if err != nil {
 		return ""
 	}
 	for _, pod := range observation.SortedByName(pods) {
 		if observation.IsActive(pod) && !observation.IsReady(pod) {
-			return fmt.Sprintf("; pod %s: %s", pod.Name, waitingFor(pod, ""))
+			return fmt.Sprintf("; pod %s: %s", pod.Name, cluster.WaitingFor(pod, ""))
 		}
 	}
 	if refused := observation.RefusedPods(deployment); refused != nil {
@@ -84,54 +85,54 @@ func (c *cluster) whyNoPod(ctx context.Context, deployment *appsv1.Deployment) s
 }
 
 // podsOf returns the pods that the selector of a Deployment matches.
-func (c *cluster) podsOf(ctx context.Context, deployment *appsv1.Deployment) ([]corev1.Pod, error) {
+func (c checker) podsOf(ctx context.Context, deployment *appsv1.Deployment) ([]corev1.Pod, error) {
 	selector, err := metav1.LabelSelectorAsSelector(deployment.Spec.Selector)
 	if err != nil {
 		return nil, err
 	}
 	var list corev1.PodList
-	err = c.client.List(ctx, &list, client.InNamespace(deployment.Namespace), client.MatchingLabelsSelector{Selector: selector})
+	err = c.Client.List(ctx, &list, client.InNamespace(deployment.Namespace), client.MatchingLabelsSelector{Selector: selector})
 	return list.Items, err
 }
 
 // checkLease looks at who leads. Pods can be available although none of them leads.
-func (c *cluster) checkLease(ctx context.Context, controller *appsv1.Deployment) checkResult {
+func (c checker) checkLease(ctx context.Context, controller *appsv1.Deployment) Result {
 	const check = "leader"
 	fix := fmt.Sprintf("see kubectl -n %s logs deployment/%s", controller.Namespace, controller.Name)
 	if slices.ContainsFunc(controller.Spec.Template.Spec.Containers, func(one corev1.Container) bool { return slices.Contains(one.Args, "--leader-elect=false") }) {
-		return checkResult{check, passed, "the controller elects none, because of --leader-elect=false", ""}
+		return Result{check, Passed, "the controller elects none, because of --leader-elect=false", ""}
 	}
 	lease := &coordinationv1.Lease{}
-	err := c.client.Get(ctx, client.ObjectKey{Namespace: controller.Namespace, Name: v1alpha1.ControllerLeaseName}, lease)
+	err := c.Client.Get(ctx, client.ObjectKey{Namespace: controller.Namespace, Name: v1alpha1.ControllerLeaseName}, lease)
 	if apierrors.IsNotFound(err) {
-		return checkResult{check, failed, "no controller has ever led, so KSMScales have no effect", fix}
+		return Result{check, Failed, "no controller has ever led, so KSMScales have no effect", fix}
 	}
 	if err != nil {
 		return checked(check, "", fix, err)
 	}
 	holder, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "_")
 	renewed := ptr.Deref(lease.Spec.RenewTime, metav1.MicroTime{}).Time
-	silent := c.clock.Now().Sub(renewed)
+	silent := c.Clock.Now().Sub(renewed)
 	const ends = "; until one leads, changes of KSMScales have no effect, and their status is not updated"
 	switch {
 	case holder == "":
-		return checkResult{check, failed, fmt.Sprintf("no controller leads since %s, when the last one ended%s", renewed.UTC().Format(time.RFC3339), ends), fix}
+		return Result{check, Failed, fmt.Sprintf("no controller leads since %s, when the last one ended%s", renewed.UTC().Format(time.RFC3339), ends), fix}
 	case silent > time.Duration(ptr.Deref(lease.Spec.LeaseDurationSeconds, 0))*time.Second:
-		return checkResult{check, failed, fmt.Sprintf("no controller leads: %s has not renewed its lease for %s%s", holder, silent.Round(time.Second), ends), fix}
+		return Result{check, Failed, fmt.Sprintf("no controller leads: %s has not renewed its lease for %s%s", holder, silent.Round(time.Second), ends), fix}
 	}
-	return checkResult{check, passed, holder + " leads", ""}
+	return Result{check, Passed, holder + " leads", ""}
 }
 
 // checkAPIService looks at the APIService of external metrics. needed is whether KSMScale must serve it.
-func (c *cluster) checkAPIService(ctx context.Context, needed bool) checkResult {
+func (c checker) checkAPIService(ctx context.Context, needed bool) Result {
 	const check = "external metrics API"
 	service := &apiregistrationv1.APIService{}
-	err := c.client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, service)
+	err := c.Client.Get(ctx, client.ObjectKey{Name: v1alpha1.APIServiceName}, service)
 	switch {
 	case apierrors.IsNotFound(err) && needed:
-		return checkResult{check, failed, "APIService " + v1alpha1.APIServiceName + " does not exist", "see the logs of the controller, which creates it"}
+		return Result{check, Failed, "APIService " + v1alpha1.APIServiceName + " does not exist", "see the logs of the controller, which creates it"}
 	case apierrors.IsNotFound(err):
-		return checkResult{check, passed, "no other adapter serves external metrics", ""}
+		return Result{check, Passed, "no other adapter serves external metrics", ""}
 	case err != nil:
 		return checked(check, "", "", err)
 	}
@@ -145,12 +146,12 @@ func (c *cluster) checkAPIService(ctx context.Context, needed bool) checkResult 
 		serves = server + " is not available, " + unavailable
 	}
 	if !c.isOurs(ctx, service) {
-		return checkResult{check, warned, serves + ", and is not KSMScale's adapter", "set spec.autoscaling.mode to Direct, or put KSMScale's adapter in front of it with --delegate (docs/delegate.md)"}
+		return Result{check, Warned, serves + ", and is not KSMScale's adapter", "set spec.autoscaling.mode to Direct, or put KSMScale's adapter in front of it with --delegate (docs/delegate.md)"}
 	}
 	if unavailable != "" {
-		return checkResult{check, failed, serves, "see whether the adapter's pods run, and whether the API server can reach them (docs/installation.md)"}
+		return Result{check, Failed, serves, "see whether the adapter's pods run, and whether the API server can reach them (docs/installation.md)"}
 	}
-	return checkResult{check, passed, serves, ""}
+	return Result{check, Passed, serves, ""}
 }
 
 // whyUnavailable is the reason and the message of an APIService that is not available; empty if it is.
@@ -164,12 +165,12 @@ func whyUnavailable(service *apiregistrationv1.APIService) string {
 }
 
 // isOurs reports whether an adapter of KSMScale is the server of an APIService.
-func (c *cluster) isOurs(ctx context.Context, registered *apiregistrationv1.APIService) bool {
+func (c checker) isOurs(ctx context.Context, registered *apiregistrationv1.APIService) bool {
 	if registered.Spec.Service == nil {
 		return false
 	}
 	service := &corev1.Service{}
-	err := c.client.Get(ctx, client.ObjectKey{Namespace: registered.Spec.Service.Namespace, Name: registered.Spec.Service.Name}, service)
+	err := c.Client.Get(ctx, client.ObjectKey{Namespace: registered.Spec.Service.Namespace, Name: registered.Spec.Service.Name}, service)
 	if err != nil {
 		// It may be gone, and its name is what is left.
 		return registered.Spec.Service.Name == "ksmscale-adapter"
@@ -178,6 +179,6 @@ func (c *cluster) isOurs(ctx context.Context, registered *apiregistrationv1.APIS
 }
 
 // checkExternalMetrics reads the metrics of all KSMScales, as `helm test` does.
-func (c *cluster) checkExternalMetrics(ctx context.Context) checkResult {
-	return checked("external metrics", "the API server serves the metrics of each KSMScale", "see the logs of the adapter", c.metricsServed(ctx))
+func (c checker) checkExternalMetrics(ctx context.Context) Result {
+	return checked("external metrics", "the API server serves the metrics of each KSMScale", "see the logs of the adapter", c.MetricsServed(ctx))
 }

@@ -1,4 +1,4 @@
-package plugin
+package cluster
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ import (
 const (
 	// tunnelTimeout limits how long a tunnel takes to open.
 	tunnelTimeout = 10 * time.Second
-	// gateTimeout limits how long the answer of a gate takes.
-	gateTimeout = 3 * time.Second
+	// GateTimeout limits how long the answer of a gate takes.
+	GateTimeout = 3 * time.Second
 	// maxGateAnswer and maxGateMetrics are far above the lengths of a gate's pages, in bytes.
 	maxGateAnswer, maxGateMetrics = 4 << 10, 1 << 20
 )
@@ -42,8 +42,8 @@ type tunnel struct {
 	ended     chan error
 }
 
-// tunnel opens a tunnel to ports of a pod. Its errors leave the name of the pod to the caller.
-func (c *cluster) tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (*tunnel, error) {
+// Tunnel opens a tunnel to ports of a pod. Its errors leave the name of the pod to the caller.
+func (c *Cluster) Tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (*tunnel, error) {
 	dialer, err := c.portForwardDialer(pod)
 	if err != nil {
 		return nil, fmt.Errorf("forward ports: %w", err)
@@ -91,8 +91,8 @@ func (c *cluster) tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (
 func (t *tunnel) close() { t.stop() }
 
 // portForwardDialer dials like kubectl: through a WebSocket, or SPDY if a proxy does not pass WebSockets.
-func (c *cluster) portForwardDialer(pod *corev1.Pod) (streamhttp.Dialer, error) {
-	config := rest.CopyConfig(c.config)
+func (c *Cluster) portForwardDialer(pod *corev1.Pod) (streamhttp.Dialer, error) {
+	config := rest.CopyConfig(c.Config)
 	config.GroupVersion, config.APIPath = &corev1.SchemeGroupVersion, "/api"
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	pods, err := rest.RESTClientFor(config)
@@ -115,16 +115,16 @@ func (c *cluster) portForwardDialer(pod *corev1.Pod) (streamhttp.Dialer, error) 
 }
 
 // readGate asks the gate of a pod why it is closed.
-func (c *cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error) {
-	answer, err := c.getFromGate(ctx, pod, "/readyz", maxGateAnswer)
+func (c *Cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error) {
+	answer, err := c.GetFromGate(ctx, pod, "/readyz", maxGateAnswer)
 	return strings.TrimSpace(answer), err
 }
 
-// getFromGate returns at most some bytes of a page of the gate of a pod, whatever its status.
-func (c *cluster) getFromGate(ctx context.Context, pod *corev1.Pod, path string, most int64) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
+// GetFromGate returns at most some bytes of a page of the gate of a pod, whatever its status.
+func (c *Cluster) GetFromGate(ctx context.Context, pod *corev1.Pod, path string, most int64) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, GateTimeout)
 	defer cancel()
-	opened, err := c.tunnel(ctx, pod, v1alpha1.PortGate)
+	opened, err := c.Tunnel(ctx, pod, v1alpha1.PortGate)
 	if err != nil {
 		return "", err
 	}

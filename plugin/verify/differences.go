@@ -1,4 +1,4 @@
-package plugin
+package verify
 
 import (
 	"cmp"
@@ -13,27 +13,28 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/sharding"
+	"github.com/example/ksmscale/plugin/printer"
 )
 
-// kindOfDifference is how the metrics of a pod differ from the cluster.
-type kindOfDifference string
+// Kind is how the metrics of a pod differ from the cluster.
+type Kind string
 
 // The kinds of differences.
 const (
-	// missing is an object of the shard that a pod does not expose. Without a pod, the shard has no ready pod.
-	missing kindOfDifference = "Missing"
-	// wrongShard is an object of another shard that a pod exposes, so Prometheus gets it twice.
-	wrongShard kindOfDifference = "WrongShard"
-	// deleted is an object that a pod exposes and the cluster no longer has.
-	deleted kindOfDifference = "Deleted"
+	// Missing is an object of the shard that a pod does not expose. Without a pod, the shard has no ready pod.
+	Missing Kind = "Missing"
+	// WrongShard is an object of another shard that a pod exposes, so Prometheus gets it twice.
+	WrongShard Kind = "WrongShard"
+	// Deleted is an object that a pod exposes and the cluster no longer has.
+	Deleted Kind = "Deleted"
 )
 
 // difference is one object, in one pod.
-type difference struct {
-	Kind      kindOfDifference `json:"kind"`
-	Resource  string           `json:"resource"`
-	Namespace string           `json:"namespace,omitempty"`
-	Name      string           `json:"name"`
+type Difference struct {
+	Kind      Kind   `json:"kind"`
+	Resource  string `json:"resource"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
 	// Shard is the shard that the object belongs to; -1 for a deleted object.
 	Shard int32 `json:"shard"`
 	// Pod is the pod that misses or exposes the object, and PodShard its shard.
@@ -41,8 +42,8 @@ type difference struct {
 	PodShard int32  `json:"podShard"`
 }
 
-// object is the object as `kubectl get` names it.
-func (d difference) object() string {
+// Object is the object as `kubectl get` names it.
+func (d Difference) Object() string {
 	text := d.Resource + "/" + d.Name
 	if d.Namespace != "" {
 		text += " in namespace " + d.Namespace
@@ -51,10 +52,10 @@ func (d difference) object() string {
 }
 
 // compare compares what the pods of a partition expose with the listed objects. The listed resources are those that can be compared.
-func compare(total int32, listed map[string]map[types.NamespacedName][]gate.Identity, readings []reading) verifiedPartition {
-	result := verifiedPartition{TotalShards: total, Covered: true, Resources: len(listed)}
+func compare(total int32, listed map[string]map[types.NamespacedName][]gate.Identity, readings []reading) Partition {
+	result := Partition{TotalShards: total, Covered: true, Resources: len(listed)}
 	for _, one := range readings {
-		pod := verifiedPod{Name: one.pod, Shard: one.shard}
+		pod := Pod{Name: one.pod, Shard: one.shard}
 		for resource := range listed {
 			pod.Objects += one.exposed[resource].Len()
 		}
@@ -72,7 +73,7 @@ func compare(total int32, listed map[string]map[types.NamespacedName][]gate.Iden
 		}
 		result.Differences = append(result.Differences, deletedOf(resource, objects, readings)...)
 	}
-	slices.SortFunc(result.Differences, func(a, b difference) int {
+	slices.SortFunc(result.Differences, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Pod, b.Pod))
 	})
 	return result
@@ -80,20 +81,20 @@ func compare(total int32, listed map[string]map[types.NamespacedName][]gate.Iden
 
 // differencesOf compares the objects with one name in metrics. There is more than one only if the metrics of the resource lack the
 // namespace. A pod then has to expose the name if any of them belongs to its shard.
-func differencesOf(resource string, key types.NamespacedName, identities []gate.Identity, total int32, down map[int32]bool, readings []reading) []difference {
-	var differences []difference
+func differencesOf(resource string, key types.NamespacedName, identities []gate.Identity, total int32, down map[int32]bool, readings []reading) []Difference {
+	var differences []Difference
 	owners := map[int32]gate.Identity{}
 	for _, identity := range identities {
 		owners[sharding.ShardOf(identity.UID, total)] = identity
 	}
-	add := func(kind kindOfDifference, identity gate.Identity, pod string, podShard int32) {
-		differences = append(differences, difference{
+	add := func(kind Kind, identity gate.Identity, pod string, podShard int32) {
+		differences = append(differences, Difference{
 			Kind: kind, Resource: resource, Namespace: identity.Namespace, Name: key.Name, Shard: sharding.ShardOf(identity.UID, total), Pod: pod, PodShard: podShard,
 		})
 	}
 	for id, identity := range owners {
 		if down[id] {
-			add(missing, identity, "", id)
+			add(Missing, identity, "", id)
 		}
 	}
 	for _, one := range readings {
@@ -102,21 +103,21 @@ func differencesOf(resource string, key types.NamespacedName, identities []gate.
 		switch exposes := exposed.Has(key); {
 		case !isCompared:
 		case owns && !exposes:
-			add(missing, identity, one.pod, one.shard)
+			add(Missing, identity, one.pod, one.shard)
 		case exposes && !owns:
-			add(wrongShard, identities[0], one.pod, one.shard)
+			add(WrongShard, identities[0], one.pod, one.shard)
 		}
 	}
 	return differences
 }
 
 // deletedOf returns the exposed objects of a resource that the cluster does not have.
-func deletedOf(resource string, objects map[types.NamespacedName][]gate.Identity, readings []reading) []difference {
-	var differences []difference
+func deletedOf(resource string, objects map[types.NamespacedName][]gate.Identity, readings []reading) []Difference {
+	var differences []Difference
 	for _, one := range readings {
 		for key := range one.exposed[resource] {
 			if len(objects[key]) == 0 {
-				differences = append(differences, difference{Kind: deleted, Resource: resource, Namespace: key.Namespace, Name: key.Name, Shard: -1, Pod: one.pod, PodShard: one.shard})
+				differences = append(differences, Difference{Kind: Deleted, Resource: resource, Namespace: key.Namespace, Name: key.Name, Shard: -1, Pod: one.pod, PodShard: one.shard})
 			}
 		}
 	}
@@ -124,19 +125,20 @@ func deletedOf(resource string, objects map[types.NamespacedName][]gate.Identity
 }
 
 // explanation completes the line of a difference.
-func (d difference) explanation() string {
+func (d Difference) explanation() string {
 	switch d.Kind {
-	case missing:
+	case Missing:
 		return fmt.Sprintf("of shard %d, and pod %s does not export it", d.Shard, d.Pod)
-	case wrongShard:
+	case WrongShard:
 		return fmt.Sprintf("of shard %d, and pod %s of shard %d exports it too", d.Shard, d.Pod, d.PodShard)
 	default:
 		return fmt.Sprintf("no longer exists, and pod %s still exports it", d.Pod)
 	}
 }
 
-func writeVerification(p *painter, result verification) {
-	p.printf("KSMScale %s: %s\n", result.Name, p.verdict(result.Complete, map[bool]string{true: "complete", false: "not complete"}[result.Complete]))
+// Write writes a result as text.
+func Write(p *printer.Painter, result Result) {
+	p.Printf("KSMScale %s: %s\n", result.Name, p.Verdict(result.Complete, map[bool]string{true: "complete", false: "not complete"}[result.Complete]))
 	for _, one := range result.Partitions {
 		var verdict string
 		switch {
@@ -147,41 +149,36 @@ func writeVerification(p *painter, result verification) {
 		case len(one.Differences) == 0:
 			verdict = "not all shards are ready"
 		default:
-			verdict = plural(len(one.Differences), "difference")
+			verdict = printer.Plural(len(one.Differences), "difference")
 		}
-		p.printf("\nPartition of %s: %s of %s, %s\n", plural(one.TotalShards, "shard"), plural(one.Objects, "object"), plural(one.Resources, "resource"), verdict)
+		p.Printf("\nPartition of %s: %s of %s, %s\n", printer.Plural(one.TotalShards, "shard"), printer.Plural(one.Objects, "object"), printer.Plural(one.Resources, "resource"), verdict)
 		var rows [][]string
 		for _, pod := range one.Pods {
-			count := map[kindOfDifference]int{}
+			count := map[Kind]int{}
 			for _, difference := range one.Differences {
 				if difference.Pod == pod.Name {
 					count[difference.Kind]++
 				}
 			}
-			rows = append(rows, []string{strconv.Itoa(int(pod.Shard)), pod.Name, strconv.Itoa(pod.Objects), strconv.Itoa(count[missing]), strconv.Itoa(count[wrongShard]), strconv.Itoa(count[deleted])})
+			rows = append(rows, []string{strconv.Itoa(int(pod.Shard)), pod.Name, strconv.Itoa(pod.Objects), strconv.Itoa(count[Missing]), strconv.Itoa(count[WrongShard]), strconv.Itoa(count[Deleted])})
 		}
-		p.table([]string{"SHARD", "POD", "OBJECTS", "MISSING", "WRONG SHARD", "DELETED"}, rows)
+		p.Table([]string{"SHARD", "POD", "OBJECTS", "MISSING", "WRONG SHARD", "DELETED"}, rows)
 		writeDifferences(p, one.Differences)
 	}
-	if len(result.Strangers) > 0 {
-		p.printf("\nPods of others with the labels of a shard, which Prometheus scrapes too:\n")
-	}
-	for _, one := range result.Strangers {
-		p.printf("  %s: delete it, or remove its label %s\n", one, v1alpha1.LabelKSMScale)
-	}
+	writeStrangers(p, result.Strangers)
 	if len(result.NotCompared) > 0 {
-		p.printf("\nNot compared:\n")
+		p.Printf("\nNot compared:\n")
 	}
 	for _, one := range result.NotCompared {
-		p.printf("  %s: %s\n", one.Resource, one.Reason)
+		p.Printf("  %s: %s\n", one.Resource, one.Reason)
 	}
 }
 
 // ofWholeShard reports whether an object is missing because its shard has no ready pod.
-func (d difference) ofWholeShard() bool { return d.Kind == missing && d.Pod == "" }
+func (d Difference) ofWholeShard() bool { return d.Kind == Missing && d.Pod == "" }
 
 // wholeShards has a line for each shard without a ready pod. Naming its objects would hide the cause.
-func wholeShards(differences []difference) []string {
+func wholeShards(differences []Difference) []string {
 	objects := map[int32]int{}
 	for _, one := range differences {
 		if one.ofWholeShard() {
@@ -190,30 +187,40 @@ func wholeShards(differences []difference) []string {
 	}
 	var lines []string
 	for _, shard := range slices.Sorted(maps.Keys(objects)) {
-		lines = append(lines, fmt.Sprintf("  %s of shard %d, which has no ready pod", plural(objects[shard], "object"), shard))
+		lines = append(lines, fmt.Sprintf("  %s of shard %d, which has no ready pod", printer.Plural(objects[shard], "object"), shard))
 	}
 	return lines
 }
 
+// writeStrangers writes what to do about pods that only look like pods of a shard.
+func writeStrangers(p *printer.Painter, strangers []string) {
+	if len(strangers) > 0 {
+		p.Printf("\nPods of others with the labels of a shard, which Prometheus scrapes too:\n")
+	}
+	for _, one := range strangers {
+		p.Printf("  %s: delete it, or remove its label %s\n", one, v1alpha1.LabelKSMScale)
+	}
+}
+
 // writeDifferences writes some differences of each kind.
-func writeDifferences(p *painter, differences []difference) {
-	titles := map[kindOfDifference]string{missing: "Missing", wrongShard: "Exported by a wrong shard", deleted: "Deleted"}
-	for _, kind := range []kindOfDifference{missing, wrongShard, deleted} {
+func writeDifferences(p *printer.Painter, differences []Difference) {
+	titles := map[Kind]string{Missing: "Missing", WrongShard: "Exported by a wrong shard", Deleted: "Deleted"}
+	for _, kind := range []Kind{Missing, WrongShard, Deleted} {
 		var lines []string
-		if kind == missing {
+		if kind == Missing {
 			lines = wholeShards(differences)
 		}
 		for _, one := range differences {
 			if one.Kind == kind && !one.ofWholeShard() {
-				lines = append(lines, "  "+one.object()+": "+one.explanation())
+				lines = append(lines, "  "+one.Object()+": "+one.explanation())
 			}
 		}
 		if len(lines) == 0 {
 			continue
 		}
-		p.printf("\n%s:\n%s\n", titles[kind], strings.Join(lines[:min(len(lines), printedDifferences)], "\n"))
+		p.Printf("\n%s:\n%s\n", titles[kind], strings.Join(lines[:min(len(lines), printedDifferences)], "\n"))
 		if more := len(lines) - printedDifferences; more > 0 {
-			p.printf("  and %d more, which -o json names\n", more)
+			p.Printf("  and %d more, which -o json names\n", more)
 		}
 	}
 }
