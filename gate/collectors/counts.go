@@ -17,6 +17,7 @@ type Counts struct {
 	counts measurements.Counts
 }
 
+// NewCounts returns a collector without counts.
 func NewCounts() *Counts {
 	return &Counts{Failures: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: measurements.CountErrors,

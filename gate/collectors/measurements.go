@@ -26,6 +26,7 @@ type Measurements struct {
 	measurement measurements.Measurement
 }
 
+// NewMeasurements returns a collector without measurements.
 func NewMeasurements() *Measurements {
 	return &Measurements{Failures: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: measurements.MeasurementErrors,

@@ -66,8 +66,7 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), apiregistrationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
-// connect returns the cluster that the flags name, or an error if its API server does not answer.
-// Connect returns the cluster that flags name, as kubectl does.
+// Connect returns the cluster that the flags name, or an error if its API server does not answer.
 func Connect(flags *genericclioptions.ConfigFlags) (*Cluster, error) {
 	config, err := flags.ToRESTConfig()
 	if err != nil {

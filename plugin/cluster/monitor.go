@@ -8,7 +8,6 @@ import (
 	"net/url"
 
 	corev1 "k8s.io/api/core/v1"
-
 	"k8s.io/client-go/transport"
 
 	"github.com/example/ksmscale/api/v1alpha1"

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/example/ksmscale/api/v1alpha1"
-	"github.com/example/ksmscale/controller/objects"
-
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/exposition"
 )

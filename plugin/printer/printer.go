@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/liggitt/tabwriter"
-
 	"k8s.io/cli-runtime/pkg/printers"
 )
 
@@ -35,6 +34,7 @@ func (p *Painter) Verdict(good bool, text string) string {
 	}
 }
 
+// Printf writes a formatted text.
 func (p *Painter) Printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
 
 // Columns aligns columns that tabs separate. Flush it.
@@ -81,6 +81,7 @@ func Plural[N int | int32 | int64](count N, noun string) string {
 	return fmt.Sprintf("%d %ss", count, noun)
 }
 
+// FirstLine is a text up to its first line break.
 func FirstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line

@@ -29,7 +29,7 @@ const (
 	Deleted Kind = "Deleted"
 )
 
-// difference is one object, in one pod.
+// Difference is one object, in one pod.
 type Difference struct {
 	Kind      Kind   `json:"kind"`
 	Resource  string `json:"resource"`

@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,7 +32,7 @@ const (
 	printedDifferences = 20
 )
 
-// verification is the result of the command.
+// Result is the result of the command.
 type Result struct {
 	Name string `json:"name"`
 	// Complete is whether some partition exports each object once, and no partition has a difference.
@@ -61,7 +60,7 @@ type Pod struct {
 	Objects int    `json:"objects"`
 }
 
-// notCompared is a resource that kube-state-metrics exports, and why its objects cannot be compared.
+// NotCompared is a resource that kube-state-metrics exports, and why its objects cannot be compared.
 type NotCompared struct {
 	Resource string `json:"resource"`
 	Reason   string `json:"reason"`
