@@ -34,8 +34,9 @@ const (
 	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
-	// deletionDelay is the time after which the auditor has heard of a deletion too. kube-state-metrics may hear of it first.
-	deletionDelay = time.Second
+	// deletionDelay is the time after which the auditor has heard of a deletion too. kube-state-metrics may hear of it
+	// first. It is short enough for a look a second.
+	deletionDelay = 300 * time.Millisecond
 	// metricsPort is the port of kube-state-metrics and its Services.
 	metricsPort = 8080
 
