@@ -88,15 +88,14 @@ func (b *bench) restart(ctx context.Context) (err error) {
 	return err
 }
 
-// usages are what adapter, controller, informer and API server use.
-type usages struct{ adapter, controller, informer, apiServer cluster.Usage }
+// usages are what adapter, controller and informer use.
+type usages struct{ adapter, controller, informer cluster.Usage }
 
 func (b *bench) usages() (u usages, err error) {
-	var errs [4]error
+	var errs [3]error
 	u.adapter, errs[0] = cluster.UsageOf(b.adapter.PID())
 	u.controller, errs[1] = cluster.UsageOf(b.controller.PID())
 	u.informer, errs[2] = cluster.UsageOf(b.informer.PID())
-	u.apiServer, errs[3] = b.local.Usage(cluster.APIServer)
 	return u, errors.Join(errs[:]...)
 }
 

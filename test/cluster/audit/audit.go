@@ -84,17 +84,6 @@ func Writes(events []auditv1.Event, user string) []auditv1.Event {
 	return writes
 }
 
-// WritesOfAll returns the number of events in which anyone wrote and the API server accepted it.
-func WritesOfAll(events []auditv1.Event) int {
-	number := 0
-	for _, event := range events {
-		if accepted(event) {
-			number++
-		}
-	}
-	return number
-}
-
 // IsWrite reports whether a user tried to write.
 func IsWrite(event auditv1.Event) bool {
 	switch event.Verb {
