@@ -205,7 +205,7 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 SIZES ?=
 
 .PHONY: performance
-performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, and write docs/performance.md (half an hour).
+performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, and write docs/performance.md; then run `make generate` for its picture (half an hour).
 	go build -ldflags "-s -w" -o bin/performance-informer ./test/performance/informer
 	go run ./test/performance $(SIZES)
 
@@ -335,7 +335,7 @@ generate-rules:
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
 # The groups of these files come after those of rules.yaml.
 	@for file in deduplicate recommendations; do sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/$$file.yaml > deploy/chart/files/$$file.yaml || exit 1; done
-	cd test/pictures && go run ./dashboard && go run ./run
+	cd test/pictures && go run ./dashboard && go run ./run && go run ./growth
 	cd test/chart && go run ./table
 
 .PHONY: verify
