@@ -225,6 +225,7 @@ func (o optionObjects) denials(spec *v1alpha1.KSMScaleSpec) {
 		Resources: []string{
 			"configmaps", "namespaces", "nodes", "pods", "secrets",
 			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
+			"clusterrolebindings", "clusterroles", "endpoints", "ingressclasses", "rolebindings", "roles", "serviceaccounts",
 		},
 		MetricDenylist: []string{
 			"^kube_pod_(info|created)$", "kube_node_.*", "^kube_configmap_(annotations|created|info|labels|metadata_resource_version)$",
