@@ -15,15 +15,17 @@ type comparison struct {
 	granted []right
 	// uses is how many different requests needed a right.
 	uses map[right]int
-	// missing are refused requests that no right permits, each with how often different objects had it.
+	// missing are requests that no right permits and that were refused each time, each with how often different objects had it.
 	missing map[right]int
 }
 
-// compare counts what each right permitted. Three kinds of requests do not count. What no right permits, but was not
-// refused: built-in roles, or roles of a test, permit that. What a right permits, but was refused: a test took the right
-// away, or it is optional, or the binding was too new. And what accounts of others asked.
+// compare counts what each right permitted. Three kinds of requests do not count. What no right permits, but was not always
+// refused: built-in roles, or roles of a test, permit that, and an API server that has just started knows no role yet. What
+// a right permits, but was refused: a test took the right away, or it is optional, or the binding was too new. And what
+// accounts of others asked.
 func compare(granted []right, requests []audit.Request) comparison {
 	c := comparison{granted: granted, uses: map[right]int{}, missing: map[right]int{}}
+	accepted := map[right]bool{}
 	for _, request := range requests {
 		permitted := false
 		for _, one := range granted {
@@ -35,10 +37,18 @@ func compare(granted []right, requests []audit.Request) comparison {
 				c.uses[one]++
 			}
 		}
-		if user := ours(granted, request.User); user != "" && request.Refused && !permitted {
-			c.missing[right{User: user, Group: request.Group, Resource: request.Resource, Path: request.Path, Verb: request.Verb}]++
+		user := ours(granted, request.User)
+		if user == "" || permitted {
+			continue
+		}
+		asked := right{User: user, Group: request.Group, Resource: request.Resource, Path: request.Path, Verb: request.Verb}
+		if request.Refused {
+			c.missing[asked]++
+		} else {
+			accepted[asked] = true
 		}
 	}
+	maps.DeleteFunc(c.missing, func(asked right, _ int) bool { return accepted[asked] })
 	return c
 }
 

@@ -154,6 +154,7 @@ func TestProblems(t *testing.T) {
 		{"a reason for one that is not granted", []audit.Request{lists}, exceptions{unused: map[string]string{"Role a: get pods": "why"}}, nil, []string{"not granted: Role a: get pods"}},
 		{"missing", []audit.Request{lists, refused(watches)}, exceptions{}, nil, []string{"missing: " + controller + ": watch pods was refused"}},
 		{"missing for a reason", []audit.Request{lists, refused(watches)}, exceptions{refused: map[string]string{controller + ": watch pods": "why"}}, all, nil},
+		{"refused by an API server that has just started", []audit.Request{lists, watches, refused(watches)}, exceptions{}, all, nil},
 		{"taken away by a test", []audit.Request{lists, refused(lists)}, exceptions{}, all, nil},
 		{"never without a refusal", []audit.Request{refused(lists)}, exceptions{}, all, []string{"unused: Role a: list pods"}},
 		{"permitted by another role", []audit.Request{lists, watches}, exceptions{}, all, nil},
