@@ -53,6 +53,14 @@ func growAndShrink(times int) func(*testing.T, *v1alpha1.KSMScale) {
 		grown := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount > before })
 		assert.Greater(t, grown, before)
 		require.NoError(t, shared.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
+		// The namespace controller deletes thousands of pods in minutes, in which sizes can rest.
+		await(t, "the end of the objects", func(ctx context.Context) error {
+			err := shared.client.Get(ctx, client.ObjectKey{Name: namespace}, &corev1.Namespace{})
+			if err == nil {
+				return fmt.Errorf("namespace %s exists", namespace)
+			}
+			return client.IgnoreNotFound(err)
+		})
 		shrunk := awaitSizes(t, ksmScale, func(shardCount int32) bool { return shardCount < grown })
 		assert.Equal(t, before, shrunk)
 		t.Logf("shards: %d, with %d times the objects %d, and then %d again", before, 1+times, grown, shrunk)
