@@ -55,15 +55,6 @@ func setControllerArgs(t *testing.T, arguments ...string) {
 	require.NoError(t, err)
 	patch(fmt.Sprintf(`[{"op":"add","path":"%s","value":%s}]`, argsPath, value))
 	awaitAvailable(t, systemNamespace, "ksmscale-controller")
-	// The pod with the arguments of before leads until it ends.
-	await(t, "a controller with these arguments only", func(context.Context) error {
-		for _, pod := range pods(t, systemNamespace, "app.kubernetes.io/component=controller") {
-			if !slices.Contains(pod.Spec.Containers[0].Args, arguments[len(arguments)-1]) {
-				return fmt.Errorf("pod %s still runs", pod.Name)
-			}
-		}
-		return nil
-	})
 	t.Cleanup(func() { patch(fmt.Sprintf(`[{"op":"remove","path":"%s"}]`, argsPath)) })
 }
 
