@@ -104,10 +104,7 @@ func (r *Reconciler) writeSizes(ctx context.Context, ksmScale, sized *v1alpha1.K
 	updated := ksmScale.DeepCopy()
 	updated.Status.Recommendation = sized.Status.Recommendation.DeepCopy()
 	if sized.Spec.AutoSharding() != nil {
-		if updated.Status.ShardingStatus == nil {
-			updated.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
-		}
-		updated.Status.ShardingStatus.TotalShards = sized.Status.TotalShards()
+		updated.Status.SetTotalShards(sized.Status.TotalShards())
 	}
 	if err := r.Client.Status().Update(ctx, updated); err != nil {
 		return nil, fmt.Errorf("write the recommended sizes: %w", err)

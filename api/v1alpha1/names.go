@@ -152,6 +152,14 @@ func (s *KSMScaleStatus) TotalShards() int32 {
 	return s.ShardingStatus.TotalShards
 }
 
+// SetTotalShards sets the number of shards in the status.
+func (s *KSMScaleStatus) SetTotalShards(total int32) {
+	if s.ShardingStatus == nil {
+		s.ShardingStatus = &ShardingStatus{}
+	}
+	s.ShardingStatus.TotalShards = total
+}
+
 // AutoSharding is spec.sharding.auto if sharding is enabled, and nil otherwise.
 func (s *KSMScaleSpec) AutoSharding() *AutoSharding {
 	if s.Sharding == nil || !s.Sharding.Enabled {

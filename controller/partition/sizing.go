@@ -198,10 +198,7 @@ func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizin
 		recommended.Status.Recommendation = status
 	}
 	if ksmScale.Spec.AutoSharding() != nil {
-		if recommended.Status.ShardingStatus == nil {
-			recommended.Status.ShardingStatus = &v1alpha1.ShardingStatus{}
-		}
-		recommended.Status.ShardingStatus.TotalShards = next.Shards
+		recommended.Status.SetTotalShards(next.Shards)
 	}
 	return recommended
 }

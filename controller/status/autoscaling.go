@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
@@ -131,10 +132,8 @@ func unregistered(apiService *apiregistrationv1.APIService, adapter v1alpha1.Ser
 	case !objects.IsServedBy(apiService, adapter):
 		return v1alpha1.ReasonForeignAPIService, foreignServer(apiService)
 	}
-	for _, condition := range apiService.Status.Conditions {
-		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-			return cmp.Or(condition.Reason, v1alpha1.ReasonRegistrationPending), fmt.Sprintf("APIService %s is not available, so replicas stay as they are: %s", v1alpha1.APIServiceName, errors.Join(errors.New(condition.Message), err))
-		}
+	if condition := helper.GetAPIServiceConditionByType(apiService, apiregistrationv1.Available); condition != nil && condition.Status != apiregistrationv1.ConditionTrue {
+		return cmp.Or(condition.Reason, v1alpha1.ReasonRegistrationPending), fmt.Sprintf("APIService %s is not available, so replicas stay as they are: %s", v1alpha1.APIServiceName, errors.Join(errors.New(condition.Message), err))
 	}
 	return "", ""
 }

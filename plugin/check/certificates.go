@@ -32,7 +32,7 @@ func (c checker) checkCertificates(ctx context.Context) []Result {
 		results = append(results, c.checkCertificate("CA of the adapter", service.Spec.Service.Namespace, authorities[0]))
 	}
 	var pods corev1.PodList
-	err := c.Client.List(ctx, &pods, client.MatchingLabels{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": "adapter"})
+	err := c.Client.List(ctx, &pods, ofComponent("adapter"))
 	if err != nil {
 		return append(results, checked("certificate of the adapter", "", "", err))
 	}

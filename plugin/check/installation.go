@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,7 +29,7 @@ func (c checker) checkComponents(ctx context.Context) []Result {
 	var results []Result
 	for _, component := range []string{"controller", "adapter"} {
 		var list appsv1.DeploymentList
-		err := c.Client.List(ctx, &list, client.MatchingLabels{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component})
+		err := c.Client.List(ctx, &list, ofComponent(component))
 		switch {
 		case err != nil:
 			results = append(results, checked(component, "", "", err))
@@ -45,6 +46,11 @@ func (c checker) checkComponents(ctx context.Context) []Result {
 		}
 	}
 	return results
+}
+
+// ofComponent selects the objects of the controller or the adapter.
+func ofComponent(component string) client.MatchingLabels {
+	return client.MatchingLabels{"app.kubernetes.io/name": "ksmscale", "app.kubernetes.io/component": component}
 }
 
 func (c checker) checkComponent(ctx context.Context, component string, deployment *appsv1.Deployment) Result {
@@ -156,12 +162,11 @@ func (c checker) checkAPIService(ctx context.Context, needed bool) Result {
 
 // whyUnavailable is the reason and the message of an APIService that is not available; empty if it is.
 func whyUnavailable(service *apiregistrationv1.APIService) string {
-	for _, condition := range service.Status.Conditions {
-		if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-			return condition.Reason + ": " + condition.Message
-		}
+	condition := helper.GetAPIServiceConditionByType(service, apiregistrationv1.Available)
+	if condition == nil || condition.Status == apiregistrationv1.ConditionTrue {
+		return ""
 	}
-	return ""
+	return condition.Reason + ": " + condition.Message
 }
 
 // isOurs reports whether an adapter of KSMScale is the server of an APIService.

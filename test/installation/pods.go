@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper"
 
 	"github.com/example/ksmscale/test/cluster"
 	"github.com/example/ksmscale/test/cluster/image"
@@ -85,10 +86,8 @@ func AwaitPods(ctx context.Context, client kubernetes.Interface) error {
 		if err := json.Unmarshal(data, &service); err != nil {
 			return err
 		}
-		for _, condition := range service.Status.Conditions {
-			if condition.Type == apiregistrationv1.Available && condition.Status != apiregistrationv1.ConditionTrue {
-				return errors.New(condition.Message)
-			}
+		if condition := helper.GetAPIServiceConditionByType(&service, apiregistrationv1.Available); condition != nil && condition.Status != apiregistrationv1.ConditionTrue {
+			return errors.New(condition.Message)
 		}
 		return client.CoreV1().RESTClient().Get().AbsPath(externalMetrics).Do(ctx).Error()
 	})
