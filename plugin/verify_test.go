@@ -97,13 +97,13 @@ func TestVerifyOfAWrongShard(t *testing.T) {
 	assert.Equal(t, exitNotYet, code)
 	var result verify.Result
 	require.NoError(t, json.Unmarshal([]byte(stdout), &result))
-	found := map[verify.Kind]int{}
+	kinds := map[verify.Kind]int{}
 	for _, one := range result.Partitions[0].Differences {
-		found[one.Kind]++
+		kinds[one.Kind]++
 		assert.Equal(t, sharding.ShardOf(types.UID(one.Name), 3), one.Shard)
 		assert.Equal(t, podOf(0), one.Pod)
 	}
-	assert.Equal(t, map[verify.Kind]int{verify.Missing: count(0), verify.WrongShard: count(1)}, found)
+	assert.Equal(t, map[verify.Kind]int{verify.Missing: count(0), verify.WrongShard: count(1)}, kinds)
 	assert.False(t, result.Complete)
 	_, stdout, _ = verifyWorld(except(exposedBy(1))).run(t, "verify", "main")
 	one := exposedBy(0)["configmaps"].UnsortedList()[0].Name

@@ -15,9 +15,9 @@ func (c *Cluster) readServedCertificate(ctx context.Context, pod *corev1.Pod) (*
 	if port == 0 {
 		return nil, errors.New("it has no port https")
 	}
-	ctx, cancel := context.WithTimeout(ctx, GateTimeout)
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	opened, err := c.Tunnel(ctx, pod, port)
+	opened, err := c.openTunnel(ctx, pod, port)
 	if err != nil {
 		return nil, err
 	}

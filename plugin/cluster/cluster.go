@@ -104,7 +104,7 @@ func Connect(flags *genericclioptions.ConfigFlags) (*Cluster, error) {
 		return clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: new(int64(logLines))}).DoRaw(ctx)
 	}
 	c.GateMetrics = func(ctx context.Context, pod *corev1.Pod) ([]byte, error) {
-		answer, err := c.GetFromGate(ctx, pod, "/metrics", maxGateMetrics)
+		answer, err := c.getFromGate(ctx, pod, "/metrics", maxGateMetrics)
 		return []byte(answer), err
 	}
 	c.Find = func(args []string) (Target, error) { return find(flags, args) }

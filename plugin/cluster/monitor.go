@@ -30,7 +30,7 @@ func (c *Cluster) readMonitor(ctx context.Context, pod *corev1.Pod, with Access)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := c.Tunnel(ctx, pod, v1alpha1.PortMetrics, v1alpha1.PortTelemetry)
+	opened, err := c.openTunnel(ctx, pod, v1alpha1.PortMetrics, v1alpha1.PortTelemetry)
 	if err != nil {
 		return nil, err
 	}

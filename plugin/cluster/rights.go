@@ -58,7 +58,7 @@ func ReadRights(verb string, exporter *gate.Options, kinds []exposition.Resource
 
 // Lacking returns the rights that the user does not have.
 func (c *Cluster) Lacking(ctx context.Context, rights []Right) ([]Right, error) {
-	return Refused(rights, func(one Right) (bool, error) {
+	return refused(rights, func(one Right) (bool, error) {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &one.ResourceAttributes}}
 		if err := c.Client.Create(ctx, review); err != nil {
 			return false, fmt.Errorf("check your rights: %w", err)
@@ -67,8 +67,8 @@ func (c *Cluster) Lacking(ctx context.Context, rights []Right) ([]Right, error) 
 	})
 }
 
-// Refused returns the rights that are not allowed, in their order. It asks about all of them at the same time.
-func Refused(rights []Right, allowed func(Right) (bool, error)) ([]Right, error) {
+// refused returns the rights that are not allowed, in their order. It asks about all of them at the same time.
+func refused(rights []Right, allowed func(Right) (bool, error)) ([]Right, error) {
 	verdicts, errs := make([]bool, len(rights)), make([]error, len(rights))
 	var all sync.WaitGroup
 	for i := range rights {
@@ -87,7 +87,7 @@ func Refused(rights []Right, allowed func(Right) (bool, error)) ([]Right, error)
 // MonitorLacks returns the rights that the service account of the shards does not have.
 func (c *Cluster) MonitorLacks(ctx context.Context, ksmScale *v1alpha1.KSMScale, rights []Right) ([]Right, error) {
 	namespace := ksmScale.Spec.Namespace
-	return Refused(rights, func(one Right) (bool, error) {
+	return refused(rights, func(one Right) (bool, error) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User:               "system:serviceaccount:" + namespace + ":" + objects.ServiceAccountOf(ksmScale),
 			Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},

@@ -28,8 +28,8 @@ import (
 const (
 	// tunnelTimeout limits how long a tunnel takes to open.
 	tunnelTimeout = 10 * time.Second
-	// GateTimeout limits how long the answer of a gate takes.
-	GateTimeout = 3 * time.Second
+	// gateTimeout limits how long the answer of a gate takes.
+	gateTimeout = 3 * time.Second
 	// maxGateAnswer and maxGateMetrics are far above the lengths of a gate's pages, in bytes.
 	maxGateAnswer, maxGateMetrics = 4 << 10, 1 << 20
 )
@@ -42,8 +42,8 @@ type tunnel struct {
 	ended     chan error
 }
 
-// Tunnel opens a tunnel to ports of a pod. Its errors leave the name of the pod to the caller.
-func (c *Cluster) Tunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (*tunnel, error) {
+// openTunnel opens a tunnel to ports of a pod. Its errors leave the name of the pod to the caller.
+func (c *Cluster) openTunnel(ctx context.Context, pod *corev1.Pod, ports ...int32) (*tunnel, error) {
 	dialer, err := c.portForwardDialer(pod)
 	if err != nil {
 		return nil, fmt.Errorf("forward ports: %w", err)
@@ -116,15 +116,15 @@ func (c *Cluster) portForwardDialer(pod *corev1.Pod) (streamhttp.Dialer, error) 
 
 // readGate asks the gate of a pod why it is closed.
 func (c *Cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error) {
-	answer, err := c.GetFromGate(ctx, pod, "/readyz", maxGateAnswer)
+	answer, err := c.getFromGate(ctx, pod, "/readyz", maxGateAnswer)
 	return strings.TrimSpace(answer), err
 }
 
-// GetFromGate returns at most some bytes of a page of the gate of a pod, whatever its status.
-func (c *Cluster) GetFromGate(ctx context.Context, pod *corev1.Pod, path string, most int64) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, GateTimeout)
+// getFromGate returns at most some bytes of a page of the gate of a pod, whatever its status.
+func (c *Cluster) getFromGate(ctx context.Context, pod *corev1.Pod, path string, most int64) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	opened, err := c.Tunnel(ctx, pod, v1alpha1.PortGate)
+	opened, err := c.openTunnel(ctx, pod, v1alpha1.PortGate)
 	if err != nil {
 		return "", err
 	}

@@ -25,18 +25,23 @@ import (
 	"github.com/example/ksmscale/test/cluster/audit"
 )
 
-// A foreign HorizontalPodAutoscaler of a shard is reported and not changed. In mode None it is expected.
-func TestForeignAutoscaler(t *testing.T) {
-	setNodes(t, 45)
-	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode = v1alpha1.ModeDirect }))
-	awaitDeployed(t, ksmScale, 1, 1, 1)
-	foreign := &autoscalingv2.HorizontalPodAutoscaler{
+// foreignAutoscaler is a HorizontalPodAutoscaler of someone else, which scales shard 0 to 3 replicas.
+func foreignAutoscaler(ksmScale *v1alpha1.KSMScale) *autoscalingv2.HorizontalPodAutoscaler {
+	return &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ksmScale.Spec.Namespace, Name: "foreign"},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: shardOf(ksmScale, 0).Name()},
 			MinReplicas:    new(int32(3)), MaxReplicas: 3,
 		},
 	}
+}
+
+// A foreign HorizontalPodAutoscaler of a shard is reported and not changed. In mode None it is expected.
+func TestForeignAutoscaler(t *testing.T) {
+	setNodes(t, 45)
+	ksmScale := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Autoscaling.Mode = v1alpha1.ModeDirect }))
+	awaitDeployed(t, ksmScale, 1, 1, 1)
+	foreign := foreignAutoscaler(ksmScale)
 	require.NoError(t, shared.client.Create(t.Context(), foreign))
 	t.Cleanup(func() { remove(t, foreign) })
 	condition := awaitCondition(t, ksmScale, v1alpha1.ConditionAutoscaling, metav1.ConditionFalse, v1alpha1.ReasonForeignAutoscaler)

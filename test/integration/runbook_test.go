@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -68,13 +67,7 @@ var runbookFaults = []runbookFault{{
 	alerts: []string{"KSMAutoscalingInterrupted"},
 	after: func(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 		t.Helper()
-		require.NoError(t, shared.client.Create(t.Context(), &autoscalingv2.HorizontalPodAutoscaler{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ksmScale.Spec.Namespace, Name: "foreign"},
-			Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-				ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: shardOf(ksmScale, 0).Name()},
-				MinReplicas:    new(int32(3)), MaxReplicas: 3,
-			},
-		}))
+		require.NoError(t, shared.client.Create(t.Context(), foreignAutoscaler(ksmScale)))
 	},
 	causes: []string{"HorizontalPodAutoscaler foreign scales Deployment ksm-NAME-shard-0-of-3 as well: delete it"},
 }, {

@@ -14,8 +14,8 @@ type table [][]string
 
 // tableOf returns the table below the comment with its name. See test/performance/page.go, which writes it.
 func tableOf(page, name string) (table, error) {
-	_, after, found := strings.Cut(page, "<!-- measured: "+name+" -->\n\n")
-	if !found {
+	_, after, exists := strings.Cut(page, "<!-- measured: "+name+" -->\n\n")
+	if !exists {
 		return nil, fmt.Errorf("the page has no table %s", name)
 	}
 	var rows table
