@@ -27,7 +27,7 @@ const (
 )
 
 // Real Prometheus servers scrape real shards in each shipped way. They have each object exactly once at any time, during
-// all events.
+// all events. Faults come last.
 func TestPrometheus(t *testing.T) {
 	install(t)
 	startOperator(t)
@@ -65,6 +65,9 @@ func TestPrometheus(t *testing.T) {
 			prometheus.assertSameSeries(t, wanted)
 			prometheus.assertRules(t)
 		})
+	}
+	if shared.cluster != nil {
+		seeAlerts(t, servers[0], services)
 	}
 }
 

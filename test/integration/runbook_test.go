@@ -1,14 +1,7 @@
 package integration
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,7 +195,7 @@ func TestRunbook(t *testing.T) {
 	t.Run("KSMControllerDown, no controller", func(t *testing.T) {
 		awaitCauses(t, "KSMControllerDown", "", "FAILED  leader: no controller leads since", "see kubectl -n ksmscale-system logs deployment/ksmscale-controller")
 	})
-	t.Run("KSMCertificateNearExpiry, no controller for long", seeCertificateNearExpiry)
+	startController(t, "controller-returns")
 	t.Run("KSMExternalMetricsUnavailable, another adapter", seeForeignAPIService)
 	t.Logf("all took %s", time.Since(began).Round(time.Second))
 }
@@ -295,43 +288,6 @@ func accountWith(verbs ...string) func(t *testing.T, namespace string) {
 
 func ownAccount(k *v1alpha1.KSMScale) {
 	k.Spec.Template = &v1alpha1.PodTemplate{ServiceAccountName: "own"}
-}
-
-// seeCertificateNearExpiry replaces the CA of the adapter by one that ends soon, as if no controller had renewed it for years. A controller
-// that starts then renews it.
-func seeCertificateNearExpiry(t *testing.T) {
-	secret := certificate(t)
-	ending := endingCA(t, 10*24*time.Hour+time.Hour)
-	update(t, secret, func(secret *corev1.Secret) { secret.Data[caKey] = ending })
-	update(t, externalMetrics(), func(service *apiregistrationv1.APIService) { service.Spec.CABundle = ending })
-	awaitCauses(t, "KSMCertificateNearExpiry", "", "WARNING CA of the adapter: it ends on ", ", in 10 days, and should have been renewed",
-		"see why the controller has not renewed it", "FAILED  leader: no controller leads since")
-
-	startController(t, "controller-renews")
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.NoError(c, get(t, secret))
-		require.NotEqual(c, ending, secret.Data[caKey])
-	}, eventually, poll)
-	require.NoError(t, shared.installed.MountCertificate(t.Context()))
-	var err error
-	shared.adapter, err = shared.installed.StartAdapter(t.Context(), "adapter-renewed")
-	require.NoError(t, err)
-	awaitCauses(t, "KSMCertificateNearExpiry", "", "OK      CA of the adapter: it is valid until ", "leads\n", "OK      external metrics API: ")
-}
-
-// endingCA returns a CA as PEM that ends after a time.
-func endingCA(t *testing.T, left time.Duration) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	end := time.Now().Add(left)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ending"}, NotBefore: end.AddDate(-10, 0, 0), NotAfter: end,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // seeForeignAPIService lets an installer of another adapter take the APIService over, and deletes it again.
