@@ -234,7 +234,7 @@ func (s shardSets) replicasDie(t *testing.T) {
 // object's labels and the job.
 func (s *prometheusServer) assertSameSeries(t *testing.T, wanted int) {
 	t.Helper()
-	series := s.Vector(t, fmt.Sprintf("last_over_time(kube_pod_info%s[1h])", s.Selector))
+	series := s.Vector(t, fmt.Sprintf("last_over_time(kube_pod_info%s%s)", s.Selector, server.History))
 	assert.Len(t, series, wanted)
 	for _, sample := range series {
 		assert.Equal(t, v1alpha1.JobMetrics, string(sample.Metric["job"]))
@@ -242,7 +242,7 @@ func (s *prometheusServer) assertSameSeries(t *testing.T, wanted int) {
 			require.Contains(t, ownLabels, string(label))
 		}
 	}
-	assert.Empty(t, s.Vector(t, `last_over_time({__name__=~"kube_.+", instance=~"ksm-.+"}[1h])`), "series name their shards")
+	assert.Empty(t, s.Vector(t, `last_over_time({__name__=~"kube_.+", instance=~"ksm-.+"}`+server.History+`)`), "series name their shards")
 }
 
 // ownLabels are those that a kube_pod_info of a pod that runs nowhere has, and the job.

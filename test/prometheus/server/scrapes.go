@@ -82,7 +82,7 @@ func (s Server) stalled(failed Scrape) bool {
 // history has all samples that Prometheus has stored of a metric of the shards' targets.
 func (s Server) history(t *testing.T, name string) model.Matrix {
 	t.Helper()
-	value, _, err := s.Query(t.Context(), name+metricsJob+"[1h]", time.Time{})
+	value, _, err := s.Query(t.Context(), name+metricsJob+History, time.Time{})
 	require.NoError(t, err)
 	matrix, ok := value.(model.Matrix)
 	require.True(t, ok)

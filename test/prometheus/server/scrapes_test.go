@@ -2,14 +2,12 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
@@ -82,19 +80,12 @@ func stored(t *testing.T, ups, durations []float64) prometheusv1.API {
 		}
 		return model.Matrix{stream}
 	}
-	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		result := series("up", ups)
+	return served(t, func(request *http.Request) model.Value {
 		if strings.HasPrefix(request.FormValue("query"), "scrape_duration_seconds") {
-			result = series("scrape_duration_seconds", durations)
+			return series("scrape_duration_seconds", durations)
 		}
-		assert.NoError(t, json.NewEncoder(w).Encode(map[string]any{
-			"status": "success", "data": map[string]any{"resultType": "matrix", "result": result},
-		}))
-	}))
-	t.Cleanup(listening.Close)
-	connection, err := api.NewClient(api.Config{Address: listening.URL})
-	require.NoError(t, err)
-	return prometheusv1.NewAPI(connection)
+		return series("up", ups)
+	})
 }
 
 // A scrape of the control page counts as a stall from controlInterval on.

@@ -14,11 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-const (
-	poll = 500 * time.Millisecond
-	// tenths are the steps of later queries.
-	tenths = 100 * time.Millisecond
-)
+const poll = 500 * time.Millisecond
 
 // Server is a real Prometheus that has Rules.
 type Server struct {
@@ -116,35 +112,18 @@ func (s Server) AssertConstant(t *testing.T, since time.Time, pods int, leftOut 
 	scrapes := s.Scrapes(t, since)
 	t.Logf("%s: %d scrapes, of which %d failed: %v; and %d timed out while the machine stalled: %v; since %s, %s", s.Name,
 		scrapes.Count, len(scrapes.Failed), scrapes.Failed, len(scrapes.Stalled), scrapes.Stalled, since.Format(time.TimeOnly), s.Machine.Stalls(since))
-	matters := func(sample model.SamplePair) bool {
-		scrapeTime := sample.Timestamp.Time()
-		return scrapeTime.After(since) && (leftOut == nil || !leftOut(scrapeTime)) &&
-			!slices.ContainsFunc(scrapes.Stalled, func(scrape Scrape) bool { return s.Misses(scrape, scrapeTime) })
-	}
-	evaluations := 0
-	for expression, wanted := range map[string]int{"test:pods": pods, "test:twice": 0} {
-		value, _, err := s.Query(t.Context(), expression+"[1h]", time.Time{})
-		require.NoError(t, err)
-		for _, sample := range only(t, value).Values {
-			if matters(sample) {
-				evaluations++
-				assert.EqualValues(t, wanted, sample.Value, "%s %s after", expression, sample.Timestamp.Time().Sub(since))
-			}
+	evaluations := s.Evaluations(t, since, pods)
+	retrospect := s.retrospect(t, since, pods)
+	checked := 0
+	for _, look := range slices.Concat(evaluations, retrospect) {
+		if leftOut != nil && leftOut(look.At) || slices.ContainsFunc(scrapes.Stalled, func(scrape Scrape) bool { return s.Misses(scrape, look.At) }) {
+			continue
 		}
+		checked++
+		assert.Equal(t, look.Wanted, look.Value, "%s %s after", look.What, look.At.Sub(since))
 	}
-	assert.Positive(t, evaluations)
-	// Prometheus takes times to the millisecond.
-	steps := prometheusv1.Range{Start: since.Truncate(time.Millisecond), End: time.Now().Truncate(time.Millisecond), Step: tenths}
-	value, _, err := s.QueryRange(t.Context(), fmt.Sprintf("count(kube_pod_info%s) or vector(0)", s.Selector), steps)
-	require.NoError(t, err)
-	samples := only(t, value).Values
-	assert.Len(t, samples, int(steps.End.Sub(steps.Start)/steps.Step)+1)
-	for _, sample := range samples {
-		if matters(sample) {
-			assert.EqualValues(t, pods, sample.Value, "in retrospect %s after", sample.Timestamp.Time().Sub(since))
-		}
-	}
-	t.Logf("%s: %d evaluations, and %d moments in retrospect", s.Name, evaluations/2, len(samples))
+	assert.Positive(t, checked)
+	t.Logf("%s: %d evaluations, and %d moments in retrospect", s.Name, len(evaluations)/2, len(retrospect))
 }
 
 // Misses reports whether Prometheus still lacks the data of a failed scrape at a time. The next scrape of the target
@@ -155,13 +134,4 @@ func (s Server) Misses(failed Scrape, scrapeTime time.Time) bool {
 		misses += s.Interval
 	}
 	return !scrapeTime.Before(failed.At) && scrapeTime.Before(failed.At.Add(misses))
-}
-
-// only is the only series of a value.
-func only(t *testing.T, value model.Value) *model.SampleStream {
-	t.Helper()
-	matrix, ok := value.(model.Matrix)
-	require.True(t, ok)
-	require.Len(t, matrix, 1)
-	return matrix[0]
 }
