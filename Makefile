@@ -130,7 +130,7 @@ CHAOS_DURATION ?= 10m
 CHAOS_SEED ?=
 
 .PHONY: chaos
-chaos: e2e-images node ## Inject faults at random for CHAOS_DURATION, under the audit of the metrics, as root; CHAOS_SEED repeats a run.
+chaos: e2e-images node prometheus-package ## Inject faults at random for CHAOS_DURATION, under the audit of the metrics, as root; CHAOS_SEED repeats a run.
 	CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) go test $(ONE_THREAD) -v -count=1 -timeout 90m -run '^TestChaos$$' ./test/e2e
 
 # A regular expression of the rows of docs/coverage.md to measure; the others stay as they are.

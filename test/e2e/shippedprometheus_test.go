@@ -24,24 +24,27 @@ import (
 // Services, and the other the job for every pod. They end with the test.
 func startShipped(t *testing.T, targets client.Reader, selector string, ksmScale *v1alpha1.KSMScale) []*prometheusServer {
 	t.Helper()
-	startServer := func(name, file string, ruleFiles ...string) *prometheusServer {
-		job := server.ScrapeConfigs(t, file)[v1alpha1.JobMetrics]
-		require.NotNil(t, job)
-		jobDiscovery := server.DiscoveryOf(t, job)
-		ofKSMScale := strings.Replace(jobDiscovery.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
-		discovery := httptest.NewServer(targetDiscovery{targets, jobDiscovery.Role, ofKSMScale})
-		t.Cleanup(discovery.Close)
-		api := server.Start(t, server.Options{
-			Jobs: []server.ScrapeConfig{server.Led(job, discovery.URL)}, Interval: prometheusInterval, Selector: selector, ShippedRules: ruleFiles,
-		})
-		return &prometheusServer{
-			Server:    newServer(api, name, selector, jobDiscovery.Role == podRole),
-			ruleFiles: ruleFiles,
-		}
-	}
 	return []*prometheusServer{
-		startServer("deploy, Services", "prometheus.yaml", "rules.yaml"),
-		startServer("deploy, every pod", "every-pod.yaml", "rules.yaml", "deduplicate.yaml"),
+		startShippedJob(t, targets, selector, ksmScale, "deploy, Services", "prometheus.yaml", "rules.yaml"),
+		startShippedJob(t, targets, selector, ksmScale, "deploy, every pod", "every-pod.yaml", "rules.yaml", "deduplicate.yaml"),
+	}
+}
+
+// startShippedJob starts one of Debian's Prometheus servers with the job of the shards in a file of deploy/prometheus.
+func startShippedJob(t *testing.T, targets client.Reader, selector string, ksmScale *v1alpha1.KSMScale, name, file string, ruleFiles ...string) *prometheusServer {
+	t.Helper()
+	job := server.ScrapeConfigs(t, file)[v1alpha1.JobMetrics]
+	require.NotNil(t, job)
+	jobDiscovery := server.DiscoveryOf(t, job)
+	ofKSMScale := strings.Replace(jobDiscovery.Selectors[0].Label, v1alpha1.LabelKSMScale, v1alpha1.LabelKSMScale+"="+ksmScale.Name, 1)
+	discovery := httptest.NewServer(targetDiscovery{targets, jobDiscovery.Role, ofKSMScale})
+	t.Cleanup(discovery.Close)
+	api := server.Start(t, server.Options{
+		Jobs: []server.ScrapeConfig{server.Led(job, discovery.URL)}, Interval: prometheusInterval, Selector: selector, ShippedRules: ruleFiles,
+	})
+	return &prometheusServer{
+		Server:    newServer(api, name, selector, jobDiscovery.Role == podRole),
+		ruleFiles: ruleFiles,
 	}
 }
 

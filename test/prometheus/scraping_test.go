@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,11 +66,20 @@ func TestFailedScrapes(t *testing.T) {
 	shards.has(2)
 	prometheus.Await(t, "test:pods", objects)
 	failing := v1alpha1.Shard{KSMScale: "main", ID: 0, Total: 2}
+	complete := time.Now()
 
 	shards.fail(serviceHost(failing), true)
-	prometheus.Await(t, fmt.Sprintf("count(kube_pod_info) < bool %d", objects), 1)
+	prometheus.Await(t, fmt.Sprintf("test:pods < bool %d", objects), 1)
 	shards.fail(serviceHost(failing), false)
 	prometheus.Await(t, "count(kube_pod_info)", objects)
+	prometheus.AwaitEvaluation(t, time.Now())
+	gaps := prometheus.Gaps(t, complete)
+	require.Len(t, gaps, 1)
+	assert.InDelta(t, objects/2, gaps[0].Pods, objects/10, "the pods of one of two shards")
+	assert.GreaterOrEqual(t, gaps[0].To.Sub(gaps[0].From), interval-time.Second)
+	assert.True(t, slices.ContainsFunc(prometheus.Evaluations(t, complete, objects), func(look server.Look) bool {
+		return look.What == "test:pods" && look.Value == objects-gaps[0].Pods && look.At.After(gaps[0].From) && look.At.Before(gaps[0].To.Add(2*interval))
+	}), "an evaluation in %v", gaps[0])
 
 	shards.has(2, 1)
 	prometheus.Await(t, `sum(count_over_time(up{job="kube-state-metrics", instance="ksm-main-shard-0-of-1"}[1h])) > bool 1`, 1)

@@ -16,8 +16,8 @@ import (
 const History = "[1d]"
 
 const (
-	// tenths are the steps of a graph of counts, and gapStep those of a graph of each pod. Prometheus gives a graph at most
-	// 11,000 steps.
+	// tenths are the steps of a graph of counts, and gapStep is the step of a graph of each pod. Prometheus gives a graph at
+	// most 11,000 steps.
 	tenths  = 100 * time.Millisecond
 	gapStep = time.Second
 )
