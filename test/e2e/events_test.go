@@ -298,20 +298,38 @@ func withStandby(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *
 
 func scaleController(t *testing.T, replicaCount int) {
 	t.Helper()
+	scaleSystem(t, controllerName, replicaCount)
+}
+
+// scaleSystem scales a Deployment of KSMScale itself.
+func scaleSystem(t *testing.T, name string, replicaCount int) {
+	t.Helper()
 	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicaCount)
 	_, err := shared.clientset.AppsV1().Deployments(systemNamespace).Patch(context.WithoutCancel(t.Context()),
-		"ksmscale-controller", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
+}
+
+// leader is the name of the controller's pod that leads.
+func leader(ctx context.Context) (string, error) {
+	lease, err := shared.clientset.CoordinationV1().Leases(systemNamespace).Get(ctx, v1alpha1.ControllerLeaseName, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if lease.Spec.HolderIdentity == nil {
+		return "", errors.New("no controller leads")
+	}
+	name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	return name, nil
 }
 
 // killController kills the controller that leads.
 func killController(ctx context.Context) error {
-	lease, err := shared.clientset.CoordinationV1().Leases(systemNamespace).Get(ctx, "ksmscale-controller", metav1.GetOptions{})
+	name, err := leader(ctx)
 	if err != nil {
 		return err
 	}
-	leader, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
-	return kill(ctx, "controller", func(pod corev1.Pod) bool { return pod.Name == leader })
+	return kill(ctx, "controller", func(pod corev1.Pod) bool { return pod.Name == name })
 }
 
 // killAdapter kills all adapters together.
