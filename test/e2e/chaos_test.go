@@ -47,6 +47,8 @@ const (
 	alone, handover = time.Minute, 3 * time.Second
 	// reach is the time after a fault in which it may cause a gap.
 	reach = 20 * time.Second
+	// returns is how long a component takes to do its work again after it was killed or stopped.
+	returns = 5 * time.Second
 
 	chaosReplicas = 2
 	// churned is the number of objects that exist for a while.
@@ -437,10 +439,11 @@ func (c *chaos) explain(report audit.Report, machine *server.Machine) {
 }
 
 // explainGap checks one gap. It seems to last longer, by up to late, to who looks less often than the audit. stalled is how long the machine
-// had stalled.
+// had stalled. A dead pod is missed for longer while what takes it out of its Service is away as well.
 func (c *chaos) explainGap(missedBy string, gap audit.Gap, late, stalled time.Duration) {
 	c.t.Helper()
 	length := gap.To.Sub(gap.From)
+	late += c.leadingToDeadPods(gap.From, gap.To)
 	var causes []string
 	explained := stalled >= probesFail/2
 	for _, fault := range c.faults {
@@ -458,6 +461,29 @@ func (c *chaos) explainGap(missedBy string, gap audit.Gap, late, stalled time.Du
 	} else {
 		c.t.Error(text)
 	}
+}
+
+// leadingToDeadPods is for how much of a time a component was away without which a Service keeps leading to a dead pod: the kubelet and
+// containerd notice its death, the controller manager takes it out of the EndpointSlice, and kube-proxy takes it out of the Service.
+func (c *chaos) leadingToDeadPods(from, to time.Time) time.Duration {
+	var away time.Duration
+	for _, fault := range c.faults {
+		isNeeded := slices.ContainsFunc([]string{"kubelet", "containerd", cluster.ControllerManager, cluster.KubeProxy}, func(name string) bool {
+			return strings.HasPrefix(fault.kind, name)
+		})
+		if !isNeeded {
+			continue
+		}
+		begin, end := fault.from, fault.to.Add(returns)
+		if begin.Before(from) {
+			begin = from
+		}
+		if end.After(to) {
+			end = to
+		}
+		away += max(end.Sub(begin), 0)
+	}
+	return away
 }
 
 // auditMarks are the ends of the audit logs, by the path of the log.
