@@ -22,7 +22,7 @@ ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROC
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
 	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
 	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
-	./test/rights/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
+	./test/replica/... ./test/rights/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.

@@ -8,28 +8,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/component-base/cli"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/replica"
 )
 
 const (
-	// podsPerNode is what many clusters have.
-	podsPerNode = 30
-	// openTimeout only bounds a run that fails.
-	openTimeout  = 10 * time.Minute
-	pollInterval = 200 * time.Millisecond
+	// resources are those that the cluster has many of.
+	resources = "--resources=leases,namespaces,nodes,pods"
 	// scrapes is the number of scrapes before memory is read, because buffered answers also use memory. The kernel counts
 	// CPU time in hundredths of a second, so the mean of a few scrapes is too coarse.
 	scrapes = 20
@@ -84,20 +79,20 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, local.Stop()) }()
-	filled, err := newFiller(local)
+	filled, err := replica.NewFiller(local)
 	if err != nil {
 		return err
 	}
-	version, err := filled.client.Discovery().ServerVersion()
+	version, err := filled.Client.Discovery().ServerVersion()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s, Kubernetes %s, %d pods per node, shard 0 of each:\n\n", time.Now().UTC().Format(time.DateOnly), version.GitVersion, podsPerNode)
+	fmt.Fprintf(out, "%s, Kubernetes %s, %d pods per node, shard 0 of each:\n\n", time.Now().UTC().Format(time.DateOnly), version.GitVersion, replica.PodsPerNode)
 	fmt.Fprintln(out, "| pods | nodes | version | shards | series of a shard | a scrape | memory | at most | CPU to load | CPU of a scrape | the gate's memory at most | the gate's CPU |")
 	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	var compared []comparison
 	for _, pods := range o.pods {
-		if err := filled.fill(ctx, pods); err != nil {
+		if err := filled.Fill(ctx, pods); err != nil {
 			return err
 		}
 		counted, err := estimate(ctx, local)
@@ -110,7 +105,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 				if err != nil {
 					return fmt.Errorf("measure %s as one of %d shards with %d pods: %w", version, shards, pods, err)
 				}
-				fmt.Fprintf(out, "| %d | %d | %s | %d | %s |\n", pods, nodesFor(pods), version, shards, measured)
+				fmt.Fprintf(out, "| %d | %d | %s | %d | %s |\n", pods, replica.NodesFor(pods), version, shards, measured)
 				compared = append(compared, compare(pods, shards, version, counted, measured))
 			}
 		}
@@ -133,65 +128,48 @@ func (r result) String() string {
 		r.memory>>20, r.most>>20, r.load.Seconds(), r.scrape.Seconds(), r.gateMost>>20, r.gateLoad.Seconds())
 }
 
-func measure(ctx context.Context, local *cluster.Cluster, version string, shards int) (result, error) {
-	running, err := start(ctx, local, version, shards)
-	if err != nil {
-		return result{}, err
-	}
-	defer running.stop()
-	err = wait.PollUntilContextTimeout(ctx, pollInterval, openTimeout, true, func(ctx context.Context) (bool, error) {
-		return isOpen(ctx, running.gateURL), running.check()
-	})
-	if err != nil {
-		return result{}, fmt.Errorf("wait for all objects of the shard: %w", err)
-	}
-	return running.measure(ctx)
+// start starts shard 0 of several with a flag for the exported resources.
+func start(ctx context.Context, local *cluster.Cluster, version string, shards int, resources string) (*replica.Replica, error) {
+	both := []string{resources, "--shard=0", fmt.Sprintf("--total-shards=%d", shards)}
+	return replica.Start(ctx, local, replica.Options{Version: version, Monitor: both, Gate: both})
 }
 
-// measure reads the use of both processes, and the cost of scrapes. The gate ends before the scrapes, because it also
+func measure(ctx context.Context, local *cluster.Cluster, version string, shards int) (result, error) {
+	running, err := start(ctx, local, version, shards, resources)
+	if err != nil {
+		return result{}, err
+	}
+	defer running.Stop()
+	if err := running.AwaitOpen(ctx); err != nil {
+		return result{}, err
+	}
+	return measureUse(ctx, running)
+}
+
+// measureUse reads the use of both processes, and the cost of scrapes. The gate ends before the scrapes, because it also
 // reads the metrics sometimes.
-func (s *shard) measure(ctx context.Context) (measured result, err error) {
-	loaded, err := cluster.UsageOf(s.monitor.PID())
+func measureUse(ctx context.Context, running *replica.Replica) (measured result, err error) {
+	loaded, err := cluster.UsageOf(running.Monitor.PID())
 	if err != nil {
 		return result{}, err
 	}
-	gate, err := cluster.UsageOf(s.gate.PID())
+	gate, err := cluster.UsageOf(running.Gate.PID())
 	if err != nil {
 		return result{}, err
 	}
-	s.gate.Kill()
-	before, err := cluster.UsageOf(s.monitor.PID())
+	running.StopGate()
+	before, err := cluster.UsageOf(running.Monitor.PID())
 	if err != nil {
 		return result{}, err
 	}
 	for range scrapes {
-		if measured.series, measured.bytes, err = scrape(ctx, s.metricsURL); err != nil {
+		if measured.series, measured.bytes, err = replica.Scrape(ctx, running.MetricsURL); err != nil {
 			return result{}, err
 		}
 	}
-	after, err := cluster.UsageOf(s.monitor.PID())
+	after, err := cluster.UsageOf(running.Monitor.PID())
 	measured.load, measured.gateLoad, measured.gateMost = loaded.CPU, gate.CPU, gate.MaxMemory
 	measured.scrape = (after.CPU - before.CPU) / scrapes
 	measured.memory, measured.most = after.Memory, after.MaxMemory
 	return measured, err
-}
-
-// isOpen is also false before the gate answers.
-func isOpen(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
-}
-
-// binary is the path of a program in bin/.
-func binary(name string) (string, error) {
-	kube, err := cluster.FindBinary()
-	return filepath.Join(filepath.Dir(kube), name), err
 }

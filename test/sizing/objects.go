@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/test/cluster"
+	"github.com/example/ksmscale/test/replica"
 )
 
 // usual are objects of the resources that have more than pods.
@@ -33,6 +34,8 @@ var exported = strings.Fields(`configmaps cronjobs daemonsets deployments endpoi
 
 const (
 	objectNodes = 10
+	// settleTimeout only bounds a run that fails.
+	settleTimeout = 10 * time.Minute
 	// settled is how long the number of series must stay the same before they are counted.
 	settled = 20 * time.Second
 )
@@ -54,11 +57,11 @@ func countSeries(ctx context.Context, version string, out io.Writer) (err error)
 	if err := createUsual(ctx, objects); err != nil {
 		return err
 	}
-	running, err := startFor(ctx, local, version, 1, "--resources="+strings.Join(exported, ","))
+	running, err := start(ctx, local, version, 1, "--resources="+strings.Join(exported, ","))
 	if err != nil {
 		return err
 	}
-	defer running.stop()
+	defer running.Stop()
 	if err := awaitSettled(ctx, running); err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func countSeries(ctx context.Context, version string, out io.Writer) (err error)
 		if err != nil {
 			return err
 		}
-		series, size, err := scrape(ctx, running.metricsURL+"?resources="+resource)
+		series, size, err := replica.Scrape(ctx, running.MetricsURL+"?resources="+resource)
 		if err != nil {
 			return err
 		}
@@ -95,14 +98,14 @@ func createUsual(ctx context.Context, objects client.Client) error {
 }
 
 // awaitSettled waits until the number of series has stayed the same.
-func awaitSettled(ctx context.Context, running *shard) error {
+func awaitSettled(ctx context.Context, running *replica.Replica) error {
 	last, since := 0, time.Now()
-	err := wait.PollUntilContextTimeout(ctx, time.Second, openTimeout, true, func(ctx context.Context) (bool, error) {
-		series, _, err := scrape(ctx, running.metricsURL)
+	err := wait.PollUntilContextTimeout(ctx, time.Second, settleTimeout, true, func(ctx context.Context) (bool, error) {
+		series, _, err := replica.Scrape(ctx, running.MetricsURL)
 		if err != nil || series != last {
 			last, since = series, time.Now()
 		}
-		return series > 0 && time.Since(since) > settled, running.check()
+		return series > 0 && time.Since(since) > settled, running.Check()
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the series to settle: %w", err)

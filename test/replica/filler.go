@@ -1,4 +1,4 @@
-package main
+package replica
 
 import (
 	"context"
@@ -16,38 +16,46 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// fillTimeout only bounds a run that fails.
-const fillTimeout = 30 * time.Minute
+const (
+	// PodsPerNode is what many clusters have.
+	PodsPerNode = 30
+	// fillTimeout only bounds a run that fails.
+	fillTimeout = 30 * time.Minute
+)
 
-// filler adds objects to a cluster.
-type filler struct {
-	local  *cluster.Cluster
-	client *kubernetes.Clientset
+// Filler adds nodes and pods to a cluster.
+type Filler struct {
+	// Client is a client of the cluster's administrator.
+	Client *kubernetes.Clientset
+
+	local *cluster.Cluster
 	// pods are how many there are.
 	pods int
 }
 
-func newFiller(local *cluster.Cluster) (*filler, error) {
+// NewFiller returns a filler of a cluster that has no pods.
+func NewFiller(local *cluster.Cluster) (*Filler, error) {
 	client, err := kubernetes.NewForConfig(local.Config())
 	if err != nil {
 		return nil, fmt.Errorf("create client: %w", err)
 	}
-	return &filler{local: local, client: client}, nil
+	return &Filler{Client: client, local: local}, nil
 }
 
-func nodesFor(pods int) int { return (pods + podsPerNode - 1) / podsPerNode }
+// NodesFor is the number of nodes for a number of pods.
+func NodesFor(pods int) int { return (pods + PodsPerNode - 1) / PodsPerNode }
 
-// fill adds nodes and pods until there are that many of the latter, and returns once all of them run.
-func (f *filler) fill(ctx context.Context, pods int) error {
-	if err := f.local.SetNodes(ctx, nodesFor(pods)); err != nil {
+// Fill adds nodes and pods until there are that many of the latter, and returns once all of them run.
+func (f *Filler) Fill(ctx context.Context, pods int) error {
+	if err := f.local.SetNodes(ctx, NodesFor(pods)); err != nil {
 		return err
 	}
 	group, creating := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for number := f.pods; number < pods; number++ {
 		group.Go(func() error {
-			pod := newPod(number)
-			_, err := f.client.CoreV1().Pods(pod.Namespace).Create(creating, pod, metav1.CreateOptions{})
+			pod := NewPod(number)
+			_, err := f.Client.CoreV1().Pods(pod.Namespace).Create(creating, pod, metav1.CreateOptions{})
 			return err
 		})
 	}
@@ -56,7 +64,7 @@ func (f *filler) fill(ctx context.Context, pods int) error {
 	}
 	f.pods = max(f.pods, pods)
 	err := wait.PollUntilContextTimeout(ctx, time.Second, fillTimeout, true, func(ctx context.Context) (bool, error) {
-		waiting, err := f.client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: "status.phase!=Running", Limit: 1})
+		waiting, err := f.Client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: "status.phase!=Running", Limit: 1})
 		return err == nil && len(waiting.Items) == 0, err
 	})
 	if err != nil {
@@ -65,8 +73,8 @@ func (f *filler) fill(ctx context.Context, pods int) error {
 	return nil
 }
 
-// newPod has the usual size of a pod, and a node, so it is no work for the scheduler.
-func newPod(number int) *corev1.Pod {
+// NewPod returns a pod of a usual size. It has a node, so it is no work for the scheduler.
+func NewPod(number int) *corev1.Pod {
 	name := fmt.Sprintf("shop-backend-5d8f7c9b6d-%05d", number)
 	probe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromInt32(8080)}}}
 	container := corev1.Container{
@@ -92,7 +100,7 @@ func newPod(number int) *corev1.Pod {
 			Annotations: map[string]string{"example.com/config-checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
 		},
 		Spec: corev1.PodSpec{
-			NodeName:   fmt.Sprintf("fake-node-%05d", number/podsPerNode),
+			NodeName:   fmt.Sprintf("fake-node-%05d", number/PodsPerNode),
 			Containers: []corev1.Container{container},
 		},
 	}
