@@ -21,7 +21,7 @@ BUILD := $(CURDIR)/test/cluster/build.sh
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
 	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
-	./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
+	./test/churn/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
 	./test/replica/... ./test/rights/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
@@ -205,9 +205,14 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 SIZES ?=
 
 .PHONY: performance
-performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, and write docs/performance.md; then run `make generate` for its picture (half an hour).
+performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, what a replica costs the API server, and write docs/performance.md; then run `make generate` for its picture (three quarters of an hour).
 	go build -ldflags "-s -w" -o bin/performance-informer ./test/performance/informer
 	go run ./test/performance $(SIZES)
+	@$(MAKE) --no-print-directory performance-replica
+
+.PHONY: performance-replica
+performance-replica: build kube bin/kube-state-metrics-v2.20.0 ## Measure what one replica of a shard costs the API server with 20,000 pods, for docs/performance.md (a quarter of an hour).
+	go run ./test/performance replica
 
 .PHONY: sizing
 sizing: build kube kube-state-metrics ## Measure memory and CPU time of shards with 2,000 to 20,000 pods, and compare them with what is recommended, for docs/sizing.md (10 minutes).

@@ -19,6 +19,16 @@ func (c *Cluster) Restart(name string) error {
 	return c.rerun(one)
 }
 
+// Kill ends a component with SIGKILL. Revive starts it again. Until then, Check reports it.
+func (c *Cluster) Kill(name string) error {
+	one, err := c.component(name)
+	if err != nil {
+		return err
+	}
+	one.process.Kill()
+	return nil
+}
+
 // Freeze stops a component with SIGSTOP, like a machine that swaps, and continues it after some time or when the context
 // is done.
 func (c *Cluster) Freeze(ctx context.Context, name string, length time.Duration) error {

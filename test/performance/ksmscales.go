@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/cluster"
 	"github.com/example/ksmscale/test/cluster/audit"
 	"github.com/example/ksmscale/test/installation"
 )
@@ -142,21 +144,27 @@ func (b *bench) removeAll(ctx context.Context, names []string) error {
 	})
 }
 
-// reconciles is how often the controller has reconciled a KSMScale.
-func (b *bench) reconciles(ctx context.Context) (float64, error) {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "performance"}}
+// kubeconfigFor returns the path of a kubeconfig for a service account with a cluster role.
+func kubeconfigFor(ctx context.Context, local *cluster.Cluster, writer client.Client, name, clusterRole string) (string, error) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: name}}
 	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: account.Name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:monitoring"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: name}},
 	}
 	for _, object := range []client.Object{account, binding} {
-		if err := client.IgnoreAlreadyExists(b.client.Create(ctx, object)); err != nil {
-			return 0, err
+		if err := client.IgnoreAlreadyExists(writer.Create(ctx, object)); err != nil {
+			return "", err
 		}
 	}
-	kubeconfig := b.local.Dir() + "/performance.kubeconfig"
-	if err := b.local.KubeconfigFor(ctx, account.Namespace, account.Name, kubeconfig); err != nil {
+	kubeconfig := filepath.Join(local.Dir(), name+".kubeconfig")
+	return kubeconfig, local.KubeconfigFor(ctx, account.Namespace, name, kubeconfig)
+}
+
+// reconciles is how often the controller has reconciled a KSMScale.
+func (b *bench) reconciles(ctx context.Context) (float64, error) {
+	kubeconfig, err := kubeconfigFor(ctx, b.local, b.client, "performance", "system:monitoring")
+	if err != nil {
 		return 0, err
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)

@@ -1,7 +1,7 @@
 // Command performance measures what KSMScale costs, for docs/performance.md. It starts a local cluster, and grows its nodes
 // and KSMScales. It measures adapter and controller from outside, next to programs that do less: an informer of nodes
 // (test/performance/informer), and the test adapter of the library with which KSMScale serves external metrics. All figures
-// of a line are from the same run.
+// of a line are from the same run. Its command replica measures what one replica of a shard costs the API server.
 package main
 
 import (
@@ -36,17 +36,20 @@ func main() {
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			log.SetLogger(klog.Background())
-			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return measured.run(ctx)
+			return measured.run(command.Context())
 		},
 	}
 	flags := command.Flags()
 	flags.IntSliceVar(&measured.nodes, "nodes", []int{100, 1000, 5000, 15_000}, "Numbers of nodes, from the lowest up.")
 	flags.IntSliceVar(&measured.ksmScales, "ksmscales", []int{1, 20, 200}, "Numbers of KSMScales, from the lowest up. They are measured with the first number of nodes that is at least 1,000, or with the last one.")
-	flags.StringVar(&measured.file, "file", "docs/performance.md", "Page whose tables are written. Lines of other sizes stay.")
-	os.Exit(cli.Run(command))
+	command.PersistentFlags().StringVar(&measured.file, "file", "docs/performance.md", "Page whose tables are written. Lines of other sizes stay.")
+	command.AddCommand(newReplicaCommand(&measured.file))
+	log.SetLogger(klog.Background())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	command.SetContext(ctx)
+	code := cli.Run(command)
+	stop()
+	os.Exit(code)
 }
 
 func (o *options) run(ctx context.Context) (err error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,16 +27,25 @@ func TestRowsAreInTheOrderOfTheirSizes(t *testing.T) {
 	content := before
 	for size, cells := range map[int]string{100: "new", 1000: "added", 15_000: "last"} {
 		var err error
-		content, err = withRow(content, "memory", size, cells)
+		content, err = edited(content, "memory", withRow(size, cells))
 		require.NoError(t, err)
 	}
 	assert.Equal(t, strings.Replace(before, "| 100 | old |\n| 5,000 | kept |\n", "| 100 | new |\n| 1,000 | added |\n| 5,000 | kept |\n| 15,000 | last |\n", 1), content)
 }
 
+func TestAllRowsOfATableAreReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.md")
+	require.NoError(t, os.WriteFile(file, []byte(before), 0o600))
+	require.NoError(t, (&page{file: file}).replace("memory", []string{"start | 1", " | 2"}))
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, strings.Replace(before, "| 100 | old |\n| 5,000 | kept |\n", "| start | 1 |\n|  | 2 |\n", 1), string(content))
+}
+
 func TestAPageWithoutTheTableIsRefused(t *testing.T) {
-	_, err := withRow(before, "other", 1, "")
+	_, err := edited(before, "other", withRow(1, ""))
 	assert.ErrorContains(t, err, "<!-- measured: other --> is missing")
-	_, err = withRow("<!-- measured: other -->\n\ntext\n", "other", 1, "")
+	_, err = edited("<!-- measured: other -->\n\ntext\n", "other", withRow(1, ""))
 	assert.ErrorContains(t, err, "no table")
 }
 
@@ -43,8 +53,8 @@ func TestAPageWithoutTheTableIsRefused(t *testing.T) {
 func TestThePageHasAllTables(t *testing.T) {
 	content, err := os.ReadFile("../../docs/performance.md")
 	require.NoError(t, err)
-	for _, table := range []string{"memory", "heartbeats", "requests", "requests of many", "ksmscales"} {
-		_, err := withRow(string(content), table, 1, "")
+	for _, table := range []string{"memory", "heartbeats", "requests", "requests of many", "ksmscales", "replica", "replica by resource"} {
+		_, err := edited(string(content), table, withRow(1, ""))
 		assert.NoError(t, err)
 	}
 }
