@@ -24,6 +24,7 @@ import (
 	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/measurements"
 	"github.com/example/ksmscale/telemetry"
+	"github.com/example/ksmscale/test/churn"
 	"github.com/example/ksmscale/test/cluster"
 )
 
@@ -36,6 +37,7 @@ const (
 	// churnVariable is how long objects come and go; the default is short.
 	churnVariable = "CHURN"
 	churnRate     = 100
+	churnLife     = 3 * time.Second
 )
 
 // Gates and kube-state-metrics are real processes here. One kube-state-metrics is replaced behind its gate, which does not
@@ -108,7 +110,7 @@ func createCounted(t *testing.T) {
 	require.NoError(t, group.Wait())
 }
 
-// comeAndGo creates ConfigMaps at a rate, and deletes each ten seconds later. Meanwhile it calls a function again and again.
+// comeAndGo lets ConfigMaps come and go. Meanwhile it calls a function again and again.
 // It returns the rate.
 func comeAndGo(t *testing.T, meanwhile func()) float64 {
 	t.Helper()
@@ -120,41 +122,24 @@ func comeAndGo(t *testing.T, meanwhile func()) float64 {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
-	var created atomic.Int64
+	one := func(number int) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: countedNamespace, Name: fmt.Sprintf("passing-%d", number)}}
+	}
+	created := 0
 	var group errgroup.Group
-	ticker := time.NewTicker(time.Second / churnRate)
-	defer ticker.Stop()
-	group.Go(func() error {
-		var writes errgroup.Group
-		writes.SetLimit(4 * churnRate)
-		for number := 0; ; number++ {
-			select {
-			case <-ctx.Done():
-				return writes.Wait()
-			case <-ticker.C:
-			}
-			writes.Go(func() error { return createOneAndDeleteIt(ctx, number, &created) })
-		}
+	group.Go(func() (err error) {
+		created, err = churn.Run(ctx, churnRate, churnLife,
+			func(ctx context.Context, number int) error { return shared.client.Create(ctx, one(number)) },
+			func(ctx context.Context, number int) error {
+				return client.IgnoreNotFound(shared.client.Delete(ctx, one(number)))
+			})
+		return err
 	})
 	for ctx.Err() == nil {
 		meanwhile()
 	}
 	require.NoError(t, group.Wait())
-	return float64(created.Load()) / duration.Seconds()
-}
-
-// createOneAndDeleteIt deletes the object at the end of the context, or seconds later.
-func createOneAndDeleteIt(ctx context.Context, number int, created *atomic.Int64) error {
-	one := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: countedNamespace, Name: fmt.Sprintf("passing-%d", number)}}
-	if err := shared.client.Create(context.WithoutCancel(ctx), one); err != nil {
-		return err
-	}
-	created.Add(1)
-	select {
-	case <-ctx.Done():
-	case <-time.After(3 * time.Second):
-	}
-	return client.IgnoreNotFound(shared.client.Delete(context.WithoutCancel(ctx), one))
+	return float64(created) / duration.Seconds()
 }
 
 // awaitCounts adds the counts of the gates each half second, until a result will do. It returns the result.
