@@ -1,7 +1,6 @@
 package completeness
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -99,7 +98,7 @@ func (r Result) Total() int64 {
 // Result compares the last rounds. Only rounds with a reading of each shard count. A resource that some gate could not
 // count in a round is compared in the other rounds.
 func (p *Partition) Result(now time.Time) Result {
-	result := Result{Resources: map[string]Missing{}, NotCompared: map[string]string{}}
+	result := Result{Resources: map[string]Missing{}}
 	var complete []round
 	for _, r := range p.rounds {
 		if r.isComplete(p.total) {
@@ -110,9 +109,7 @@ func (p *Partition) Result(now time.Time) Result {
 		return Result{Waiting: now.Sub(p.since) < maxWait}
 	}
 	last := complete[len(complete)-1]
-	for _, reading := range last.readings {
-		maps.Copy(result.NotCompared, reading.Counts.Uncounted)
-	}
+	result.NotCompared = last.notCompared()
 	for name := range last.resources() {
 		if _, isSkipped := result.NotCompared[name]; isSkipped {
 			continue
@@ -130,6 +127,27 @@ func (p *Partition) Result(now time.Time) Result {
 	}
 	result.Known = result.Known || len(result.NotCompared) > 0
 	return result
+}
+
+// notCompared returns the reason for each resource that cannot be compared. A shard may have no object of a resource. Its
+// gate cannot tell that from a version without a metric for each object, but the gate of a shard that has some can.
+func (r round) notCompared() map[string]string {
+	exposed := map[string]bool{}
+	for _, reading := range r.readings {
+		for name := range reading.Counts.Resources {
+			_, isUncounted := reading.Counts.Uncounted[name]
+			exposed[name] = exposed[name] || !isUncounted
+		}
+	}
+	reasons := map[string]string{}
+	for _, reading := range r.readings {
+		for name, reason := range reading.Counts.Uncounted {
+			if reason != measurements.UncountedUnexposed || !exposed[name] {
+				reasons[name] = reason
+			}
+		}
+	}
+	return reasons
 }
 
 // isComplete reports whether there is a reading of each shard.

@@ -94,6 +94,20 @@ type rounds struct {
 	identified, refused sets.Set[string]
 }
 
+// uncounted is why a count of a resource alone cannot be compared; empty if it can.
+func (r rounds) uncounted(resource string, count measurements.Count) string {
+	switch {
+	case r.refused.Has(resource):
+		return measurements.UncountedForbidden
+	case r.identified.Has(resource) || max(count.Before, count.After) == 0:
+		return ""
+	case count.Exposed > 0:
+		return measurements.UncountedUnidentified
+	default:
+		return measurements.UncountedUnexposed
+	}
+}
+
 // countable are the resources to count, and the reason for each resource that is not counted.
 func (g *Gate) countable(running ksm.Process) (kinds []exposition.Resource, uncounted map[string]string) {
 	uncounted = map[string]string{}
@@ -139,16 +153,12 @@ func (g *Gate) countRound(ctx context.Context, kinds []exposition.Resource, coun
 	for _, kind := range kinds {
 		first, isCounted := before[kind.Name]
 		last, isCountedAgain := after[kind.Name]
-		switch {
-		case counted.refused.Has(kind.Name):
-			round.Uncounted[kind.Name] = measurements.UncountedForbidden
-		case !counted.identified.Has(kind.Name) && max(first, last) > 0:
-			// This version does not have the family, or no object of the resource is exposed yet.
-			round.Uncounted[kind.Name] = measurements.UncountedUnidentified
-		case isCounted && isCountedAgain:
-			round.Resources[kind.Name] = measurements.Count{
-				Before: first, After: last, Exposed: exposed.Objects[kind.Name], Foreign: exposed.Foreign[kind.Name],
-			}
+		count := measurements.Count{Before: first, After: last, Exposed: exposed.Objects[kind.Name], Foreign: exposed.Foreign[kind.Name]}
+		if reason := counted.uncounted(kind.Name, count); reason != "" {
+			round.Uncounted[kind.Name] = reason
+		}
+		if reason := round.Uncounted[kind.Name]; isCounted && isCountedAgain && (reason == "" || reason == measurements.UncountedUnexposed) {
+			round.Resources[kind.Name] = count
 		}
 	}
 	return ctx.Err()

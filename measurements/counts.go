@@ -17,7 +17,7 @@ const (
 	ClusterObjects        = "ksmscale_gate_cluster_objects"
 	ExposedObjects        = "ksmscale_gate_exposed_objects"
 	ExposedForeignObjects = "ksmscale_gate_exposed_foreign_objects"
-	// Uncounted is 1 for each resource that is not counted. It has the labels ResourceLabel and ReasonLabel.
+	// Uncounted is 1 for each resource that the counts of this gate alone cannot compare. It has the labels ResourceLabel and ReasonLabel.
 	Uncounted   = "ksmscale_gate_uncounted_resources"
 	CountErrors = "ksmscale_gate_count_errors_total"
 
@@ -29,12 +29,17 @@ const (
 	ReasonLabel = "reason"
 )
 
-// Reasons why a gate does not count a resource.
+// Reasons why a resource cannot be compared by what a gate counts.
 const (
 	// UncountedForbidden means that kube-state-metrics may not list the resource, or that the cluster does not have it.
 	UncountedForbidden = "not listable"
-	// UncountedUnidentified means that the lists of metrics leave no family that has a series for each object.
+	// UncountedUnidentified means that the lists of metrics leave no family that has a series for each object, or that the
+	// version does not have it.
 	UncountedUnidentified = "no family for each object"
+	// UncountedUnexposed means that the cluster has objects of the resource, and kube-state-metrics has exposed none since it
+	// started. The shard may have none, or the version may not have the family. The counts are there all the same, because
+	// the gates of other shards may tell.
+	UncountedUnexposed = "no object exposed"
 	// UncountedLimited means that kube-state-metrics leaves out objects above its object limit.
 	UncountedLimited = "object limit"
 )
@@ -47,7 +52,7 @@ type Counts struct {
 	Interval time.Duration
 	// Resources has the counts of each resource.
 	Resources map[string]Count
-	// Uncounted has the reason for each resource that is never counted.
+	// Uncounted has the reason for each resource that this gate alone cannot compare.
 	Uncounted map[string]string
 }
 

@@ -38,7 +38,7 @@ var (
 	clusterObjectsDesc = gauge(measurements.ClusterObjects, "Number of objects of the cluster, before and after the gate counted the exposed objects.", measurements.ResourceLabel, measurements.MomentLabel)
 	exposedObjectsDesc = gauge(measurements.ExposedObjects, "Number of objects that kube-state-metrics exposed in the last round.", measurements.ResourceLabel)
 	exposedForeignDesc = gauge(measurements.ExposedForeignObjects, "Number of these objects that belong to other shards.", measurements.ResourceLabel)
-	uncountedDesc      = gauge(measurements.Uncounted, "1 for each resource whose objects are not counted.", measurements.ResourceLabel, measurements.ReasonLabel)
+	uncountedDesc      = gauge(measurements.Uncounted, "1 for each resource that the counts of this gate alone cannot compare.", measurements.ResourceLabel, measurements.ReasonLabel)
 )
 
 // Describe sends the descriptions of all metrics.

@@ -1,0 +1,65 @@
+package completeness
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/example/ksmscale/measurements"
+)
+
+// unexposed is why a gate cannot compare a resource of which its shard exposes no object.
+var unexposed = map[string]string{"storageclasses": measurements.UncountedUnexposed}
+
+// A resource with few objects has none in most shards.
+func TestShardsWithoutObjectsOfAResource(t *testing.T) {
+	type counted struct {
+		exposed   int64
+		uncounted map[string]string
+	}
+	tests := map[string]struct {
+		shards      []counted
+		missing     map[string]Missing
+		notCompared map[string]string
+	}{
+		"one object in one of three shards": {
+			shards:  []counted{{0, unexposed}, {1, nil}, {0, unexposed}},
+			missing: map[string]Missing{"storageclasses": {}}, notCompared: map[string]string{},
+		},
+		"a shard lost the object that it had": {
+			shards:  []counted{{0, unexposed}, {0, nil}, {0, unexposed}},
+			missing: map[string]Missing{"storageclasses": {Objects: 1}}, notCompared: map[string]string{},
+		},
+		"no shard exposes an object: the version may not have the metric": {
+			shards:  []counted{{0, unexposed}, {0, unexposed}, {0, unexposed}},
+			missing: map[string]Missing{}, notCompared: unexposed,
+		},
+		"one shard may not list": {
+			shards:  []counted{{0, unexposed}, {1, nil}, {0, map[string]string{"storageclasses": measurements.UncountedForbidden}}},
+			missing: map[string]Missing{}, notCompared: map[string]string{"storageclasses": measurements.UncountedForbidden},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var partition Partition
+			now := start
+			for range Rounds {
+				now = now.Add(time.Minute)
+				var readings []Reading
+				for id, shard := range test.shards {
+					readings = append(readings, Reading{Pod: fmt.Sprint(id), Shard: int32(id), Counts: measurements.Counts{
+						RoundAt: now, Interval: time.Minute, Uncounted: shard.uncounted,
+						Resources: map[string]measurements.Count{"storageclasses": {Before: 1, After: 1, Exposed: shard.exposed}},
+					}})
+				}
+				partition.Add(int32(len(test.shards)), readings, now)
+			}
+			result := partition.Result(now)
+			assert.Equal(t, test.missing, result.Resources)
+			assert.Equal(t, test.notCompared, result.NotCompared)
+			assert.True(t, result.Known)
+		})
+	}
+}
