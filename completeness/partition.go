@@ -109,7 +109,7 @@ func (p *Partition) Result(now time.Time) Result {
 		return Result{Waiting: now.Sub(p.since) < maxWait}
 	}
 	last := complete[len(complete)-1]
-	result.NotCompared = last.notCompared()
+	result.NotCompared = notCompared(complete)
 	for name := range last.resources() {
 		if _, isSkipped := result.NotCompared[name]; isSkipped {
 			continue
@@ -129,25 +129,40 @@ func (p *Partition) Result(now time.Time) Result {
 	return result
 }
 
-// notCompared returns the reason for each resource that cannot be compared. A shard may have no object of a resource. Its
-// gate cannot tell that from a version without a metric for each object, but the gate of a shard that has some can.
-func (r round) notCompared() map[string]string {
-	exposed := map[string]bool{}
-	for _, reading := range r.readings {
-		for name := range reading.Counts.Resources {
-			_, isUncounted := reading.Counts.Uncounted[name]
-			exposed[name] = exposed[name] || !isUncounted
-		}
-	}
+// notCompared returns the reason for each resource that cannot be compared, from the last of some rounds. A shard may have no
+// object of a resource. Its gate cannot tell that from a version without a metric for each object, but the gate of a shard
+// that has some can, in any of the rounds.
+func notCompared(rounds []round) map[string]string {
+	exposed := exposedResources(rounds)
 	reasons := map[string]string{}
-	for _, reading := range r.readings {
+	for _, reading := range rounds[len(rounds)-1].readings {
 		for name, reason := range reading.Counts.Uncounted {
-			if reason != measurements.UncountedUnexposed || !exposed[name] {
+			if reason == measurements.UncountedUnexposed && exposed[name] {
+				continue
+			}
+			// Gates may have several reasons. Readings have no order, and the result must be the same each time.
+			before := reasons[name]
+			if before == "" || before == measurements.UncountedUnexposed || reason != measurements.UncountedUnexposed && reason < before {
 				reasons[name] = reason
 			}
 		}
 	}
 	return reasons
+}
+
+// exposedResources are the resources that kube-state-metrics of some shard has exposed with a metric for each object.
+func exposedResources(rounds []round) map[string]bool {
+	exposed := map[string]bool{}
+	for _, r := range rounds {
+		for _, reading := range r.readings {
+			for name, count := range reading.Counts.Resources {
+				if reading.Counts.Uncounted[name] == "" && max(count.Before, count.After) > 0 {
+					exposed[name] = true
+				}
+			}
+		}
+	}
+	return exposed
 }
 
 // isComplete reports whether there is a reading of each shard.

@@ -19,8 +19,11 @@ func TestShardsWithoutObjectsOfAResource(t *testing.T) {
 		exposed   int64
 		uncounted map[string]string
 	}
+	unidentified := map[string]string{"storageclasses": measurements.UncountedUnidentified}
 	tests := map[string]struct {
-		shards      []counted
+		shards []counted
+		// last is what the gates count in one more round.
+		last        []counted
 		missing     map[string]Missing
 		notCompared map[string]string
 	}{
@@ -36,6 +39,15 @@ func TestShardsWithoutObjectsOfAResource(t *testing.T) {
 			shards:  []counted{{0, unexposed}, {0, unexposed}, {0, unexposed}},
 			missing: map[string]Missing{}, notCompared: unexposed,
 		},
+		"the gate of the shard that had the object has started again, and the object is lost": {
+			shards:  []counted{{0, unexposed}, {0, nil}, {0, unexposed}},
+			last:    []counted{{0, unexposed}, {0, unexposed}, {0, unexposed}},
+			missing: map[string]Missing{"storageclasses": {Objects: 1}}, notCompared: map[string]string{},
+		},
+		"a version without the metric": {
+			shards:  []counted{{0, unexposed}, {1, unidentified}, {0, unexposed}},
+			missing: map[string]Missing{}, notCompared: unidentified,
+		},
 		"one shard may not list": {
 			shards:  []counted{{0, unexposed}, {1, nil}, {0, map[string]string{"storageclasses": measurements.UncountedForbidden}}},
 			missing: map[string]Missing{}, notCompared: map[string]string{"storageclasses": measurements.UncountedForbidden},
@@ -45,10 +57,14 @@ func TestShardsWithoutObjectsOfAResource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var partition Partition
 			now := start
-			for range Rounds {
+			rounds := [][]counted{test.shards, test.shards, test.shards}
+			if test.last != nil {
+				rounds = append(rounds, test.last)
+			}
+			for _, shards := range rounds {
 				now = now.Add(time.Minute)
 				var readings []Reading
-				for id, shard := range test.shards {
+				for id, shard := range shards {
 					readings = append(readings, Reading{Pod: fmt.Sprint(id), Shard: int32(id), Counts: measurements.Counts{
 						RoundAt: now, Interval: time.Minute, Uncounted: shard.uncounted,
 						Resources: map[string]measurements.Count{"storageclasses": {Before: 1, After: 1, Exposed: shard.exposed}},

@@ -9,8 +9,8 @@ import (
 )
 
 // Run creates objects until the context is done, as many each second as the rate. It removes each of them after its life, or
-// once the context is done. Their numbers count from 0. It returns once all are removed, with the number of created objects
-// and the first error. The functions get a context that does not end.
+// once the context is done. Their numbers count from 0. It returns once all are removed, with the number of objects that it
+// tried to create, and the first error. The functions get a context that does not end.
 func Run(ctx context.Context, rate int, life time.Duration, create, remove func(ctx context.Context, number int) error) (created int, err error) {
 	ticker := time.NewTicker(time.Second / time.Duration(rate))
 	defer ticker.Stop()

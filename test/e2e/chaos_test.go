@@ -465,9 +465,10 @@ func (c *chaos) explainGap(missedBy string, gap audit.Gap, late, stalled time.Du
 
 // leadingToDeadPods is for how much of a time a component was away without which a Service keeps leading to a dead pod: the kubelet and
 // containerd notice its death, the controller manager takes it out of the EndpointSlice, and kube-proxy takes it out of the Service.
-func (c *chaos) leadingToDeadPods(from, to time.Time) time.Duration {
-	var away time.Duration
-	for _, fault := range c.faults {
+func (c *chaos) leadingToDeadPods(from, to time.Time) (away time.Duration) {
+	faults := slices.Clone(c.faults)
+	slices.SortFunc(faults, func(a, b chaosFault) int { return a.from.Compare(b.from) })
+	for _, fault := range faults {
 		isNeeded := slices.ContainsFunc([]string{"kubelet", "containerd", cluster.ControllerManager, cluster.KubeProxy}, func(name string) bool {
 			return strings.HasPrefix(fault.kind, name)
 		})
@@ -481,7 +482,10 @@ func (c *chaos) leadingToDeadPods(from, to time.Time) time.Duration {
 		if end.After(to) {
 			end = to
 		}
-		away += max(end.Sub(begin), 0)
+		if begin.Before(end) {
+			away += end.Sub(begin)
+			from = end // The time of another component that was away as well counts once.
+		}
 	}
 	return away
 }

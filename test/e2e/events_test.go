@@ -83,12 +83,13 @@ func untilSound(happen func(*testing.T, *v1alpha1.KSMScale)) func(*testing.T, *v
 
 func update(t *testing.T, ksmScale *v1alpha1.KSMScale, spec func(*v1alpha1.KSMScaleSpec)) {
 	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
 	require.NoError(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		if err := shared.client.Get(t.Context(), client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
+		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(ksmScale), ksmScale); err != nil {
 			return err
 		}
 		spec(&ksmScale.Spec)
-		return shared.client.Update(t.Context(), ksmScale)
+		return shared.client.Update(ctx, ksmScale)
 	}))
 }
 

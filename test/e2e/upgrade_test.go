@@ -42,6 +42,7 @@ func upgradeAndBack(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	current, err := image.Released(shared.root)
 	require.NoError(t, err)
 	before, seen := len(shardPods(t, ksmScale)), countPods(t, ksmScale)
+	t.Cleanup(func() { scaleSystem(t, controllerName, 1) })
 	next := startBeside(t, image.Next(current.KSMScale), image.Next(current.Gate))
 	for _, turn := range []struct{ leader, standby, gate string }{
 		{nextName, controllerName, image.Next(current.Gate)},

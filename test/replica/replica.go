@@ -61,8 +61,11 @@ func Start(ctx context.Context, local *cluster.Cluster, options Options) (*Repli
 	running.Monitor, err = launch(local, "kube-state-metrics-"+options.Version, options.Monitor,
 		"--kubeconfig="+kubeconfig, "--host=127.0.0.1", fmt.Sprintf("--port=%d", metrics),
 		"--telemetry-host=127.0.0.1", fmt.Sprintf("--telemetry-port=%d", telemetry))
-	if err != nil || options.Ungated {
-		return running, err
+	if err != nil {
+		return nil, err
+	}
+	if options.Ungated {
+		return running, nil
 	}
 	running.Gate, err = launch(local, "gate", options.Gate,
 		"--kubeconfig="+kubeconfig, fmt.Sprintf("--bind-address=127.0.0.1:%d", gate), "--state-file=",

@@ -28,6 +28,9 @@ func tableOf(page, name string) (table, error) {
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
+		if len(rows) > 0 && len(cells) != len(rows[0]) {
+			return nil, fmt.Errorf("table %s has %d columns, and a row with %d cells", name, len(rows[0]), len(cells))
+		}
 		rows = append(rows, cells)
 	}
 	if len(rows) < 4 {
