@@ -35,3 +35,12 @@ func UsageOf(pid int) (Usage, error) {
 		Memory: status.VmRSS, MaxMemory: status.VmHWM, Anonymous: status.RssAnon,
 	}, nil
 }
+
+// Usage reads the use of a component, such as APIServer.
+func (c *Cluster) Usage(name string) (Usage, error) {
+	one, err := c.component(name)
+	if err != nil {
+		return Usage{}, err
+	}
+	return UsageOf(one.process.PID())
+}

@@ -23,6 +23,8 @@ import (
 
 const (
 	namespace = "monitoring"
+	// firstName is the name of the KSMScale that exists from the beginning.
+	firstName = "first"
 	// settle is how long programs are left alone before their memory is read.
 	settle = 20 * time.Second
 	// beats is the number of heartbeats in a measurement. With 5,000 nodes, kubelets send as many in 5 minutes.
@@ -88,14 +90,15 @@ func (b *bench) restart(ctx context.Context) (err error) {
 	return err
 }
 
-// usages are what adapter, controller and informer use.
-type usages struct{ adapter, controller, informer cluster.Usage }
+// usages are what adapter, controller, informer and API server use.
+type usages struct{ adapter, controller, informer, apiServer cluster.Usage }
 
 func (b *bench) usages() (u usages, err error) {
-	var errs [3]error
+	var errs [4]error
 	u.adapter, errs[0] = cluster.UsageOf(b.adapter.PID())
 	u.controller, errs[1] = cluster.UsageOf(b.controller.PID())
 	u.informer, errs[2] = cluster.UsageOf(b.informer.PID())
+	u.apiServer, errs[3] = b.local.Usage(cluster.APIServer)
 	return u, errors.Join(errs[:]...)
 }
 
@@ -117,7 +120,7 @@ func (b *bench) measureNodes(ctx context.Context, nodes int, page *page) error {
 	if err := b.restart(ctx); err != nil {
 		return err
 	}
-	one := ksmScale("first", v1alpha1.ModeNone)
+	one := ksmScale(firstName, v1alpha1.ModeNone)
 	if err := client.IgnoreAlreadyExists(b.client.Create(ctx, one)); err != nil {
 		return err
 	}

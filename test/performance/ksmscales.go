@@ -34,19 +34,27 @@ func (b *bench) measureKSMScales(ctx context.Context, numbers []int, page *page)
 		progress("%d KSMScales", number)
 		names := make([]string, number)
 		for i := range names {
-			names[i] = fmt.Sprintf("many-%03d", i)
+			names[i] = fmt.Sprintf("%s%03d", manyPrefix, i)
 		}
-		line, err := b.measureCreation(ctx, names)
+		made, err := b.measureCreation(ctx, names)
 		if err != nil {
-			return err
-		}
-		if err := page.add("ksmscales", number, line); err != nil {
 			return err
 		}
 		if err := b.measureRequests(ctx, "requests of many", names[number/2], number, page); err != nil {
 			return err
 		}
+		objects, err := b.createdObjects(ctx)
+		if err != nil {
+			return err
+		}
 		if err := b.removeAll(ctx, names); err != nil {
+			return err
+		}
+		alone, err := b.measureAlone(ctx, objects)
+		if err != nil {
+			return err
+		}
+		if err := page.add("ksmscales", number, made.cells(alone)); err != nil {
 			return err
 		}
 	}
@@ -68,39 +76,52 @@ func (b *bench) costs(ctx context.Context) (costs, error) {
 	return costs{used, reconciles}, err
 }
 
-// measureCreation creates KSMScales, and returns the cells of their line in the page.
-func (b *bench) measureCreation(ctx context.Context, names []string) (cells string, err error) {
-	before, err := b.costs(ctx)
-	if err != nil {
-		return "", err
+// creation is what it took to create KSMScales.
+type creation struct {
+	took          time.Duration
+	before, after costs
+	writes        int
+}
+
+// cells are the cells of a line in the page, next to the creation of the same objects without KSMScale.
+func (c creation) cells(alone creation) string {
+	apiServer := func(c creation) time.Duration { return c.after.apiServer.CPU - c.before.apiServer.CPU }
+	return fmt.Sprintf("%.0f s | %.0f s | %s | %.1f s | %.1f s | %d | %d | %.1f s | %s | %s",
+		c.took.Seconds(), alone.took.Seconds(), ratio(c.took.Seconds(), alone.took.Seconds()), apiServer(c).Seconds(), apiServer(alone).Seconds(),
+		int(c.after.reconciles-c.before.reconciles), c.writes, (c.after.controller.CPU - c.before.controller.CPU).Seconds(),
+		mebibytes(c.after.controller), mebibytes(c.after.adapter))
+}
+
+// measureCreation creates KSMScales, and waits until they are Ready.
+func (b *bench) measureCreation(ctx context.Context, names []string) (made creation, err error) {
+	if made.before, err = b.costs(ctx); err != nil {
+		return made, err
 	}
 	mark, err := audit.Mark(b.local.AuditLog())
 	if err != nil {
-		return "", err
+		return made, err
 	}
 	started := time.Now()
 	if err := inParallel(ctx, len(names), func(ctx context.Context, i int) error {
 		return b.client.Create(ctx, ksmScale(names[i], v1alpha1.ModeHorizontalPodAutoscaler))
 	}); err != nil {
-		return "", err
+		return made, err
 	}
 	half, err := b.awaitReady(ctx, names)
 	if err != nil {
-		return "", err
+		return made, err
 	}
-	took := time.Since(started)
-	progress("%d KSMScales: Ready after %s (half of them after %s)", len(names), took, half)
-	after, err := b.costs(ctx)
-	if err != nil {
-		return "", err
+	made.took = time.Since(started)
+	progress("%d KSMScales: Ready after %s (half of them after %s)", len(names), made.took, half)
+	if made.after, err = b.costs(ctx); err != nil {
+		return made, err
 	}
 	events, err := audit.Since(b.local.AuditLog(), mark)
 	if err != nil {
-		return "", err
+		return made, err
 	}
-	writes := audit.Writes(events, "system:serviceaccount:"+installation.Namespace+":"+installation.ControllerAccount)
-	return fmt.Sprintf("%.0f s | %d | %d | %.1f s | %s | %s", took.Seconds(), int(after.reconciles-before.reconciles), len(writes),
-		(after.controller.CPU - before.controller.CPU).Seconds(), mebibytes(after.controller), mebibytes(after.adapter)), nil
+	made.writes = len(audit.Writes(events, "system:serviceaccount:"+installation.Namespace+":"+installation.ControllerAccount))
+	return made, nil
 }
 
 // awaitReady waits until KSMScales are Ready. It returns the time until half of them were.
@@ -135,12 +156,18 @@ func (b *bench) removeAll(ctx context.Context, names []string) error {
 	}); err != nil {
 		return err
 	}
+	return b.awaitRemoved(ctx)
+}
+
+// awaitRemoved waits until only the objects of the first KSMScale are left. The garbage collector deletes the others.
+func (b *bench) awaitRemoved(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, time.Second, readyTimeout, true, func(ctx context.Context) (bool, error) {
 		var pods corev1.PodList
 		if err := b.client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
 			return false, err
 		}
-		return len(pods.Items) <= 3, nil
+		left, err := b.createdObjects(ctx)
+		return len(left) == 0 && len(pods.Items) <= 3, err
 	})
 }
 
