@@ -154,10 +154,11 @@ func (g *Gate) countRound(ctx context.Context, kinds []exposition.Resource, coun
 		first, isCounted := before[kind.Name]
 		last, isCountedAgain := after[kind.Name]
 		count := measurements.Count{Before: first, After: last, Exposed: exposed.Objects[kind.Name], Foreign: exposed.Foreign[kind.Name]}
-		if reason := counted.uncounted(kind.Name, count); reason != "" {
+		reason := counted.uncounted(kind.Name, count)
+		if reason != "" {
 			round.Uncounted[kind.Name] = reason
 		}
-		if reason := round.Uncounted[kind.Name]; isCounted && isCountedAgain && (reason == "" || reason == measurements.UncountedUnexposed) {
+		if isCounted && isCountedAgain && (reason == "" || reason == measurements.UncountedUnexposed) {
 			round.Resources[kind.Name] = count
 		}
 	}

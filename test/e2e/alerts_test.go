@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,16 +118,12 @@ func seeNotRenewed(t *testing.T, prometheus *prometheusServer) {
 	role.Rules = slices.DeleteFunc(role.Rules, func(rule rbacv1.PolicyRule) bool { return slices.Contains(rule.ResourceNames, secret.Name) })
 	require.Less(t, len(role.Rules), len(granted.Rules))
 	require.NoError(t, shared.client.Update(t.Context(), role))
-	restored := false
-	restore := func() {
-		if !restored {
-			granted.ResourceVersion = ""
-			require.NoError(t, shared.client.Update(context.WithoutCancel(t.Context()), granted))
-			// A change of the Secret starts a check at once.
-			kubectl(t, "annotate", "--overwrite", "secret", "-n", systemNamespace, secret.Name, "example.com/checked=now")
-		}
-		restored = true
-	}
+	restore := sync.OnceFunc(func() {
+		granted.ResourceVersion = ""
+		require.NoError(t, shared.client.Update(context.WithoutCancel(t.Context()), granted))
+		// A change of the Secret starts a check at once.
+		kubectl(t, "annotate", "--overwrite", "secret", "-n", systemNamespace, secret.Name, "example.com/checked=now")
+	})
 	t.Cleanup(restore)
 
 	const ending = 10*24*time.Hour + time.Hour
@@ -167,9 +164,7 @@ func endingCertificates(t *testing.T, left time.Duration) map[string][]byte {
 	signed := func(certificate *x509.Certificate, public *ecdsa.PublicKey) []byte {
 		der, err := x509.CreateCertificate(rand.Reader, certificate, ca, public, caKey)
 		require.NoError(t, err)
-		parsed, err := x509.ParseCertificate(der)
-		require.NoError(t, err)
-		encoded, err := cert.EncodeCertificates(parsed)
+		encoded, err := cert.EncodeCertificates(&x509.Certificate{Raw: der})
 		require.NoError(t, err)
 		return encoded
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 
 	dto "github.com/prometheus/client_model/go"
@@ -31,12 +32,16 @@ func readServed(ctx context.Context, client rest.Interface) (served, error) {
 		return served{}, fmt.Errorf("read the metrics of the API server: %w", err)
 	}
 	defer body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(body)
+	families, err := parseMetrics(body)
 	if err != nil {
 		return served{}, fmt.Errorf("parse the metrics of the API server: %w", err)
 	}
 	return servedOf(families)
+}
+
+func parseMetrics(text io.Reader) (map[string]*dto.MetricFamily, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(text)
 }
 
 // servedOf returns an error if a metric is missing, because it would look like an API server that did nothing.

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -40,8 +38,7 @@ process_cpu_seconds_total 12.5
 
 func readText(t *testing.T, text string) (served, error) {
 	t.Helper()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	families, err := parseMetrics(strings.NewReader(text))
 	require.NoError(t, err)
 	return servedOf(families)
 }

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -215,21 +214,19 @@ func (b *bench) reconciles(ctx context.Context) (float64, error) {
 	if response.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("scrape the controller: %s", response.Status)
 	}
-	return summed(bufio.NewScanner(response.Body), `controller_runtime_reconcile_total{controller="ksmscale"`)
+	families, err := parseMetrics(response.Body)
+	if err != nil {
+		return 0, fmt.Errorf("parse the metrics of the controller: %w", err)
+	}
+	return summed(families["controller_runtime_reconcile_total"], "controller", "ksmscale"), nil
 }
 
-// summed adds the values of all series with a prefix.
-func summed(lines *bufio.Scanner, prefix string) (sum float64, err error) {
-	for lines.Scan() {
-		line := lines.Text()
-		if !strings.HasPrefix(line, prefix) {
-			continue
+// summed adds the values of all series of a counter with a label.
+func summed(counter *dto.MetricFamily, label, value string) (sum float64) {
+	for _, metric := range counter.GetMetric() {
+		if labelsOf(metric)[label] == value {
+			sum += metric.GetCounter().GetValue()
 		}
-		var value float64
-		if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
-			return 0, fmt.Errorf("parse %s: %w", line, err)
-		}
-		sum += value
 	}
-	return sum, lines.Err()
+	return sum
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,11 +60,12 @@ func TestThePageHasAllTables(t *testing.T) {
 
 func TestSummed(t *testing.T) {
 	const metrics = `# HELP a_total Help.
+# TYPE a_total counter
 a_total{controller="x",result="error"} 2
 a_total{controller="x",result="success"} 1e+02
 a_total{controller="y",result="success"} 7
 `
-	sum, err := summed(bufio.NewScanner(strings.NewReader(metrics)), `a_total{controller="x"`)
+	families, err := parseMetrics(strings.NewReader(metrics))
 	require.NoError(t, err)
-	assert.InDelta(t, 102, sum, 0)
+	assert.InDelta(t, 102, summed(families["a_total"], "controller", "x"), 0)
 }

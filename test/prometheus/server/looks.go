@@ -36,15 +36,18 @@ func (s Server) Evaluations(t *testing.T, since time.Time, pods int) []Look {
 	t.Helper()
 	var looks []Look
 	for expression, wanted := range map[string]int{"test:pods": pods, "test:twice": 0} {
-		value, _, err := s.Query(t.Context(), expression+History, time.Time{})
-		require.NoError(t, err)
-		recorded, ok := value.(model.Matrix)
-		require.True(t, ok)
+		recorded := s.history(t, expression)
 		require.Len(t, recorded, 1)
-		for _, sample := range recorded[0].Values {
-			if at := sample.Timestamp.Time(); at.After(since) {
-				looks = append(looks, Look{At: at, What: expression, Value: int(sample.Value), Wanted: wanted})
-			}
+		looks = append(looks, looksSince(since, recorded[0].Values, expression, wanted)...)
+	}
+	return looks
+}
+
+func looksSince(since time.Time, samples []model.SamplePair, what string, wanted int) []Look {
+	var looks []Look
+	for _, sample := range samples {
+		if at := sample.Timestamp.Time(); at.After(since) {
+			looks = append(looks, Look{At: at, What: what, Value: int(sample.Value), Wanted: wanted})
 		}
 	}
 	return looks
@@ -56,13 +59,7 @@ func (s Server) retrospect(t *testing.T, since time.Time, pods int) []Look {
 	counts, steps := s.graph(t, fmt.Sprintf("count(kube_pod_info%s) or vector(0)", s.Selector), since, tenths)
 	require.Len(t, counts, 1)
 	assert.Len(t, counts[0].Values, int(steps.End.Sub(steps.Start)/steps.Step)+1)
-	var looks []Look
-	for _, sample := range counts[0].Values {
-		if at := sample.Timestamp.Time(); at.After(since) {
-			looks = append(looks, Look{At: at, What: "in retrospect", Value: int(sample.Value), Wanted: pods})
-		}
-	}
-	return looks
+	return looksSince(since, counts[0].Values, "in retrospect", pods)
 }
 
 // Gap is a time at which Prometheus lacked pods.

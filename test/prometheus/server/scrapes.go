@@ -40,7 +40,7 @@ func (s Scrape) String() string {
 func (s Server) Scrapes(t *testing.T, since time.Time) Scrapes {
 	t.Helper()
 	took := map[model.Fingerprint]map[model.Time]time.Duration{}
-	for _, target := range s.history(t, "scrape_duration_seconds") {
+	for _, target := range s.history(t, "scrape_duration_seconds"+metricsJob) {
 		durations := map[model.Time]time.Duration{}
 		for _, sample := range target.Values {
 			durations[sample.Timestamp] = time.Duration(float64(sample.Value) * float64(time.Second))
@@ -48,7 +48,7 @@ func (s Server) Scrapes(t *testing.T, since time.Time) Scrapes {
 		took[targetOf(target)] = durations
 	}
 	var all Scrapes
-	for _, target := range s.history(t, "up") {
+	for _, target := range s.history(t, "up"+metricsJob) {
 		answered := false
 		for _, sample := range target.Values {
 			scrapeTime := sample.Timestamp.Time()
@@ -79,10 +79,10 @@ func (s Server) stalled(failed Scrape) bool {
 	return failed.Took >= s.Interval && s.Machine.Stalled(failed.At, failed.At.Add(failed.Took)) >= failed.Took/2
 }
 
-// history has all samples that Prometheus has stored of a metric of the shards' targets.
-func (s Server) history(t *testing.T, name string) model.Matrix {
+// history has all samples that Prometheus has stored of a selector.
+func (s Server) history(t *testing.T, selector string) model.Matrix {
 	t.Helper()
-	value, _, err := s.Query(t.Context(), name+metricsJob+History, time.Time{})
+	value, _, err := s.Query(t.Context(), selector+History, time.Time{})
 	require.NoError(t, err)
 	matrix, ok := value.(model.Matrix)
 	require.True(t, ok)
