@@ -47,7 +47,7 @@ func (s storedPods) explain(c *chaos) {
 			continue
 		}
 		lacking++
-		if !slices.ContainsFunc(gaps, func(gap server.Gap) bool { return !look.At.Before(gap.From) && look.At.Before(gap.To.Add(late)) }) {
+		if !slices.ContainsFunc(gaps, func(gap server.Gap) bool { return gap.Spans(look.At, late) }) {
 			// The gap was too short to be seen in a graph.
 			gaps = append(gaps, server.Gap{From: look.At, To: look.At, Pods: look.Wanted - look.Value})
 		}

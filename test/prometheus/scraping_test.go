@@ -78,7 +78,7 @@ func TestFailedScrapes(t *testing.T) {
 	assert.InDelta(t, objects/2, gaps[0].Pods, objects/10, "the pods of one of two shards")
 	assert.GreaterOrEqual(t, gaps[0].To.Sub(gaps[0].From), interval-time.Second)
 	assert.True(t, slices.ContainsFunc(prometheus.Evaluations(t, complete, objects), func(look server.Look) bool {
-		return look.What == "test:pods" && look.Value == objects-gaps[0].Pods && look.At.After(gaps[0].From) && look.At.Before(gaps[0].To.Add(2*interval))
+		return look.What == "test:pods" && look.Value == objects-gaps[0].Pods && gaps[0].Spans(look.At, 2*interval)
 	}), "an evaluation in %v", gaps[0])
 
 	shards.has(2, 1)

@@ -64,12 +64,17 @@ func (s Server) retrospect(t *testing.T, since time.Time, pods int) []Look {
 
 // Gap is a time at which Prometheus lacked pods.
 type Gap struct {
-	// From is when the first scrape without them began, and To when the first one with them began. To is after now if they
-	// are still missing.
+	// From is the first step of the graph without them, and To the next one with them. To is after now if they are still missing.
 	From, To time.Time
 	// Pods is their number, and Example the name of one of them.
 	Pods    int
 	Example string
+}
+
+// Spans tells whether a look at a time may have been in the gap. A graph tells a gap to the second, so it may have begun up to a second
+// before From. A look sees its end later, when the scrape has been stored: late is the longest time until then.
+func (g Gap) Spans(at time.Time, late time.Duration) bool {
+	return at.After(g.From.Add(-gapStep)) && at.Before(g.To.Add(late))
 }
 
 // Gaps returns the gaps since a time of the pods that Prometheus has ever had, in order. Pods with the same gap have one

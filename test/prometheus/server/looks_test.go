@@ -65,6 +65,14 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// A gap that began just after a step is seen at the next one, and looks in between lack the pods already.
+func TestGapSpans(t *testing.T) {
+	gap := Gap{From: at(10), To: at(12)}
+	for seconds, wanted := range map[float64]bool{8.9: false, 9.1: true, 10: true, 11.9: true, 13.9: true, 14.1: false} {
+		assert.Equal(t, wanted, gap.Spans(at(seconds), 2*time.Second), "%g s", seconds)
+	}
+}
+
 // graphed is the API of a Prometheus whose graphs lack steps of pods, by their names.
 func graphed(t *testing.T, missing map[model.LabelValue][]int) prometheusv1.API {
 	t.Helper()
