@@ -69,7 +69,7 @@ func Run(ctx context.Context, options *flags.Options) error {
 		MeasureInterval: options.GateMeasureInterval(), CountInterval: options.GateCountInterval(),
 		Sizing: Sizing{
 			Settings: &options.Sizing, Measurements: measurements,
-			Counter: observation.ObjectCounter{Reader: manager.GetAPIReader(), Mapper: manager.GetRESTMapper()},
+			Counter: observation.NewObjectCounter(manager.GetAPIReader(), manager.GetRESTMapper(), clock.RealClock{}),
 		},
 	}).AddToManager(manager, counter, changes); err != nil {
 		return err

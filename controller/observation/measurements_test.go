@@ -10,11 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -107,49 +104,4 @@ func TestMeasurementsHaveTheHighestOfEachShard(t *testing.T) {
 	require.NoError(t, m.Poll(t.Context()))
 	<-changed
 	assert.Zero(t, m.Of("main")[fixtures.Shard(0)].CPUCores, "the readings are of two processes")
-}
-
-// countingReader has a number of objects of each kind, and refuses to list Secrets.
-type countingReader struct {
-	client.Reader
-	remaining map[string]int64
-	requests  int
-}
-
-func (r *countingReader) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
-	r.requests++
-	var applied client.ListOptions
-	applied.ApplyOptions(options)
-	if applied.Limit != 1 {
-		return errors.New("lists are of one object")
-	}
-	kind := list.GetObjectKind().GroupVersionKind().Kind
-	if kind == "SecretList" {
-		return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", errors.New("no"))
-	}
-	partial, ok := list.(*metav1.PartialObjectMetadataList)
-	if !ok {
-		return errors.New("lists are of metadata")
-	}
-	count := r.remaining[kind]
-	if count > 0 {
-		partial.Items = make([]metav1.PartialObjectMetadata, 1)
-	}
-	if count > 1 {
-		partial.RemainingItemCount = new(count - 1)
-	}
-	return nil
-}
-
-func TestObjectsAreCounted(t *testing.T) {
-	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, appsv1.SchemeGroupVersion})
-	for _, kind := range []schema.GroupVersionKind{
-		corev1.SchemeGroupVersion.WithKind("Pod"), corev1.SchemeGroupVersion.WithKind("Node"), corev1.SchemeGroupVersion.WithKind("Secret"), appsv1.SchemeGroupVersion.WithKind("Deployment"),
-	} {
-		mapper.Add(kind, meta.RESTScopeNamespace)
-	}
-	reader := &countingReader{remaining: map[string]int64{"PodList": 20_000, "NodeList": 1}}
-	counts := ObjectCounter{Reader: reader, Mapper: mapper}.Count(t.Context(), []string{"pods", "nodes", "deployments", "secrets", "widgets"})
-	assert.Equal(t, map[string]int64{"pods": 20_000, "nodes": 1, "deployments": 0, "secrets": NotCounted, "widgets": NotCounted}, counts)
-	assert.Equal(t, 4, reader.requests, "one request for each resource that the API server has")
 }

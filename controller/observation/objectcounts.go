@@ -2,11 +2,15 @@ package observation
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
@@ -14,38 +18,63 @@ import (
 // NotCounted is the count of a resource that could not be counted.
 const NotCounted = -1
 
+// countedFor is how long a count is used again. KSMScales that are created together start with the same counts.
+const countedFor = 10 * time.Second
+
 // ObjectCounter counts the objects of a cluster. It lists one object of a resource and reads how many remain, so a count costs one small
-// request. The right to list is optional: ClusterRole ksmscale-object-counts grants it.
+// request. The right to list is optional: ClusterRole ksmscale-object-counts grants it. Create it with NewObjectCounter.
 type ObjectCounter struct {
-	Reader client.Reader
-	Mapper meta.RESTMapper
+	reader client.Reader
+	mapper meta.RESTMapper
+
+	// counting is locked while objects are counted, so that nobody else counts the same ones.
+	counting sync.Mutex
+	// counted has the count of each resource for as long as it is used again.
+	counted *cache.Expiring
+}
+
+// NewObjectCounter returns an ObjectCounter that reads from the API server.
+func NewObjectCounter(reader client.Reader, mapper meta.RESTMapper, source clock.Clock) *ObjectCounter {
+	return &ObjectCounter{reader: reader, mapper: mapper, counted: cache.NewExpiringWithClock(source)}
 }
 
 // Count returns the number of objects of each resource, by the names that kube-state-metrics has for resources, such as pods. A resource
-// that the API server does not have, or does not let the controller list, has NotCounted.
-func (c ObjectCounter) Count(ctx context.Context, resources []string) map[string]int64 {
+// that the API server does not have, or does not let the controller list, has NotCounted. Counts may be up to ten seconds old.
+func (c *ObjectCounter) Count(ctx context.Context, resources []string) map[string]int64 {
+	c.counting.Lock()
+	defer c.counting.Unlock()
 	counts := make(map[string]int64, len(resources))
 	for _, resource := range resources {
-		count, err := c.count(ctx, resource)
-		if err != nil {
-			count = NotCounted
-			if !apierrors.IsForbidden(err) {
-				log.FromContext(ctx).V(1).Info("Cannot count objects", "resource", resource, "reason", err.Error())
-			}
-		}
-		counts[resource] = count
+		counts[resource] = c.recentCount(ctx, resource)
 	}
 	return counts
 }
 
-func (c ObjectCounter) count(ctx context.Context, resource string) (int64, error) {
-	kind, err := c.Mapper.KindFor(schema.GroupVersionResource{Resource: resource})
+// recentCount counts unless there is a recent count. After a failure that may pass, the next call counts again.
+func (c *ObjectCounter) recentCount(ctx context.Context, resource string) int64 {
+	if recent, ok := c.counted.Get(resource); ok {
+		return recent.(int64)
+	}
+	count, err := c.count(ctx, resource)
+	if err != nil {
+		count = NotCounted
+	}
+	if err == nil || apierrors.IsForbidden(err) || meta.IsNoMatchError(err) {
+		c.counted.Set(resource, count, countedFor)
+	} else {
+		log.FromContext(ctx).V(1).Info("Cannot count objects", "resource", resource, "reason", err.Error())
+	}
+	return count
+}
+
+func (c *ObjectCounter) count(ctx context.Context, resource string) (int64, error) {
+	kind, err := c.mapper.KindFor(schema.GroupVersionResource{Resource: resource})
 	if err != nil {
 		return 0, err
 	}
 	list := metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-	if err := c.Reader.List(ctx, &list, client.Limit(1)); err != nil {
+	if err := c.reader.List(ctx, &list, client.Limit(1)); err != nil {
 		return 0, err
 	}
 	count := int64(len(list.Items))

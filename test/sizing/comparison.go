@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/controller/observation"
@@ -32,7 +33,7 @@ func estimate(ctx context.Context, local *cluster.Cluster) (sizing.Estimate, err
 		return sizing.Estimate{}, fmt.Errorf("create client: %w", err)
 	}
 	exported := strings.Split(strings.TrimPrefix(resources, "--resources="), ",")
-	counted := sizing.EstimateOf(observation.ObjectCounter{Reader: reader, Mapper: reader.RESTMapper()}.Count(ctx, exported))
+	counted := sizing.EstimateOf(observation.NewObjectCounter(reader, reader.RESTMapper(), clock.RealClock{}).Count(ctx, exported))
 	if len(counted.Uncounted) > 0 {
 		return counted, fmt.Errorf("cannot count %s", strings.Join(counted.Uncounted, ", "))
 	}
