@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 	basecmd "sigs.k8s.io/custom-metrics-apiserver/pkg/cmd"
+	serveroptions "sigs.k8s.io/custom-metrics-apiserver/pkg/cmd/options"
 )
 
 // Options configures an adapter. Create it with NewOptions.
@@ -22,9 +23,15 @@ type Options struct {
 	base basecmd.AdapterBase
 }
 
+// authorizedFor is how long the adapter lets a client read a metric without another review of its rights. It is the default of the kubelet.
+// Each HorizontalPodAutoscaler reads a metric of its own every 15 seconds, so the 10 seconds of the library would be a review for each read.
+const authorizedFor = 5 * time.Minute
+
 // NewOptions returns the defaults.
 func NewOptions() *Options {
-	return &Options{ShutdownDelay: 5 * time.Second, base: basecmd.AdapterBase{Name: "ksmscale-adapter"}}
+	server := serveroptions.NewCustomMetricsAdapterServerOptions()
+	server.Authorization.AllowCacheTTL = authorizedFor
+	return &Options{ShutdownDelay: 5 * time.Second, base: basecmd.AdapterBase{Name: "ksmscale-adapter", CustomMetricsAdapterServerOptions: server}}
 }
 
 // AddFlags adds a flag for each option, including the options of an API server.

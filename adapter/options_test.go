@@ -30,6 +30,12 @@ func TestKubeconfigIsUsedForEverything(t *testing.T) {
 	assert.Equal(t, "a", options.base.Authorization.RemoteKubeConfigFile)
 }
 
+// A HorizontalPodAutoscaler reads its metric every 15 seconds.
+func TestAuthorizationIsRemembered(t *testing.T) {
+	assert.Equal(t, 5*time.Minute, parsed(t).base.Authorization.AllowCacheTTL)
+	assert.Equal(t, time.Second, parsed(t, "--authorization-webhook-cache-authorized-ttl=1s").base.Authorization.AllowCacheTTL)
+}
+
 func TestValidate(t *testing.T) {
 	assert.NoError(t, parsed(t).Validate())
 	assert.ErrorContains(t, parsed(t, "--shutdown-delay-duration=-1s").Validate(), "--shutdown-delay-duration must not be negative")
