@@ -58,9 +58,9 @@ func (b *bench) createdObjects(ctx context.Context) (copies []client.Object, err
 	return copies, nil
 }
 
-// measureAlone creates objects that the controller would create, without it, and measures the time until all pods are available. It
-// deletes them again.
-func (b *bench) measureAlone(ctx context.Context, objects []client.Object) (made creation, err error) {
+// measureAlone creates the objects that the controller would create for some KSMScales, without it. It measures the time until all pods are
+// available, and deletes the objects again.
+func (b *bench) measureAlone(ctx context.Context, ksmScales int, objects []client.Object) (made creation, err error) {
 	if made.before, err = b.costs(ctx); err != nil {
 		return made, err
 	}
@@ -68,7 +68,7 @@ func (b *bench) measureAlone(ctx context.Context, objects []client.Object) (made
 	if err := inParallel(ctx, len(objects), func(ctx context.Context, i int) error { return b.client.Create(ctx, objects[i]) }); err != nil {
 		return made, err
 	}
-	if err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, pollInterval(ksmScales), readyTimeout, true, func(ctx context.Context) (bool, error) {
 		var list appsv1.DeploymentList
 		if err := b.client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
 			return false, err

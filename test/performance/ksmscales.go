@@ -49,7 +49,7 @@ func (b *bench) measureKSMScales(ctx context.Context, numbers []int, page *page)
 		if err := b.removeAll(ctx, names); err != nil {
 			return err
 		}
-		alone, err := b.measureAlone(ctx, objects)
+		alone, err := b.measureAlone(ctx, number, objects)
 		if err != nil {
 			return err
 		}
@@ -123,10 +123,15 @@ func (b *bench) measureCreation(ctx context.Context, names []string) (made creat
 	return made, nil
 }
 
+// pollInterval is the time between two lists of KSMScales, or of their Deployments. A list of many costs the API server time as well.
+func pollInterval(ksmScales int) time.Duration {
+	return max(500*time.Millisecond, time.Duration(ksmScales)*10*time.Millisecond)
+}
+
 // awaitReady waits until KSMScales are Ready. It returns the time until half of them were.
 func (b *bench) awaitReady(ctx context.Context, names []string) (half time.Duration, err error) {
 	started, wanted := time.Now(), sets.New(names...)
-	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, pollInterval(len(names)), readyTimeout, true, func(ctx context.Context) (bool, error) {
 		var list v1alpha1.KSMScaleList
 		if err := b.client.List(ctx, &list); err != nil {
 			return false, err
