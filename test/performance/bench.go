@@ -35,7 +35,7 @@ const (
 type bench struct {
 	local     *cluster.Cluster
 	installed *installation.Installation
-	client    client.Client
+	client    client.WithWatch
 	other     *installation.Component
 	// They are started again for each number of nodes.
 	adapter, controller *installation.Component
@@ -49,7 +49,7 @@ func newBench(ctx context.Context, local *cluster.Cluster) (*bench, error) {
 	}
 	config := local.Config()
 	config.QPS = -1
-	objects, err := client.New(config, client.Options{Scheme: scheme})
+	objects, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func ksmScale(name string, mode v1alpha1.AutoscalingMode) *v1alpha1.KSMScale {
 	}
 }
 
-// measureNodes measures what depends on the number of nodes: memory, heartbeats and requests.
+// measureNodes measures what depends on the number of nodes: memory, heartbeats, requests and mode Direct.
 func (b *bench) measureNodes(ctx context.Context, nodes int, page *page) error {
 	if err := b.restart(ctx); err != nil {
 		return err
@@ -143,7 +143,11 @@ func (b *bench) measureNodes(ctx context.Context, nodes int, page *page) error {
 		return err
 	}
 	progress("%d nodes: requests", nodes)
-	return b.measureRequests(ctx, "requests", one.Name, nodes, page)
+	if err := b.measureRequests(ctx, "requests", one.Name, nodes, page); err != nil {
+		return err
+	}
+	progress("%d nodes: mode Direct", nodes)
+	return b.measureDirect(ctx, nodes, page)
 }
 
 func mebibytes(usage cluster.Usage) string {
