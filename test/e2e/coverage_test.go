@@ -62,7 +62,6 @@ var events = []event{
 	{name: "upgrade of KSMScale, 3 shards", happen: upgrade},
 	{name: "upgrade of KSMScale and back, both versions at the same time, 2 shards", spec: shards(2), happen: upgradeAndBack},
 	{name: "container killed for its memory, 2 shards of 2 replicas that size themselves", spec: both(both(shards(2), replicas(2)), sizesItself), prepare: decideQuickly, happen: runOutOfMemory, allowed: atMost(2 * time.Second)},
-	{name: "sizes follow the cluster: three times the objects, and back", spec: followsTheCluster, prepare: decideQuickly, happen: growAndShrink(2), full: true},
 	{name: "scale 1 to 3 replicas, and down again", happen: scaleUpAndDown, full: true, planned: true},
 	{name: "rollout of v2.10.1 to v2.20.0", spec: version("v2.10.1"), happen: change(version("v2.20.0")), full: true},
 	{name: "change of args", happen: change(args("--metric-labels-allowlist=pods=[app]")), full: true, planned: true},

@@ -20,8 +20,8 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// ampleMemory is a step of memory requests far above what kube-state-metrics uses for the objects of this test.
-var ampleMemory = resource.MustParse("239Mi")
+// ampleMemory is a step of memory requests far above what kube-state-metrics uses for the objects of these tests.
+var ampleMemory = resource.MustParse("583Mi")
 
 // sizesItself lets requests and limits follow what kube-state-metrics uses, from an ample request on. The scrapes that bring about a kill
 // need memory too, and a measurement of it must not raise the request besides the kill.
@@ -52,7 +52,7 @@ func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 			assert.True(t, began[name].After(began[last.Name()]), "%s waits for the shard whose kube-state-metrics was killed", name)
 		}
 	}
-	assert.Equal(t, "299Mi", after.String(), "it is the next step")
+	assert.Equal(t, "728Mi", after.String(), "it is the next step")
 }
 
 // awaitRecommended waits until all Deployments have the recommended memory request, which is above another one, and all pods are ready. It
