@@ -205,7 +205,7 @@ bench: ## Run the benchmarks: plans and metric requests from 100 to 15,000 nodes
 SIZES ?=
 
 .PHONY: performance
-performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, what a replica costs the API server, and write docs/performance.md; then run `make generate` for its picture (three quarters of an hour).
+performance: build kube bin/test-adapter ## Measure what adapter and controller cost with 100 to 15,000 nodes and 1 to 200 KSMScales, what a replica costs the API server, and write docs/performance.md; then run `make generate` for its picture (an hour).
 	go build -ldflags "-s -w" -o bin/performance-informer ./test/performance/informer
 	go run ./test/performance $(SIZES)
 	@$(MAKE) --no-print-directory performance-replica
