@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,13 +21,20 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// ampleMemory is a step of memory requests far above what kube-state-metrics uses for the objects of these tests.
-var ampleMemory = resource.MustParse("583Mi")
+// ampleMemory returns a step of memory requests above what kube-state-metrics uses for the objects of the test, and the next step. With a
+// request that is too ample, scrapes cannot bring about the kill.
+func ampleMemory() (request, next resource.Quantity) {
+	if full() {
+		return resource.MustParse("583Mi"), resource.MustParse("728Mi")
+	}
+	return resource.MustParse("239Mi"), resource.MustParse("299Mi")
+}
 
 // sizesItself lets requests and limits follow what kube-state-metrics uses, from an ample request on. The scrapes that bring about a kill
 // need memory too, and a measurement of it must not raise the request besides the kill.
 func sizesItself(spec *v1alpha1.KSMScaleSpec) {
-	spec.AutoResources = &v1alpha1.AutoResources{MinMemory: &ampleMemory}
+	ample, _ := ampleMemory()
+	spec.AutoResources = &v1alpha1.AutoResources{MinMemory: &ample}
 }
 
 // runOutOfMemory lets the kernel kill one kube-state-metrics of the last shard for its memory. The next memory request follows by itself, in
@@ -34,14 +42,16 @@ func sizesItself(spec *v1alpha1.KSMScaleSpec) {
 func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	needsLocal(t)
+	ample, next := ampleMemory()
 	before := awaitRecommended(t, ksmScale, resource.Quantity{})
-	require.True(t, before.Equal(ampleMemory), "%s suffices, and %s is requested", ampleMemory.String(), before.String())
+	require.True(t, before.Equal(ample), "%s suffices, and %s is requested", ample.String(), before.String())
 	last := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: ksmScale.TotalShards() - 1, Total: ksmScale.TotalShards()}
 	rollouts := lastRollouts(t, ksmScale)
 	pod := pods(t, monitoringNamespace, labels.SelectorFromSet(last.Selector()).String())[0]
-	limit, err := cluster.FreezeMemory(processOf(t, pod, "kube-state-metrics"))
+	process := processOf(t, pod, "kube-state-metrics")
+	limit, err := cluster.FreezeMemory(process)
 	require.NoError(t, err)
-	awaitKilledForMemory(t, pod)
+	awaitKilledForMemory(t, pod, process)
 	after := awaitRecommended(t, ksmScale, before)
 	t.Logf("a kube-state-metrics of %s was killed at %d MiB; the request rose from %s to %s", last.Name(), limit>>20, before.String(), after.String())
 	began := lastRollouts(t, ksmScale)
@@ -52,7 +62,7 @@ func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 			assert.True(t, began[name].After(began[last.Name()]), "%s waits for the shard whose kube-state-metrics was killed", name)
 		}
 	}
-	assert.Equal(t, "728Mi", after.String(), "it is the next step")
+	assert.Equal(t, next.String(), after.String(), "it is the next step")
 }
 
 // awaitRecommended waits until all Deployments have the recommended memory request, which is above another one, and all pods are ready. It
@@ -80,15 +90,22 @@ func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.
 	return request
 }
 
-// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory.
-func awaitKilledForMemory(t *testing.T, pod corev1.Pod) {
+// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory, and answers at the same
+// time need more. The limit follows the memory that kube-state-metrics returns after each answer.
+func awaitKilledForMemory(t *testing.T, pod corev1.Pod, process int) {
 	t.Helper()
 	await(t, "the kernel to kill kube-state-metrics", func(ctx context.Context) error {
-		for range 4 {
-			// The scrape that needs too much memory fails.
-			_, _ = shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
-				Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortMetrics)).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+		var scrapes sync.WaitGroup
+		for range 8 {
+			scrapes.Go(func() {
+				// The scrape that needs too much memory fails.
+				_, _ = shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+					Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortMetrics)).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+			})
 		}
+		scrapes.Wait()
+		// It fails once the process is gone.
+		_, _ = cluster.FreezeMemory(process)
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return client.IgnoreNotFound(err) // Its successor has come already.
 		}
