@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -48,10 +47,9 @@ func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	last := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: ksmScale.TotalShards() - 1, Total: ksmScale.TotalShards()}
 	rollouts := lastRollouts(t, ksmScale)
 	pod := pods(t, monitoringNamespace, labels.SelectorFromSet(last.Selector()).String())[0]
-	process := processOf(t, pod, "kube-state-metrics")
-	limit, err := cluster.FreezeMemory(process)
+	limit, err := cluster.FreezeMemory(processOf(t, pod, "kube-state-metrics"))
 	require.NoError(t, err)
-	awaitKilledForMemory(t, pod, process)
+	awaitKilledForMemory(t, pod)
 	after := awaitRecommended(t, ksmScale, before)
 	t.Logf("a kube-state-metrics of %s was killed at %d MiB; the request rose from %s to %s", last.Name(), limit>>20, before.String(), after.String())
 	began := lastRollouts(t, ksmScale)
@@ -90,22 +88,15 @@ func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.
 	return request
 }
 
-// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory, and answers at the same
-// time need more. The limit follows the memory that kube-state-metrics returns after each answer.
-func awaitKilledForMemory(t *testing.T, pod corev1.Pod, process int) {
+// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory.
+func awaitKilledForMemory(t *testing.T, pod corev1.Pod) {
 	t.Helper()
 	await(t, "the kernel to kill kube-state-metrics", func(ctx context.Context) error {
-		var scrapes sync.WaitGroup
-		for range 8 {
-			scrapes.Go(func() {
-				// The scrape that needs too much memory fails.
-				_, _ = shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
-					Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortMetrics)).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
-			})
+		for range 4 {
+			// The scrape that needs too much memory fails.
+			_, _ = shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
+				Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortMetrics)).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
 		}
-		scrapes.Wait()
-		// It fails once the process is gone.
-		_, _ = cluster.FreezeMemory(process)
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return client.IgnoreNotFound(err) // Its successor has come already.
 		}
