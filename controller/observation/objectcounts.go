@@ -58,11 +58,12 @@ func (c *ObjectCounter) recentCount(ctx context.Context, resource string) int64 
 	count, err := c.count(ctx, resource)
 	if err != nil {
 		count = NotCounted
+		if !apierrors.IsForbidden(err) {
+			log.FromContext(ctx).V(1).Info("Cannot count objects", "resource", resource, "reason", err.Error())
+		}
 	}
 	if err == nil || apierrors.IsForbidden(err) || meta.IsNoMatchError(err) {
 		c.counted.Set(resource, count, countedFor)
-	} else {
-		log.FromContext(ctx).V(1).Info("Cannot count objects", "resource", resource, "reason", err.Error())
 	}
 	return count
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -124,6 +125,19 @@ func mayListNodes(namespace string) (*rbacv1.ClusterRole, *rbacv1.ClusterRoleBin
 func awaitAvailable(t *testing.T, namespace, name string) {
 	t.Helper()
 	require.NoError(t, installation.AwaitDeployment(t.Context(), shared.clientset, namespace, name))
+}
+
+// changeController runs kubectl with arguments that change the pods of the controller. It returns once no pod from before is left: one that
+// ends could still lead, and its successor would roll shards out again.
+func changeController(t *testing.T, arguments ...string) {
+	t.Helper()
+	inSystem := func(arguments ...string) string {
+		return kubectl(t, append([]string{"-n", systemNamespace}, arguments...)...)
+	}
+	before := strings.Fields(inSystem("get", "pods", "-l", "app.kubernetes.io/component=controller", "-o", "name"))
+	inSystem(arguments...)
+	inSystem("rollout", "status", "deployment/"+controllerName, "--timeout=2m")
+	inSystem(append([]string{"wait", "--for=delete", "--timeout=2m"}, before...)...)
 }
 
 // pods returns the pods of an app in a namespace.

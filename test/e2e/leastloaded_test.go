@@ -48,14 +48,13 @@ func TestLeastLoaded(t *testing.T) {
 func setControllerArgs(t *testing.T, arguments ...string) {
 	t.Helper()
 	const argsPath = "/spec/template/spec/containers/0/args"
-	patch := func(operations string) {
-		kubectl(t, "patch", "-n", systemNamespace, "deployment/ksmscale-controller", "--type=json", "-p", operations)
+	change := func(operations string) {
+		changeController(t, "patch", "deployment/"+controllerName, "--type=json", "-p", operations)
 	}
 	value, err := json.Marshal(arguments)
 	require.NoError(t, err)
-	patch(fmt.Sprintf(`[{"op":"add","path":"%s","value":%s}]`, argsPath, value))
-	awaitAvailable(t, systemNamespace, "ksmscale-controller")
-	t.Cleanup(func() { patch(fmt.Sprintf(`[{"op":"remove","path":"%s"}]`, argsPath)) })
+	change(fmt.Sprintf(`[{"op":"add","path":"%s","value":%s}]`, argsPath, value))
+	t.Cleanup(func() { change(fmt.Sprintf(`[{"op":"remove","path":"%s"}]`, argsPath)) })
 }
 
 // makeBusy scrapes a shard's Service all the time until the returned function is called.

@@ -47,7 +47,7 @@ var shared struct {
 	cluster    *cluster.Cluster
 	kubeconfig string
 	config     *rest.Config
-	client     client.Client
+	client     client.WithWatch
 	clientset  *kubernetes.Clientset
 }
 
@@ -94,7 +94,7 @@ func start(ctx context.Context) error {
 			return err
 		}
 	}
-	if shared.client, err = client.New(shared.config, client.Options{Scheme: scheme}); err != nil {
+	if shared.client, err = client.NewWithWatch(shared.config, client.Options{Scheme: scheme}); err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
 	shared.clientset, err = kubernetes.NewForConfig(shared.config)

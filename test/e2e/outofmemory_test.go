@@ -20,8 +20,7 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 )
 
-// ampleMemory returns a step of memory requests above what kube-state-metrics uses for the objects of the test, and the next step. With a
-// request that is too ample, scrapes cannot bring about the kill.
+// ampleMemory returns a step of memory requests far above what kube-state-metrics uses for the objects of the test, and the next step.
 func ampleMemory() (request, next resource.Quantity) {
 	if full() {
 		return resource.MustParse("583Mi"), resource.MustParse("728Mi")
@@ -47,9 +46,10 @@ func runOutOfMemory(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	last := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: ksmScale.TotalShards() - 1, Total: ksmScale.TotalShards()}
 	rollouts := lastRollouts(t, ksmScale)
 	pod := pods(t, monitoringNamespace, labels.SelectorFromSet(last.Selector()).String())[0]
-	limit, err := cluster.FreezeMemory(processOf(t, pod, "kube-state-metrics"))
+	process := processOf(t, pod, "kube-state-metrics")
+	limit, err := cluster.FreezeMemory(process)
 	require.NoError(t, err)
-	awaitKilledForMemory(t, pod)
+	awaitKilledForMemory(t, pod, process)
 	after := awaitRecommended(t, ksmScale, before)
 	t.Logf("a kube-state-metrics of %s was killed at %d MiB; the request rose from %s to %s", last.Name(), limit>>20, before.String(), after.String())
 	began := lastRollouts(t, ksmScale)
@@ -88,8 +88,9 @@ func awaitRecommended(t *testing.T, ksmScale *v1alpha1.KSMScale, above resource.
 	return request
 }
 
-// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory.
-func awaitKilledForMemory(t *testing.T, pod corev1.Pod) {
+// awaitKilledForMemory scrapes a pod until its kube-state-metrics was killed for its memory: answers need memory. The limit follows the memory
+// that kube-state-metrics returns in between.
+func awaitKilledForMemory(t *testing.T, pod corev1.Pod, process int) {
 	t.Helper()
 	await(t, "the kernel to kill kube-state-metrics", func(ctx context.Context) error {
 		for range 4 {
@@ -97,6 +98,8 @@ func awaitKilledForMemory(t *testing.T, pod corev1.Pod) {
 			_, _ = shared.clientset.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
 				Name(fmt.Sprintf("%s:%d", pod.Name, v1alpha1.PortMetrics)).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
 		}
+		// It fails once the process is gone.
+		_, _ = cluster.FreezeMemory(process)
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
 			return client.IgnoreNotFound(err) // Its successor has come already.
 		}

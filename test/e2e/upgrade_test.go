@@ -13,9 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/changes"
 	"github.com/example/ksmscale/test/cluster/image"
 	"github.com/example/ksmscale/test/rollouts"
 )
@@ -72,8 +74,7 @@ func upgradeAndBack(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 // of them replace their pods.
 func watchRollout(t *testing.T, ksmScale *v1alpha1.KSMScale, gate string) (await func()) {
 	t.Helper()
-	watched, err := rollouts.New(t.Context(), shared.clientset, gate)
-	require.NoError(t, err)
+	watched := rollouts.New(t, shared.client, gate)
 	return func() {
 		t.Helper()
 		awaitGates(t, ksmScale, watched, gate)
@@ -102,9 +103,7 @@ func awaitGates(t *testing.T, ksmScale *v1alpha1.KSMScale, watched *rollouts.Wat
 // setImages waits until the controller runs from an image, and has another one for the gates.
 func setImages(t *testing.T, ours, gate string) {
 	t.Helper()
-	const controller = "deployment/" + controllerName
-	kubectl(t, "-n", systemNamespace, "set", "image", controller, "controller="+ours, "gate="+gate)
-	kubectl(t, "-n", systemNamespace, "rollout", "status", controller)
+	changeController(t, "set", "image", "deployment/"+controllerName, "controller="+ours, "gate="+gate)
 }
 
 // deploymentLabel has the name of the Deployment on the pods of another version.
@@ -147,19 +146,15 @@ func awaitLeader(t *testing.T, deployment string) {
 // countPods counts the pods that shards have had since its call.
 func countPods(t *testing.T, ksmScale *v1alpha1.KSMScale) (seen func() int) {
 	t.Helper()
-	watching, err := shared.clientset.CoreV1().Pods(monitoringNamespace).Watch(t.Context(), metav1.ListOptions{LabelSelector: v1alpha1.LabelKSMScale + "=" + ksmScale.Name})
-	require.NoError(t, err)
 	var mu sync.Mutex
 	all := sets.New[types.UID]()
-	go func() {
-		for event := range watching.ResultChan() {
-			if pod, ok := event.Object.(*corev1.Pod); ok {
-				mu.Lock()
-				all.Insert(pod.UID)
-				mu.Unlock()
-			}
+	changes.Watch(t, shared.client, &corev1.PodList{}, func(event watch.Event) {
+		if pod, ok := event.Object.(*corev1.Pod); ok {
+			mu.Lock()
+			all.Insert(pod.UID)
+			mu.Unlock()
 		}
-	}()
+	}, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name})
 	return func() int {
 		mu.Lock()
 		defer mu.Unlock()

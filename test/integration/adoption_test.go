@@ -121,7 +121,7 @@ func useCluster(t *testing.T, options cluster.Options) {
 	shared.cluster = cluster.StartT(t, options)
 	shared.installed, err = installation.Install(t.Context(), shared.cluster)
 	require.NoError(t, err)
-	shared.client, err = client.New(shared.cluster.Config(), client.Options{Scheme: before.client.Scheme()})
+	shared.client, err = client.NewWithWatch(shared.cluster.Config(), client.Options{Scheme: before.client.Scheme()})
 	require.NoError(t, err)
 	shared.walker, err = walk.New(shared.cluster.Config())
 	require.NoError(t, err)

@@ -31,7 +31,7 @@ var shared struct {
 	installed  *installation.Installation
 	controller *installation.Component
 	adapter    *installation.Component
-	client     client.Client
+	client     client.WithWatch
 	walker     *walk.Walker
 	// nodes is the last requested number of nodes.
 	nodes int
@@ -94,7 +94,7 @@ func start(ctx context.Context) error {
 			return err
 		}
 	}
-	shared.client, err = client.New(shared.cluster.Config(), client.Options{Scheme: scheme})
+	shared.client, err = client.NewWithWatch(shared.cluster.Config(), client.Options{Scheme: scheme})
 	return err
 }
 

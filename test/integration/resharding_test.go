@@ -13,9 +13,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/changes"
 )
 
 // The number of shards changes in all ways, and the controller is killed in each phase. Objects stay covered. In the end,
@@ -148,27 +150,20 @@ func awaitDeployments(t *testing.T, ksmScale *v1alpha1.KSMScale, number int) {
 // watchCoverage returns the messages of the condition Covered since then, except those with status True.
 func watchCoverage(t *testing.T, ksmScale *v1alpha1.KSMScale) func() []string {
 	t.Helper()
-	watcher, err := client.NewWithWatch(shared.cluster.Config(), client.Options{Scheme: shared.client.Scheme()})
-	require.NoError(t, err)
-	watched, err := watcher.Watch(t.Context(), &v1alpha1.KSMScaleList{}, client.MatchingFields{"metadata.name": ksmScale.Name})
-	require.NoError(t, err)
 	var mu sync.Mutex
 	var messages []string
-	go func() {
-		for event := range watched.ResultChan() {
-			changed, ok := event.Object.(*v1alpha1.KSMScale)
-			if !ok {
-				continue
-			}
-			covered := meta.FindStatusCondition(changed.Status.Conditions, v1alpha1.ConditionCovered)
-			if covered != nil && covered.Status != metav1.ConditionTrue {
-				mu.Lock()
-				messages = append(messages, covered.Message)
-				mu.Unlock()
-			}
+	changes.Watch(t, shared.client, &v1alpha1.KSMScaleList{}, func(event watch.Event) {
+		changed, ok := event.Object.(*v1alpha1.KSMScale)
+		if !ok {
+			return
 		}
-	}()
-	t.Cleanup(watched.Stop)
+		covered := meta.FindStatusCondition(changed.Status.Conditions, v1alpha1.ConditionCovered)
+		if covered != nil && covered.Status != metav1.ConditionTrue {
+			mu.Lock()
+			messages = append(messages, covered.Message)
+			mu.Unlock()
+		}
+	}, client.MatchingFields{"metadata.name": ksmScale.Name})
 	return func() []string {
 		mu.Lock()
 		defer mu.Unlock()

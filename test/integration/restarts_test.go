@@ -14,11 +14,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/changes"
 	"github.com/example/ksmscale/test/cluster/audit"
 	"github.com/example/ksmscale/test/installation"
 )
@@ -163,19 +164,12 @@ type replicaWatch struct {
 
 func watchReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale) *replicaWatch {
 	t.Helper()
-	clientset, err := kubernetes.NewForConfig(shared.cluster.Config())
-	require.NoError(t, err)
-	watching, err := clientset.AppsV1().Deployments(ksmScale.Spec.Namespace).Watch(t.Context(), metav1.ListOptions{})
-	require.NoError(t, err)
-	t.Cleanup(watching.Stop)
 	watched := &replicaWatch{seen: map[string][]int32{}}
-	go func() {
-		for event := range watching.ResultChan() {
-			if deployment, ok := event.Object.(*appsv1.Deployment); ok && deployment.DeletionTimestamp == nil {
-				watched.add(deployment.Name, *deployment.Spec.Replicas)
-			}
+	changes.Watch(t, shared.client, &appsv1.DeploymentList{}, func(event watch.Event) {
+		if deployment, ok := event.Object.(*appsv1.Deployment); ok && deployment.DeletionTimestamp == nil {
+			watched.add(deployment.Name, *deployment.Spec.Replicas)
 		}
-	}()
+	}, client.InNamespace(ksmScale.Spec.Namespace))
 	return watched
 }
 

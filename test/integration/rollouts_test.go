@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -103,11 +102,7 @@ func startUpgraded(t *testing.T, name string) *installation.Component {
 // watchRollouts watches the Deployments of all KSMScales.
 func watchRollouts(t *testing.T, image string) *rollouts.Watch {
 	t.Helper()
-	clientset, err := kubernetes.NewForConfig(shared.cluster.Config())
-	require.NoError(t, err)
-	watched, err := rollouts.New(t.Context(), clientset, image)
-	require.NoError(t, err)
-	return watched
+	return rollouts.New(t, shared.client, image)
 }
 
 // awaitRolledOut waits until that many Deployments have been rolled out.

@@ -2,17 +2,16 @@
 package rollouts
 
 import (
-	"context"
-	"fmt"
 	"sync"
+	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/test/changes"
 )
 
 // Watch sees every change of shards' Deployments, and counts those that are being rolled out to an image. Create it with New.
@@ -27,25 +26,19 @@ type Watch struct {
 	all     int
 }
 
-// New watches the Deployments of all KSMScales until the context is done. Image is one that no Deployment has yet, of any of its
-// containers.
-func New(ctx context.Context, client kubernetes.Interface, image string) (*Watch, error) {
-	watching, err := client.AppsV1().Deployments("").Watch(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelKSMScale})
-	if err != nil {
-		return nil, fmt.Errorf("watch Deployments: %w", err)
-	}
+// New watches the Deployments of all KSMScales until the test ends. Image is one that no Deployment has yet, of any of its containers.
+func New(t testing.TB, c client.WithWatch, image string) *Watch {
+	t.Helper()
 	w := &Watch{image: image, rolling: map[string]sets.Set[string]{}, done: sets.New[string](), most: map[string]int{}}
-	go func() {
-		for event := range watching.ResultChan() {
-			if deployment, ok := event.Object.(*appsv1.Deployment); ok {
-				w.see(event.Type, deployment)
-			}
-		}
-	}()
-	return w, nil
+	changes.Watch(t, c, &appsv1.DeploymentList{}, w.see, client.HasLabels{v1alpha1.LabelKSMScale})
+	return w
 }
 
-func (w *Watch) see(what watch.EventType, deployment *appsv1.Deployment) {
+func (w *Watch) see(event watch.Event) {
+	deployment, ok := event.Object.(*appsv1.Deployment)
+	if !ok {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ksmScale, name := deployment.Labels[v1alpha1.LabelKSMScale], deployment.Namespace+"/"+deployment.Name
@@ -53,7 +46,7 @@ func (w *Watch) see(what watch.EventType, deployment *appsv1.Deployment) {
 		w.rolling[ksmScale] = sets.New[string]()
 	}
 	switch {
-	case what == watch.Deleted:
+	case event.Type == watch.Deleted:
 		w.rolling[ksmScale].Delete(name)
 	case !hasImage(deployment, w.image):
 	case isRolledOut(deployment):
