@@ -21,8 +21,9 @@ BUILD := $(CURDIR)/test/cluster/build.sh
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
 	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
-	./test/changes/... ./test/churn/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... ./test/performance/... ./test/prometheus/server/... \
-	./test/replica/... ./test/rights/... ./test/sizing/... ./test/specs/... ./test/vulncheck/... ./test/walk/...
+	./test/changes/... ./test/churn/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... \
+	./test/performance/... ./test/prometheus/server/... ./test/replica/... ./test/rights/... ./test/sizing/... ./test/specs/... \
+	./test/vulncheck/... ./test/walk/...
 
 .PHONY: help
 help: ## Show this help.

@@ -3,6 +3,7 @@ package changes
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ import (
 
 // Watch has see called, one call after the other, with each object of a list, and with each change of one until the test ends. The API server
 // ends a watch whose client is slow: another one goes on from the last change. The test fails where that cannot be had.
-func Watch(t testing.TB, c client.WithWatch, list client.ObjectList, see func(watch.Event), options ...client.ListOption) {
+func Watch[T client.Object](t testing.TB, c client.WithWatch, list client.ObjectList, see func(watch.EventType, T), options ...client.ListOption) {
 	t.Helper()
 	require.NoError(t, c.List(t.Context(), list, options...))
 	watchFrom := func(ctx context.Context, from metav1.ListOptions) (watch.Interface, error) {
@@ -25,17 +26,22 @@ func Watch(t testing.TB, c client.WithWatch, list client.ObjectList, see func(wa
 	}
 	watched, err := watchtools.NewRetryWatcherWithContext(t.Context(), list.GetResourceVersion(), &cache.ListWatch{WatchFuncWithContext: watchFrom})
 	require.NoError(t, err)
-	require.NoError(t, meta.EachListItem(list, func(object runtime.Object) error {
-		see(watch.Event{Type: watch.Added, Object: object})
+	require.NoError(t, meta.EachListItem(list, func(listed runtime.Object) error {
+		object, ok := listed.(T)
+		if !ok {
+			return fmt.Errorf("unexpected %T in the list", listed)
+		}
+		see(watch.Added, object)
 		return nil
 	}))
 	go func() {
 		for event := range watched.ResultChan() {
-			if event.Type == watch.Error {
+			object, ok := event.Object.(T)
+			if !ok {
 				t.Errorf("a change was missed: %v", event.Object)
 				return
 			}
-			see(event)
+			see(event.Type, object)
 		}
 	}()
 }

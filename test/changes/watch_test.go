@@ -38,9 +38,7 @@ func TestEndedWatchesGoOn(t *testing.T) {
 		},
 	})
 	seen := make(chan string, 3)
-	Watch(t, c, &corev1.PodList{}, func(event watch.Event) {
-		seen <- event.Object.(client.Object).GetName() //nolint:forcetypeassert // All are pods.
-	}, client.InNamespace("monitoring"))
+	Watch(t, c, &corev1.PodList{}, func(_ watch.EventType, pod *corev1.Pod) { seen <- pod.Name }, client.InNamespace("monitoring"))
 	for _, name := range []string{"a", "b", "c"} {
 		select {
 		case got := <-seen:

@@ -148,12 +148,10 @@ func countPods(t *testing.T, ksmScale *v1alpha1.KSMScale) (seen func() int) {
 	t.Helper()
 	var mu sync.Mutex
 	all := sets.New[types.UID]()
-	changes.Watch(t, shared.client, &corev1.PodList{}, func(event watch.Event) {
-		if pod, ok := event.Object.(*corev1.Pod); ok {
-			mu.Lock()
-			all.Insert(pod.UID)
-			mu.Unlock()
-		}
+	changes.Watch(t, shared.client, &corev1.PodList{}, func(_ watch.EventType, pod *corev1.Pod) {
+		mu.Lock()
+		all.Insert(pod.UID)
+		mu.Unlock()
 	}, client.InNamespace(monitoringNamespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name})
 	return func() int {
 		mu.Lock()

@@ -152,11 +152,7 @@ func watchCoverage(t *testing.T, ksmScale *v1alpha1.KSMScale) func() []string {
 	t.Helper()
 	var mu sync.Mutex
 	var messages []string
-	changes.Watch(t, shared.client, &v1alpha1.KSMScaleList{}, func(event watch.Event) {
-		changed, ok := event.Object.(*v1alpha1.KSMScale)
-		if !ok {
-			return
-		}
+	changes.Watch(t, shared.client, &v1alpha1.KSMScaleList{}, func(_ watch.EventType, changed *v1alpha1.KSMScale) {
 		covered := meta.FindStatusCondition(changed.Status.Conditions, v1alpha1.ConditionCovered)
 		if covered != nil && covered.Status != metav1.ConditionTrue {
 			mu.Lock()

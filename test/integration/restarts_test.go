@@ -165,8 +165,8 @@ type replicaWatch struct {
 func watchReplicas(t *testing.T, ksmScale *v1alpha1.KSMScale) *replicaWatch {
 	t.Helper()
 	watched := &replicaWatch{seen: map[string][]int32{}}
-	changes.Watch(t, shared.client, &appsv1.DeploymentList{}, func(event watch.Event) {
-		if deployment, ok := event.Object.(*appsv1.Deployment); ok && deployment.DeletionTimestamp == nil {
+	changes.Watch(t, shared.client, &appsv1.DeploymentList{}, func(_ watch.EventType, deployment *appsv1.Deployment) {
+		if deployment.DeletionTimestamp == nil {
 			watched.add(deployment.Name, *deployment.Spec.Replicas)
 		}
 	}, client.InNamespace(ksmScale.Spec.Namespace))

@@ -34,11 +34,7 @@ func New(t testing.TB, c client.WithWatch, image string) *Watch {
 	return w
 }
 
-func (w *Watch) see(event watch.Event) {
-	deployment, ok := event.Object.(*appsv1.Deployment)
-	if !ok {
-		return
-	}
+func (w *Watch) see(what watch.EventType, deployment *appsv1.Deployment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ksmScale, name := deployment.Labels[v1alpha1.LabelKSMScale], deployment.Namespace+"/"+deployment.Name
@@ -46,7 +42,7 @@ func (w *Watch) see(event watch.Event) {
 		w.rolling[ksmScale] = sets.New[string]()
 	}
 	switch {
-	case event.Type == watch.Deleted:
+	case what == watch.Deleted:
 		w.rolling[ksmScale].Delete(name)
 	case !hasImage(deployment, w.image):
 	case isRolledOut(deployment):
