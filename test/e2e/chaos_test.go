@@ -42,9 +42,6 @@ const (
 	chaosFaultsPerMinute = 4
 	// frozen is how long SIGSTOP lasts. A ready pod may fail its probes for 15 s, and a gate waits 30 s for the API server.
 	frozen = 8 * time.Second
-	// alone is how long objects may be missing after the only ready pod of a shard has died, as docs/coverage.md states, and
-	// handover how long after one of two.
-	alone, handover = time.Minute, 3 * time.Second
 	// reach is the time after a fault in which it may cause a gap.
 	reach = 20 * time.Second
 	// returns is how long a component takes to do its work again after it was killed or stopped.
