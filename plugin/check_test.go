@@ -82,11 +82,11 @@ OK      other kube-state-metrics: none
 
 	other := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "ksm", Labels: map[string]string{"app.kubernetes.io/name": "kube-state-metrics"}}}
 	code, stdout, _ = world{
-		version: "v1.34.1", dropsTolerance: true, lacks: []string{"create customresourcedefinitions.apiextensions.k8s.io", "create namespaces"},
+		version: "v1.29.3", dropsTolerance: true, lacks: []string{"create customresourcedefinitions.apiextensions.k8s.io", "create namespaces"},
 		objects: append(registered("keda", "keda-operator-metrics-apiserver", "keda", apiregistrationv1.ConditionTrue), other),
 	}.run(t, "check", "--pre")
 	assert.Equal(t, exitNotYet, code)
-	assert.Equal(t, `FAILED  Kubernetes: the version is v1.34.1, and the oldest supported one is 1.35
+	assert.Equal(t, `FAILED  Kubernetes: the version is v1.29.3, and the oldest supported one is 1.30
         upgrade Kubernetes
 WARNING tolerance: the API server drops the tolerance of HorizontalPodAutoscalers, so they ignore steps of less than a tenth of the replicas
         turn the feature gate HPAConfigurableTolerance on, or set spec.autoscaling.mode to Direct
@@ -99,6 +99,12 @@ NOTE    Prometheus Operator: the cluster has no ScrapeConfigs, so KSMScale creat
 NOTE    other kube-state-metrics: kube-system/ksm runs too
         replace it without a gap, as docs/migration.md describes
 `, stdout)
+}
+
+func TestCheckWarnsOfLimitsOfOldVersions(t *testing.T) {
+	code, stdout, _ := world{version: "v1.34.1", dropsTolerance: true}.run(t, "check", "--pre")
+	assert.Zero(t, code)
+	assert.Contains(t, stdout, "OK      Kubernetes: version v1.34.1\nWARNING tolerance: ")
 }
 
 func TestCheckFinds(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// ReplicasForAvailability is how many replicas of a shard suffice to lose a node, or to drain it, without a gap.
+// ReplicasForAvailability is how many replicas of a shard suffice to drain a node without a gap, and to keep one when a node is lost.
 const ReplicasForAvailability = 2
 
 const (

@@ -97,13 +97,13 @@ The last three columns multiply to the column before them:
 
 - **Dividing** costs what every process takes anyway: 70 MiB with v2.20.0. The more series a shard has, the less this matters.
   With v2.18.0 it costs more, because a shard keeps the objects of all shards in memory.
-- **Replicas** double everything. With one replica of each shard, half of the memory remains, and a lost node leaves a gap.
+- **Replicas** double everything. With one replica of each shard, half of the memory remains, and a drain leaves a gap.
 - **Gates** matter for small shards only.
 
 Requests move in steps of a quarter, so a request may exceed the memory and its headroom by up to a quarter. The same holds
 for the one process. This moves "from dividing" by up to a quarter in either direction.
 
-Where a shard has more than 187,500 series, ` + "`maxShards`" + ` decides: that number is the default target with a quarter to spare.
+With a quarter to spare, the default target is 187,500 series for each shard. A shard has more only where ` + "`maxShards`" + ` allows no more shards.
 
 One process costs less memory in every row. Shards buy a smaller process, a shorter scrape, and a start that takes less CPU.
 `

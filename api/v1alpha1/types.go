@@ -181,8 +181,8 @@ type ShardingConfig struct {
 	Auto *AutoSharding `json:"auto,omitempty"`
 	// replicationStrategy is the way to divide the desired replicas among the shards. round-robin gives every shard the
 	// same number. least-loaded gives more replicas to the shards whose pods use more CPU. zone-aware divides like
-	// round-robin, and the scheduler spreads each shard evenly over the zones of the nodes. A shard with two replicas
-	// then survives the loss of a zone.
+	// round-robin, and the scheduler spreads each shard evenly over the zones of the nodes. One of two replicas then
+	// survives the loss of a zone.
 	// +kubebuilder:default=round-robin
 	// +optional
 	ReplicationStrategy ReplicationStrategy `json:"replicationStrategy,omitempty"`

@@ -121,7 +121,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "Time without a renewal of the lease after which another controller can become the leader.")
 	flags.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "How long the leader tries to renew its lease before it exits; shorter than the duration of the lease.")
 	flags.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "Time between two attempts to get or renew the lease; shorter than the deadline of renewals.")
-	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the CPU that shards use is read from their pods' port 8081, for KSMScales with the strategy least-loaded.")
+	flags.DurationVar(&o.LoadInterval, "load-interval", o.LoadInterval, "How often the controller reads the CPU that shards use from port 8082 of their pods, for KSMScales with the strategy least-loaded.")
 	flags.DurationVar(&o.SizeInterval, "size-interval", o.SizeInterval, "How often the controller reads from port 8082 of pods what their gates have measured.")
 	flags.DurationVar(&o.MeasureInterval, "gate-measure-interval", o.MeasureInterval, "How often each gate reads the metrics of its kube-state-metrics to measure them. A change restarts all shards, one after the other.")
 	flags.DurationVar(&o.CountInterval, "gate-count-interval", o.CountInterval, "How often each gate counts the objects of the cluster and of its kube-state-metrics, to find missing objects. Use at least --size-interval. A change restarts all shards, one after the other.")

@@ -21,8 +21,9 @@ import (
 	"github.com/example/ksmscale/plugin/printer"
 )
 
-// minKubernetes is the oldest supported version of Kubernetes.
-const minKubernetes = "1.35.0"
+// minKubernetes is the oldest version of Kubernetes that can run the shards, as in the chart. checkTolerance warns of what versions before
+// 1.35 lack.
+const minKubernetes = "1.30.0"
 
 // Verdict is the result of one check.
 type Verdict string
