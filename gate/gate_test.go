@@ -77,7 +77,7 @@ func (f *fixture) becomes(t *testing.T, expected string) {
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		f.clock.Step(minPause)
 		f.reports(t, expected)
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func (f *fixture) reports(t assert.TestingT, expected string) {

@@ -26,7 +26,7 @@ import (
 
 func TestRunListsAgainForANewLabel(t *testing.T) {
 	client := fake.NewClientset(node("a", labelled("pool", "big")), node("b"))
-	lists := make(chan struct{}, 10)
+	lists, watches := make(chan struct{}, 10), make(chan struct{}, 10)
 	of := client.CoreV1().Nodes()
 	lister := toolscache.ToListWatcherWithWatchListSemantics(&toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -34,7 +34,9 @@ func TestRunListsAgainForANewLabel(t *testing.T) {
 			return of.List(ctx, options)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return of.Watch(ctx, options)
+			watching, err := of.Watch(ctx, options)
+			watches <- struct{}{}
+			return watching, err
 		},
 	}, client)
 	counter := nodes.NewCounter(clocktesting.NewFakePassiveClock(testTime))
@@ -49,13 +51,16 @@ func TestRunListsAgainForANewLabel(t *testing.T) {
 		require.Eventually(t, func() bool {
 			cluster, _, ok := counter.Cluster(s)
 			return ok && cluster.Nodes == want
-		}, 10*time.Second, 10*time.Millisecond)
+		}, time.Minute, 10*time.Millisecond)
 	}
 	counts(spec(), 2)
 	big := spec(selecting(v1alpha1.NodeSelector{MatchLabels: map[string]v1alpha1.LabelValue{"pool": "big"}}))
 	counts(big, 1)
 	assert.Len(t, lists, 2)
 
+	// The client does not have a later watch know of what was created before it.
+	<-watches
+	<-watches
 	_, err := of.Create(ctx, node("c", labelled("pool", "big")), metav1.CreateOptions{})
 	require.NoError(t, err)
 	counts(big, 2)
@@ -128,7 +133,7 @@ func TestRunStreamsNodes(t *testing.T) {
 		require.Eventually(t, func() bool {
 			cluster, _, ok := counter.Cluster(big)
 			return ok && cluster.Nodes == want && cluster.Registered == 3 && cluster.Schedulable == 2
-		}, 10*time.Second, 10*time.Millisecond)
+		}, time.Minute, 10*time.Millisecond)
 	}
 	counts(1)
 	assert.EqualValues(t, 1, served.starts.Load(), "the first list has the label, because the spec was known before")

@@ -130,7 +130,7 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 		sized = next.Shards
 	}
 	reshards := in.ApplyShards && previous.Shards != 0 && next.Shards != previous.Shards
-	next.MemoryRequestBytes, state = s.memory(in.Size, figures, sized, previous.MemoryRequestBytes, reshards, state, now)
+	next.MemoryRequestBytes, state = s.memory(in, figures, sized, reshards, state, now)
 	next.MemoryLimitBytes = 0
 	if in.Size.Limits {
 		next.MemoryLimitBytes = 2 * next.MemoryRequestBytes
@@ -138,9 +138,14 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 	if reshards && previous.MilliCPURequest > 0 {
 		state.CPU = Trend{}
 	} else {
-		next.MilliCPURequest, state.CPU = s.cpu(in.Size, figures, sized, previous.MilliCPURequest, state.CPU, now)
+		next.MilliCPURequest, state.CPU = s.cpu(in, figures, sized, state, now)
 	}
 	return in.describe(next, figures), state
+}
+
+// hasResharded is whether the number of shards has changed within ReshardHold. Without ApplyShards only the recommendation has.
+func (s Settings) hasResharded(in Input, state State, now time.Time) bool {
+	return in.ApplyShards && s.justChanged(state.Shards, now)
 }
 
 // describe adds the texts to the next recommendation. It returns the previous one if nothing changes by a step.
@@ -157,10 +162,12 @@ func (in Input) describe(next Recommendation, figures Figures) Recommendation {
 }
 
 // memory is the next memory request in bytes, for pods of this many shards.
-func (s Settings) memory(bounds SizeBounds, figures Figures, shards int32, current int64, reshards bool, state State, now time.Time) (int64, State) {
+func (s Settings) memory(in Input, figures Figures, shards int32, reshards bool, state State, now time.Time) (int64, State) {
+	current := in.Previous.MemoryRequestBytes
 	size := sizer{
-		grid: memoryGrid, headroom: 1 + float64(bounds.HeadroomPercent)/100,
-		lower: bounds.MinMemoryBytes, upper: bounds.MaxMemoryBytes, shrinkAfter: s.ShrinkAfter,
+		grid: memoryGrid, headroom: 1 + float64(in.Size.HeadroomPercent)/100,
+		lower: in.Size.MinMemoryBytes, upper: in.Size.MaxMemoryBytes,
+		shrinkAfter: s.ShrinkAfter, patient: s.hasResharded(in, state, now),
 	}
 	if figures.KilledRequestBytes > 0 {
 		state.KilledAt = now
@@ -185,20 +192,21 @@ func (s Settings) memory(bounds SizeBounds, figures Figures, shards int32, curre
 
 // cpu is the next CPU request in thousandths of a core, for pods of this many shards: for the measured use, and enough to
 // load in reasonable time.
-func (s Settings) cpu(bounds SizeBounds, figures Figures, shards int32, current int64, trend Trend, now time.Time) (int64, Trend) {
+func (s Settings) cpu(in Input, figures Figures, shards int32, state State, now time.Time) (int64, Trend) {
+	current := in.Previous.MilliCPURequest
 	size := sizer{
-		grid: cpuGrid, headroom: 1 + DefaultHeadroomPercent/100.0, lower: bounds.MinMilliCPU,
-		growAfter: s.CPURiseAfter, shrinkAfter: s.ShrinkAfter,
+		grid: cpuGrid, headroom: 1 + DefaultHeadroomPercent/100.0, lower: in.Size.MinMilliCPU,
+		growAfter: s.CPURiseAfter, shrinkAfter: s.ShrinkAfter, patient: s.hasResharded(in, state, now),
 	}
 	if !figures.known(current == 0) {
-		return size.next(trend, current, 0, now)
+		return size.next(state.CPU, current, 0, now)
 	}
 	used := max(figures.milliCPU(), 1)
 	if formula, ok := FormulaFor(figures.Version); ok {
 		load := formula.LoadSeconds(figures.LargestSeries(shards), figures.Series())
 		used = max(used, int64(load*1000/loadWithin))
 	}
-	return size.next(trend, current, used, now)
+	return size.next(state.CPU, current, used, now)
 }
 
 // ReplicaAdvice is a short text if the replicas that nodes ask for are more than availability needs, and empty otherwise.

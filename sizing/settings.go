@@ -8,6 +8,9 @@ type Settings struct {
 	RiseAfter time.Duration
 	// FallAfter is for how long a lower number of shards fits before the number falls.
 	FallAfter time.Duration
+	// ReshardHold is for how long after a change of the number of shards a lower number must have room for a tenth more, and
+	// requests must be three steps too large instead of two, before they fall.
+	ReshardHold time.Duration
 	// CPURiseAfter is for how long a CPU request is too small before it rises. It is longer than a start of
 	// kube-state-metrics takes, so a rollout does not cause the next one.
 	CPURiseAfter time.Duration
@@ -22,6 +25,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		RiseAfter:    10 * time.Minute,
 		FallAfter:    24 * time.Hour,
+		ReshardHold:  7 * 24 * time.Hour,
 		CPURiseAfter: time.Hour,
 		ShrinkAfter:  24 * time.Hour,
 		KilledHold:   7 * 24 * time.Hour,

@@ -21,10 +21,13 @@ func (b Bounds) clamp(shards int64) int32 {
 
 // Shards is the lowest number of shards at which the largest shard has a quarter to spare below each target, within the
 // bounds.
-func Shards(figures Figures, bounds Bounds) int32 {
+func Shards(figures Figures, bounds Bounds) int32 { return bounds.shardsFor(figures, 100) }
+
+// shardsFor is Shards for a percentage of the figures.
+func (b Bounds) shardsFor(figures Figures, percent int64) int32 {
 	series := figures.whole(func(m Measurement) int64 { return m.Series }, figures.estimate().Series)
 	size := figures.whole(func(m Measurement) int64 { return m.ExpositionBytes }, figures.estimate().ExpositionBytes)
-	return bounds.clamp(max(withSpare(series, bounds.TargetSeries), withSpare(size, bounds.TargetBytes)))
+	return b.clamp(max(withSpare(series*percent/100, b.TargetSeries), withSpare(size*percent/100, b.TargetBytes)))
 }
 
 // withSpare is the lowest number of parts of the whole that are three quarters of the target or less.
@@ -49,7 +52,13 @@ type ShardCount struct {
 	FitsSince time.Time
 	// Needed is the highest number of shards that was needed since FitsSince.
 	Needed int32
+	// ChangedAt is when the number last rose or fell. Zero if it has not.
+	ChangedAt time.Time
 }
+
+// fallPercent is how much of the figures a lower number of shards must have room for within ReshardHold after a change. No two days have the
+// same peak, so a number that one peak has raised could otherwise fall by one after the next.
+const fallPercent = 110
 
 // Next is the number of shards to have now, given the current number, and the state to pass to the next call.
 //
@@ -57,37 +66,42 @@ type ShardCount struct {
 //   - A number beyond the bounds is brought within them at once.
 //   - It rises after RiseAfter with some shard over a target, to Shards.
 //   - It falls after FallAfter with a lower number that fits with a quarter to spare, to the highest number that was
-//     needed in that time.
+//     needed in that time. Within ReshardHold after a change, a lower number must fit with a tenth more as well.
 //   - Without measurements of all shards it keeps the current number, and both times restart.
 func (s Settings) Next(state ShardCount, current int32, figures Figures, bounds Bounds, now time.Time) (int32, ShardCount) {
+	idle := ShardCount{ChangedAt: state.ChangedAt}
 	if !figures.known(current == 0) {
 		if current == 0 {
-			return 0, ShardCount{}
+			return 0, idle
 		}
-		return bounds.clamp(int64(current)), ShardCount{}
+		return bounds.clamp(int64(current)), idle
 	}
 	needed := Shards(figures, bounds)
 	if current == 0 {
-		return needed, ShardCount{}
+		return needed, idle
 	}
 	if within := bounds.clamp(int64(current)); within != current {
-		return within, ShardCount{}
+		return within, idle
 	}
 	switch {
 	case needed > current && bounds.over(figures, current):
-		state = ShardCount{OverSince: since(state.OverSince, now)}
-		if now.Sub(state.OverSince) >= s.RiseAfter {
-			return needed, ShardCount{}
+		overSince := since(state.OverSince, now)
+		if now.Sub(overSince) >= s.RiseAfter {
+			return needed, ShardCount{ChangedAt: now}
 		}
-	case needed < current:
-		state = ShardCount{FitsSince: since(state.FitsSince, now), Needed: max(state.Needed, needed)}
-		if now.Sub(state.FitsSince) >= s.FallAfter {
-			return state.Needed, ShardCount{}
+		return current, ShardCount{OverSince: overSince, ChangedAt: state.ChangedAt}
+	case needed < current && (!s.justChanged(state, now) || bounds.shardsFor(figures, fallPercent) < current):
+		fits := ShardCount{FitsSince: since(state.FitsSince, now), Needed: max(state.Needed, needed), ChangedAt: state.ChangedAt}
+		if now.Sub(fits.FitsSince) >= s.FallAfter {
+			return fits.Needed, ShardCount{ChangedAt: now}
 		}
-	default:
-		state = ShardCount{}
+		return current, fits
 	}
-	return current, state
+	return current, idle
+}
+
+func (s Settings) justChanged(state ShardCount, now time.Time) bool {
+	return !state.ChangedAt.IsZero() && now.Sub(state.ChangedAt) < s.ReshardHold
 }
 
 // since is when something began that is still so.

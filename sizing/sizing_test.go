@@ -136,6 +136,22 @@ func TestNextFallsAfterADay(t *testing.T) {
 	assert.Equal(t, []int32{9, 9, 9, 9, 5}, next(busy, 9, 0, 5*hour, 6*hour, 24*hour, 30*hour), "a day without a break")
 }
 
+func TestNextKeepsWhatOnePeakHasRaised(t *testing.T) {
+	const hour = 60
+	figures := func(afterwards int64) func(int) sizing.Figures {
+		return func(minute int) sizing.Figures {
+			if minute <= 10 {
+				return measured(3, 250_001, 0)
+			}
+			return measured(5, afterwards, 0)
+		}
+	}
+	// Four shards have 187,500 series each for 5 x 150,000, and room for a tenth more for 5 x 136,000.
+	minutes := []int{0, 10, 11, 11 + 24*hour, 10 + 7*24*hour, 10 + 8*24*hour}
+	assert.Equal(t, []int32{3, 5, 5, 5, 5, 4}, next(figures(150_000), 3, minutes...), "for a week")
+	assert.Equal(t, []int32{3, 5, 5, 4, 4, 4}, next(figures(136_000), 3, minutes...), "unless it is a tenth too much")
+}
+
 func TestNextWithoutFigures(t *testing.T) {
 	none := func(int) sizing.Figures { return sizing.Figures{} }
 	assert.Equal(t, []int32{0}, next(none, 0, 0), "nothing to begin with")

@@ -74,6 +74,8 @@ type sizer struct {
 	lower, upper int64
 	// growAfter and shrinkAfter are for how long a request is too small or too large before it changes.
 	growAfter, shrinkAfter time.Duration
+	// patient is whether a request counts as too large one step later.
+	patient bool
 }
 
 // needed is the request for a use.
@@ -83,6 +85,14 @@ func (s sizer) needed(used int64) int64 {
 
 // ratio is the headroom, or more if a request of just that would be too small at once.
 func (s sizer) ratio() float64 { return max(s.headroom, 1/tight) }
+
+// spacious is by how much a request exceeds what the headroom asks for when it counts as too large.
+func (s sizer) spacious() float64 {
+	if s.patient {
+		return spacious * step
+	}
+	return spacious
+}
 
 func (s sizer) clamp(request int64) int64 {
 	request = max(request, s.lower)
@@ -114,7 +124,7 @@ func (s sizer) next(trend Trend, current, used int64, now time.Time) (int64, Tre
 		if now.Sub(trend.SmallSince) >= s.growAfter {
 			return trend.Least, Trend{}
 		}
-	case needed < current && float64(current) > spacious*s.ratio()*float64(used):
+	case needed < current && float64(current) > s.spacious()*s.ratio()*float64(used):
 		trend = trend.large(needed, now)
 		if now.Sub(trend.LargeSince) >= s.shrinkAfter {
 			return trend.Most, Trend{}

@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 			test.server.t = t
 			api := httptest.NewServer(&test.server)
 			defer api.Close()
-			options := &Options{Kubeconfig: kubeconfig(t, api.URL), Timeout: 200 * time.Millisecond, Period: 5 * time.Millisecond}
+			options := &Options{Kubeconfig: kubeconfig(t, api.URL), Timeout: time.Second, Period: 5 * time.Millisecond}
 			if test.err == "" {
 				options.Timeout = time.Minute
 				require.NoError(t, Run(t.Context(), options))

@@ -42,7 +42,7 @@ func (c *Cluster) AddAPIServer(ctx context.Context) (*Server, error) {
 	c.mutex.Lock()
 	c.processes = append(c.processes, added.process)
 	c.mutex.Unlock()
-	if err := errors.Join(added.awaitReady(ctx), added.awaitEndpoint(ctx, nodeAddress(1))); err != nil {
+	if err := errors.Join(added.AwaitReady(ctx), added.awaitEndpoint(ctx, nodeAddress(1))); err != nil {
 		return nil, errors.Join(err, added.Stop(ctx))
 	}
 	c.apiServed = append(c.apiServed, added)
@@ -59,7 +59,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err := s.cluster.rerun(&s.component); err != nil {
 		return err
 	}
-	return s.awaitReady(ctx)
+	return s.AwaitReady(ctx)
 }
 
 // Stop ends the API server, which pods no longer reach then, and returns once it is gone. The first one has to stay.
@@ -71,7 +71,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	return s.process.Terminate(ctx)
 }
 
-func (s *Server) awaitReady(ctx context.Context) error {
+// AwaitReady returns once the API server is ready. Cluster.Restart does not wait for that.
+func (s *Server) AwaitReady(ctx context.Context) error {
 	client, err := rest.HTTPClientFor(s.cluster.config)
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -125,6 +126,8 @@ func seeNotRenewed(t *testing.T, prometheus *prometheusServer) {
 		kubectl(t, "annotate", "--overwrite", "secret", "-n", systemNamespace, secret.Name, "example.com/checked=now")
 	})
 	t.Cleanup(restore)
+	awaitRight(t, controllerUser, authorizationv1.ResourceAttributes{Verb: "update", Namespace: systemNamespace, Resource: "secrets", Name: secret.Name}, false)
+	awaitRight(t, controllerUser, authorizationv1.ResourceAttributes{Verb: "patch", Namespace: systemNamespace, Resource: "secrets", Name: secret.Name}, false)
 
 	const ending = 10*24*time.Hour + time.Hour
 	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))

@@ -120,6 +120,8 @@ type chaos struct {
 
 	mu     sync.Mutex
 	faults []chaosFault
+	// hit has when a pod of a shard was last hit.
+	hit map[v1alpha1.Shard]time.Time
 }
 
 // TestChaos injects faults at random, alone and in pairs, while objects are created and deleted all the time. An audit looks once a second,
@@ -145,15 +147,14 @@ func TestChaos(t *testing.T) {
 	stored.await(t)
 	running.reset(t)
 
-	c := &chaos{t: t, ksmScale: ksmScale, auditor: auditorNode(t)}
+	c := &chaos{t: t, ksmScale: ksmScale, auditor: auditorNode(t), hit: map[v1alpha1.Shard]time.Time{}}
 	t.Cleanup(func() { require.NoError(t, shared.cluster.SetNodes(context.Background(), 0)) })
 	marks := auditMarks(t)
 	stop := c.background(c.churn, c.watchMinimum)
 	c.run(rand.New(rand.NewPCG(seed, 0)), length)
 	stop()
+	c.awaitEnd()
 	ended := time.Now()
-	// The request at the end of a drain may have failed because of another fault.
-	kubectl(t, "uncordon", "node-a", "node-b")
 	c.awaitTrueStatus(ended, machine)
 	awaitReady(t, ksmScale)
 	report := running.reportAfter(t, tail)
@@ -247,6 +248,26 @@ func (c *chaos) background(functions ...func(context.Context)) (stop func()) {
 	}
 }
 
+// awaitEnd waits for the end of the last faults: a component that was killed works again, and requests of faults that have failed because of
+// other faults succeed.
+func (c *chaos) awaitEnd() {
+	c.t.Helper()
+	await(c.t, "the end of the last faults", func(ctx context.Context) error {
+		if _, err := tryKubectl("uncordon", "node-a", "node-b"); err != nil {
+			return err
+		}
+		if err := shared.cluster.SetNodes(ctx, c.fakeNodes); err != nil {
+			return err
+		}
+		for _, apiServer := range shared.cluster.APIServers() {
+			if err := apiServer.AwaitReady(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // churn creates and deletes objects all the time. Requests fail while no API server answers.
 func (c *chaos) churn(ctx context.Context) {
 	ticker := time.NewTicker(500 * time.Millisecond)
@@ -292,19 +313,22 @@ func (c *chaos) watchMinimum(ctx context.Context) {
 	}
 }
 
-// victim is a pod of a shard, and whether the shard has another ready one.
+// victim is a pod of a shard, and whether the shard has another ready one. Its status may be older than what has just hit it.
 func (c *chaos) victim(ctx context.Context, random *rand.Rand) (pod corev1.Pod, hasSibling bool, err error) {
 	list, err := shared.clientset.CoreV1().Pods(monitoringNamespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelKSMScale + "=" + c.ksmScale.Name})
 	if err != nil || len(list.Items) == 0 {
 		return pod, false, fmt.Errorf("no pod of a shard: %w", err)
 	}
 	pod = list.Items[random.IntN(len(list.Items))]
-	for _, other := range list.Items {
-		sameShard := other.Labels[v1alpha1.LabelShardID] == pod.Labels[v1alpha1.LabelShardID] && other.Labels[v1alpha1.LabelTotalShards] == pod.Labels[v1alpha1.LabelTotalShards]
-		if sameShard && other.UID != pod.UID && other.DeletionTimestamp == nil && readiness(other).Status == corev1.ConditionTrue {
-			hasSibling = true
-		}
-	}
+	shard, _ := v1alpha1.ShardOf(pod.Labels)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	justHit := time.Since(c.hit[shard]) < chaosPause
+	c.hit[shard] = time.Now()
+	hasSibling = !justHit && slices.ContainsFunc(list.Items, func(other corev1.Pod) bool {
+		same, _ := v1alpha1.ShardOf(other.Labels)
+		return same == shard && other.UID != pod.UID && other.DeletionTimestamp == nil && readiness(other).Status == corev1.ConditionTrue
+	})
 	return pod, hasSibling, nil
 }
 
@@ -430,18 +454,20 @@ func (c *chaos) count(length time.Duration) {
 func (c *chaos) explain(report audit.Report, machine *server.Machine) {
 	c.t.Helper()
 	for _, gap := range report.Gaps {
-		c.explainGap("the audit", gap, 0, machine.Stalled(gap.From.Add(-probesFail), gap.To))
+		c.explainGap("the audit", gap, 0, machine, 0)
 	}
 	c.t.Logf("%d looks in %.0f s, %.0f object-seconds missing, %d failed scrapes; %s", report.Ticks, report.Seconds,
 		report.MissingObjectSeconds, report.FailedScrapes, machine.Stalls(time.Time{}))
 }
 
-// explainGap checks one gap. It seems to last longer, by up to late, to who looks less often than the audit. stalled is how long the machine
-// had stalled. A dead pod is missed for longer while what takes it out of its Service is away as well.
-func (c *chaos) explainGap(missedBy string, gap audit.Gap, late, stalled time.Duration) {
+// explainGap checks one gap. It seems to last longer, by up to late, to who looks less often than the audit. A dead pod is missed for longer
+// while what takes it out of its Service is away as well, and while the machine stalls. A stall for half of the time in which probes fail
+// explains any gap; timedOut is how long a scrape took that timed out in a stall.
+func (c *chaos) explainGap(missedBy string, gap audit.Gap, late time.Duration, machine *server.Machine, timedOut time.Duration) {
 	c.t.Helper()
 	length := gap.To.Sub(gap.From)
-	late += c.leadingToDeadPods(gap.From, gap.To)
+	stalled := max(machine.Stalled(gap.From.Add(-probesFail), gap.To), timedOut)
+	late += c.leadingToDeadPods(gap.From, gap.To) + machine.Stalled(gap.From, gap.To)
 	var causes []string
 	explained := stalled >= probesFail/2
 	for _, fault := range c.faults {

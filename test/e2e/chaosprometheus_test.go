@@ -59,13 +59,13 @@ func (s storedPods) explain(c *chaos) {
 				missed.Failures = append(missed.Failures, scrape.String())
 			}
 		}
-		stalled := s.Machine.Stalled(gap.From.Add(-probesFail), gap.To)
+		var timedOut time.Duration
 		for _, scrape := range scrapes.Stalled {
 			if s.Misses(scrape, gap.From) {
-				stalled = max(stalled, scrape.Took)
+				timedOut = max(timedOut, scrape.Took)
 			}
 		}
-		c.explainGap(s.Name, missed, late, stalled)
+		c.explainGap(s.Name, missed, late, s.Machine, timedOut)
 	}
 	length := time.Since(s.complete)
 	c.t.Logf("%s: %d scrapes, of which %d failed: %v; and %d timed out while the machine stalled; %d evaluations in %.0f s of %d pods, of which %d lacked some", s.Name,

@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -27,6 +29,26 @@ func restricted(t *testing.T) string {
 	}}
 	create(t, namespace)
 	return namespace.Name
+}
+
+// controllerUser is the controller, as RBAC names it.
+const controllerUser = "system:serviceaccount:" + systemNamespace + ":ksmscale-controller"
+
+// awaitRight waits until the API server has heard that a user has a right, or has lost it.
+func awaitRight(t *testing.T, user string, right authorizationv1.ResourceAttributes, allowed bool) {
+	t.Helper()
+	awaitReview(t, authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &right}, allowed)
+}
+
+func awaitReview(t *testing.T, of authorizationv1.SubjectAccessReviewSpec, allowed bool) {
+	t.Helper()
+	await(t, "a right of "+of.User, func(ctx context.Context) error {
+		review, err := shared.clientset.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: of}, metav1.CreateOptions{})
+		if err == nil && review.Status.Allowed != allowed {
+			err = fmt.Errorf("allowed: %t", review.Status.Allowed)
+		}
+		return err
+	})
 }
 
 // create creates the objects and deletes them at the test's end.

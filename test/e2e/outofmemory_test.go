@@ -105,13 +105,13 @@ func awaitKilledForMemory(t *testing.T, pod corev1.Pod, process int) {
 		}
 		for _, current := range pod.Status.ContainerStatuses {
 			for _, terminated := range []*corev1.ContainerStateTerminated{current.State.Terminated, current.LastTerminationState.Terminated} {
-				if current.Name == "kube-state-metrics" && terminated != nil {
-					assert.Equal(t, "OOMKilled", terminated.Reason)
+				// The runtime may report the end of a container before the reason.
+				if current.Name == "kube-state-metrics" && terminated != nil && terminated.Reason == "OOMKilled" {
 					return nil
 				}
 			}
 		}
-		return errors.New("it runs")
+		return errors.New("it has not been")
 	})
 }
 

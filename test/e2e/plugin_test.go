@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -86,8 +88,30 @@ func seeVerified(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	assert.Equal(t, expected, named)
 	seeRunbook(t, ksmScale)
 	restart()
-	awaitReady(t, ksmScale)
+	awaitCorrected(t, ksmScale, 0)
 	verify(t, ksmScale, 0)
+}
+
+// awaitCorrected waits until the controller has made a shard export its own objects again. The status is about what was before until then.
+func awaitCorrected(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32) {
+	t.Helper()
+	await(t, "the controller to correct the shard", func(ctx context.Context) error {
+		deployment := &appsv1.Deployment{}
+		if err := shared.client.Get(ctx, shardKey(ksmScale, id), deployment); err != nil {
+			return err
+		}
+		if arguments := deployment.Spec.Template.Spec.Containers[0].Args; !slices.Contains(arguments, fmt.Sprintf("--shard=%d", id)) {
+			return fmt.Errorf("its arguments are %v", arguments)
+		}
+		return nil
+	})
+	awaitShard(t, ksmScale, id)
+	awaitReady(t, ksmScale)
+}
+
+func shardKey(ksmScale *v1alpha1.KSMScale, id int32) client.ObjectKey {
+	shard := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.TotalShards()}
+	return client.ObjectKey{Namespace: monitoringNamespace, Name: shard.Name()}
 }
 
 // seeTranscript compares what a command prints with its transcript, in which the KSMScale is main.
@@ -140,8 +164,7 @@ func withShard(t *testing.T, arguments []string, shard int32) []string {
 func changeShard(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32, change func(container string, arguments []string) []string) {
 	t.Helper()
 	deployment := &appsv1.Deployment{}
-	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.TotalShards()}.Name()
-	require.NoError(t, shared.client.Get(t.Context(), client.ObjectKey{Namespace: monitoringNamespace, Name: name}, deployment))
+	require.NoError(t, shared.client.Get(t.Context(), shardKey(ksmScale, id), deployment))
 	changed := deployment.DeepCopy()
 	for i := range changed.Spec.Template.Spec.Containers {
 		container := &changed.Spec.Template.Spec.Containers[i]
@@ -153,8 +176,7 @@ func changeShard(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32, change fun
 // awaitShard waits until the pods of a shard have been replaced, and are ready.
 func awaitShard(t *testing.T, ksmScale *v1alpha1.KSMScale, id int32) {
 	t.Helper()
-	name := v1alpha1.Shard{KSMScale: ksmScale.Name, ID: id, Total: ksmScale.TotalShards()}.Name()
-	kubectl(t, "rollout", "status", "-n", monitoringNamespace, "deployment/"+name, "--timeout=5m")
+	kubectl(t, "rollout", "status", "-n", monitoringNamespace, "deployment/"+shardKey(ksmScale, id).Name, "--timeout=5m")
 }
 
 // seeWhere checks that a pod that should export a namespace does, and that no other pod does.
@@ -196,6 +218,8 @@ func seeRefusal(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Cleanup(func() { kubectl(t, "delete", "clusterrole", "e2e-ksmscales") })
 	kubectl(t, "create", "clusterrolebinding", "e2e-ksmscales", "--clusterrole=e2e-ksmscales", "--user=e2e-viewer")
 	t.Cleanup(func() { kubectl(t, "delete", "clusterrolebinding", "e2e-ksmscales") })
+	awaitRight(t, "e2e-viewer", authorizationv1.ResourceAttributes{Verb: "list", Resource: "pods"}, true)
+	awaitRight(t, "e2e-viewer", authorizationv1.ResourceAttributes{Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "ksmscales"}, true)
 	code, _, stderr := ksmscale(t, "verify", ksmScale.Name, "--as", "e2e-viewer")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, stderr, "you lack these rights: create pods/portforward in namespace "+monitoringNamespace)

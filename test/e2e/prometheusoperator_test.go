@@ -50,7 +50,7 @@ func startOperator(t *testing.T) {
 	kubectl(t, "apply", "--server-side", "-f", definitions)
 	t.Cleanup(func() { kubectl(t, "delete", "--ignore-not-found", "-f", definitions) })
 	// The Operator looks once, when it starts.
-	kubectl(t, "wait", "--for=condition=Established", "-f", definitions)
+	kubectl(t, "wait", "--for=condition=Established", "--timeout="+waitTimeout.String(), "-f", definitions)
 	server.RunProgram(t, "Prometheus Operator", exec.Command("env", "KUBECONFIG="+shared.kubeconfig,
 		filepath.Join(shared.root, "bin", "prometheus-operator"),
 		"--web.listen-address="+server.FreeAddress(t),

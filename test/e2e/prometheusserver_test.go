@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,8 +26,8 @@ type prometheusServer struct {
 	ruleFiles []string
 	// complete is since when it has had all objects.
 	complete time.Time
-	// forgiven is the scrape that may have failed because its pod ended during it; nil without one.
-	forgiven *server.Scrape
+	// forgiven are the scrapes that may have failed because a pod died.
+	forgiven []server.Scrape
 }
 
 // newServer is one that scrapes every prometheusInterval.
@@ -40,25 +41,25 @@ func (s *prometheusServer) assertConstant(t *testing.T, wanted int) {
 	t.Helper()
 	for _, scrape := range s.Scrapes(t, s.complete).Failed {
 		// For a pod as a target, the last scrape may fail.
-		assert.True(t, s.EveryPod || !scrape.Lost || s.forgiven != nil && scrape.At.Equal(s.forgiven.At),
-			"a scrape of a Service failed, and those before had not: %s", scrape)
+		isForgiven := slices.ContainsFunc(s.forgiven, func(forgiven server.Scrape) bool { return scrape.At.Equal(forgiven.At) })
+		assert.True(t, s.EveryPod || !scrape.Lost || isForgiven, "a scrape of a Service failed, and those before had not: %s", scrape)
 	}
-	s.AssertConstant(t, s.complete, wanted, func(at time.Time) bool { return s.forgiven != nil && s.Misses(*s.forgiven, at) })
+	s.AssertConstant(t, s.complete, wanted, func(at time.Time) bool {
+		return slices.ContainsFunc(s.forgiven, func(forgiven server.Scrape) bool { return s.Misses(forgiven, at) })
+	})
 }
 
-// forgiveOne ignores the loss of the one scrape since a time that may have failed because its pod ended. With every pod as
-// a target, another one answers.
-func (s *prometheusServer) forgiveOne(t *testing.T, since time.Time) {
+// forgive ignores the loss of scrapes since a time, at most one for each death of a pod: the scrape during which the pod died, or one before
+// the Service no longer led to it. With every pod as a target, another one answers.
+func (s *prometheusServer) forgive(t *testing.T, since time.Time, deaths int) {
 	t.Helper()
 	if s.EveryPod {
 		return
 	}
 	scrapes := s.Scrapes(t, since)
 	t.Logf("%s: %d scrapes while pods died, of which %d failed", s.Name, scrapes.Count, len(scrapes.Failed))
-	assert.LessOrEqual(t, len(scrapes.Failed), 1, s.Name)
-	if len(scrapes.Failed) > 0 {
-		s.forgiven = &scrapes.Failed[0]
-	}
+	assert.LessOrEqual(t, len(scrapes.Failed), deaths, s.Name)
+	s.forgiven = scrapes.Failed
 }
 
 // assertRules asserts that all rules that we ship are there and have been evaluated without an error.

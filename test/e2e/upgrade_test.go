@@ -43,6 +43,8 @@ func upgradeAndBack(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	current, err := image.Released(shared.root)
 	require.NoError(t, err)
+	// A machine that stalls must not change the leader.
+	setControllerArgs(t, "--leader-elect-lease-duration=60s", "--leader-elect-renew-deadline=50s")
 	before, seen := len(shardPods(t, ksmScale)), countPods(t, ksmScale)
 	t.Cleanup(func() { scaleSystem(t, controllerName, 1) })
 	next := startBeside(t, image.Next(current.KSMScale), image.Next(current.Gate))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -176,6 +177,7 @@ func deny(t *testing.T, resource, verb string) (allow func()) {
 	}
 	require.NotEqual(t, before, role.Rules)
 	require.NoError(t, shared.client.Update(t.Context(), role))
+	awaitDenied(t, authorizationv1.ResourceAttributes{Resource: resource, Verb: verb})
 	return func() {
 		update(t, role, func(role *rbacv1.ClusterRole) { role.Rules = before })
 	}

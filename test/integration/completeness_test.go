@@ -158,7 +158,7 @@ func awaitCounts(t *testing.T, partition *completeness.Partition, shards []*coun
 		partition.Add(countedShards, readings, time.Now())
 		result = partition.Result(time.Now())
 		assert.True(collect, willDo(result), result)
-	}, time.Minute, 500*time.Millisecond)
+	}, eventually, 500*time.Millisecond)
 	return result
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -194,6 +195,6 @@ func monitors(t *testing.T, ksmScale *v1alpha1.KSMScale, kind string) []unstruct
 	var list unstructured.UnstructuredList
 	list.SetGroupVersionKind(schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: monitorVersions[kind], Kind: kind + "List"})
 	err := shared.client.List(t.Context(), &list, client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name})
-	require.True(t, err == nil || apierrors.IsNotFound(err), err)
+	require.True(t, err == nil || apierrors.IsNotFound(err) || meta.IsNoMatchError(err), err)
 	return list.Items
 }

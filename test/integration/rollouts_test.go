@@ -2,6 +2,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,9 @@ func TestAnUpgradeStaysWithinTheBoundsWhoeverLeads(t *testing.T) {
 	setNodes(t, 20)
 	var ksmScales []*v1alpha1.KSMScale
 	for range 4 {
-		ksmScales = append(ksmScales, create(t, newKSMScale()))
+		ksmScales = append(ksmScales, create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
+			k.Spec.Monitoring.Interval.Duration = 5 * time.Second // Rollouts overlap on a slow machine, too.
+		})))
 	}
 	for _, ksmScale := range ksmScales {
 		awaitCondition(t, ksmScale, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAtMinimum)

@@ -235,7 +235,7 @@ func awaitCauses(t *testing.T, alert, name string, causes ...string) {
 		for _, cause := range causes {
 			require.Contains(c, string(printed), strings.ReplaceAll(cause, "NAME", name))
 		}
-	}, time.Minute, time.Second)
+	}, eventually, time.Second)
 	t.Logf("%s\n%s", typed, printed)
 }
 

@@ -27,7 +27,7 @@ func TestReplicasFollowNodes(t *testing.T) {
 	atMostTwo := create(t, newKSMScale(func(k *v1alpha1.KSMScale) {
 		k.Spec.Sharding.MaxReplicasPerShard = 2
 		patient := *k.Spec.Autoscaling.Behavior.ScaleDown
-		patient.StabilizationWindowSeconds = new(int32(20))
+		patient.StabilizationWindowSeconds = new(int32(45)) // long enough to be seen on a slow machine
 		k.Spec.Autoscaling.Behavior.ScaleDown = &patient
 	}))
 	unsharded := create(t, newKSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = nil }))

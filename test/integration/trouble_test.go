@@ -107,16 +107,18 @@ func forbid(t *testing.T, resource schema.GroupResource, verbs ...string) (resto
 	}
 	t.Cleanup(restore)
 
-	// The API server has an informer of roles.
+	awaitDenied(t, authorizationv1.ResourceAttributes{Group: resource.Group, Resource: resource.Resource, Verb: verbs[0]})
+	return restore
+}
+
+// awaitDenied waits until the API server, which has an informer of roles, denies a request of the controller.
+func awaitDenied(t *testing.T, request authorizationv1.ResourceAttributes) {
+	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:               controllerUser,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: resource.Group, Resource: resource.Resource, Verb: verbs[0]},
-		}}
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: controllerUser, ResourceAttributes: &request}}
 		require.NoError(c, shared.client.Create(t.Context(), review))
 		require.False(c, review.Status.Allowed)
 	}, eventually, poll)
-	return restore
 }
 
 func TestForeignAPIService(t *testing.T) {

@@ -142,9 +142,9 @@ func TestReleaseComesAndGoes(t *testing.T) {
 	require.NotEmpty(t, shards)
 
 	t.Run("helm test", func(t *testing.T) {
-		require.NoError(t, r.test(t, "ksmscale", func() { require.NoError(t, r.check(t)) }))
+		require.NoError(t, r.test(t, "ksmscale", func() { require.NoError(t, r.check(t, eventually)) }))
 		require.NoError(t, r.adapter.Stop(ctx))
-		require.Error(t, r.test(t, "ksmscale", func() { require.Error(t, r.check(t), "no adapter answers") }))
+		require.Error(t, r.test(t, "ksmscale", func() { require.Error(t, r.check(t, 10*time.Second), "no adapter answers") }))
 		var err error
 		r.adapter, err = r.installed.StartAdapter(ctx, "adapter")
 		require.NoError(t, err)
@@ -210,13 +210,13 @@ func testPod() *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: installation.Namespace, Name: "ksmscale-test"}}
 }
 
-// check stands in for the pod of `helm test`: it runs what that runs with the rights that it has, and ends the pod.
-func (r *release) check(t *testing.T) error {
+// check stands in for the pod of `helm test`: it runs what that runs with the rights that it has, for up to a timeout, and ends the pod.
+func (r *release) check(t *testing.T, timeout time.Duration) error {
 	t.Helper()
 	pod := testPod()
 	require.EventuallyWithT(t, func(c *assert.CollectT) { r.get(c, pod) }, eventually, poll)
 	require.Equal(t, []string{"/adapter", "check"}, pod.Spec.Containers[0].Command)
-	err := r.installed.Check(t.Context(), pod.Spec.ServiceAccountName, 10*time.Second)
+	err := r.installed.Check(t.Context(), pod.Spec.ServiceAccountName, timeout)
 	phase := corev1.PodSucceeded
 	if err != nil {
 		phase = corev1.PodFailed

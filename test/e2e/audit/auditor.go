@@ -3,9 +3,11 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -13,7 +15,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
@@ -34,9 +38,11 @@ const (
 	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
-	// deletionDelay is the time after which the auditor has heard of a deletion too. kube-state-metrics may hear of it
-	// first. It is short enough for a look a second.
-	deletionDelay = 300 * time.Millisecond
+	// mostDeleted is how many objects may have been deleted during a look. kube-state-metrics may hear of a deletion before
+	// the auditor does, so the auditor asks the API server for each object that it misses. If it misses more, it does not ask.
+	mostDeleted = 100
+	// readTimeout limits one such request.
+	readTimeout = 5 * time.Second
 	// metricsPort is the port of kube-state-metrics and its Services.
 	metricsPort = 8080
 
@@ -61,6 +67,7 @@ type Options struct {
 type Auditor struct {
 	scraper *scraper
 	targets Targets
+	client  metadata.Interface
 	// objects has what the API server has, by resource.
 	objects map[string]cache.SharedIndexInformer
 	start   func(stop <-chan struct{})
@@ -89,7 +96,7 @@ func New(config *rest.Config, targets Targets) (*Auditor, error) {
 	}
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
 	a := &Auditor{
-		targets: targets, start: factory.Start,
+		targets: targets, client: client, start: factory.Start,
 		scraper: &scraper{client: &http.Client{Transport: authenticated}, known: map[string]string{}},
 		ledger:  newLedger(time.Now()),
 		objects: map[string]cache.SharedIndexInformer{},
@@ -102,10 +109,14 @@ func New(config *rest.Config, targets Targets) (*Auditor, error) {
 }
 
 // dial connects with a small buffer. Otherwise kube-state-metrics would write much that is never read, which once a second
-// costs it more than its actual work.
+// costs it more than its actual work. It tries twice: if the machine stalls, the time is over for a target that answers, too.
 func dial(ctx context.Context, network, target string) (net.Conn, error) {
 	const buffer = 32 << 10
-	connection, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, target)
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	connection, err := dialer.DialContext(ctx, network, target)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		connection, err = dialer.DialContext(ctx, network, target)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +163,13 @@ func (a *Auditor) look(ctx context.Context) error {
 	now := time.Now()
 	// Objects that were deleted in the meantime are not missing.
 	expected := common(before, a.expected(began))
-	if isAnyMissing(expected, exported) {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(deletionDelay):
-		}
-		expected = common(before, a.expected(began))
+	if missing := missingOf(expected, exported); len(missing) <= mostDeleted {
+		expected = slices.DeleteFunc(expected, func(object string) bool {
+			return slices.Contains(missing, object) && a.isDeleted(ctx, before[object])
+		})
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -171,19 +182,29 @@ func (a *Auditor) look(ctx context.Context) error {
 }
 
 // common are the objects that both have.
-func common(before, after map[string]bool) []string {
+func common(before, after map[string]place) []string {
 	var both []string
 	for object := range before {
-		if after[object] {
+		if _, stays := after[object]; stays {
 			both = append(both, object)
 		}
 	}
 	return both
 }
 
-// isAnyMissing reports whether no partition exports some object.
-func isAnyMissing(expected []string, exported map[string]map[string]int) bool {
-	return slices.ContainsFunc(expected, func(object string) bool { return !isExported(object, exported) })
+// missingOf are the objects that no partition exports.
+func missingOf(expected []string, exported map[string]map[string]int) []string {
+	return slices.DeleteFunc(slices.Clone(expected), func(object string) bool { return isExported(object, exported) })
+}
+
+// isDeleted asks the API server whether an object is gone. It is not known to be if there is no answer. A list with the name needs no
+// further right.
+func (a *Auditor) isDeleted(ctx context.Context, of place) bool {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	list, err := a.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: of.resource}).Namespace(of.namespace).
+		List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, of.name).String()})
+	return err == nil && !slices.ContainsFunc(list.Items, func(object metav1.PartialObjectMetadata) bool { return object.UID == of.uid })
 }
 
 // isExported reports whether some partition exports an object.
@@ -228,20 +249,26 @@ func (a *Auditor) scrapeAll(ctx context.Context, targets map[string]string) (exp
 	return exported, slow, failures
 }
 
+// place is where the API server has an object.
+type place struct {
+	resource, namespace, name string
+	uid                       types.UID
+}
+
 // expected are the objects that have been there for long enough at a time.
-func (a *Auditor) expected(now time.Time) map[string]bool {
-	expected := map[string]bool{}
+func (a *Auditor) expected(now time.Time) map[string]place {
+	expected := map[string]place{}
 	for resource, informer := range a.objects {
 		for _, item := range informer.GetStore().List() {
 			object, ok := item.(*metav1.PartialObjectMetadata)
 			if !ok || now.Sub(object.CreationTimestamp.Time) < settle {
 				continue
 			}
+			key := configMapObject(object.Namespace, object.Name)
 			if resource == pods {
-				expected[podObject(string(object.UID))] = true
-			} else {
-				expected[configMapObject(object.Namespace, object.Name)] = true
+				key = podObject(string(object.UID))
 			}
+			expected[key] = place{resource, object.Namespace, object.Name, object.UID}
 		}
 	}
 	return expected

@@ -43,18 +43,26 @@ func (m *Machine) watch(ctx context.Context) {
 	scraper := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	ticker := time.NewTicker(controlInterval)
 	defer ticker.Stop()
-	for {
+	for last := time.Now(); ; last = time.Now() {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		from := time.Now()
+		from := due(last, time.Now())
 		// One that fails excuses no other.
 		if err := scrapeControl(ctx, scraper, control.URL); err == nil {
 			m.add(period{from, time.Now()})
 		}
 	}
+}
+
+// due is when a scrape of the control page should have begun that begins now. A machine that stalls between two scrapes delays the next.
+func due(last, now time.Time) time.Time {
+	if latest := last.Add(controlInterval); latest.Before(now) {
+		return latest
+	}
+	return now
 }
 
 // controlHandler compresses the control page, like kube-state-metrics.

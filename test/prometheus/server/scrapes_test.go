@@ -100,6 +100,11 @@ func TestMachine(t *testing.T) {
 	assert.Zero(t, machine.Stalled(at(5), at(10)))
 }
 
+func TestMachineThatStallsBetweenTwoScrapes(t *testing.T) {
+	assert.Equal(t, at(10.3), due(at(10), at(10.3)), "the ticker is early")
+	assert.Equal(t, at(10.5), due(at(10), at(25)))
+}
+
 // The control page can be scraped, and is as large as it has to be to notice a stall.
 func TestControlPage(t *testing.T) {
 	control := httptest.NewServer(controlHandler())
