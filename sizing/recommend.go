@@ -92,15 +92,15 @@ type Input struct {
 	// as well; otherwise pods are sized for the partition that serves only.
 	ApplyShards bool
 	// Busy is whether a reshard, a rollout or a change of leader is under way. Then nothing changes, except after a kill for
-	// memory, and all times restart.
+	// memory and to respect the bounds, and all times restart.
 	Busy bool
 	// Nodes is the number of nodes that count, and CalculatedReplicas how many pods they ask for: nodes divided by
 	// nodesPerMonitor.
 	Nodes, CalculatedReplicas int32
 }
 
-// State remembers for how long changes have been due. The zero value is the state after a restart, which delays changes
-// but is otherwise harmless.
+// State remembers for how long changes have been due. The zero value is the state after a restart of the controller, which
+// delays changes, and ends ReshardHold and KilledHold early.
 type State struct {
 	Shards ShardCount
 	Memory Trend

@@ -8,8 +8,8 @@ type Settings struct {
 	RiseAfter time.Duration
 	// FallAfter is for how long a lower number of shards fits before the number falls.
 	FallAfter time.Duration
-	// ReshardHold is for how long after a change of the number of shards a lower number must have room for a tenth more, and
-	// requests must be three steps too large instead of two, before they fall.
+	// ReshardHold is for how long after a change of the number of shards it is harder to make smaller: a lower number must have
+	// room for a tenth more, and requests must be three steps too large instead of two.
 	ReshardHold time.Duration
 	// CPURiseAfter is for how long a CPU request is too small before it rises. It is longer than a start of
 	// kube-state-metrics takes, so a rollout does not cause the next one.

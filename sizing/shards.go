@@ -69,33 +69,38 @@ const fallPercent = 110
 //     needed in that time. Within ReshardHold after a change, a lower number must fit with a tenth more as well.
 //   - Without measurements of all shards it keeps the current number, and both times restart.
 func (s Settings) Next(state ShardCount, current int32, figures Figures, bounds Bounds, now time.Time) (int32, ShardCount) {
-	idle := ShardCount{ChangedAt: state.ChangedAt}
-	if !figures.known(current == 0) {
-		if current == 0 {
-			return 0, idle
-		}
-		return bounds.clamp(int64(current)), idle
+	idle, changed := ShardCount{ChangedAt: state.ChangedAt}, ShardCount{ChangedAt: now}
+	known := figures.known(current == 0)
+	if current == 0 && known {
+		return Shards(figures, bounds), idle
 	}
-	needed := Shards(figures, bounds)
 	if current == 0 {
-		return needed, idle
+		return 0, idle
 	}
 	if within := bounds.clamp(int64(current)); within != current {
-		return within, idle
+		return within, changed
+	}
+	if !known {
+		return current, idle
+	}
+	needed := Shards(figures, bounds)
+	lower := needed
+	if s.justChanged(state, now) {
+		lower = bounds.shardsFor(figures, fallPercent)
 	}
 	switch {
 	case needed > current && bounds.over(figures, current):
-		overSince := since(state.OverSince, now)
-		if now.Sub(overSince) >= s.RiseAfter {
-			return needed, ShardCount{ChangedAt: now}
+		due := ShardCount{OverSince: since(state.OverSince, now), ChangedAt: state.ChangedAt}
+		if now.Sub(due.OverSince) >= s.RiseAfter {
+			return needed, changed
 		}
-		return current, ShardCount{OverSince: overSince, ChangedAt: state.ChangedAt}
-	case needed < current && (!s.justChanged(state, now) || bounds.shardsFor(figures, fallPercent) < current):
-		fits := ShardCount{FitsSince: since(state.FitsSince, now), Needed: max(state.Needed, needed), ChangedAt: state.ChangedAt}
-		if now.Sub(fits.FitsSince) >= s.FallAfter {
-			return fits.Needed, ShardCount{ChangedAt: now}
+		return current, due
+	case lower < current:
+		due := ShardCount{FitsSince: since(state.FitsSince, now), Needed: max(state.Needed, lower), ChangedAt: state.ChangedAt}
+		if now.Sub(due.FitsSince) >= s.FallAfter {
+			return due.Needed, changed
 		}
-		return current, fits
+		return current, due
 	}
 	return current, idle
 }

@@ -127,8 +127,9 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.CountInterval, "gate-count-interval", o.CountInterval, "How often each gate counts the objects of the cluster and of its kube-state-metrics, to find missing objects. Use at least --size-interval. A change restarts all shards, one after the other.")
 	flags.DurationVar(&o.Sizing.RiseAfter, "shards-rise-after", o.Sizing.RiseAfter, "How long a shard is over a target of spec.sharding.auto before the number of shards rises.")
 	flags.DurationVar(&o.Sizing.FallAfter, "shards-fall-after", o.Sizing.FallAfter, "How long a lower number of shards fits before the number falls.")
+	flags.DurationVar(&o.Sizing.ReshardHold, "reshard-hold", o.Sizing.ReshardHold, "How long after a change of the number of shards by spec.sharding.auto it is harder to make smaller: a lower number must have room for a tenth more, and a request must be three steps too large.")
 	flags.DurationVar(&o.Sizing.CPURiseAfter, "cpu-rise-after", o.Sizing.CPURiseAfter, "How long a CPU request is too small before spec.autoResources raises it.")
-	flags.DurationVar(&o.Sizing.ShrinkAfter, "requests-fall-after", o.Sizing.ShrinkAfter, "How long a memory or CPU request is two steps too large before spec.autoResources lowers it.")
+	flags.DurationVar(&o.Sizing.ShrinkAfter, "requests-fall-after", o.Sizing.ShrinkAfter, "How long a memory or CPU request is two steps too large, or three within --reshard-hold, before spec.autoResources lowers it.")
 	flags.IntVar(&o.ConcurrentReconciles, "max-concurrent-reconciles", o.ConcurrentReconciles, "How many KSMScales are reconciled at the same time. Each reconcile sends one request to the API server after the other, so this limits the requests that run at the same time.")
 	flags.IntVar(&o.Rollouts.Total, "max-concurrent-rollouts", o.Rollouts.Total, "How many shards of all KSMScales together replace their pods at the same time, after a change of their template or an upgrade of KSMScale. Each kube-state-metrics that starts lists the whole cluster. Shards that are being created, and rollouts past their progress deadline, do not count.")
 	flags.IntVar(&o.Rollouts.PerKSMScale, "max-concurrent-rollouts-per-ksmscale", o.Rollouts.PerKSMScale, "How many shards of one KSMScale replace their pods at the same time.")
@@ -201,7 +202,7 @@ func (o *Options) validateSizing() error {
 	}{
 		{"size-interval", o.SizeInterval, time.Second}, {"gate-measure-interval", o.MeasureInterval, time.Second},
 		{"gate-count-interval", o.CountInterval, time.Second},
-		{"shards-rise-after", o.Sizing.RiseAfter, 0}, {"shards-fall-after", o.Sizing.FallAfter, 0},
+		{"shards-rise-after", o.Sizing.RiseAfter, 0}, {"shards-fall-after", o.Sizing.FallAfter, 0}, {"reshard-hold", o.Sizing.ReshardHold, 0},
 		{"cpu-rise-after", o.Sizing.CPURiseAfter, 0}, {"requests-fall-after", o.Sizing.ShrinkAfter, 0},
 	} {
 		if limit.value < limit.least {

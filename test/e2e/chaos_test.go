@@ -253,6 +253,9 @@ func (c *chaos) background(functions ...func(context.Context)) (stop func()) {
 func (c *chaos) awaitEnd() {
 	c.t.Helper()
 	await(c.t, "the end of the last faults", func(ctx context.Context) error {
+		if _, err := shared.cluster.Revive(); err != nil {
+			return err
+		}
 		if _, err := tryKubectl("uncordon", "node-a", "node-b"); err != nil {
 			return err
 		}

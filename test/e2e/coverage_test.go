@@ -21,7 +21,7 @@ import (
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
-// alone is how long objects may be missing after the only ready pod of a shard has died, as docs/coverage.md states, and
+// alone is how long objects may be missing after the only ready pod of a shard has died, and
 // handover how long after one of two. The kubelet notices that within a second, kube-proxy changes a Service once a second,
 // and the gap seems to begin with the look before it. A fourth second is for all that happens in between.
 const alone, handover = time.Minute, 4 * time.Second

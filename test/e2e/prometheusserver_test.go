@@ -59,6 +59,12 @@ func (s *prometheusServer) forgive(t *testing.T, since time.Time, deaths int) {
 	scrapes := s.Scrapes(t, since)
 	t.Logf("%s: %d scrapes while pods died, of which %d failed", s.Name, scrapes.Count, len(scrapes.Failed))
 	assert.LessOrEqual(t, len(scrapes.Failed), deaths, s.Name)
+	for index, failed := range scrapes.Failed {
+		sameDeath := func(other server.Scrape) bool {
+			return other.Instance == failed.Instance && failed.At.Sub(other.At) < 3*s.Interval/2
+		}
+		assert.False(t, slices.ContainsFunc(scrapes.Failed[:index], sameDeath), "%s: %s is the second one in a row", s.Name, failed)
+	}
 	s.forgiven = scrapes.Failed
 }
 

@@ -35,7 +35,7 @@ const requestsFallAfter = 20 * time.Second
 // decideQuickly shortens the times that sizes take to change, until the test ends.
 func decideQuickly(t *testing.T) {
 	t.Helper()
-	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--requests-fall-after="+requestsFallAfter.String())
+	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s", "--shards-rise-after=10s", "--shards-fall-after=20s", "--reshard-hold=0s", "--requests-fall-after="+requestsFallAfter.String())
 }
 
 // growAndShrink lets the cluster grow tenfold and shrink again. The number of shards rises and falls with it, and no container restarts.

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -61,7 +62,7 @@ func TestOwnerReferencesPermissionEnforcement(t *testing.T) {
 		assert.Equal(t, before, uids(t, ksmScale, ksmScale), "the same objects and pods are there, and have an owner again")
 	})
 	t.Run("adoption refused", func(t *testing.T) {
-		allow := deny(t, "services", "delete")
+		allow := deny(t, authorizationv1.ResourceAttributes{Resource: "services", Verb: "delete"})
 		orphan(t, ksmScale)
 		condition := awaitCondition(t, ksmScale, v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonForbidden)
 		assert.Contains(t, condition.Message, "cannot set an ownerRef on a resource you can't delete")
@@ -76,7 +77,9 @@ func TestOwnerReferencesPermissionEnforcement(t *testing.T) {
 func anotherTakesTheAPIService(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	ctx := t.Context()
-	allow := deny(t, "apiservices", "delete")
+	allow := deny(t, authorizationv1.ResourceAttributes{
+		Group: apiregistrationv1.GroupName, Resource: "apiservices", Name: v1alpha1.APIServiceName, Verb: "delete",
+	})
 	taken := externalMetrics()
 	require.NoError(t, get(t, taken))
 	patch := client.MergeFrom(taken.DeepCopy())
@@ -163,21 +166,21 @@ func uids(t *testing.T, ksmScale, owner *v1alpha1.KSMScale) []types.UID {
 }
 
 // deny takes a right from the controller until the returned function is called.
-func deny(t *testing.T, resource, verb string) (allow func()) {
+func deny(t *testing.T, request authorizationv1.ResourceAttributes) (allow func()) {
 	t.Helper()
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: installation.ControllerAccount}}
 	require.NoError(t, get(t, role))
 	before := role.DeepCopy().Rules
 	for i := range role.Rules {
 		rule := &role.Rules[i]
-		if !slices.Contains(rule.Resources, resource) {
+		if !slices.Contains(rule.Resources, request.Resource) {
 			continue
 		}
-		rule.Verbs = slices.DeleteFunc(slices.Clone(rule.Verbs), func(granted string) bool { return granted == verb })
+		rule.Verbs = slices.DeleteFunc(slices.Clone(rule.Verbs), func(granted string) bool { return granted == request.Verb })
 	}
 	require.NotEqual(t, before, role.Rules)
 	require.NoError(t, shared.client.Update(t.Context(), role))
-	awaitDenied(t, authorizationv1.ResourceAttributes{Resource: resource, Verb: verb})
+	awaitDenied(t, request)
 	return func() {
 		update(t, role, func(role *rbacv1.ClusterRole) { role.Rules = before })
 	}

@@ -19,9 +19,9 @@ type Watch struct {
 	image string
 
 	mu sync.Mutex
-	// rolling has the Deployments of each KSMScale that are being rolled out, and done those that have been.
+	// rolling has the Deployments of each KSMScale that are being rolled out, and done the generations of those that have been.
 	rolling map[string]sets.Set[string]
-	done    sets.Set[string]
+	done    map[string]int64
 	most    map[string]int
 	all     int
 }
@@ -29,7 +29,7 @@ type Watch struct {
 // New watches the Deployments of all KSMScales until the test ends. Image is one that no Deployment has yet, of any of its containers.
 func New(t testing.TB, c client.WithWatch, image string) *Watch {
 	t.Helper()
-	w := &Watch{image: image, rolling: map[string]sets.Set[string]{}, done: sets.New[string](), most: map[string]int{}}
+	w := &Watch{image: image, rolling: map[string]sets.Set[string]{}, done: map[string]int64{}, most: map[string]int{}}
 	changes.Watch(t, c, &appsv1.DeploymentList{}, w.see, client.HasLabels{v1alpha1.LabelKSMScale})
 	return w
 }
@@ -47,7 +47,9 @@ func (w *Watch) see(what watch.EventType, deployment *appsv1.Deployment) {
 	case !hasImage(deployment, w.image):
 	case isRolledOut(deployment):
 		w.rolling[ksmScale].Delete(name)
-		w.done.Insert(name)
+		w.done[name] = deployment.Generation
+	case w.done[name] == deployment.Generation:
+		// A pod that is unready later is no rollout.
 	default:
 		w.rolling[ksmScale].Insert(name)
 	}
@@ -78,7 +80,7 @@ func isRolledOut(deployment *appsv1.Deployment) bool {
 func (w *Watch) Done() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.done.Len()
+	return len(w.done)
 }
 
 // Most is how many Deployments were rolled out at the same time: of one KSMScale, and of all.

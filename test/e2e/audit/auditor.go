@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -38,10 +37,11 @@ const (
 	dialTimeout = 2 * time.Second
 	// settle is the age from which an object counts: kube-state-metrics hears of a new one a moment later.
 	settle = 15 * time.Second
-	// mostDeleted is how many objects may have been deleted during a look. kube-state-metrics may hear of a deletion before
-	// the auditor does, so the auditor asks the API server for each object that it misses. If it misses more, it does not ask.
-	mostDeleted = 100
-	// readTimeout limits one such request.
+	// mostAsked is for how many missing objects the auditor asks the API server whether they are deleted. kube-state-metrics may
+	// hear of a deletion first. For more objects it waits for deletionDelay, in which it hears of deletions itself.
+	mostAsked     = 100
+	deletionDelay = 300 * time.Millisecond
+	// readTimeout limits all these requests of a look together.
 	readTimeout = 5 * time.Second
 	// metricsPort is the port of kube-state-metrics and its Services.
 	metricsPort = 8080
@@ -109,12 +109,15 @@ func New(config *rest.Config, targets Targets) (*Auditor, error) {
 }
 
 // dial connects with a small buffer. Otherwise kube-state-metrics would write much that is never read, which once a second
-// costs it more than its actual work. It tries twice: if the machine stalls, the time is over for a target that answers, too.
+// costs it more than its actual work. If the machine stalls, the time can be over for a target that answers, too: where the
+// timeout itself comes late, it tries once more.
 func dial(ctx context.Context, network, target string) (net.Conn, error) {
-	const buffer = 32 << 10
+	const buffer, late = 32 << 10, 500 * time.Millisecond
 	dialer := &net.Dialer{Timeout: dialTimeout}
+	began := time.Now()
 	connection, err := dialer.DialContext(ctx, network, target)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() && time.Since(began) > dialTimeout+late {
 		connection, err = dialer.DialContext(ctx, network, target)
 	}
 	if err != nil {
@@ -161,13 +164,7 @@ func (a *Auditor) look(ctx context.Context) error {
 	before := a.expected(began)
 	exported, slow, failures := a.scrapeAll(ctx, targets)
 	now := time.Now()
-	// Objects that were deleted in the meantime are not missing.
-	expected := common(before, a.expected(began))
-	if missing := missingOf(expected, exported); len(missing) <= mostDeleted {
-		expected = slices.DeleteFunc(expected, func(object string) bool {
-			return slices.Contains(missing, object) && a.isDeleted(ctx, before[object])
-		})
-	}
+	expected := a.withoutDeleted(ctx, before, exported, began)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -197,11 +194,27 @@ func missingOf(expected []string, exported map[string]map[string]int) []string {
 	return slices.DeleteFunc(slices.Clone(expected), func(object string) bool { return isExported(object, exported) })
 }
 
+// withoutDeleted are the objects from before a look that were not deleted during it.
+func (a *Auditor) withoutDeleted(ctx context.Context, before map[string]place, exported map[string]map[string]int, began time.Time) []string {
+	expected := common(before, a.expected(began))
+	missing := missingOf(expected, exported)
+	if len(missing) > mostAsked {
+		select {
+		case <-ctx.Done():
+		case <-time.After(deletionDelay):
+		}
+		return common(before, a.expected(began))
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return slices.DeleteFunc(expected, func(object string) bool {
+		return slices.Contains(missing, object) && a.isDeleted(ctx, before[object])
+	})
+}
+
 // isDeleted asks the API server whether an object is gone. It is not known to be if there is no answer. A list with the name needs no
 // further right.
 func (a *Auditor) isDeleted(ctx context.Context, of place) bool {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	list, err := a.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: of.resource}).Namespace(of.namespace).
 		List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, of.name).String()})
 	return err == nil && !slices.ContainsFunc(list.Items, func(object metav1.PartialObjectMetadata) bool { return object.UID == of.uid })
