@@ -80,7 +80,7 @@ func recommended(figure func(*v1alpha1.Recommendation) int64) func(plans.Planned
 }
 
 // GetExternalMetric returns the series of a metric in a namespace whose labels match. It never returns an empty list, and
-// returns zero only for ksmscale_nodes. A HorizontalPodAutoscaler that receives an error does not scale; one that reads
+// never zero for ksmscale_desired_replicas. A HorizontalPodAutoscaler that receives an error does not scale; one that reads
 // zero scales down. Errors are API status errors: 404 for an unknown metric and for a selector without a match, 503 until
 // every node has been counted.
 func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, selector labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {

@@ -99,7 +99,7 @@ func serve(ctx context.Context, options *Options, objects cache.Cache, source *p
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error {
 		if err := objects.Start(watching); err != nil {
-			return fmt.Errorf("watch nodes and KSMScales: %w", err)
+			return fmt.Errorf("watch KSMScales: %w", err)
 		}
 		return nil
 	})

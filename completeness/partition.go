@@ -43,13 +43,13 @@ type round struct {
 }
 
 // Add adds what the gates of a partition of total shards have counted last. A gate that has counted in an older round than
-// another is added to that round. Rounds that are too old are forgotten.
+// another is added to that round. Rounds that are too old are forgotten, and so are rounds of the future: the clock of some node is wrong.
 func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 	if total != p.total {
 		p.total, p.rounds, p.since = total, nil, now
 	}
 	for _, reading := range readings {
-		if reading.Counts.RoundAt.IsZero() {
+		if reading.Counts.RoundAt.IsZero() || reading.Counts.RoundAt.After(now.Add(reading.Counts.Interval)) {
 			continue
 		}
 		at, exists := slices.BinarySearchFunc(p.rounds, reading.Counts.RoundAt, func(r round, at time.Time) int { return r.at.Compare(at) })
@@ -58,7 +58,9 @@ func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 		}
 		p.rounds[at].readings[reading.Pod] = reading
 	}
-	p.rounds = slices.DeleteFunc(p.rounds, func(r round) bool { return now.Sub(r.at) > staleAfter*r.interval })
+	p.rounds = slices.DeleteFunc(p.rounds, func(r round) bool {
+		return now.Sub(r.at) > staleAfter*r.interval || r.at.After(now.Add(r.interval))
+	})
 	p.rounds = p.rounds[max(0, len(p.rounds)-keptRounds):]
 }
 

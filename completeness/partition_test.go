@@ -79,3 +79,27 @@ func TestShardsWithoutObjectsOfAResource(t *testing.T) {
 		})
 	}
 }
+
+// The only gate of a shard has a clock that is hours ahead. Its rounds neither count nor displace those of the present.
+func TestAGateWhoseClockIsAhead(t *testing.T) {
+	var partition Partition
+	now := start
+	add := func(ahead time.Duration) {
+		now = now.Add(time.Minute)
+		var readings []Reading
+		for id, off := range []time.Duration{0, ahead} {
+			readings = append(readings, Reading{Pod: fmt.Sprint(id), Shard: int32(id), Counts: measurements.Counts{
+				RoundAt: now.Add(off), Interval: time.Minute, Resources: map[string]measurements.Count{"pods": {Before: 2, After: 2, Exposed: 1}},
+			}})
+		}
+		partition.Add(2, readings, now)
+	}
+	for range 2 * keptRounds {
+		add(6 * time.Hour)
+	}
+	assert.False(t, partition.Result(now).Known)
+	for range Rounds + 1 {
+		add(0)
+	}
+	assert.True(t, partition.Result(now).Known, "as soon as the clock is right again")
+}

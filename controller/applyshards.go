@@ -29,7 +29,7 @@ func (r *Reconciler) applyShards(ctx context.Context, ksmScale *v1alpha1.KSMScal
 	a := applier{Reconciler: r, Client: r.Client, owner: ksmScale}
 	var errs []error
 	// A shard without urgency would take the turn before an urgent one, and both would replace their pods at the same time.
-	for _, planned := range partition.UrgentFirst(shards, &before, wholeSeconds(r.Clock)) {
+	for _, planned := range partition.UrgentFirst(shards, objects.MonitorResources(ksmScale), &before, wholeSeconds(r.Clock)) {
 		shard := planned.Shard
 		waits, err := a.applyDeployment(ctx, planned, &before)
 		if waits {
@@ -57,7 +57,8 @@ func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, bef
 	if a.isApplied(owned, desired) || !partition.HasOtherTemplate(owned, desired) || partition.ChangesTLS(live, desired) {
 		return false, send()
 	}
-	if urgent := partition.IsUrgent(live, before.PodsOf(planned.Shard), wholeSeconds(a.Clock)); !partition.NeedsTurn(live, urgent) {
+	urgent := partition.IsUrgent(live, objects.MonitorResources(a.owner), before.PodsOf(planned.Shard), wholeSeconds(a.Clock))
+	if !partition.NeedsTurn(live, urgent) {
 		return false, send()
 	}
 	// The lock keeps two reconciles from taking the last turn. The list waits until it has the writes of the previous holder.

@@ -22,6 +22,13 @@ func (m *memories[T]) renew(ksmScale string, from func(before T) T) T {
 	return renewed
 }
 
+// recall returns the value of a KSMScale; the zero value without one.
+func (m *memories[T]) recall(ksmScale string) T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.all[ksmScale]
+}
+
 // forget drops the value of a KSMScale.
 func (m *memories[T]) forget(ksmScale string) {
 	m.mu.Lock()

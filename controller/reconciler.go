@@ -136,8 +136,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
 		ScaleDownNotBefore: r.scaleDownNotBefore(planned, after),
 	}))
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)},
-		errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err)
+	if err := errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)}, nil
 }
 
 // forget drops the memories of a KSMScale that no longer exists.

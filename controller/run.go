@@ -77,7 +77,7 @@ func Run(ctx context.Context, options *flags.Options) error {
 	if err := errors.Join(
 		ctrlmetrics.Registry.Register(plans.Collector{Source: source}),
 		ctrlmetrics.Registry.Register(metrics.Collector{KSMScales: manager.GetCache(), Synced: source.Synced, Completeness: measurements.Completeness}),
-		ctrlmetrics.Registry.Register(registration.CertificateCollector{Secrets: manager.GetCache(), Certificate: options.Certificate(), Synced: source.Synced}),
+		registerCertificate(options, manager.GetCache(), source.Synced),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("nodes-counted", func(*http.Request) error {
 			if !source.Synced() {
@@ -89,6 +89,14 @@ func Run(ctx context.Context, options *flags.Options) error {
 		return fmt.Errorf("set up metrics and probes: %w", err)
 	}
 	return manager.Start(ctx)
+}
+
+// registerCertificate registers the metrics of the adapter's certificate, which an installation without the adapter does not have.
+func registerCertificate(options *flags.Options, secrets client.Reader, synced func() bool) error {
+	if !options.ExternalMetrics {
+		return nil
+	}
+	return ctrlmetrics.Registry.Register(registration.CertificateCollector{Secrets: secrets, Certificate: options.Certificate(), Synced: synced})
 }
 
 // registrationOptions returns the options of the registration of external metrics.

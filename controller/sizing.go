@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
@@ -47,20 +49,23 @@ func (r *Reconciler) plan(ctx context.Context, ksmScale *v1alpha1.KSMScale, snap
 	if err != nil || r.Sizing.Settings == nil {
 		return planned, ksmScale, err
 	}
-	planned.KSMScale = r.recommend(ctx, planned, snapshot)
-	if areSizesNew(ksmScale, planned.KSMScale) {
-		if ksmScale, err = r.writeSizes(ctx, ksmScale, planned.KSMScale); err != nil {
+	sized, state := r.recommend(ctx, planned, snapshot)
+	if areSizesNew(ksmScale, sized) {
+		if ksmScale, err = r.writeSizes(ctx, ksmScale, sized); err != nil {
 			return plans.Planned{}, nil, err
 		}
 	}
+	// What was not written is due again at once.
+	r.Sizing.states.renew(ksmScale.Name, func(sizing.State) sizing.State { return state })
+	planned.KSMScale = sized
 	if planned.KSMScale.TotalShards() != planned.Total {
 		planned, err = r.Plans.One(planned.KSMScale)
 	}
 	return planned, ksmScale, err
 }
 
-// recommend returns the KSMScale of a plan with its recommendation.
-func (r *Reconciler) recommend(ctx context.Context, planned plans.Planned, snapshot observation.Snapshot) *v1alpha1.KSMScale {
+// recommend returns the KSMScale of a plan with its recommendation, and the state to remember once the status has it.
+func (r *Reconciler) recommend(ctx context.Context, planned plans.Planned, snapshot observation.Snapshot) (*v1alpha1.KSMScale, sizing.State) {
 	ksmScale := planned.KSMScale
 	now := r.Clock.Now()
 	r.Sizing.leads.Do(func() { r.Sizing.leaderSince = now })
@@ -69,12 +74,8 @@ func (r *Reconciler) recommend(ctx context.Context, planned plans.Planned, snaps
 	}
 	isNewLeader := now.Sub(r.Sizing.leaderSince) < min(leaderGrace, r.Sizing.Settings.RiseAfter)
 	in := partition.SizingInput(planned, snapshot, isNewLeader)
-	var recommendation sizing.Recommendation
-	r.Sizing.states.renew(ksmScale.Name, func(state sizing.State) sizing.State {
-		recommendation, state = r.Sizing.Settings.Recommend(in, state, now)
-		return state
-	})
-	return partition.WithRecommendation(ksmScale, in, recommendation)
+	recommendation, state := r.Sizing.Settings.Recommend(in, r.Sizing.states.recall(ksmScale.Name), now)
+	return partition.WithRecommendation(ksmScale, in, recommendation), state
 }
 
 // countObjects returns nil if the controller may count nothing.
@@ -90,13 +91,12 @@ func (r *Reconciler) countObjects(ctx context.Context, ksmScale *v1alpha1.KSMSca
 }
 
 // areSizesNew reports whether objects get sizes that the status does not have yet. The adapter plans from the number of shards in the
-// status. The first recommendation comes from counts, which the controller reads only while nothing runs: a leader that ends before it
-// has written the status would lose it.
+// status. A size that only objects have would be lost if the status cannot be written: while their rollout runs, no other size is recommended.
 func areSizesNew(ksmScale, sized *v1alpha1.KSMScale) bool {
 	total := sized.Status.TotalShards()
 	isNewTotal := sized.Spec.AutoSharding() != nil && total > 0 && total != ksmScale.Status.TotalShards()
-	isFirst := sized.Spec.AutoResources != nil && ksmScale.Status.Recommendation == nil && sized.Status.Recommendation != nil
-	return isNewTotal || isFirst
+	isNewSize := sized.Spec.AutoResources != nil && !equality.Semantic.DeepEqual(ksmScale.Status.Recommendation, sized.Status.Recommendation)
+	return isNewTotal || isNewSize
 }
 
 // writeSizes writes the recommendation and the number of shards of a KSMScale to its status.

@@ -2,16 +2,19 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/completeness"
@@ -157,6 +160,63 @@ func TestTheFirstSizeIsWrittenBeforeObjects(t *testing.T) {
 		require.NotNil(t, recommendation)
 		assert.Equal(t, readMain(t, r).Status.Recommendation, recommendation)
 	}
+}
+
+// refuseStatus makes writes of the status fail until the returned function is called.
+func refuseStatus(t *testing.T, r *Reconciler) (allow func()) {
+	t.Helper()
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	r.Client = interceptor.NewClient(live, interceptor.Funcs{
+		SubResourceUpdate: func(context.Context, client.Client, string, client.Object, ...client.SubResourceUpdateOption) error {
+			return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("ksmscales").GroupResource(), "main", errors.New("it has changed"))
+		},
+	})
+	return func() { r.Client = live }
+}
+
+func memoryRequest(t *testing.T, r *Reconciler) string {
+	t.Helper()
+	var deployment appsv1.Deployment
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, &deployment))
+	return deployment.Spec.Template.Spec.Containers[0].Resources.Requests.Memory().String()
+}
+
+func TestNoObjectHasASizeThatTheStatusLacks(t *testing.T) {
+	figures := &measured{series: 500_000, memory: 300 << 20}
+	r, clock := sizingReconciler(t, figures, func(spec *v1alpha1.KSMScaleSpec) { spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25} })
+	reconcileFor(t, r, clock, 5*time.Minute)
+	before := memoryRequest(t, r)
+	require.Equal(t, before, readMain(t, r).Status.Recommendation.MemoryRequest.String())
+
+	figures.memory *= 2
+	allow := refuseStatus(t, r)
+	clock.SetTime(clock.Now().Add(time.Minute))
+	_, err := reconcileMain(t, r)
+	require.ErrorContains(t, err, "write the recommended sizes")
+	assert.Equal(t, before, memoryRequest(t, r))
+	allow()
+	recommended := reconcileFor(t, r, clock, time.Minute).Status.Recommendation.MemoryRequest.String()
+	assert.NotEqual(t, before, recommended)
+	assert.Equal(t, recommended, memoryRequest(t, r))
+}
+
+// A number that falls has waited for a day.
+func TestANumberThatCouldNotBeWrittenIsStillDue(t *testing.T) {
+	figures := &measured{}
+	r, clock := sizingReconciler(t, figures, autoSharding)
+	r.Sizing.Counter = counted{"pods": 60_000}
+	before := reconcileFor(t, r, clock, time.Minute).TotalShards()
+	require.Greater(t, before, int32(3))
+	figures.series, figures.memory = 200_000, 300<<20
+	require.Equal(t, before, reconcileFor(t, r, clock, 30*time.Minute).TotalShards())
+
+	allow := refuseStatus(t, r)
+	clock.SetTime(clock.Now().Add(24 * time.Hour))
+	_, err := reconcileMain(t, r)
+	require.ErrorContains(t, err, "write the recommended sizes")
+	allow()
+	assert.EqualValues(t, 2, reconcileFor(t, r, clock, time.Minute).TotalShards())
 }
 
 func TestTheNumberOfAShardCountWithoutFigures(t *testing.T) {

@@ -94,3 +94,24 @@ func TestAConnectionThatDiesInSilenceIsReplaced(t *testing.T) {
 	require.NoError(t, apiContact.Ask(t.Context(), contactTimeout))
 	require.Less(t, contactInterval+contactTimeout+contactInterval, contactPatience, "there is time for a second try")
 }
+
+func TestContactsShareAConnection(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(auditIDHeader, "1")
+		_, _ = io.WriteString(w, `{"major": "1", "minor": "37"}`)
+	}))
+	var opened atomic.Int32
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	apiContact, err := apiserver.NewContact(&rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
+	require.NoError(t, err)
+	for range 3 {
+		require.NoError(t, apiContact.Ask(t.Context(), contactTimeout))
+	}
+	require.EqualValues(t, 1, opened.Load())
+}

@@ -27,7 +27,7 @@ const (
 	// discoverInterval is the time between two requests for the number of custom resource definitions that
 	// kube-state-metrics has found.
 	discoverInterval = time.Second
-	// followInterval is the time between two checks that the complete ksm.Process still runs. A readiness probe that finds
+	// followInterval is the time between two checks that the complete process still runs. A readiness probe that finds
 	// another process starts a check sooner.
 	followInterval = 5 * time.Second
 	// contactInterval is the time between two requests to the API server, and contactTimeout the time for an answer. After
@@ -111,7 +111,7 @@ func (g *Gate) Check(ctx context.Context) error {
 	return err
 }
 
-// Await is Check, but waits until the running ksm.Process is complete, or the context is done.
+// Await is Check, but waits until the running process is complete, or the context is done.
 func (g *Gate) Await(ctx context.Context) error {
 	for {
 		opened, err := g.check(ctx)
@@ -126,7 +126,7 @@ func (g *Gate) Await(ctx context.Context) error {
 	}
 }
 
-// check returns the result of Check. If the running ksm.Process is not complete yet, it also returns a channel that is closed
+// check returns the result of Check. If the running process is not complete yet, it also returns a channel that is closed
 // once a process is complete.
 func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
 	running, err := g.running(ctx)
@@ -148,7 +148,7 @@ func (g *Gate) check(ctx context.Context) (opened <-chan struct{}, err error) {
 	return nil, nil //nolint:nilnil // Open: there is no error and no channel to wait for.
 }
 
-// running is the running ksm.Process of kube-state-metrics. It returns an error if kube-state-metrics does not answer in time.
+// running is the running process of kube-state-metrics. It returns an error if kube-state-metrics does not answer in time.
 func (g *Gate) running(ctx context.Context) (ksm.Process, error) {
 	answer := g.processes.DoChan("", func() (any, error) {
 		return g.monitor.Process(context.WithoutCancel(ctx), processTimeout)
@@ -315,7 +315,7 @@ func (g *Gate) setComplete(ctx context.Context, running ksm.Process, waited time
 	g.opened = make(chan struct{})
 }
 
-// setIncomplete records why no other process is complete. The complete ksm.Process stays complete while it does not answer.
+// setIncomplete records why no other process is complete. The complete process stays complete while it does not answer.
 // Only another process starts from the beginning.
 func (g *Gate) setIncomplete(err error) {
 	g.mu.Lock()

@@ -99,7 +99,7 @@ func (g *Gate) stillRuns(ctx context.Context, before ksm.Process) error {
 	return err
 }
 
-// keepPeak stores the highest memory of the complete ksm.Process for a restart of the gate's container.
+// keepPeak stores the highest memory of the complete process for a restart of the gate's container.
 func (g *Gate) keepPeak(ctx context.Context, running ksm.Process) {
 	peak := g.metrics.measured.PeakOf(running.Started)
 	if peak <= g.kept.PeakMemoryBytes && running == g.kept.process() {

@@ -32,7 +32,7 @@ func (f *fixture) measurement(t *testing.T) measurements.Measurement {
 	return measurement
 }
 
-// measures measures the running ksm.Process once.
+// measures measures the running process once.
 func (f *fixture) measures(t *testing.T) {
 	t.Helper()
 	running, err := f.running(t.Context())

@@ -11,7 +11,7 @@ import (
 	"github.com/example/ksmscale/gate/ksm"
 )
 
-// memory stores the complete ksm.Process of kube-state-metrics in a file that survives a restart of the gate's container. So
+// memory stores the complete process of kube-state-metrics in a file that survives a restart of the gate's container. So
 // such a restart does not make a loaded pod unready for long.
 type memory struct {
 	// file is the path of a file in a volume of the pod; empty for no file.

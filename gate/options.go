@@ -93,7 +93,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.TelemetryURL, "telemetry-url", o.TelemetryURL, "URL of kube-state-metrics' own metrics.")
 	flags.StringVar(&o.Certificate, "certificate", o.Certificate, "File of the certificate that kube-state-metrics must serve, if the URLs use https.")
 	flags.StringVar(&o.Address, "bind-address", o.Address, "Address to serve /readyz, /healthz and /metrics on.")
-	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that survives a restart of this container. The gate stores the complete ksm.Process of kube-state-metrics in it; empty for no file.")
+	flags.StringVar(&o.StateFile, "state-file", o.StateFile, "Path of a file that survives a restart of this container. The gate notes in it which process of kube-state-metrics is complete; empty for no file.")
 	flags.DurationVar(&o.Deadline, "deadline", o.Deadline, "Time after which the gate opens with a warning although objects are missing, if kube-state-metrics exposes any object.")
 	flags.DurationVar(&o.MeasureInterval, "measure-interval", o.MeasureInterval, "How often the open gate reads and measures everything that kube-state-metrics exposes; 0 for never.")
 	flags.DurationVar(&o.CountInterval, "count-interval", o.CountInterval, "How often the open gate counts the objects of the cluster and the objects that kube-state-metrics exposes; 0 for never. With many namespaces, rounds are longer, because the rate of requests is bounded.")

@@ -26,7 +26,7 @@ type Counter struct {
 	nodes map[string]record
 	kinds sharing[string]
 	rooms sharing[room]
-	// total is the number of nodes that are registered and not cordoned.
+	// total are the numbers of registered nodes, and of those that are not cordoned.
 	total total
 	// counts are the requested counts, by the key of the spec.
 	counts map[string]*count

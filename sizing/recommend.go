@@ -173,7 +173,7 @@ func (s Settings) memory(in Input, figures Figures, shards int32, reshards bool,
 		state.KilledAt = now
 		if current > 0 && current <= figures.KilledRequestBytes {
 			state.Memory = Trend{}
-			return size.clamp(size.above(current)), state
+			return size.clamp(size.above(figures.KilledRequestBytes)), state
 		}
 	}
 	used := int64(0)

@@ -272,6 +272,12 @@ func TestAKillForMemoryTakesTheNextStepAtOnce(t *testing.T) {
 	assert.Equal(t, int64(200*mib), next.MemoryRequestBytes, "at most the maximum")
 }
 
+// spec.resources has more than is recommended.
+func TestAKillForMemoryExceedsWhatWasRequested(t *testing.T) {
+	_, next, _ := kill(sizing.DefaultSizeBounds(), 1024*mib)
+	assert.Greater(t, next.MemoryRequestBytes, int64(1024*mib))
+}
+
 func TestAKillForMemoryOverridesWaits(t *testing.T) {
 	in, _, _ := kill(sizing.DefaultSizeBounds(), 191*mib)
 	in.Busy = true

@@ -130,7 +130,9 @@ func (c *check) all(ctx context.Context) error {
 
 // desired returns the desired replicas of each shard: one value of at least 1 for each.
 func (c *check) desired(ctx context.Context, ksmScale *v1alpha1.KSMScale) (map[string]int64, error) {
-	selector := url.Values{"labelSelector": {v1alpha1.MetricLabelKSMScale + "=" + ksmScale.Name}}
+	// During a reshard, the shards that still serve have metrics too.
+	selector := url.Values{"labelSelector": {fmt.Sprintf("%s=%s,%s=%d",
+		v1alpha1.MetricLabelKSMScale, ksmScale.Name, v1alpha1.MetricLabelTotalShards, ksmScale.TotalShards())}}
 	var metrics v1beta1.ExternalMetricValueList
 	path := fmt.Sprintf("/apis/external.metrics.k8s.io/v1beta1/namespaces/%s/%s?%s", ksmScale.Spec.Namespace, v1alpha1.MetricDesiredReplicas, selector.Encode())
 	if err := c.get(ctx, path, &metrics); err != nil {

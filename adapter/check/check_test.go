@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
@@ -25,6 +26,8 @@ type server struct {
 	mode v1alpha1.AutoscalingMode
 	// values are those of the shards; nil if no adapter answers.
 	values []int64
+	// others are those of five shards that it replaces, or that replace them.
+	others []int64
 	// late is the number of requests for the API that fail first.
 	late int
 }
@@ -47,10 +50,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}}}
 	case "/apis/external.metrics.k8s.io/v1beta1/namespaces/monitoring/ksmscale_desired_replicas":
 		var metrics v1beta1.ExternalMetricValueList
-		for shard, value := range s.values {
-			metrics.Items = append(metrics.Items, v1beta1.ExternalMetricValue{
-				MetricLabels: map[string]string{v1alpha1.MetricLabelShard: strconv.Itoa(shard)}, Value: *resource.NewQuantity(value, resource.DecimalSI),
-			})
+		selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		for total, values := range map[string][]int64{"3": s.values, "5": s.others} {
+			for shard, value := range values {
+				series := labels.Set{v1alpha1.MetricLabelKSMScale: "main", v1alpha1.MetricLabelShard: strconv.Itoa(shard), v1alpha1.MetricLabelTotalShards: total}
+				if selector.Matches(series) {
+					metrics.Items = append(metrics.Items, v1beta1.ExternalMetricValue{MetricLabels: series, Value: *resource.NewQuantity(value, resource.DecimalSI)})
+				}
+			}
 		}
 		answer = metrics
 	default:
@@ -71,6 +82,8 @@ func TestRun(t *testing.T) {
 		{name: "each shard has a value", server: server{values: []int64{2, 1, 1}}},
 		{name: "the adapter is late", server: server{values: []int64{2, 1, 1}, late: 2}},
 		{name: "metrics are not needed", server: server{values: []int64{}, mode: v1alpha1.ModeDirect}},
+		{name: "a reshard", server: server{values: []int64{2, 1, 1}, others: []int64{1, 1, 1, 1, 1}}},
+		{name: "a reshard to shards without a value", server: server{values: []int64{2}, others: []int64{1, 1, 1, 1, 1}}, err: "KSMScale main: 1 of 3 shards have a metric"},
 		{name: "no adapter", server: server{}, err: "the server is currently unable to handle the request"},
 		{name: "a shard without a value", server: server{values: []int64{2, 1}}, err: "KSMScale main: 2 of 3 shards have a metric"},
 		{name: "a shard without replicas", server: server{values: []int64{2, 0, 1}}, err: "KSMScale main: shard 1 has the value 0"},

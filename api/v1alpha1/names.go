@@ -109,14 +109,17 @@ func (s Shard) Selector() map[string]string {
 func ShardOf(labels map[string]string) (Shard, bool) {
 	id, err := strconv.ParseInt(labels[LabelShardID], 10, 32)
 	total, ok := PartitionOf(labels)
-	return Shard{KSMScale: labels[LabelKSMScale], ID: int32(id), Total: total}, err == nil && ok
+	return Shard{KSMScale: labels[LabelKSMScale], ID: int32(id), Total: total}, err == nil && ok && id >= 0 && id < int64(total)
 }
 
-// PartitionOf returns the total number of shards that the labels of an object name.
+// PartitionOf returns the total number of shards that the labels of an object name. It is false for labels that no partition has.
 func PartitionOf(labels map[string]string) (int32, bool) {
 	total, err := strconv.ParseInt(labels[LabelTotalShards], 10, 32)
-	return int32(total), err == nil
+	return int32(total), err == nil && total >= 1 && total <= mostShards
 }
+
+// mostShards is the maximum of spec.sharding.auto.maxShards.
+const mostShards = 64
 
 // MetricLabels are the labels of the shard's MetricDesiredReplicas.
 func (s Shard) MetricLabels() map[string]string {

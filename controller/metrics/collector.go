@@ -140,12 +140,12 @@ var (
 	readyReplicas = prometheus.NewDesc("ksmscale_ready_replicas",
 		"Number of ready pods of a shard.", shardMetricLabels, nil)
 	shardCovered = prometheus.NewDesc("ksmscale_shard_covered",
-		"1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
+		"1 if a shard has a ready pod, or every shard of a previous partition has one; 0 if its objects are missing from the metrics.", shardMetricLabels, nil)
 	statusCondition = prometheus.NewDesc("ksmscale_status_condition",
-		"The conditions of a KSMScale: 1 for the status that one has, 0 for the others.",
+		"The conditions of a KSMScale: 1 for the current status of each, 0 for the others.",
 		[]string{v1alpha1.MetricLabelKSMScale, "condition", "status"}, nil)
 	autoscalingMode = prometheus.NewDesc("ksmscale_autoscaling_mode",
-		"Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.",
+		"Who scales the shards of a KSMScale: 1 for the current mode, 0 for the others.",
 		[]string{v1alpha1.MetricLabelKSMScale, "mode"}, nil)
 
 	recommendedShards = prometheus.NewDesc(v1alpha1.MetricRecommendedShards,

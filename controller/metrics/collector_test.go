@@ -53,7 +53,7 @@ ksmscale_auto_resources{ksmscale="new"} 0
 # TYPE ksmscale_auto_sharding gauge
 ksmscale_auto_sharding{ksmscale="main"} 0
 ksmscale_auto_sharding{ksmscale="new"} 0
-# HELP ksmscale_autoscaling_mode Who scales the shards of a KSMScale: 1 for the mode that it is in, 0 for the others.
+# HELP ksmscale_autoscaling_mode Who scales the shards of a KSMScale: 1 for the current mode, 0 for the others.
 # TYPE ksmscale_autoscaling_mode gauge
 ksmscale_autoscaling_mode{ksmscale="main",mode="Direct"} 0
 ksmscale_autoscaling_mode{ksmscale="main",mode="HorizontalPodAutoscaler"} 1
@@ -86,11 +86,11 @@ ksmscale_recommended_memory_bytes{ksmscale="main"} 1.048576e+06
 # HELP ksmscale_recommended_shards Recommended number of shards of a KSMScale.
 # TYPE ksmscale_recommended_shards gauge
 ksmscale_recommended_shards{ksmscale="main"} 4
-# HELP ksmscale_shard_covered 1 if a shard has a ready pod, or all of the shards have that it will take over from; 0 if its objects are missing from the metrics.
+# HELP ksmscale_shard_covered 1 if a shard has a ready pod, or every shard of a previous partition has one; 0 if its objects are missing from the metrics.
 # TYPE ksmscale_shard_covered gauge
 ksmscale_shard_covered{ksmscale="main",shard="0",total_shards="2"} 1
 ksmscale_shard_covered{ksmscale="main",shard="1",total_shards="2"} 0
-# HELP ksmscale_status_condition The conditions of a KSMScale: 1 for the status that one has, 0 for the others.
+# HELP ksmscale_status_condition The conditions of a KSMScale: 1 for the current status of each, 0 for the others.
 # TYPE ksmscale_status_condition gauge
 ksmscale_status_condition{condition="Autoscaling",ksmscale="main",status="false"} 0
 ksmscale_status_condition{condition="Autoscaling",ksmscale="main",status="true"} 0

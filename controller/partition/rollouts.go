@@ -11,6 +11,7 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/scaling"
 )
@@ -65,11 +66,11 @@ func isOfKSMScale(deployment *appsv1.Deployment) bool {
 }
 
 // NeedsTurn reports whether a new pod template would start another rollout. It does not if a rollout is under way or stuck, so a correction
-// does not wait behind the mistake. A shard that is down or being created needs no turn either, because it has no pods to protect.
-func NeedsTurn(live *appsv1.Deployment, down bool) bool {
+// does not wait behind the mistake. An urgent shard and one that is being created need no turn either.
+func NeedsTurn(live *appsv1.Deployment, urgent bool) bool {
 	status := &live.Status
 	switch {
-	case down, status.ObservedGeneration == 0:
+	case urgent, status.ObservedGeneration == 0:
 		return false
 	case status.ObservedGeneration < live.Generation:
 		// Perhaps only the replicas have changed. The Deployment controller is about to report that.
@@ -95,16 +96,30 @@ func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfig
 }
 
 // IsUrgent reports whether a shard does not wait for its turn: it is down, or kube-state-metrics of one of its pods was killed for its
-// memory, and a larger size helps it.
-func IsUrgent(live *appsv1.Deployment, pods []corev1.Pod, now metav1.Time) bool {
-	return isDown(live, pods, now) || slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) })
+// memory, and it would get more memory. A pod remembers a kill for as long as it exists, so other changes are not urgent because of one.
+func IsUrgent(live *appsv1.Deployment, resources corev1.ResourceRequirements, pods []corev1.Pod, now metav1.Time) bool {
+	wasKilled := slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) })
+	return isDown(live, pods, now) || wasKilled && getsMoreMemory(live, resources)
 }
 
-// UrgentFirst returns shards with the urgent ones first, and otherwise in the same order.
-func UrgentFirst(shards []scaling.Shard, snapshot *observation.Snapshot, now metav1.Time) []scaling.Shard {
+// getsMoreMemory reports whether kube-state-metrics requests less memory, or has a lower limit, than it would with these resources.
+func getsMoreMemory(live *appsv1.Deployment, resources corev1.ResourceRequirements) bool {
+	containers := live.Spec.Template.Spec.Containers
+	index := slices.IndexFunc(containers, func(container corev1.Container) bool { return container.Name == objects.ContainerName })
+	if index < 0 {
+		return false
+	}
+	current := containers[index].Resources
+	limit, isLimited := current.Limits[corev1.ResourceMemory]
+	next, willBeLimited := resources.Limits[corev1.ResourceMemory]
+	return resources.Requests.Memory().Cmp(*current.Requests.Memory()) > 0 || isLimited && (!willBeLimited || next.Cmp(limit) > 0)
+}
+
+// UrgentFirst returns shards with the urgent ones first, and otherwise in the same order. Their kube-state-metrics is to have these resources.
+func UrgentFirst(shards []scaling.Shard, resources corev1.ResourceRequirements, snapshot *observation.Snapshot, now metav1.Time) []scaling.Shard {
 	var urgent, others []scaling.Shard
 	for _, shard := range shards {
-		if live := snapshot.Deployment(shard.Shard); live != nil && IsUrgent(live, snapshot.PodsOf(shard.Shard), now) {
+		if live := snapshot.Deployment(shard.Shard); live != nil && IsUrgent(live, resources, snapshot.PodsOf(shard.Shard), now) {
 			urgent = append(urgent, shard)
 		} else {
 			others = append(others, shard)

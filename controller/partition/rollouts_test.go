@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/controller/fixtures"
@@ -62,7 +63,7 @@ func TestTurns(t *testing.T) {
 			deployment := snapshots.OwnedDeployment("main", 0, test.override)
 			assert.Equal(t, test.needs, NeedsTurn(&deployment, false), "needs its turn")
 			assert.Equal(t, test.takes, TakesTurn(&deployment), "takes a turn")
-			assert.False(t, NeedsTurn(&deployment, true), "a shard that is down has nothing to lose")
+			assert.False(t, NeedsTurn(&deployment, true), "an urgent shard needs none")
 		})
 	}
 }
@@ -83,13 +84,28 @@ func TestAShardIsDownIfItsPodsCannotStart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			deployment := snapshots.OwnedDeployment("main", 0, test.override)
-			assert.Equal(t, test.down, IsUrgent(&deployment, []corev1.Pod{fixtures.Pod(0, "a", test.pod)}, metav1.NewTime(fixtures.Time)))
+			assert.Equal(t, test.down, IsUrgent(&deployment, corev1.ResourceRequirements{}, []corev1.Pod{fixtures.Pod(0, "a", test.pod)}, metav1.NewTime(fixtures.Time)))
 		})
 	}
 }
 
-func TestAShardWhoseProcessWasKilledForMemoryIsUrgent(t *testing.T) {
-	live := appsv1.Deployment{Status: appsv1.DeploymentStatus{AvailableReplicas: 2}}
+// memory are resources with a request and a limit; empty for none.
+func memory(request, limit string) (resources corev1.ResourceRequirements) {
+	if request != "" {
+		resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(request)}
+	}
+	if limit != "" {
+		resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)}
+	}
+	return resources
+}
+
+func requesting(resources corev1.ResourceRequirements) corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "gate"}, {Name: "kube-state-metrics", Resources: resources}}}}
+}
+
+func TestAShardWhoseProcessWasKilledForMemoryIsUrgentIfItGetsMore(t *testing.T) {
+	live := appsv1.Deployment{Spec: appsv1.DeploymentSpec{Template: requesting(memory("100Mi", "200Mi"))}, Status: appsv1.DeploymentStatus{AvailableReplicas: 2}}
 	ended := func(reason string) []corev1.Pod {
 		return []corev1.Pod{fixtures.Pod(0, "a"), fixtures.Pod(0, "b", func(p *corev1.Pod) {
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{
@@ -98,8 +114,15 @@ func TestAShardWhoseProcessWasKilledForMemoryIsUrgent(t *testing.T) {
 			}
 		})}
 	}
-	assert.True(t, IsUrgent(&live, ended("OOMKilled"), metav1.NewTime(fixtures.Time)))
-	assert.False(t, IsUrgent(&live, ended("Error"), metav1.NewTime(fixtures.Time)))
+	isUrgent := func(reason, request, limit string) bool {
+		return IsUrgent(&live, memory(request, limit), ended(reason), metav1.NewTime(fixtures.Time))
+	}
+	assert.True(t, isUrgent("OOMKilled", "125Mi", "250Mi"))
+	assert.True(t, isUrgent("OOMKilled", "100Mi", "250Mi"))
+	assert.True(t, isUrgent("OOMKilled", "100Mi", ""), "without a limit")
+	assert.False(t, isUrgent("OOMKilled", "100Mi", "200Mi"), "an old kill does not make other changes urgent")
+	assert.False(t, isUrgent("OOMKilled", "", "200Mi"))
+	assert.False(t, isUrgent("Error", "125Mi", "250Mi"))
 }
 
 // The first shard would take the turn of the rollout, and the urgent one would roll out next to it.
@@ -109,11 +132,12 @@ func TestUrgentShardsComeFirst(t *testing.T) {
 	for id := range int32(3) {
 		shards = append(shards, scaling.Shard{Shard: fixtures.Shard(id)})
 		snapshot.Deployments = append(snapshot.Deployments, appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: fixtures.Shard(id).Name()}, Status: appsv1.DeploymentStatus{AvailableReplicas: 1},
+			ObjectMeta: metav1.ObjectMeta{Name: fixtures.Shard(id).Name()}, Spec: appsv1.DeploymentSpec{Template: requesting(memory("100Mi", ""))},
+			Status: appsv1.DeploymentStatus{AvailableReplicas: 1},
 		})
 	}
 	ids := func() (ids []int32) {
-		for _, shard := range UrgentFirst(shards, &snapshot, metav1.NewTime(fixtures.Time)) {
+		for _, shard := range UrgentFirst(shards, memory("125Mi", ""), &snapshot, metav1.NewTime(fixtures.Time)) {
 			ids = append(ids, shard.ID)
 		}
 		return ids

@@ -8,13 +8,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/observation"
 )
 
 // applyFailure is the reason and the message of a condition after the controller could not apply or delete an object.
 func applyFailure(err error, namespace string) (reason, message string) {
 	var notOwned NotOwnedError
 	switch {
-	case apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err) && !observation.IsGone(err):
 		return v1alpha1.ReasonNamespaceNotFound,
 			fmt.Sprintf("spec.namespace %q does not exist: create it, or create a KSMScale for another namespace", namespace)
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):

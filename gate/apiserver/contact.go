@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // auditIDHeader is a header of every answer of an API server, whatever its status. Load balancers do not set it.
 const auditIDHeader = "Audit-ID"
+
+// longestAnswer is more than the version of an API server takes, in bytes.
+const longestAnswer = 64 << 10
 
 // Contact checks whether the API server answers.
 type Contact struct {
@@ -46,6 +50,8 @@ func (c *Contact) Ask(ctx context.Context, timeout time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("the API server does not answer: %w", err)
 	}
+	// Only an answer that was read leaves its connection open for the next request.
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, longestAnswer))
 	if response.Header.Get(auditIDHeader) == "" {
 		err = fmt.Errorf("a proxy answered %s instead of the API server: the header %s is missing", response.Status, auditIDHeader)
 	}
