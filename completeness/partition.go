@@ -49,7 +49,7 @@ func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 		p.total, p.rounds, p.since = total, nil, now
 	}
 	for _, reading := range readings {
-		if reading.Counts.RoundAt.IsZero() || reading.Counts.RoundAt.After(now.Add(reading.Counts.Interval)) {
+		if reading.Counts.RoundAt.IsZero() {
 			continue
 		}
 		at, exists := slices.BinarySearchFunc(p.rounds, reading.Counts.RoundAt, func(r round, at time.Time) int { return r.at.Compare(at) })

@@ -86,12 +86,13 @@ func (s sizer) needed(used int64) int64 {
 // ratio is the headroom, or more if a request of just that would be too small at once.
 func (s sizer) ratio() float64 { return max(s.headroom, 1/tight) }
 
-// spacious is by how much a request exceeds what the headroom asks for when it counts as too large.
-func (s sizer) spacious() float64 {
+// isTooLarge is whether a request exceeds what the headroom asks for by so much that it may fall.
+func (s sizer) isTooLarge(request, used int64) bool {
+	from := spacious
 	if s.patient {
-		return spacious * step
+		from *= step
 	}
-	return spacious
+	return float64(request) > from*s.ratio()*float64(used)
 }
 
 func (s sizer) clamp(request int64) int64 {
@@ -124,7 +125,7 @@ func (s sizer) next(trend Trend, current, used int64, now time.Time) (int64, Tre
 		if now.Sub(trend.SmallSince) >= s.growAfter {
 			return trend.Least, Trend{}
 		}
-	case needed < current && float64(current) > s.spacious()*s.ratio()*float64(used):
+	case needed < current && s.isTooLarge(current, used):
 		trend = trend.large(needed, now)
 		if now.Sub(trend.LargeSince) >= s.shrinkAfter {
 			return trend.Most, Trend{}
