@@ -85,8 +85,8 @@ func applyForDeployment(ctx context.Context, a applier, shard v1alpha1.Shard) er
 }
 
 // applyOtherShards applies the objects around the kept shards that applyShards skips, such as the shards of the previous partition. They
-// keep serving until the takeover, so lost objects are created again and the mode can change. Their Deployments stay as they are. A
-// retired shard gets only its retired Service.
+// keep serving until the takeover, so lost objects are created again and the mode can change. Their Deployments stay as they are, unless
+// kube-state-metrics was killed for its memory. A retired shard gets only its retired Service.
 func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Snapshot, decision partition.Decision) error {
 	a := applier{Reconciler: r, Client: r.Client, owner: ksmScale}
 	applied := sets.New[v1alpha1.Shard]()
@@ -106,10 +106,19 @@ func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KS
 		}
 		errs = append(errs, apply(ctx, a, objects.Service(ksmScale, shard), &corev1.Service{}, corev1ac.ExtractService))
 		if deployment := observed.Deployment(shard); deployment != nil {
-			errs = append(errs, adopt(ctx, a, deployment), applyForDeployment(ctx, a, shard))
+			errs = append(errs, a.keepServing(ctx, shard, deployment, &observed), applyForDeployment(ctx, a, shard))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// keepServing adopts an orphaned Deployment of a previous partition. If it lacks memory, it also gets the current template.
+func (a applier) keepServing(ctx context.Context, shard v1alpha1.Shard, live *appsv1.Deployment, observed *observation.Snapshot) error {
+	if !partition.LacksMemory(live, objects.MonitorResources(a.owner), observed.PodsOf(shard)) {
+		return adopt(ctx, a, live)
+	}
+	_, err := a.applyDeployment(ctx, scaling.Shard{Shard: shard, Replicas: observation.ReplicasOf(live)}, observed)
+	return err
 }
 
 // adopt sets a KSMScale as the owner of an orphaned Deployment, and changes no other field.

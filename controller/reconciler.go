@@ -72,7 +72,9 @@ type Reconciler struct {
 	recommended histories
 	retirements retirements
 	outcomes    outcomes
-	tolerances  tolerances
+	// outdated are the shards that waited for their turn at the end of the last reconcile.
+	outdated   memories[sets.Set[v1alpha1.Shard]]
+	tolerances tolerances
 	// reshardSteps keeps events about resharding from being repeated.
 	reshardSteps reshardSteps
 	// turns is locked while a shard takes its turn to start a rollout.
@@ -126,7 +128,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, errors.Join(applied.failures.Apply, applied.failures.Monitoring, err)
 	}
-	after.Outdated = applied.outdated
 	failures, nextScaling := applied.failures, time.Duration(0)
 	if applied.autoscalersPruned {
 		nextScaling, failures.Scale = r.scaleDirectly(ctx, planned, after)
@@ -148,6 +149,7 @@ func (r *Reconciler) forget(ksmScale string) {
 	r.recommended.forget(ksmScale)
 	r.retirements.forget(ksmScale)
 	r.outcomes.forget(ksmScale)
+	r.outdated.forget(ksmScale)
 	r.reshardSteps.forget(ksmScale)
 	r.Sizing.states.forget(ksmScale)
 }
@@ -162,6 +164,7 @@ func (r *Reconciler) observe(ctx context.Context, ksmScale *v1alpha1.KSMScale) (
 		return observation.Snapshot{}, err
 	}
 	snapshot.RetiredSince = r.retirements.of(ksmScale.Name, snapshot.Services, r.Clock.Now())
+	snapshot.Outdated = r.outdated.recall(ksmScale.Name)
 	return snapshot, nil
 }
 
@@ -177,8 +180,6 @@ func (r *Reconciler) withWeights(ksmScale *v1alpha1.KSMScale) *v1alpha1.KSMScale
 
 // carriedOut is the result of carryOut.
 type carriedOut struct {
-	// outdated are the shards that wait for their turn to get the current pod template.
-	outdated sets.Set[v1alpha1.Shard]
 	failures status.Failures
 	// autoscalersPruned reports that no HorizontalPodAutoscaler of the KSMScale can interfere with mode Direct.
 	autoscalersPruned bool
@@ -190,12 +191,13 @@ func (r *Reconciler) carryOut(ctx context.Context, ksmScale *v1alpha1.KSMScale, 
 	pruneErr := r.pruneAutoscalers(ctx, ksmScale)
 	rightsErr := r.applyRights(ctx, ksmScale, before)
 	outdated, shardsErr := r.applyShards(ctx, ksmScale, before, decision.Apply)
+	r.outdated.renew(ksmScale.Name, func(sets.Set[v1alpha1.Shard]) sets.Set[v1alpha1.Shard] { return outdated })
 	applyErr := errors.Join(pruneErr, rightsErr, shardsErr, r.applyOtherShards(ctx, ksmScale, before, decision))
 	if applyErr == nil {
 		applyErr = r.pruneShards(ctx, ksmScale, decision.Keep)
 	}
 	monitoringErr := r.applyMonitors(ctx, ksmScale, before.Monitoring)
-	return carriedOut{outdated, status.Failures{Apply: applyErr, Monitoring: monitoringErr}, pruneErr == nil}
+	return carriedOut{status.Failures{Apply: applyErr, Monitoring: monitoringErr}, pruneErr == nil}
 }
 
 // wholeSeconds is the current time in whole seconds, as the API server stores it.

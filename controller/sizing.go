@@ -78,8 +78,11 @@ func (r *Reconciler) recommend(ctx context.Context, planned plans.Planned, snaps
 	return partition.WithRecommendation(ksmScale, in, recommendation), state
 }
 
-// countObjects returns nil if the controller may count nothing.
+// countObjects returns nil if the controller may count nothing, or if only objects of some namespaces are exported.
 func (r *Reconciler) countObjects(ctx context.Context, ksmScale *v1alpha1.KSMScale) map[string]int64 {
+	if metrics := ksmScale.Spec.Metrics; len(metrics.Namespaces)+len(metrics.NamespacesDenylist) > 0 {
+		return nil
+	}
 	if r.Sizing.Counter == nil {
 		return nil
 	}

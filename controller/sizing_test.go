@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -217,6 +218,98 @@ func TestANumberThatCouldNotBeWrittenIsStillDue(t *testing.T) {
 	require.ErrorContains(t, err, "write the recommended sizes")
 	allow()
 	assert.EqualValues(t, 2, reconcileFor(t, r, clock, time.Minute).TotalShards())
+}
+
+// Without spec.sharding.auto, the first pods are those of shardCount, whatever is recommended.
+func TestTheFirstSizeIsForTheShardsThatAreCreated(t *testing.T) {
+	requests := map[int32]resource.Quantity{}
+	for _, count := range []int32{1, 3, 9} {
+		r, clock := sizingReconciler(t, &measured{}, func(spec *v1alpha1.KSMScaleSpec) {
+			spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25}
+			spec.Sharding.Enabled, spec.Sharding.ShardCount = count > 1, max(count, 2)
+		})
+		r.Sizing.Counter = counted{"pods": 20_000}
+		reconcileFor(t, r, clock, time.Minute)
+		var deployments appsv1.DeploymentList
+		require.NoError(t, r.Client.List(t.Context(), &deployments))
+		require.Len(t, deployments.Items, int(count))
+		requests[count] = *deployments.Items[0].Spec.Template.Spec.Containers[0].Resources.Requests.Memory()
+	}
+	for _, pair := range [][2]int32{{1, 3}, {3, 9}} {
+		larger, smaller := requests[pair[0]], requests[pair[1]]
+		assert.Positive(t, larger.Cmp(smaller), "%d shards request %s, and %d request %s", pair[0], &larger, pair[1], &smaller)
+	}
+}
+
+// The counts are of the whole cluster.
+func TestObjectsOfSomeNamespacesAreNotEstimated(t *testing.T) {
+	r, clock := sizingReconciler(t, &measured{}, func(spec *v1alpha1.KSMScaleSpec) {
+		autoSharding(spec)
+		spec.Metrics.Namespaces = []string{"team"}
+	})
+	r.Sizing.Counter = counted{"pods": 150_000}
+	assert.Nil(t, reconcileFor(t, r, clock, time.Minute).Status.Recommendation)
+	assert.Equal(t, []int32{3}, totalsOf(t, r), "spec.sharding.shardCount")
+}
+
+func TestAutoShardingBeginsWithTheRecommendation(t *testing.T) {
+	r, clock := sizingReconciler(t, &measured{series: 600_000, memory: 300 << 20}, func(*v1alpha1.KSMScaleSpec) {})
+	recommended := reconcileFor(t, r, clock, 5*time.Minute).Status.Recommendation.Shards
+	require.EqualValues(t, 4, recommended)
+	require.Equal(t, []int32{3}, totalsOf(t, r))
+	ksmScale := readMain(t, r)
+	autoSharding(&ksmScale.Spec)
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	assert.Equal(t, recommended, reconcileFor(t, r, clock, time.Minute).TotalShards())
+	assert.Equal(t, []int32{3, 4}, totalsOf(t, r), "a reshard is under way")
+}
+
+// Such as after kubectl delete --cascade=orphan: the new KSMScale has no status, and no gate has been read.
+func TestSizesAreKeptIfTheStatusIsLost(t *testing.T) {
+	figures := &measured{series: 500_000, memory: 300 << 20}
+	r, clock := sizingReconciler(t, figures, func(spec *v1alpha1.KSMScaleSpec) { spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25} })
+	reconcileFor(t, r, clock, 5*time.Minute)
+	before := memoryRequest(t, r)
+	require.NotEqual(t, "0", before)
+	series := figures.series
+	for _, figures.series = range []int64{0, series} {
+		lost := readMain(t, r)
+		lost.Status = v1alpha1.KSMScaleStatus{}
+		require.NoError(t, r.Client.Status().Update(t.Context(), lost))
+		reconcileFor(t, r, clock, 3*time.Minute)
+		assert.Equal(t, before, memoryRequest(t, r), "%d series", figures.series)
+	}
+}
+
+// The partition that serves has to last until the next one has taken over.
+func TestAKillForMemoryDuringAReshard(t *testing.T) {
+	figures := &measured{series: 500_000, memory: 300 << 20}
+	r, clock := sizingReconciler(t, figures, func(spec *v1alpha1.KSMScaleSpec) { spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25} })
+	reconcileFor(t, r, clock, 5*time.Minute)
+	before := resource.MustParse(memoryRequest(t, r))
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Sharding.ShardCount = 5
+	ksmScale.Spec.Template = &v1alpha1.PodTemplate{Labels: map[string]v1alpha1.LabelValue{"team": "metrics"}}
+	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+	reconcileFor(t, r, clock, time.Minute)
+	require.Equal(t, []int32{3, 5}, totalsOf(t, r))
+	require.Equal(t, before.String(), memoryRequest(t, r))
+
+	killed := fixtures.Pod(0, "killed", func(pod *corev1.Pod) {
+		fixtures.OwnedByDeployment(pod, fixtures.Shard(0))
+		pod.Spec.Containers = []corev1.Container{{Name: "kube-state-metrics", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{"memory": before}}}}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "kube-state-metrics", LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled"}},
+		}}
+	})
+	require.NoError(t, r.Client.Create(t.Context(), &killed))
+	reconcileFor(t, r, clock, time.Minute)
+	after := resource.MustParse(memoryRequest(t, r))
+	assert.Positive(t, after.Cmp(before), "from %s to %s", &before, &after)
+	var other appsv1.Deployment
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(1).Name()}, &other))
+	assert.NotContains(t, other.Spec.Template.Labels, "team", "other shards of the partition stay as they are")
+	assert.Equal(t, before.String(), other.Spec.Template.Spec.Containers[0].Resources.Requests.Memory().String())
 }
 
 func TestTheNumberOfAShardCountWithoutFigures(t *testing.T) {

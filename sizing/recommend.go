@@ -88,15 +88,27 @@ type Input struct {
 	// Bounds limit the number of shards, and Size the requests.
 	Bounds Bounds
 	Size   SizeBounds
-	// ApplyShards is whether the recommended number of shards is applied. Then memory suffices for a shard of that number
-	// as well; otherwise pods are sized for the partition that serves only.
+	// ApplyShards is whether the recommended number of shards is applied. Pods are sized for that number then, and
+	// otherwise for ShardCount, which is the number of shards that the spec asks for.
 	ApplyShards bool
+	ShardCount  int32
 	// Busy is whether a reshard, a rollout or a change of leader is under way. Then nothing changes, except after a kill for
-	// memory and to respect the bounds, and all times restart.
+	// memory, to respect the bounds, and for larger shards that do not run yet. All times restart.
 	Busy bool
+	// Unobserved is whether some change of a Deployment has not been reported yet, such as another number of replicas. Then
+	// nothing changes, and times go on.
+	Unobserved bool
 	// Nodes is the number of nodes that count, and CalculatedReplicas how many pods they ask for: nodes divided by
-	// nodesPerMonitor.
-	Nodes, CalculatedReplicas int32
+	// nodesPerMonitor. MaxReplicasPerShard bounds the pods of a shard; 0 is no bound.
+	Nodes, CalculatedReplicas, MaxReplicasPerShard int32
+}
+
+// shards is how many shards pods are sized for, given the recommended number.
+func (in Input) shards(recommended int32) int32 {
+	if in.ApplyShards || in.ShardCount == 0 {
+		return recommended
+	}
+	return in.ShardCount
 }
 
 // State remembers for how long changes have been due. The zero value is the state after a restart of the controller, which
@@ -114,6 +126,9 @@ type State struct {
 // request falls together with a change of it, and memory may rise with it: fewer shards are larger.
 func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendation, State) {
 	previous := in.Previous
+	if in.Unobserved {
+		return previous, state
+	}
 	figures := in.Figures
 	if in.Busy {
 		// What is measured now does not count, and a first recommendation can wait.
@@ -125,12 +140,13 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 		return previous, state
 	}
 	next.ReplicasPerShard = ReplicasForAvailability
-	sized := figures.Total
-	if in.ApplyShards || sized == 0 {
-		sized = next.Shards
-	}
+	sized := in.shards(next.Shards)
 	reshards := in.ApplyShards && previous.Shards != 0 && next.Shards != previous.Shards
-	next.MemoryRequestBytes, state = s.memory(in, figures, sized, reshards, state, now)
+	memoryFigures := figures
+	if sized < figures.Total {
+		memoryFigures = in.Figures // Fewer shards are larger, and their first pods cannot wait until a rollout is over.
+	}
+	next.MemoryRequestBytes, state = s.memory(in, memoryFigures, sized, reshards, state, now)
 	next.MemoryLimitBytes = 0
 	if in.Size.Limits {
 		next.MemoryLimitBytes = 2 * next.MemoryRequestBytes
@@ -150,7 +166,7 @@ func (s Settings) hasResharded(in Input, state State, now time.Time) bool {
 
 // describe adds the texts to the next recommendation. It returns the previous one if nothing changes by a step.
 func (in Input) describe(next Recommendation, figures Figures) Recommendation {
-	advice := ReplicaAdvice(in.Nodes, in.CalculatedReplicas, next.Shards)
+	advice := in.replicaAdvice(in.shards(next.Shards))
 	if next.numbers() == in.Previous.numbers() && (advice == "") == (in.Previous.ReplicaAdvice == "") {
 		return in.Previous
 	}
@@ -209,12 +225,17 @@ func (s Settings) cpu(in Input, figures Figures, shards int32, state State, now 
 	return size.next(state.CPU, current, used, now)
 }
 
-// ReplicaAdvice is a short text if the replicas that nodes ask for are more than availability needs, and empty otherwise.
-func ReplicaAdvice(nodes, calculated, shards int32) string {
-	if calculated <= ReplicasForAvailability*shards {
+// replicaAdvice is a short text if nodes ask for more replicas of this many shards than availability needs, and no maximum
+// prevents them; else empty. A few nodes less do not end it, so nodes that come and go do not change it each time.
+func (in Input) replicaAdvice(shards int32) string {
+	enough := ReplicasForAvailability * shards
+	if in.Previous.ReplicaAdvice != "" {
+		enough -= enough / 4
+	}
+	if in.CalculatedReplicas <= enough || in.MaxReplicasPerShard > 0 && in.MaxReplicasPerShard <= ReplicasForAvailability {
 		return ""
 	}
-	return fmt.Sprintf("%d calculated from %d nodes; %d per shard are enough for availability (maxReplicasPerShard)", calculated, nodes, ReplicasForAvailability)
+	return fmt.Sprintf("%d calculated from %d nodes; %d per shard are enough for availability (maxReplicasPerShard)", in.CalculatedReplicas, in.Nodes, ReplicasForAvailability)
 }
 
 // namedUncounted is how many resources a text names. A controller without further rights counts less than half of all.

@@ -243,8 +243,74 @@ func TestTextsChangeWithAStepOnly(t *testing.T) {
 	assert.Contains(t, larger.Basis, "720000 series")
 	assert.Contains(t, larger.ReplicaAdvice, "55 calculated from 815 nodes")
 	in.Previous, in.CalculatedReplicas = larger, 6
+	stays, _ := settings.Recommend(in, state, at(2*time.Hour))
+	assert.Equal(t, larger, stays, "a few nodes less do not change the advice")
+	in.CalculatedReplicas = 5
 	fewer, _ := settings.Recommend(in, state, at(2*time.Hour))
 	assert.Empty(t, fewer.ReplicaAdvice)
+	in.CalculatedReplicas, in.MaxReplicasPerShard = 55, 2
+	bounded, _ := settings.Recommend(in, state, at(2*time.Hour))
+	assert.Empty(t, bounded.ReplicaAdvice, "the maximum is what it advises")
+}
+
+func TestReplicaAdviceIsForTheShardsThatRun(t *testing.T) {
+	in := sizing.Input{Figures: measured(3, 1000, 60*mib), Bounds: sizing.Bounds{MinShards: 1, MaxShards: 10, TargetSeries: 250_000}, ShardCount: 3, Nodes: 45, CalculatedReplicas: 3}
+	next := recommended(in)
+	assert.EqualValues(t, 1, next.Shards)
+	assert.Empty(t, next.ReplicaAdvice, "each shard has one replica")
+}
+
+// The first pods of two thirds of a million series in one process would be killed with the memory of a quarter of them.
+func TestPodsAreSizedForTheNumberThatRuns(t *testing.T) {
+	estimate := sizing.EstimateOf(map[string]int64{"pods": 20_000, "nodes": 667})
+	in := sizing.Input{Figures: sizing.Figures{Version: "v2.20.0", Estimate: &estimate}}
+	memory := map[int32]int64{}
+	for _, count := range []int32{1, 4, 10} {
+		in.ShardCount = count
+		next := recommended(in)
+		assert.EqualValues(t, 4, next.Shards)
+		memory[count] = next.MemoryRequestBytes
+		formula, _ := sizing.FormulaFor("v2.20.0")
+		expected := formula.Memory(estimate.Series/int64(count), estimate.Series)
+		assert.InDelta(t, 1.4*float64(expected), float64(next.MemoryRequestBytes), 0.2*float64(expected))
+	}
+	assert.Greater(t, memory[1], memory[4])
+	assert.Greater(t, memory[4], memory[10])
+}
+
+// With fewer shards by the user, also in the middle of a rollout, the first pods of the larger shards have the memory.
+func TestFewerShardsByTheUserHaveMoreMemory(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		in := sizing.Input{
+			Figures: measured(10, 500_000, 525*mib), Bounds: sizing.DefaultBounds(), Size: sizing.DefaultSizeBounds(), ShardCount: 3, Busy: busy,
+			Previous: sizing.Recommendation{Shards: 10, MemoryRequestBytes: 728 * mib, MilliCPURequest: 500},
+		}
+		next, state := sizing.DefaultSettings().Recommend(in, sizing.State{}, at(0))
+		formula, _ := sizing.FormulaFor("v2.20.0")
+		assert.Greater(t, next.MemoryRequestBytes, formula.Memory(5_000_000/3, 5_000_000), "busy: %t", busy)
+		in.Previous = next
+		again, _ := sizing.DefaultSettings().Recommend(in, state, at(time.Minute))
+		assert.Equal(t, next, again)
+	}
+}
+
+// An autoscaler changes replicas more often than once a day.
+func TestAChangeOfReplicasRestartsNoTime(t *testing.T) {
+	settings, in := sizing.DefaultSettings(), sizing.Input{
+		Figures: measured(2, 300_000, 300*mib), Bounds: sizing.DefaultBounds(), Size: sizing.DefaultSizeBounds(), ApplyShards: true,
+		Previous: sizing.Recommendation{Shards: 2, MemoryRequestBytes: 455 * mib, MilliCPURequest: 500},
+	}
+	_, state := settings.Recommend(in, sizing.State{}, at(0))
+	require.NotZero(t, state)
+	in.Unobserved = true
+	next, same := settings.Recommend(in, state, at(5*time.Minute))
+	assert.Equal(t, in.Previous, next)
+	assert.Equal(t, state, same)
+	next, _ = settings.Recommend(in, state, at(settings.RiseAfter))
+	assert.Equal(t, in.Previous, next, "nothing changes before the change of replicas is observed")
+	in.Unobserved = false
+	next, _ = settings.Recommend(in, state, at(settings.RiseAfter))
+	assert.EqualValues(t, 4, next.Shards)
 }
 
 // kill is a KSMScale whose processes take 100 MiB and request 200.
@@ -316,7 +382,7 @@ func TestFewerShardsHaveMoreMemory(t *testing.T) {
 		assert.Equal(t, int32(4), next.Shards)
 		assert.Equal(t, memory*mib, next.MemoryRequestBytes, version)
 
-		in.ApplyShards = false
+		in.ApplyShards, in.ShardCount = false, 6
 		next, _ = settings.Recommend(in, state, at(day))
 		assert.Equal(t, int32(4), next.Shards)
 		assert.Equal(t, int64(299*mib), next.MemoryRequestBytes, "what is only recommended needs no memory")

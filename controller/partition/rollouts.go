@@ -98,8 +98,12 @@ func ChangesTLS(live *appsv1.Deployment, desired *appsv1ac.DeploymentApplyConfig
 // IsUrgent reports whether a shard does not wait for its turn: it is down, or kube-state-metrics of one of its pods was killed for its
 // memory, and it would get more memory. A pod remembers a kill for as long as it exists, so other changes are not urgent because of one.
 func IsUrgent(live *appsv1.Deployment, resources corev1.ResourceRequirements, pods []corev1.Pod, now metav1.Time) bool {
-	wasKilled := slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) })
-	return isDown(live, pods, now) || wasKilled && getsMoreMemory(live, resources)
+	return isDown(live, pods, now) || LacksMemory(live, resources, pods)
+}
+
+// LacksMemory reports whether kube-state-metrics of a pod of a shard was killed for its memory, and would get more with these resources.
+func LacksMemory(live *appsv1.Deployment, resources corev1.ResourceRequirements, pods []corev1.Pod) bool {
+	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return observation.IsKilledForMemory(&pod) }) && getsMoreMemory(live, resources)
 }
 
 // getsMoreMemory reports whether kube-state-metrics requests less memory, or has a lower limit, than it would with these resources.

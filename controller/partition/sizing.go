@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
@@ -28,9 +27,11 @@ func SizingInput(planned plans.Planned, snapshot observation.Snapshot, isNewLead
 		Figures:     figures(ksmScale, serving, snapshot),
 		Bounds:      shardBounds(&ksmScale.Spec),
 		Size:        sizeBounds(&ksmScale.Spec),
-		ApplyShards: ksmScale.Spec.AutoSharding() != nil,
-		Busy:        serving != 0 && (isNewLeader || isBusy(snapshot)),
-		Nodes:       int32(min(planned.Cluster.Nodes, math.MaxInt32)), CalculatedReplicas: int32(min(planned.Calculated, math.MaxInt32)),
+		ApplyShards: ksmScale.Spec.AutoSharding() != nil, ShardCount: planned.Total,
+		Busy:       serving != 0 && (isNewLeader || isBusy(snapshot)),
+		Unobserved: slices.ContainsFunc(snapshot.Deployments, observation.IsUnobserved),
+		Nodes:      int32(min(planned.Cluster.Nodes, math.MaxInt32)), CalculatedReplicas: int32(min(planned.Calculated, math.MaxInt32)),
+		MaxReplicasPerShard: maxReplicasPerShard(&ksmScale.Spec),
 	}
 }
 
@@ -48,15 +49,14 @@ func servingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot
 	return totals[len(totals)-1]
 }
 
-// isBusy reports whether a reshard or a rollout is under way.
+// isBusy reports whether a reshard or a rollout is under way, also while no shard of the rollout has its turn.
 func isBusy(snapshot observation.Snapshot) bool {
-	return observation.Partitions(snapshot.Deployments).Len() > 1 || slices.ContainsFunc(snapshot.Deployments, func(deployment appsv1.Deployment) bool {
-		return observation.IsUnobserved(deployment) || observation.IsRollingOut(deployment)
-	})
+	return observation.Partitions(snapshot.Deployments).Len() > 1 || snapshot.Outdated.Len() > 0 ||
+		slices.ContainsFunc(snapshot.Deployments, observation.IsRollingOut)
 }
 
-// previousRecommendation is the recommendation in the status. With spec.sharding.auto, its number of shards is the number in effect. A
-// memory request that is in effect counts if the status was lost.
+// previousRecommendation is the recommendation in the status. If it was lost, the requests and, with spec.sharding.auto, the number of
+// shards in effect count.
 func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Recommendation {
 	var previous sizing.Recommendation
 	if recorded := ksmScale.Status.Recommendation; recorded != nil {
@@ -65,12 +65,15 @@ func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot
 			MemoryRequestBytes: orZero(recorded.MemoryRequest).Value(), MemoryLimitBytes: orZero(recorded.MemoryLimit).Value(),
 			MilliCPURequest: orZero(recorded.CPURequest).MilliValue(),
 		}
-	} else if ksmScale.Spec.AutoResources != nil {
-		previous = requestsInEffect(serving, snapshot)
+		return previous
+	}
+	if ksmScale.Spec.AutoResources != nil {
+		previous = requestsInEffect(ksmScale, serving, snapshot)
 	}
 	if ksmScale.Spec.AutoSharding() == nil {
 		return previous
 	}
+	previous.Shards = 0
 	if total := ksmScale.Status.TotalShards(); total > 1 {
 		previous.Shards = total
 	} else if serving > 1 {
@@ -84,17 +87,18 @@ func orZero(quantity *resource.Quantity) *resource.Quantity {
 	return cmp.Or(quantity, &resource.Quantity{})
 }
 
-// requestsInEffect are the requests of the containers of the partition that serves.
-func requestsInEffect(serving int32, snapshot observation.Snapshot) sizing.Recommendation {
+// requestsInEffect are the requests of the containers of the partition that serves, unless spec.resources has them.
+func requestsInEffect(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Recommendation {
 	for i := range snapshot.Deployments {
 		if total, _ := v1alpha1.PartitionOf(snapshot.Deployments[i].Labels); total != serving {
 			continue
 		}
 		for _, container := range snapshot.Deployments[i].Spec.Template.Spec.Containers {
-			if container.Name == objects.ContainerName {
+			memory := container.Resources.Requests.Memory()
+			if container.Name == objects.ContainerName && !memory.IsZero() && memory.Cmp(*ksmScale.Spec.Resources.Requests.Memory()) != 0 {
 				return sizing.Recommendation{
-					Shards: serving, ReplicasPerShard: sizing.ReplicasForAvailability,
-					MemoryRequestBytes: container.Resources.Requests.Memory().Value(), MemoryLimitBytes: container.Resources.Limits.Memory().Value(),
+					Shards: serving, ReplicasPerShard: sizing.ReplicasForAvailability, Basis: "kept from the Deployments, because the status had no recommendation",
+					MemoryRequestBytes: memory.Value(), MemoryLimitBytes: container.Resources.Limits.Memory().Value(),
 					MilliCPURequest: container.Resources.Requests.Cpu().MilliValue(),
 				}
 			}
@@ -157,6 +161,14 @@ func shardBounds(spec *v1alpha1.KSMScaleSpec) sizing.Bounds {
 	bounds.MaxShards = cmp.Or(auto.MaxShards, bounds.MaxShards)
 	bounds.TargetSeries = cmp.Or(auto.TargetSeriesPerShard, bounds.TargetSeries)
 	return bounds
+}
+
+// maxReplicasPerShard is the maximum of pods of a shard; 0 if there is none.
+func maxReplicasPerShard(spec *v1alpha1.KSMScaleSpec) int32 {
+	if spec.Sharding == nil {
+		return 0
+	}
+	return spec.Sharding.MaxReplicasPerShard
 }
 
 func sizeBounds(spec *v1alpha1.KSMScaleSpec) sizing.SizeBounds {

@@ -7,10 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/fixtures/snapshots"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/plans"
 	"github.com/example/ksmscale/scaling"
@@ -54,7 +56,7 @@ func TestTheNumberOfShardsInEffect(t *testing.T) {
 		{"the status has it", auto(4), measuredShards(4, 1), 4},
 		{"the status was lost, so it is the partition that serves", auto(0), measuredShards(4, 1), 4},
 		{"it was unsharded before", auto(1), measuredShards(1, 1), 0},
-		{"the recommendation does not count where a number is in effect", auto(4, recommendedFive), measuredShards(4, 1), 4},
+		{"auto is new, so it is the recommendation so far", auto(4, recommendedFive), measuredShards(4, 1), 5},
 		{"only recommended", fixtures.KSMScale(recommendedFive), measuredShards(3, 1), 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -84,6 +86,13 @@ func TestNothingChangesWhileAPartitionIsBusy(t *testing.T) {
 	rolling := measuredShards(4, 100)
 	rolling.Deployments[0].Status.UpdatedReplicas = 0
 	assert.True(t, inputOf(auto(4), rolling).Busy)
+	waiting := measuredShards(4, 100)
+	waiting.Outdated = sets.New(v1alpha1.Shard{KSMScale: "main", ID: 3, Total: 4})
+	assert.True(t, inputOf(auto(4), waiting).Busy, "a shard waits for its turn")
+	scaled := measuredShards(4, 100)
+	scaled.Deployments[0].Generation++
+	assert.False(t, inputOf(auto(4), scaled).Busy, "an autoscaler has changed replicas")
+	assert.True(t, inputOf(auto(4), scaled).Unobserved)
 	planned := plans.New(auto(4), scaling.Cluster{Nodes: 1}, fixtures.Time)
 	assert.True(t, SizingInput(planned, measuredShards(4, 100), true).Busy, "a new leader")
 	assert.False(t, SizingInput(planned, observation.Snapshot{}, true).Busy, "a first recommendation does not wait")
@@ -124,6 +133,22 @@ func TestRequestsInEffectCountIfTheStatusWasLost(t *testing.T) {
 	previous := inputOf(lost, snapshot).Previous
 	assert.EqualValues(t, 300<<20, previous.MemoryRequestBytes)
 	assert.EqualValues(t, 200, previous.MilliCPURequest)
+
+	settings := sizing.DefaultSettings()
+	unmeasured := snapshot
+	unmeasured.Measurements = nil
+	for _, observed := range []observation.Snapshot{unmeasured, snapshot} {
+		in := inputOf(lost, observed)
+		next, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)
+		recovered := WithRecommendation(lost, in, next)
+		resources := objects.MonitorResources(recovered)
+		assert.Equal(t, "300Mi", resources.Requests.Memory().String(), "pods keep their size")
+		assert.Equal(t, "200m", resources.Requests.Cpu().String())
+	}
+
+	set := lost.DeepCopy()
+	set.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("300Mi")}
+	assert.Zero(t, inputOf(set, unmeasured).Previous.MemoryRequestBytes, "spec.resources has this request")
 }
 
 // A recommendation survives the way into the status and out of it, so it changes by steps only.
