@@ -36,10 +36,22 @@ type Measurements struct {
 	*poller[gateReadings]
 	objects client.Reader
 	read    func(context.Context, *corev1.Pod) (measurements.Measurement, error)
+	// seen are the last measurements of shards. Only the goroutine of Start uses it.
+	seen map[v1alpha1.Shard]seenMeasurement
 	// processes is what each pod's process had used at the last reading. Only the goroutine of Start uses it.
 	processes map[types.UID]measurements.Process
 	// counts are the counts of objects of the last rounds. Only the goroutine of Start uses it.
 	counts partitionCounts
+}
+
+// keptFor is how long a measurement of a shard counts when no gate of the shard can be read, such as while its only pod is replaced.
+const keptFor = 15 * time.Minute
+
+// seenMeasurement is a measurement of a shard of a KSMScale, and when its gates were read.
+type seenMeasurement struct {
+	Measurement
+	ksmScale types.UID
+	at       time.Time
 }
 
 // gateReadings is what the gates of all KSMScales have measured and counted.
@@ -110,7 +122,28 @@ func (m *Measurements) list(ctx context.Context) (gateReadings, error) {
 		}
 	}
 	m.processes = processes
+	m.keep(shards, all.Items)
 	return gateReadings{shards, m.counts.add(pods, readings, m.clock.Now())}, nil
+}
+
+// keep adds the recent measurements of shards that have none now, and remembers all.
+func (m *Measurements) keep(shards map[v1alpha1.Shard]Measurement, ksmScales []v1alpha1.KSMScale) {
+	uids := map[string]types.UID{}
+	for i := range ksmScales {
+		uids[ksmScales[i].Name] = ksmScales[i].UID
+	}
+	now, seen := m.clock.Now(), map[v1alpha1.Shard]seenMeasurement{}
+	for shard, measurement := range shards {
+		seen[shard] = seenMeasurement{measurement, uids[shard.KSMScale], now}
+	}
+	for shard, before := range m.seen {
+		_, isMeasured := shards[shard]
+		if uid, exists := uids[shard.KSMScale]; isMeasured || !exists || uid != before.ksmScale || now.Sub(before.at) >= keptFor {
+			continue
+		}
+		seen[shard], shards[shard] = before, before.Measurement
+	}
+	m.seen = seen
 }
 
 // coresBetween returns the average CPU use of a process between two readings, in cores; 0 if the readings are of two processes.

@@ -105,3 +105,49 @@ func TestMeasurementsHaveTheHighestOfEachShard(t *testing.T) {
 	<-changed
 	assert.Zero(t, m.Of("main")[fixtures.Shard(0)].CPUCores, "the readings are of two processes")
 }
+
+// pollOnce polls, and takes the notification if there is one.
+func pollOnce(t *testing.T, m *Measurements, changed <-chan struct{}) {
+	t.Helper()
+	require.NoError(t, m.Poll(t.Context()))
+	select {
+	case <-changed:
+	default:
+	}
+}
+
+// The only pod of a shard is replaced, which must not restart the times of sizes.
+func TestAMeasurementIsKeptForSomeTime(t *testing.T) {
+	name := fixtures.Shard(0).Name() + "-a"
+	readings := map[string]measurements.Measurement{name: reading(10, 5, fixtures.Time)}
+	m, changed := measuring(t, readings, deploymentOf(0), podOf(0, "a"))
+	clock, ok := m.clock.(*clocktesting.FakeClock)
+	require.True(t, ok)
+	pollOnce(t, m, changed)
+	measured := m.Of("main")
+	require.NotEmpty(t, measured)
+
+	delete(readings, name)
+	clock.Step(keptFor - time.Second)
+	pollOnce(t, m, changed)
+	assert.Equal(t, measured, m.Of("main"))
+	clock.Step(time.Second)
+	pollOnce(t, m, changed)
+	assert.Empty(t, m.Of("main"), "it is kept from the last reading on")
+}
+
+func TestNoMeasurementIsKeptOfADeletedKSMScale(t *testing.T) {
+	name := fixtures.Shard(0).Name() + "-a"
+	readings := map[string]measurements.Measurement{name: reading(10, 5, fixtures.Time)}
+	m, changed := measuring(t, readings, deploymentOf(0), podOf(0, "a"))
+	pollOnce(t, m, changed)
+	writer, ok := m.objects.(client.Client)
+	require.True(t, ok)
+	require.NoError(t, writer.Delete(t.Context(), fixtures.KSMScale()))
+	pollOnce(t, m, changed)
+	assert.Empty(t, m.Of("main"))
+	recreated := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.UID = "another" })
+	require.NoError(t, writer.Create(t.Context(), recreated))
+	pollOnce(t, m, changed)
+	assert.Empty(t, m.Of("main"))
+}

@@ -2,13 +2,16 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 )
 
@@ -19,6 +22,9 @@ const (
 	nearScrapeTimeout = 50
 	nearGap           = 5
 )
+
+// measuredWithin is the longest time from readiness to the first measurement of a pod.
+const measuredWithin = 10 * time.Minute
 
 // scrapableConditions has a condition that is False while the scrape of some shard is near a limit in spec.monitoring. It is empty without
 // such a limit. This condition is a warning and does not affect Ready. Its messages have no figures that change with each measurement,
@@ -31,11 +37,15 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionScrapable, Status: metav1.ConditionFalse}
 	before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, condition.Type)
 	isMeasured, gap := false, int64(0)
+	var unmeasured *v1alpha1.Shard
 	if before != nil && before.Status == metav1.ConditionFalse {
 		gap = nearGap
 	}
 	for _, shard := range in.Snapshot.Shards() {
 		measurement, ok := in.Snapshot.Measurements[shard]
+		if !ok && unmeasured == nil && shouldBeMeasured(in, shard) {
+			unmeasured = &shard
+		}
 		if !ok || in.Snapshot.Deployment(shard) == nil {
 			continue
 		}
@@ -46,6 +56,11 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 		}
 	}
 	switch {
+	case unmeasured != nil && isMeasured:
+		condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured
+		condition.Message = fmt.Sprintf("No gate of shard %d of %d has measured a scrape, although a pod has been ready for %s. A scrape that takes more than a minute is not measured. "+
+			"The log of the gate has the cause: kubectl -n %s logs deployment/%s -c %s",
+			unmeasured.ID, unmeasured.Total, measuredWithin, in.KSMScale.Spec.Namespace, unmeasured.Name(), objects.GateContainerName)
 	case isMeasured:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, v1alpha1.ReasonWithinLimits, "The scrape of each shard is within the limits of spec.monitoring"
 	case before != nil:
@@ -54,6 +69,14 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "No gate has measured a scrape yet"
 	}
 	return []metav1.Condition{condition}
+}
+
+// shouldBeMeasured reports whether a pod of a shard has been ready for so long that its gate should have measured.
+func shouldBeMeasured(in conditionInput, shard v1alpha1.Shard) bool {
+	return slices.ContainsFunc(in.Snapshot.PodsOf(shard), func(pod corev1.Pod) bool {
+		ready := observation.PodCondition(&pod, corev1.PodReady)
+		return observation.IsActive(&pod) && ready.Status == corev1.ConditionTrue && in.Now.Sub(ready.LastTransitionTime.Time) >= measuredWithin
+	})
 }
 
 // nearLimit describes the limit that a scrape is near; empty if it is near none.

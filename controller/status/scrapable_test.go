@@ -23,9 +23,21 @@ func TestScrapable(t *testing.T) {
 	measured := func(id int32, bytes int64, seconds float64) func(*world) {
 		return func(w *world) {
 			if w.observed.Measurements == nil {
-				w.observed.Measurements = map[v1alpha1.Shard]observation.Measurement{}
+				w.observed.Measurements = map[v1alpha1.Shard]observation.Measurement{fixtures.Shard(0): {}, fixtures.Shard(1): {}, fixtures.Shard(2): {}}
 			}
 			w.observed.Measurements[fixtures.Shard(id)] = observation.Measurement{ExpositionBytes: bytes, ScrapeSeconds: seconds}
+		}
+	}
+	unmeasured := func(id int32) func(*world) {
+		return func(w *world) { delete(w.observed.Measurements, fixtures.Shard(id)) }
+	}
+	readyFor := func(duration time.Duration) func(*world) {
+		return func(w *world) {
+			for i := range w.observed.Pods {
+				for j := range w.observed.Pods[i].Status.Conditions {
+					w.observed.Pods[i].Status.Conditions[j].LastTransitionTime = metav1.NewTime(fixtures.Time.Add(-duration))
+				}
+			}
 		}
 	}
 	before := func(status metav1.ConditionStatus) func(*world) {
@@ -41,6 +53,8 @@ func TestScrapable(t *testing.T) {
 		{"not measured", []func(*world){limited}, "Unknown", v1alpha1.ReasonNotMeasured, "No gate"},
 		{"not measured by this leader", []func(*world){limited, before(metav1.ConditionTrue)}, "True", "Before", ""},
 		{"small and quick", []func(*world){limited, timed, measured(0, 75e6, 5)}, "True", v1alpha1.ReasonWithinLimits, ""},
+		{"one shard is too large to be measured", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Hour)}, "Unknown", v1alpha1.ReasonNotMeasured, "No gate of shard 1 of 3 has measured a scrape"},
+		{"the pods of one shard are new", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Minute)}, "True", v1alpha1.ReasonWithinLimits, ""},
 		{"near the size", []func(*world){limited, timed, measured(0, 1, 1), measured(1, 76e6, 5)}, "False", v1alpha1.ReasonNearBodySizeLimit, "shard 1 of 3 has more than three quarters of spec.monitoring.bodySizeLimit, which is 100M"},
 		{"above the size", []func(*world){limited, measured(0, 101e6, 1)}, "False", v1alpha1.ReasonNearBodySizeLimit, "has more than the whole"},
 		{"what to do", []func(*world){limited, measured(0, 101e6, 1)}, "False", v1alpha1.ReasonNearBodySizeLimit, "targetScrapeBytes to 75000000 or less"},

@@ -38,6 +38,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 		{"auto with more than 64 shards", sharding("enabled", true, "auto", map[string]any{"maxShards": int64(65)}), "less than or equal to 64"},
 		{"auto without autoscaling", map[string]any{"sharding": map[string]any{"enabled": true, "auto": map[string]any{}}, "autoscaling": map[string]any{"mode": "None"}}, "spec.sharding.auto must not be set with spec.autoscaling.mode None"},
 		{"two memory limits", map[string]any{"autoResources": map[string]any{}, "resources": map[string]any{"limits": map[string]any{"memory": "1Gi"}}}, "spec.resources.limits.memory must not be set with spec.autoResources"},
+		{"more memory than the maximum", map[string]any{"autoResources": map[string]any{"maxMemory": "1Gi"}, "resources": map[string]any{"requests": map[string]any{"memory": "2Gi"}}}, "spec.resources.requests.memory must not be above spec.autoResources.maxMemory"},
 		{"memory bounds that contradict each other", map[string]any{"autoResources": map[string]any{"minMemory": "2Gi", "maxMemory": "1Gi"}}, "spec.autoResources.minMemory must not be above spec.autoResources.maxMemory"},
 		{"a little memory", map[string]any{"autoResources": map[string]any{"minMemory": "1Mi"}}, "spec.autoResources.minMemory must be at least 16Mi"},
 		{"no headroom", map[string]any{"autoResources": map[string]any{"headroomPercent": int64(0)}}, "greater than or equal to 10"},
