@@ -338,6 +338,7 @@ generate-rules:
 	cd $(KSM_NEWEST) && go run ./shards; } > gate/sharding/testdata/shards.csv
 	$(TOOL) kustomize build config/chart/crd > deploy/chart/files/crd.yaml
 	$(TOOL) kustomize build config/chart/rbac > deploy/chart/files/rbac.yaml
+	sed -e '/^#/d' deploy/rbac/object-counts.yaml > deploy/chart/files/object-counts.yaml
 	sed -e '/^#/d' $(RULES)/rules.yaml > deploy/chart/files/rules.yaml
 # The groups of these files come after those of rules.yaml.
 	@for file in deduplicate recommendations; do sed -e '/^#/d' -e '/^groups:$$/d' $(RULES)/$$file.yaml > deploy/chart/files/$$file.yaml || exit 1; done

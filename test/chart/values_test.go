@@ -184,6 +184,19 @@ func TestSwitches(t *testing.T) {
 }
 
 // Without the adapter, the chart has no object of it, and the controller runs without it.
+func TestObjectCounts(t *testing.T) {
+	const role, binding = "ClusterRole ksmscale-object-counts", "ClusterRoleBinding ksmscale-object-counts"
+	assert.NotContains(t, render(t, ""), role, "the right to list everything is optional")
+	shipped, err := os.ReadFile(filepath.FromSlash("../../deploy/rbac/object-counts.yaml"))
+	require.NoError(t, err)
+	expected := objects{}
+	expected.add(t, string(shipped))
+	rendered := render(t, "rbac: {objectCounts: true}")
+	require.Contains(t, rendered, role)
+	assert.Equal(t, expected[role].Object["rules"], rendered[role].Object["rules"])
+	assert.Equal(t, expected[binding].Object["subjects"], rendered[binding].Object["subjects"])
+}
+
 func TestNoAdapter(t *testing.T) {
 	text := "{adapter: {enabled: false}, networkPolicy: {enabled: true}, monitors: {enabled: true}}"
 	rendered, notes, err := tryRender(t, text)
