@@ -86,8 +86,8 @@ func TestSizesFollowTheCluster(t *testing.T) {
 	}, "")
 }
 
-// TestSizesOfAFirstStart starts shards in a cluster that has 20,000 pods already. Their number and the size of their first pods are right
-// at once, from counts of objects.
+// TestSizesOfAFirstStart starts shards in a cluster that has 20,000 pods already. The size of their first pods is right at once, from
+// counts of objects: for the recommended number of shards, and for the number in the spec.
 func TestSizesOfAFirstStart(t *testing.T) {
 	onlyWithSizes(t)
 	counts := filepath.Join(shared.root, "deploy/rbac/object-counts.yaml")
@@ -96,13 +96,27 @@ func TestSizesOfAFirstStart(t *testing.T) {
 	makeObjects(t, 10*objectsOfPods)
 	// The times after which sizes change are the defaults, so the first pods stay.
 	setControllerArgs(t, "--size-interval=2s", "--gate-measure-interval=3s")
-	ksmScale := newKSMScale(followsTheCluster)
+	t.Run("recommended number", func(t *testing.T) {
+		ksmScale := newKSMScale(followsTheCluster)
+		firstStart(t, ksmScale)
+		require.Greater(t, ksmScale.TotalShards(), int32(2), "the minimum needs no count")
+	})
+	t.Run("one shard", func(t *testing.T) {
+		firstStart(t, newKSMScale(both(shards(1), func(spec *v1alpha1.KSMScaleSpec) {
+			spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25}
+			spec.Resources.Requests = corev1.ResourceList{}
+		})))
+	})
+}
+
+// firstStart checks that the first pods of a KSMScale have the recommended request, that it suffices, and that they stay.
+func firstStart(t *testing.T, ksmScale *v1alpha1.KSMScale) {
+	t.Helper()
 	create(t, ksmScale)
 	awaitReady(t, ksmScale)
 	recommendation := ksmScale.Status.Recommendation
 	require.NotNil(t, recommendation)
 	require.NotNil(t, recommendation.MemoryRequest)
-	require.Greater(t, ksmScale.TotalShards(), int32(2), "the minimum needs no count")
 	t.Logf("%d shards of %s: %s", ksmScale.TotalShards(), recommendation.MemoryRequest, recommendation.Message)
 	first := shardPods(t, ksmScale)
 	require.Len(t, first, int(ksmScale.Status.DesiredReplicas))
