@@ -34,46 +34,53 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 	if monitoring.BodySizeLimit == nil && monitoring.ScrapeTimeout == nil {
 		return nil
 	}
-	condition := metav1.Condition{Type: v1alpha1.ConditionScrapable, Status: metav1.ConditionFalse}
-	before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, condition.Type)
-	isMeasured, gap := false, int64(0)
-	var unmeasured *v1alpha1.Shard
+	before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionScrapable)
+	gap := int64(0)
 	if before != nil && before.Status == metav1.ConditionFalse {
 		gap = nearGap
 	}
-	for _, shard := range in.Snapshot.Shards() {
-		measurement, ok := in.Snapshot.Measurements[shard]
-		if !ok && unmeasured == nil && shouldBeMeasured(in, shard) {
-			unmeasured = &shard
-		}
-		if !ok || in.Snapshot.Deployment(shard) == nil {
-			continue
-		}
-		isMeasured = true
-		if condition.Reason, condition.Message = nearLimit(monitoring, measurement, gap); condition.Reason != "" {
-			condition.Message = fmt.Sprintf("A scrape of shard %d of %d %s", shard.ID, shard.Total, condition.Message)
-			return []metav1.Condition{condition}
-		}
-	}
+	condition, isMeasured := scrapeNearLimit(in, gap)
+	unmeasured := slices.IndexFunc(in.Snapshot.Shards(), func(shard v1alpha1.Shard) bool { return shouldBeMeasured(in, shard) })
 	switch {
-	case unmeasured != nil && isMeasured:
+	case condition.Reason != "":
+	case isMeasured && unmeasured >= 0:
+		shard := in.Snapshot.Shards()[unmeasured]
 		condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured
 		condition.Message = fmt.Sprintf("No gate of shard %d of %d has measured a scrape, although a pod has been ready for %s. A scrape that takes more than a minute is not measured. "+
 			"The log of the gate has the cause: kubectl -n %s logs deployment/%s -c %s",
-			unmeasured.ID, unmeasured.Total, measuredWithin, in.KSMScale.Spec.Namespace, unmeasured.Name(), objects.GateContainerName)
+			shard.ID, shard.Total, measuredWithin, in.KSMScale.Spec.Namespace, shard.Name(), objects.GateContainerName)
 	case isMeasured:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, v1alpha1.ReasonWithinLimits, "The scrape of each shard is within the limits of spec.monitoring"
 	case before != nil:
-		return []metav1.Condition{*before} // A new leader has read no measurements yet.
+		condition = *before // A new leader has read no measurements yet.
 	default:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "No gate has measured a scrape yet"
 	}
 	return []metav1.Condition{condition}
 }
 
-// shouldBeMeasured reports whether a pod of a shard has been ready for so long that its gate should have measured.
+// scrapeNearLimit returns the condition for the first shard whose scrape is near a limit, without a reason if there is none. It also
+// reports whether any shard was measured.
+func scrapeNearLimit(in conditionInput, gap int64) (condition metav1.Condition, isMeasured bool) {
+	condition = metav1.Condition{Type: v1alpha1.ConditionScrapable, Status: metav1.ConditionFalse}
+	for _, shard := range in.Snapshot.Shards() {
+		measurement, ok := in.Snapshot.Measurements[shard]
+		if !ok || in.Snapshot.Deployment(shard) == nil {
+			continue
+		}
+		isMeasured = true
+		if condition.Reason, condition.Message = nearLimit(in.KSMScale.Spec.Monitoring, measurement, gap); condition.Reason != "" {
+			condition.Message = fmt.Sprintf("A scrape of shard %d of %d %s", shard.ID, shard.Total, condition.Message)
+			break
+		}
+	}
+	return condition, isMeasured
+}
+
+// shouldBeMeasured reports whether a shard has no measurement although a pod has been ready for so long that its gate should have one.
 func shouldBeMeasured(in conditionInput, shard v1alpha1.Shard) bool {
-	return slices.ContainsFunc(in.Snapshot.PodsOf(shard), func(pod corev1.Pod) bool {
+	_, isMeasured := in.Snapshot.Measurements[shard]
+	return !isMeasured && slices.ContainsFunc(in.Snapshot.PodsOf(shard), func(pod corev1.Pod) bool {
 		ready := observation.PodCondition(&pod, corev1.PodReady)
 		return observation.IsActive(&pod) && ready.Status == corev1.ConditionTrue && in.Now.Sub(ready.LastTransitionTime.Time) >= measuredWithin
 	})
