@@ -181,7 +181,7 @@ bin/compatibility/kube-state-metrics-%: $(COMPATIBILITY)/%/go.mod $(COMPATIBILIT
 	cd $(COMPATIBILITY)/$* && go build -ldflags "-s -w -X github.com/prometheus/common/version.Version=$*" -o $(CURDIR)/$@ k8s.io/kube-state-metrics/v2
 
 # The packages of the product that have goroutines.
-CONCURRENT := ./gate/... ./shardpods/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./test/e2e/audit/...
+CONCURRENT := ./gate/... ./shardpods/... ./nodes/... ./loads/... ./telemetry/... ./plans/... ./adapter/... ./controller/... ./plugin/... ./test/e2e/audit/...
 
 .PHONY: race
 race: c-compiler ## Run the unit tests of packages with goroutines under the race detector.

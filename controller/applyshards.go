@@ -64,6 +64,10 @@ func (a applier) applyDeployment(ctx context.Context, planned scaling.Shard, bef
 	// The lock keeps two reconciles from taking the last turn. The list waits until it has the writes of the previous holder.
 	a.turns.Lock()
 	defer a.turns.Unlock()
+	// The end of a turn after the list requests a reconcile of those that wait.
+	a.outdated.renew(a.owner.Name, func(before sets.Set[v1alpha1.Shard]) sets.Set[v1alpha1.Shard] {
+		return before.Clone().Insert(planned.Shard)
+	})
 	var all appsv1.DeploymentList
 	if err := a.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return false, fmt.Errorf("list the Deployments of all KSMScales: %w", err)

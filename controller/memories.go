@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"sync"
 )
 
@@ -27,6 +28,20 @@ func (m *memories[T]) recall(ksmScale string) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.all[ksmScale]
+}
+
+// names returns the names of the KSMScales whose value meets a condition, in order.
+func (m *memories[T]) names(meets func(T) bool) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for ksmScale, value := range m.all {
+		if meets(value) {
+			names = append(names, ksmScale)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // forget drops the value of a KSMScale.

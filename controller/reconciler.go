@@ -72,7 +72,7 @@ type Reconciler struct {
 	recommended histories
 	retirements retirements
 	outcomes    outcomes
-	// outdated are the shards that waited for their turn at the end of the last reconcile.
+	// outdated are the shards that wait for their turn. A set does not change, but is replaced by another one.
 	outdated   memories[sets.Set[v1alpha1.Shard]]
 	tolerances tolerances
 	// reshardSteps keeps events about resharding from being repeated.

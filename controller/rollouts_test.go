@@ -18,6 +18,7 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
@@ -153,6 +154,22 @@ func TestOneShardAfterTheOtherGetsTheCurrentTemplate(t *testing.T) {
 }
 
 // The gate's image comes with KSMScale, so that an upgrade changes the template of all shards.
+// With many KSMScales, most turns end while nobody waits: each change of replicas looks like one.
+func TestTheEndOfATurnIsForThoseThatWait(t *testing.T) {
+	w := newRolloutWorld(t, 3)
+	assert.Empty(t, w.waitingKSMScales(t.Context(), nil))
+	w.change(image(correctedImage))
+	w.reconcile()
+	require.Equal(t, []int32{0}, w.with(correctedImage))
+	assert.Equal(t, []reconcile.Request{requestFor("main")}, w.waitingKSMScales(t.Context(), nil))
+	for id := range int32(3) {
+		w.observe(id, func(d *appsv1.Deployment) { d.Status.Conditions[0].Reason = observation.ReasonRolloutCompleted })
+		w.reconcile()
+	}
+	require.Len(t, w.with(correctedImage), 3)
+	assert.Empty(t, w.waitingKSMScales(t.Context(), nil))
+}
+
 func TestAnUpgradeIsARolloutOfOneShardAfterTheOther(t *testing.T) {
 	w := newRolloutWorld(t, 3)
 	w.GateImage = "example.com/ksmscale:v2"

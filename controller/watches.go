@@ -12,6 +12,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/util/workqueue"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -70,7 +71,7 @@ func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, 
 		// The controller writes the status itself, which does not change the generation.
 		For(&v1alpha1.KSMScale{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&appsv1.Deployment{}).
-		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.allKSMScales), builder.WithPredicates(turnEnded())).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.waitingKSMScales), builder.WithPredicates(turnEnded())).
 		Owns(&corev1.Service{}).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}).
 		Owns(&policyv1.PodDisruptionBudget{}).
@@ -177,6 +178,16 @@ func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconc
 	var requests []reconcile.Request
 	for _, ksmScale := range r.listKSMScales(ctx) {
 		requests = append(requests, requestFor(ksmScale.Name))
+	}
+	return requests
+}
+
+// waitingKSMScales requests a reconcile of every KSMScale with a shard that waits for its turn. A change of the replicas of a Deployment also
+// looks like a turn, so most turns end while nobody waits.
+func (r *Reconciler) waitingKSMScales(context.Context, client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, name := range r.outdated.names(func(shards sets.Set[v1alpha1.Shard]) bool { return shards.Len() > 0 }) {
+		requests = append(requests, requestFor(name))
 	}
 	return requests
 }

@@ -54,7 +54,7 @@ func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales 
 	target := autoscaler.Spec.ScaleTargetRef
 	key := client.ObjectKey{Namespace: autoscaler.Namespace, Name: target.Name}
 	// A name of a shard can begin like the names of two KSMScales, so all KSMScales are compared.
-	isOurs := slices.ContainsFunc(ksmScales, func(ksmScale v1alpha1.KSMScale) bool { return IsOwnedBy(autoscaler, &ksmScale) })
+	isOurs := isOwnedByAny(autoscaler, ksmScales)
 	return key, target.Kind == "Deployment" && autoscaler.DeletionTimestamp == nil && !isOurs && isShardName(key, ksmScales)
 }
 

@@ -15,6 +15,16 @@ func IsOwnedBy(object client.Object, ksmScale *v1alpha1.KSMScale) bool {
 	return metav1.IsControlledBy(object, ksmScale) || IsOrphan(object, ksmScale)
 }
 
+// isOwnedByAny reports whether an object belongs to one of some KSMScales.
+func isOwnedByAny(object client.Object, ksmScales []v1alpha1.KSMScale) bool {
+	for i := range ksmScales {
+		if IsOwnedBy(object, &ksmScales[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // IsOrphan reports whether the controller applied an object for a KSMScale of this name and the object has no owner now. This happens
 // after `kubectl delete --cascade=orphan` or a restore without owner references. The controller adopts such an object. It never adopts
 // an object that has another owner or only has our labels.
