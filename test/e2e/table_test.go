@@ -63,8 +63,8 @@ other versions.
 
 Each row was measured once, on two nodes. They and the control plane ran on one machine of 2 cores. Each test has three shards of one
 replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s, which keeps the events short: pods wait for
-one interval, and shards for two. Rollouts replace the pods of one shard after the other. In rows from before 2026-11-26, all
-shards rolled out together.
+one interval, and shards for two. Rollouts replace the pods of one shard after the other. No other version of KSMScale is
+published yet, so an upgrade is to the same program under the name of another version.
 
 | event | CPU limit of each KSM | on | took | objects | object-seconds missing | most at once | longest gap | scrapes missed | exported twice | slow answers |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
