@@ -68,14 +68,18 @@ func countedNodes(planned plans.Planned) []series {
 	}}
 }
 
-// recommended returns a figure of the recommendation in the status. A KSMScale without a recommendation has no series.
+// recommended returns a figure of the recommendation in the status. A KSMScale without a recommendation, or without the figure, has no series.
 func recommended(figure func(*v1alpha1.Recommendation) int64) func(plans.Planned) []series {
 	return func(planned plans.Planned) []series {
 		recommendation := planned.KSMScale.Status.Recommendation
 		if recommendation == nil {
 			return nil
 		}
-		return []series{{labels: map[string]string{v1alpha1.MetricLabelKSMScale: planned.KSMScale.Name}, value: figure(recommendation)}}
+		value := figure(recommendation)
+		if value == 0 {
+			return nil
+		}
+		return []series{{labels: map[string]string{v1alpha1.MetricLabelKSMScale: planned.KSMScale.Name}, value: value}}
 	}
 }
 

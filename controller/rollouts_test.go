@@ -153,7 +153,6 @@ func TestOneShardAfterTheOtherGetsTheCurrentTemplate(t *testing.T) {
 	assert.NotContains(t, w.progress(), "RollingOut")
 }
 
-// The gate's image comes with KSMScale, so that an upgrade changes the template of all shards.
 // With many KSMScales, most turns end while nobody waits: each change of replicas looks like one.
 func TestTheEndOfATurnIsForThoseThatWait(t *testing.T) {
 	w := newRolloutWorld(t, 3)
@@ -170,6 +169,7 @@ func TestTheEndOfATurnIsForThoseThatWait(t *testing.T) {
 	assert.Empty(t, w.waitingKSMScales(t.Context(), nil))
 }
 
+// The gate's image comes with KSMScale, so that an upgrade changes the template of all shards.
 func TestAnUpgradeIsARolloutOfOneShardAfterTheOther(t *testing.T) {
 	w := newRolloutWorld(t, 3)
 	w.GateImage = "example.com/ksmscale:v2"

@@ -253,15 +253,21 @@ func TestObjectsOfSomeNamespacesAreNotEstimated(t *testing.T) {
 }
 
 func TestAutoShardingBeginsWithTheRecommendation(t *testing.T) {
-	r, clock := sizingReconciler(t, &measured{series: 600_000, memory: 300 << 20}, func(*v1alpha1.KSMScaleSpec) {})
-	recommended := reconcileFor(t, r, clock, 5*time.Minute).Status.Recommendation.Shards
-	require.EqualValues(t, 4, recommended)
-	require.Equal(t, []int32{3}, totalsOf(t, r))
-	ksmScale := readMain(t, r)
-	autoSharding(&ksmScale.Spec)
-	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
-	assert.Equal(t, recommended, reconcileFor(t, r, clock, time.Minute).TotalShards())
-	assert.Equal(t, []int32{3, 4}, totalsOf(t, r), "a reshard is under way")
+	for target, want := range map[int64]int32{250_000: 4, 150_000: 6, 1_000_000: 2} {
+		figures := &measured{series: 600_000, memory: 300 << 20}
+		r, clock := sizingReconciler(t, figures, func(*v1alpha1.KSMScaleSpec) {})
+		require.EqualValues(t, 4, reconcileFor(t, r, clock, 5*time.Minute).Status.Recommendation.Shards)
+		require.Equal(t, []int32{3}, totalsOf(t, r))
+		ksmScale := readMain(t, r)
+		autoSharding(&ksmScale.Spec)
+		ksmScale.Spec.Sharding.Auto.TargetSeriesPerShard = target
+		require.NoError(t, r.Client.Update(t.Context(), ksmScale))
+		figures.series = 0
+		assert.EqualValues(t, 3, reconcileFor(t, r, clock, 5*time.Minute).TotalShards(), "a new leader has not measured yet")
+		figures.series = 600_000
+		assert.Equal(t, want, reconcileFor(t, r, clock, time.Minute).TotalShards(), "with the targets of the spec")
+		assert.Equal(t, sets.List(sets.New(3, want)), totalsOf(t, r), "a reshard is under way")
+	}
 }
 
 // Such as after kubectl delete --cascade=orphan: the new KSMScale has no status, and no gate has been read.
@@ -306,10 +312,14 @@ func TestAKillForMemoryDuringAReshard(t *testing.T) {
 	reconcileFor(t, r, clock, time.Minute)
 	after := resource.MustParse(memoryRequest(t, r))
 	assert.Positive(t, after.Cmp(before), "from %s to %s", &before, &after)
-	var other appsv1.Deployment
-	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(1).Name()}, &other))
-	assert.NotContains(t, other.Spec.Template.Labels, "team", "other shards of the partition stay as they are")
-	assert.Equal(t, before.String(), other.Spec.Template.Spec.Containers[0].Resources.Requests.Memory().String())
+	for id := range int32(3) {
+		var deployment appsv1.Deployment
+		require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(id).Name()}, &deployment))
+		assert.NotContains(t, deployment.Spec.Template.Labels, "team", "pods that serve keep the rest of their template")
+		request := deployment.Spec.Template.Spec.Containers[0].Resources.Requests.Memory()
+		assert.Equal(t, id == 0, request.Cmp(before) > 0, "shard %d requests %s", id, request)
+		assert.NotEmpty(t, deployment.OwnerReferences)
+	}
 }
 
 func TestTheNumberOfAShardCountWithoutFigures(t *testing.T) {

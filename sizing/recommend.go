@@ -81,7 +81,7 @@ func (r Recommendation) numbers() Recommendation {
 // Input is what a recommendation depends on, besides time.
 type Input struct {
 	// Previous is the last recommendation; the zero value if there is none. Where the number of shards is applied, its
-	// Shards is the number in effect.
+	// Shards is the number in effect, or 0 while the first number is still to be chosen.
 	Previous Recommendation
 	// Figures are of the partition that serves.
 	Figures Figures
@@ -95,17 +95,20 @@ type Input struct {
 	// Busy is whether a reshard, a rollout or a change of leader is under way. Then nothing changes, except after a kill for
 	// memory, to respect the bounds, and for larger shards that do not run yet. All times restart.
 	Busy bool
-	// Unobserved is whether some change of a Deployment has not been reported yet, such as another number of replicas. Then
-	// nothing changes, and times go on.
+	// Unobserved is whether some change of a Deployment has not been reported yet, such as another number of replicas. It is
+	// as Busy, but times go on.
 	Unobserved bool
 	// Nodes is the number of nodes that count, and CalculatedReplicas how many pods they ask for: nodes divided by
 	// nodesPerMonitor. MaxReplicasPerShard bounds the pods of a shard; 0 is no bound.
 	Nodes, CalculatedReplicas, MaxReplicasPerShard int32
 }
 
+// BasisKept is the basis of a recommendation whose figures were lost.
+const BasisKept = "kept from the Deployments, because the status had no recommendation"
+
 // shards is how many shards pods are sized for, given the recommended number.
 func (in Input) shards(recommended int32) int32 {
-	if in.ApplyShards || in.ShardCount == 0 {
+	if in.ApplyShards && recommended != 0 || in.ShardCount == 0 {
 		return recommended
 	}
 	return in.ShardCount
@@ -125,18 +128,20 @@ type State struct {
 // included, unless a number changes by a step, or ReplicaAdvice comes or goes. Where the number of shards is applied, no
 // request falls together with a change of it, and memory may rise with it: fewer shards are larger.
 func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendation, State) {
-	previous := in.Previous
 	if in.Unobserved {
-		return previous, state
+		in.Busy, in.Unobserved = true, false
+		next, changed := s.Recommend(in, state, now)
+		state.KilledAt, state.Shards.ChangedAt = changed.KilledAt, changed.Shards.ChangedAt
+		return next, state
 	}
-	figures := in.Figures
+	previous, figures := in.Previous, in.Figures
 	if in.Busy {
 		// What is measured now does not count, and a first recommendation can wait.
 		figures = Figures{Version: figures.Version, Total: figures.Total, KilledRequestBytes: figures.KilledRequestBytes}
 	}
 	next := previous
 	next.Shards, state.Shards = s.Next(state.Shards, previous.Shards, figures, in.Bounds, now)
-	if next.Shards == 0 {
+	if next.Shards == 0 && previous.MemoryRequestBytes == 0 {
 		return previous, state
 	}
 	next.ReplicasPerShard = ReplicasForAvailability
@@ -167,7 +172,8 @@ func (s Settings) hasResharded(in Input, state State, now time.Time) bool {
 // describe adds the texts to the next recommendation. It returns the previous one if nothing changes by a step.
 func (in Input) describe(next Recommendation, figures Figures) Recommendation {
 	advice := in.replicaAdvice(in.shards(next.Shards))
-	if next.numbers() == in.Previous.numbers() && (advice == "") == (in.Previous.ReplicaAdvice == "") {
+	isKept := in.Previous.Basis == BasisKept && figures.Measured()
+	if next.numbers() == in.Previous.numbers() && (advice == "") == (in.Previous.ReplicaAdvice == "") && !isKept {
 		return in.Previous
 	}
 	next.ReplicaAdvice = advice

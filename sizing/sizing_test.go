@@ -298,7 +298,7 @@ func TestFewerShardsByTheUserHaveMoreMemory(t *testing.T) {
 func TestAChangeOfReplicasRestartsNoTime(t *testing.T) {
 	settings, in := sizing.DefaultSettings(), sizing.Input{
 		Figures: measured(2, 300_000, 300*mib), Bounds: sizing.DefaultBounds(), Size: sizing.DefaultSizeBounds(), ApplyShards: true,
-		Previous: sizing.Recommendation{Shards: 2, MemoryRequestBytes: 455 * mib, MilliCPURequest: 500},
+		Previous: sizing.Recommendation{Shards: 2, ReplicasPerShard: 2, MemoryRequestBytes: 455 * mib, MemoryLimitBytes: 910 * mib, MilliCPURequest: 500},
 	}
 	_, state := settings.Recommend(in, sizing.State{}, at(0))
 	require.NotZero(t, state)
@@ -308,6 +308,14 @@ func TestAChangeOfReplicasRestartsNoTime(t *testing.T) {
 	assert.Equal(t, state, same)
 	next, _ = settings.Recommend(in, state, at(settings.RiseAfter))
 	assert.Equal(t, in.Previous, next, "nothing changes before the change of replicas is observed")
+	bounded, killed := in, in
+	bounded.Bounds.MinShards = 3
+	next, _ = settings.Recommend(bounded, state, at(5*time.Minute))
+	assert.EqualValues(t, 3, next.Shards, "a changed bound counts, because a change may never be observed")
+	killed.Figures.KilledRequestBytes = 455 * mib
+	next, after := settings.Recommend(killed, state, at(5*time.Minute))
+	assert.Greater(t, next.MemoryRequestBytes, int64(455*mib))
+	assert.Equal(t, at(5*time.Minute), after.KilledAt)
 	in.Unobserved = false
 	next, _ = settings.Recommend(in, state, at(settings.RiseAfter))
 	assert.EqualValues(t, 4, next.Shards)

@@ -4,9 +4,11 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/scaling"
@@ -31,6 +33,17 @@ func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions 
 				WithLabels(podLabels(ksmScale, shard)).
 				WithAnnotations(podAnnotations(ksmScale, shard)).
 				WithSpec(podSpec(ksmScale, planned, gateOptions))))
+}
+
+// WithMonitorResources sets the resources of kube-state-metrics in a Deployment that the controller has applied before, and returns it.
+func WithMonitorResources(deployment *appsv1ac.DeploymentApplyConfiguration, resources corev1.ResourceRequirements) *appsv1ac.DeploymentApplyConfiguration {
+	containers := deployment.Spec.Template.Spec.Containers
+	for i := range containers {
+		if ptr.Deref(containers[i].Name, "") == ContainerName {
+			containers[i].Resources = As[corev1ac.ResourceRequirementsApplyConfiguration](resources)
+		}
+	}
+	return deployment
 }
 
 // progressDeadline is how long a pod of a Deployment may take to become ready before the rollout counts as stuck. It is longer than the gate

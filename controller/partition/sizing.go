@@ -24,7 +24,7 @@ func SizingInput(planned plans.Planned, snapshot observation.Snapshot, isNewLead
 	serving := servingPartition(ksmScale, snapshot)
 	return sizing.Input{
 		Previous:    previousRecommendation(ksmScale, serving, snapshot),
-		Figures:     figures(ksmScale, serving, snapshot),
+		Figures:     figures(ksmScale, measuredPartition(ksmScale, serving, snapshot), snapshot),
 		Bounds:      shardBounds(&ksmScale.Spec),
 		Size:        sizeBounds(&ksmScale.Spec),
 		ApplyShards: ksmScale.Spec.AutoSharding() != nil, ShardCount: planned.Total,
@@ -49,14 +49,30 @@ func servingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot
 	return totals[len(totals)-1]
 }
 
+// measuredPartition returns the number of shards of the partition to size from: the one that serves, or another whole one if only that was
+// measured.
+func measuredPartition(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) int32 {
+	others := observation.Partitions(snapshot.Deployments).Delete(serving)
+	for total := range worthKeeping(others, snapshot.Deployments) {
+		if !figures(ksmScale, serving, snapshot).Measured() && figures(ksmScale, total, snapshot).Measured() {
+			return total
+		}
+	}
+	return serving
+}
+
 // isBusy reports whether a reshard or a rollout is under way, also while no shard of the rollout has its turn.
 func isBusy(snapshot observation.Snapshot) bool {
-	return observation.Partitions(snapshot.Deployments).Len() > 1 || snapshot.Outdated.Len() > 0 ||
+	waits := func(shard v1alpha1.Shard) bool {
+		deployment := snapshot.Deployment(shard)
+		return deployment != nil && !deployment.Spec.Paused // A paused one may wait for months.
+	}
+	return observation.Partitions(snapshot.Deployments).Len() > 1 || slices.ContainsFunc(snapshot.Outdated.UnsortedList(), waits) ||
 		slices.ContainsFunc(snapshot.Deployments, observation.IsRollingOut)
 }
 
-// previousRecommendation is the recommendation in the status. If it was lost, the requests and, with spec.sharding.auto, the number of
-// shards in effect count.
+// previousRecommendation is the recommendation in the status, or the requests in effect if that was lost. With spec.sharding.auto, its number
+// of shards is the number in effect, or 0 while that is another one: spec.sharding.auto is new, or the KSMScale was unsharded.
 func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Recommendation {
 	var previous sizing.Recommendation
 	if recorded := ksmScale.Status.Recommendation; recorded != nil {
@@ -65,20 +81,20 @@ func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot
 			MemoryRequestBytes: orZero(recorded.MemoryRequest).Value(), MemoryLimitBytes: orZero(recorded.MemoryLimit).Value(),
 			MilliCPURequest: orZero(recorded.CPURequest).MilliValue(),
 		}
-		return previous
-	}
-	if ksmScale.Spec.AutoResources != nil {
+	} else if ksmScale.Spec.AutoResources != nil {
 		previous = requestsInEffect(ksmScale, serving, snapshot)
 	}
 	if ksmScale.Spec.AutoSharding() == nil {
 		return previous
 	}
-	previous.Shards = 0
-	if total := ksmScale.Status.TotalShards(); total > 1 {
-		previous.Shards = total
-	} else if serving > 1 {
-		previous.Shards = serving
+	inEffect := ksmScale.Status.TotalShards()
+	if inEffect == 0 {
+		inEffect = serving
 	}
+	if inEffect == 1 || ksmScale.Status.Recommendation != nil && inEffect != previous.Shards {
+		inEffect = 0
+	}
+	previous.Shards = inEffect
 	return previous
 }
 
@@ -97,7 +113,7 @@ func requestsInEffect(ksmScale *v1alpha1.KSMScale, serving int32, snapshot obser
 			memory := container.Resources.Requests.Memory()
 			if container.Name == objects.ContainerName && !memory.IsZero() && memory.Cmp(*ksmScale.Spec.Resources.Requests.Memory()) != 0 {
 				return sizing.Recommendation{
-					Shards: serving, ReplicasPerShard: sizing.ReplicasForAvailability, Basis: "kept from the Deployments, because the status had no recommendation",
+					Shards: serving, ReplicasPerShard: sizing.ReplicasForAvailability, Basis: sizing.BasisKept,
 					MemoryRequestBytes: memory.Value(), MemoryLimitBytes: container.Resources.Limits.Memory().Value(),
 					MilliCPURequest: container.Resources.Requests.Cpu().MilliValue(),
 				}
@@ -185,15 +201,19 @@ func sizeBounds(spec *v1alpha1.KSMScaleSpec) sizing.SizeBounds {
 // WithRecommendation returns a KSMScale with a recommendation in its status. With spec.sharding.auto, the recommended number of shards
 // becomes the desired number.
 func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizing.Recommendation) *v1alpha1.KSMScale {
-	recommended := ksmScale.DeepCopy()
-	if next.Shards == 0 {
+	recommended, before := ksmScale.DeepCopy(), ksmScale.Status.Recommendation
+	if next.Shards == 0 && before == nil {
 		return recommended
+	}
+	applies := ksmScale.Spec.AutoSharding() != nil && next.Shards != 0
+	if next.Shards == 0 {
+		next.Shards = before.Shards // It is still to be chosen.
 	}
 	status := &v1alpha1.Recommendation{
 		Shards: next.Shards, ReplicasPerShard: next.ReplicasPerShard, Message: next.Basis, ReplicaAdvice: next.ReplicaAdvice, Series: in.Figures.Series(),
 	}
 	// The series belong to the figures of the text, which may stay although the numbers change.
-	if before := ksmScale.Status.Recommendation; before != nil && next.Basis == in.Previous.Basis {
+	if before != nil && next.Basis == in.Previous.Basis {
 		status.Series = before.Series
 	}
 	if next.MemoryRequestBytes > 0 {
@@ -209,7 +229,7 @@ func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizin
 	if next.Basis != "" {
 		recommended.Status.Recommendation = status
 	}
-	if ksmScale.Spec.AutoSharding() != nil {
+	if applies {
 		recommended.Status.SetTotalShards(next.Shards)
 	}
 	return recommended

@@ -56,7 +56,7 @@ func TestTheNumberOfShardsInEffect(t *testing.T) {
 		{"the status has it", auto(4), measuredShards(4, 1), 4},
 		{"the status was lost, so it is the partition that serves", auto(0), measuredShards(4, 1), 4},
 		{"it was unsharded before", auto(1), measuredShards(1, 1), 0},
-		{"auto is new, so it is the recommendation so far", auto(4, recommendedFive), measuredShards(4, 1), 5},
+		{"auto is new, so it is still to be chosen", auto(4, recommendedFive), measuredShards(4, 1), 0},
 		{"only recommended", fixtures.KSMScale(recommendedFive), measuredShards(3, 1), 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,6 +89,8 @@ func TestNothingChangesWhileAPartitionIsBusy(t *testing.T) {
 	waiting := measuredShards(4, 100)
 	waiting.Outdated = sets.New(v1alpha1.Shard{KSMScale: "main", ID: 3, Total: 4})
 	assert.True(t, inputOf(auto(4), waiting).Busy, "a shard waits for its turn")
+	waiting.Deployment(v1alpha1.Shard{KSMScale: "main", ID: 3, Total: 4}).Spec.Paused = true
+	assert.False(t, inputOf(auto(4), waiting).Busy, "a pause may last for months")
 	scaled := measuredShards(4, 100)
 	scaled.Deployments[0].Generation++
 	assert.False(t, inputOf(auto(4), scaled).Busy, "an autoscaler has changed replicas")
@@ -96,6 +98,22 @@ func TestNothingChangesWhileAPartitionIsBusy(t *testing.T) {
 	planned := plans.New(auto(4), scaling.Cluster{Nodes: 1}, fixtures.Time)
 	assert.True(t, SizingInput(planned, measuredShards(4, 100), true).Busy, "a new leader")
 	assert.False(t, SizingInput(planned, observation.Snapshot{}, true).Busy, "a first recommendation does not wait")
+}
+
+// A new leader has no measurement when the user changes the number of shards, and finds a new partition when it has.
+func TestTheFirstMeasuredPartitionCounts(t *testing.T) {
+	snapshot := measuredShards(10, 500_000)
+	snapshots.AddPartition(&snapshot, 3, 1, 1, fixtures.Time)
+	fewer := fixtures.KSMScale(func(k *v1alpha1.KSMScale) {
+		k.Status.ShardingStatus = &v1alpha1.ShardingStatus{TotalShards: 10}
+		k.Status.Recommendation = &v1alpha1.Recommendation{Shards: 10, MemoryRequest: new(resource.MustParse("300Mi"))}
+	})
+	in := inputOf(fewer, snapshot)
+	assert.True(t, in.Busy)
+	assert.EqualValues(t, 10, in.Figures.Total)
+	settings := sizing.DefaultSettings()
+	next, _ := settings.Recommend(in, sizing.State{}, fixtures.Time)
+	assert.Greater(t, next.MemoryRequestBytes, int64(1<<30), "one of three shards")
 }
 
 func TestKilledForMemory(t *testing.T) {
@@ -144,7 +162,11 @@ func TestRequestsInEffectCountIfTheStatusWasLost(t *testing.T) {
 		resources := objects.MonitorResources(recovered)
 		assert.Equal(t, "300Mi", resources.Requests.Memory().String(), "pods keep their size")
 		assert.Equal(t, "200m", resources.Requests.Cpu().String())
+		lost.Status.Recommendation = recovered.Status.Recommendation
 	}
+	assert.Contains(t, lost.Status.Recommendation.Message, "measured")
+	assert.EqualValues(t, 3, lost.Status.Recommendation.Series)
+	lost.Status.Recommendation = nil
 
 	set := lost.DeepCopy()
 	set.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("300Mi")}

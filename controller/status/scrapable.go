@@ -46,8 +46,8 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 	case isMeasured && unmeasured >= 0:
 		shard := in.Snapshot.Shards()[unmeasured]
 		condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured
-		condition.Message = fmt.Sprintf("No gate of shard %d of %d has measured a scrape, although a pod has been ready for %s. A scrape that takes more than a minute is not measured. "+
-			"The log of the gate has the cause: kubectl -n %s logs deployment/%s -c %s",
+		condition.Message = fmt.Sprintf("There is no measurement of shard %d of %d, although a pod has been ready for %s: a scrape takes more than a minute, or the controller cannot read the gate. "+
+			"The log of the gate has failed measurements: kubectl -n %s logs deployment/%s -c %s",
 			shard.ID, shard.Total, measuredWithin, in.KSMScale.Spec.Namespace, shard.Name(), objects.GateContainerName)
 	case isMeasured:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, v1alpha1.ReasonWithinLimits, "The scrape of each shard is within the limits of spec.monitoring"

@@ -53,7 +53,7 @@ func TestScrapable(t *testing.T) {
 		{"not measured", []func(*world){limited}, "Unknown", v1alpha1.ReasonNotMeasured, "No gate"},
 		{"not measured by this leader", []func(*world){limited, before(metav1.ConditionTrue)}, "True", "Before", ""},
 		{"small and quick", []func(*world){limited, timed, measured(0, 75e6, 5)}, "True", v1alpha1.ReasonWithinLimits, ""},
-		{"one shard is too large to be measured", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Hour)}, "Unknown", v1alpha1.ReasonNotMeasured, "No gate of shard 1 of 3 has measured a scrape"},
+		{"one shard is too large to be measured", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Hour)}, "Unknown", v1alpha1.ReasonNotMeasured, "There is no measurement of shard 1 of 3"},
 		{"the pods of one shard are new", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Minute)}, "True", v1alpha1.ReasonWithinLimits, ""},
 		{"near the size", []func(*world){limited, timed, measured(0, 1, 1), measured(1, 76e6, 5)}, "False", v1alpha1.ReasonNearBodySizeLimit, "shard 1 of 3 has more than three quarters of spec.monitoring.bodySizeLimit, which is 100M"},
 		{"above the size", []func(*world){limited, measured(0, 101e6, 1)}, "False", v1alpha1.ReasonNearBodySizeLimit, "has more than the whole"},

@@ -183,7 +183,6 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
-// Without the adapter, the chart has no object of it, and the controller runs without it.
 func TestObjectCounts(t *testing.T) {
 	const role, binding = "ClusterRole ksmscale-object-counts", "ClusterRoleBinding ksmscale-object-counts"
 	assert.NotContains(t, render(t, ""), role, "the right to list everything is optional")
@@ -197,6 +196,7 @@ func TestObjectCounts(t *testing.T) {
 	assert.Equal(t, expected[binding].Object["subjects"], rendered[binding].Object["subjects"])
 }
 
+// Without the adapter, the chart has no object of it, and the controller runs without it.
 func TestNoAdapter(t *testing.T) {
 	text := "{adapter: {enabled: false}, networkPolicy: {enabled: true}, monitors: {enabled: true}}"
 	rendered, notes, err := tryRender(t, text)
