@@ -119,15 +119,17 @@ func (r *Reconciler) applyOtherShards(ctx context.Context, ksmScale *v1alpha1.KS
 // keepServing adopts an orphaned Deployment of a previous partition. If it lacks memory, it gets the current resources and keeps the rest of
 // its template, with which its pods have served.
 func (a applier) keepServing(ctx context.Context, shard v1alpha1.Shard, live *appsv1.Deployment, observed *observation.Snapshot) error {
-	resources := objects.MonitorResources(a.owner)
-	if observation.IsOrphan(live, a.owner) || !partition.LacksMemory(live, resources, observed.PodsOf(shard)) {
+	if observation.IsOrphan(live, a.owner) || !partition.LacksMemory(live, objects.MonitorResources(a.owner), observed.PodsOf(shard)) {
 		return adopt(ctx, a, live)
 	}
 	desired, err := appsv1ac.ExtractDeployment(live, objects.FieldOwner)
 	if err != nil {
 		return fmt.Errorf("read the managed fields of Deployment %s: %w", live.Name, err)
 	}
-	return apply(ctx, a, objects.WithMonitorResources(desired, resources), &appsv1.Deployment{}, appsv1ac.ExtractDeployment)
+	if !objects.WithMonitorResources(a.owner, desired) {
+		return nil
+	}
+	return apply(ctx, a, desired, &appsv1.Deployment{}, appsv1ac.ExtractDeployment)
 }
 
 // adopt sets a KSMScale as the owner of an orphaned Deployment, and changes no other field.

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -290,12 +291,15 @@ func TestSizesAreKeptIfTheStatusIsLost(t *testing.T) {
 // The partition that serves has to last until the next one has taken over.
 func TestAKillForMemoryDuringAReshard(t *testing.T) {
 	figures := &measured{series: 500_000, memory: 300 << 20}
-	r, clock := sizingReconciler(t, figures, func(spec *v1alpha1.KSMScaleSpec) { spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25} })
+	r, clock := sizingReconciler(t, figures, func(spec *v1alpha1.KSMScaleSpec) {
+		spec.AutoResources = &v1alpha1.AutoResources{HeadroomPercent: 25}
+		spec.Template = &v1alpha1.PodTemplate{GoMemoryLimitPercent: 90}
+	})
 	reconcileFor(t, r, clock, 5*time.Minute)
 	before := resource.MustParse(memoryRequest(t, r))
 	ksmScale := readMain(t, r)
 	ksmScale.Spec.Sharding.ShardCount = 5
-	ksmScale.Spec.Template = &v1alpha1.PodTemplate{Labels: map[string]v1alpha1.LabelValue{"team": "metrics"}}
+	ksmScale.Spec.Template.Labels = map[string]v1alpha1.LabelValue{"team": "metrics"}
 	require.NoError(t, r.Client.Update(t.Context(), ksmScale))
 	reconcileFor(t, r, clock, time.Minute)
 	require.Equal(t, []int32{3, 5}, totalsOf(t, r))
@@ -319,6 +323,9 @@ func TestAKillForMemoryDuringAReshard(t *testing.T) {
 		request := deployment.Spec.Template.Spec.Containers[0].Resources.Requests.Memory()
 		assert.Equal(t, id == 0, request.Cmp(before) > 0, "shard %d requests %s", id, request)
 		assert.NotEmpty(t, deployment.OwnerReferences)
+		limit := deployment.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().Value()
+		require.Len(t, deployment.Spec.Template.Spec.Containers[0].Env, 1)
+		assert.Equal(t, strconv.FormatInt(limit/100*90, 10), deployment.Spec.Template.Spec.Containers[0].Env[0].Value, "GOMEMLIMIT follows")
 	}
 }
 

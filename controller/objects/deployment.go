@@ -1,10 +1,10 @@
 package objects
 
 import (
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -35,15 +35,27 @@ func Deployment(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions 
 				WithSpec(podSpec(ksmScale, planned, gateOptions))))
 }
 
-// WithMonitorResources sets the resources of kube-state-metrics in a Deployment that the controller has applied before, and returns it.
-func WithMonitorResources(deployment *appsv1ac.DeploymentApplyConfiguration, resources corev1.ResourceRequirements) *appsv1ac.DeploymentApplyConfiguration {
+// WithMonitorResources sets the resources of kube-state-metrics in a Deployment that the controller has applied before, and the memory limit
+// of Go with them. It returns false if the controller has applied no pods.
+func WithMonitorResources(ksmScale *v1alpha1.KSMScale, deployment *appsv1ac.DeploymentApplyConfiguration) bool {
+	if deployment.Spec == nil || deployment.Spec.Template == nil || deployment.Spec.Template.Spec == nil {
+		return false
+	}
 	containers := deployment.Spec.Template.Spec.Containers
 	for i := range containers {
-		if ptr.Deref(containers[i].Name, "") == ContainerName {
-			containers[i].Resources = As[corev1ac.ResourceRequirementsApplyConfiguration](resources)
+		container := &containers[i]
+		if ptr.Deref(container.Name, "") != ContainerName {
+			continue
+		}
+		container.Resources = As[corev1ac.ResourceRequirementsApplyConfiguration](MonitorResources(ksmScale))
+		if ksmScale.Spec.Template != nil && ksmScale.Spec.Template.GoMemoryLimitPercent > 0 {
+			container.Env = slices.DeleteFunc(container.Env, func(variable corev1ac.EnvVarApplyConfiguration) bool {
+				return ptr.Deref(variable.Name, "") == goMemoryLimit
+			})
+			addMemoryLimit(ksmScale, container)
 		}
 	}
-	return deployment
+	return true
 }
 
 // progressDeadline is how long a pod of a Deployment may take to become ready before the rollout counts as stuck. It is longer than the gate

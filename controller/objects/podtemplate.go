@@ -130,6 +130,9 @@ func addToContainer(template *v1alpha1.PodTemplate, container *corev1ac.Containe
 	}
 }
 
+// goMemoryLimit is the variable of the Go runtime.
+const goMemoryLimit = "GOMEMLIMIT"
+
 // addMemoryLimit sets the memory limit of the Go runtime. Every version of kube-state-metrics honors this variable. Only newer versions have
 // the flag --auto-gomemlimit.
 func addMemoryLimit(ksmScale *v1alpha1.KSMScale, container *corev1ac.ContainerApplyConfiguration) {
@@ -140,5 +143,5 @@ func addMemoryLimit(ksmScale *v1alpha1.KSMScale, container *corev1ac.ContainerAp
 		return
 	}
 	bytes := limit.Value() / percent * part
-	container.WithEnv(corev1ac.EnvVar().WithName("GOMEMLIMIT").WithValue(strconv.FormatInt(bytes, 10)))
+	container.WithEnv(corev1ac.EnvVar().WithName(goMemoryLimit).WithValue(strconv.FormatInt(bytes, 10)))
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
@@ -53,7 +54,7 @@ func servingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot
 // measured.
 func measuredPartition(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) int32 {
 	others := observation.Partitions(snapshot.Deployments).Delete(serving)
-	for total := range worthKeeping(others, snapshot.Deployments) {
+	for _, total := range slices.Sorted(maps.Keys(worthKeeping(others, snapshot.Deployments))) {
 		if !figures(ksmScale, serving, snapshot).Measured() && figures(ksmScale, total, snapshot).Measured() {
 			return total
 		}
@@ -63,12 +64,11 @@ func measuredPartition(ksmScale *v1alpha1.KSMScale, serving int32, snapshot obse
 
 // isBusy reports whether a reshard or a rollout is under way, also while no shard of the rollout has its turn.
 func isBusy(snapshot observation.Snapshot) bool {
-	waits := func(shard v1alpha1.Shard) bool {
-		deployment := snapshot.Deployment(shard)
-		return deployment != nil && !deployment.Spec.Paused // A paused one may wait for months.
-	}
-	return observation.Partitions(snapshot.Deployments).Len() > 1 || slices.ContainsFunc(snapshot.Outdated.UnsortedList(), waits) ||
-		slices.ContainsFunc(snapshot.Deployments, observation.IsRollingOut)
+	return observation.Partitions(snapshot.Deployments).Len() > 1 || slices.ContainsFunc(snapshot.Deployments, func(deployment appsv1.Deployment) bool {
+		shard, _ := v1alpha1.ShardOf(deployment.Labels)
+		// A pause may last for months.
+		return !deployment.Spec.Paused && (snapshot.Outdated.Has(shard) || observation.IsRollingOut(deployment))
+	})
 }
 
 // previousRecommendation is the recommendation in the status, or the requests in effect if that was lost. With spec.sharding.auto, its number
@@ -91,7 +91,9 @@ func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot
 	if inEffect == 0 {
 		inEffect = serving
 	}
-	if inEffect == 1 || ksmScale.Status.Recommendation != nil && inEffect != previous.Shards {
+	bounds := shardBounds(&ksmScale.Spec)
+	isWithin := inEffect >= bounds.MinShards && inEffect <= bounds.MaxShards // Otherwise it is brought within them first.
+	if inEffect == 1 || isWithin && ksmScale.Status.Recommendation != nil && inEffect != previous.Shards {
 		inEffect = 0
 	}
 	previous.Shards = inEffect

@@ -57,6 +57,7 @@ func TestTheNumberOfShardsInEffect(t *testing.T) {
 		{"the status was lost, so it is the partition that serves", auto(0), measuredShards(4, 1), 4},
 		{"it was unsharded before", auto(1), measuredShards(1, 1), 0},
 		{"auto is new, so it is still to be chosen", auto(4, recommendedFive), measuredShards(4, 1), 0},
+		{"auto is new, and the number in effect is beyond its bounds", auto(12, recommendedFive), measuredShards(12, 1), 12},
 		{"only recommended", fixtures.KSMScale(recommendedFive), measuredShards(3, 1), 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -91,6 +92,8 @@ func TestNothingChangesWhileAPartitionIsBusy(t *testing.T) {
 	assert.True(t, inputOf(auto(4), waiting).Busy, "a shard waits for its turn")
 	waiting.Deployment(v1alpha1.Shard{KSMScale: "main", ID: 3, Total: 4}).Spec.Paused = true
 	assert.False(t, inputOf(auto(4), waiting).Busy, "a pause may last for months")
+	rolling.Deployments[0].Spec.Paused = true
+	assert.False(t, inputOf(auto(4), rolling).Busy, "also in a rollout")
 	scaled := measuredShards(4, 100)
 	scaled.Deployments[0].Generation++
 	assert.False(t, inputOf(auto(4), scaled).Busy, "an autoscaler has changed replicas")
