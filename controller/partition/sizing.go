@@ -15,6 +15,7 @@ import (
 	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/plans"
+	"github.com/example/ksmscale/scaling"
 	"github.com/example/ksmscale/sizing"
 )
 
@@ -23,16 +24,17 @@ import (
 func SizingInput(planned plans.Planned, snapshot observation.Snapshot, isNewLeader bool) sizing.Input {
 	ksmScale := planned.KSMScale
 	serving := servingPartition(ksmScale, snapshot)
+	_, maxReplicasPerShard := scaling.ReplicaBounds(ksmScale.Spec.Sharding)
 	return sizing.Input{
 		Previous:    previousRecommendation(ksmScale, serving, snapshot),
-		Figures:     figures(ksmScale, measuredPartition(ksmScale, serving, snapshot), snapshot),
+		Figures:     firstMeasured(ksmScale, serving, snapshot),
 		Bounds:      shardBounds(&ksmScale.Spec),
 		Size:        sizeBounds(&ksmScale.Spec),
 		ApplyShards: ksmScale.Spec.AutoSharding() != nil, ShardCount: planned.Total,
 		Busy:       serving != 0 && (isNewLeader || isBusy(snapshot)),
 		Unobserved: slices.ContainsFunc(snapshot.Deployments, observation.IsUnobserved),
 		Nodes:      int32(min(planned.Cluster.Nodes, math.MaxInt32)), CalculatedReplicas: int32(min(planned.Calculated, math.MaxInt32)),
-		MaxReplicasPerShard: maxReplicasPerShard(&ksmScale.Spec),
+		MaxReplicasPerShard: maxReplicasPerShard,
 	}
 }
 
@@ -50,16 +52,19 @@ func servingPartition(ksmScale *v1alpha1.KSMScale, snapshot observation.Snapshot
 	return totals[len(totals)-1]
 }
 
-// measuredPartition returns the number of shards of the partition to size from: the one that serves, or another whole one if only that was
-// measured.
-func measuredPartition(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) int32 {
+// firstMeasured returns the figures of the partition that serves, or of another whole one if only that was measured.
+func firstMeasured(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Figures {
+	ofServing := figures(ksmScale, serving, snapshot)
+	if ofServing.Measured() {
+		return ofServing
+	}
 	others := observation.Partitions(snapshot.Deployments).Delete(serving)
 	for _, total := range slices.Sorted(maps.Keys(worthKeeping(others, snapshot.Deployments))) {
-		if !figures(ksmScale, serving, snapshot).Measured() && figures(ksmScale, total, snapshot).Measured() {
-			return total
+		if ofOther := figures(ksmScale, total, snapshot); ofOther.Measured() {
+			return ofOther
 		}
 	}
-	return serving
+	return ofServing
 }
 
 // isBusy reports whether a reshard or a rollout is under way, also while no shard of the rollout has its turn.
@@ -179,14 +184,6 @@ func shardBounds(spec *v1alpha1.KSMScaleSpec) sizing.Bounds {
 	bounds.MaxShards = cmp.Or(auto.MaxShards, bounds.MaxShards)
 	bounds.TargetSeries = cmp.Or(auto.TargetSeriesPerShard, bounds.TargetSeries)
 	return bounds
-}
-
-// maxReplicasPerShard is the maximum of pods of a shard; 0 if there is none.
-func maxReplicasPerShard(spec *v1alpha1.KSMScaleSpec) int32 {
-	if spec.Sharding == nil {
-		return 0
-	}
-	return spec.Sharding.MaxReplicasPerShard
 }
 
 func sizeBounds(spec *v1alpha1.KSMScaleSpec) sizing.SizeBounds {

@@ -40,11 +40,12 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 		gap = nearGap
 	}
 	condition, isMeasured := scrapeNearLimit(in, gap)
-	unmeasured := slices.IndexFunc(in.Snapshot.Shards(), func(shard v1alpha1.Shard) bool { return shouldBeMeasured(in, shard) })
+	shards := in.Snapshot.Shards()
+	unmeasured := slices.IndexFunc(shards, func(shard v1alpha1.Shard) bool { return shouldBeMeasured(in, shard) })
 	switch {
 	case condition.Reason != "":
 	case isMeasured && unmeasured >= 0:
-		shard := in.Snapshot.Shards()[unmeasured]
+		shard := shards[unmeasured]
 		condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured
 		condition.Message = fmt.Sprintf("There is no measurement of shard %d of %d, although a pod has been ready for %s: a scrape takes more than a minute, or the controller cannot read the gate. "+
 			"The log of the gate has failed measurements: kubectl -n %s logs deployment/%s -c %s",
