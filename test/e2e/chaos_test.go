@@ -30,6 +30,7 @@ import (
 	"github.com/example/ksmscale/test/cluster"
 	clusteraudit "github.com/example/ksmscale/test/cluster/audit"
 	"github.com/example/ksmscale/test/e2e/audit"
+	"github.com/example/ksmscale/test/installation"
 	"github.com/example/ksmscale/test/prometheus/server"
 )
 
@@ -158,6 +159,7 @@ func TestChaos(t *testing.T) {
 	stop()
 	c.awaitEnd()
 	ended := time.Now()
+	c.awaitRightReplicas(ended, machine)
 	c.awaitTrueStatus(ended, machine)
 	awaitReady(t, ksmScale)
 	report := running.reportAfter(t, tail)
@@ -426,12 +428,35 @@ func (c *chaos) update(ctx context.Context, spec func(*v1alpha1.KSMScaleSpec)) e
 	})
 }
 
-// awaitTrueStatus checks that the status is about the current spec and the current nodes within 30 s of the end. Stalls of the machine do not
-// count.
+// awaitRightReplicas checks that each shard has the replicas for the current nodes within one sync of its autoscaler.
+func (c *chaos) awaitRightReplicas(ended time.Time, machine *server.Machine) {
+	c.t.Helper()
+	require.NoError(c.t, shared.client.Get(c.t.Context(), client.ObjectKeyFromObject(c.ksmScale), c.ksmScale))
+	total := int(c.ksmScale.Spec.Sharding.ShardCount)
+	// newKSMScale has one replica for each node, over all shards.
+	want := int32(max(chaosReplicas, (c.nodes()+total-1)/total))
+	selector := client.MatchingLabels{v1alpha1.LabelKSMScale: c.ksmScale.Name, v1alpha1.LabelTotalShards: strconv.Itoa(total)}
+	c.awaitAfter(ended, machine, installation.AutoscalerSyncPeriod+returns, fmt.Sprintf("%d shards of %d replicas", total, want), func(ctx context.Context) error {
+		var list appsv1.DeploymentList
+		if err := shared.client.List(ctx, &list, client.InNamespace(monitoringNamespace), selector); err != nil {
+			return err
+		}
+		var has []int32
+		for _, deployment := range list.Items {
+			has = append(has, *deployment.Spec.Replicas)
+		}
+		if !slices.Equal(has, slices.Repeat([]int32{want}, total)) {
+			return fmt.Errorf("shards of %v replicas", has)
+		}
+		return nil
+	})
+}
+
+// awaitTrueStatus checks that the status is about the current spec and the current nodes within 30 s of the end.
 func (c *chaos) awaitTrueStatus(ended time.Time, machine *server.Machine) {
 	c.t.Helper()
-	nodes := int32(cluster.MaxRealNodes + c.fakeNodes)
-	await(c.t, "a true status", func(ctx context.Context) error {
+	nodes := int32(c.nodes())
+	c.awaitAfter(ended, machine, 30*time.Second, "a true status", func(ctx context.Context) error {
 		if err := shared.client.Get(ctx, client.ObjectKeyFromObject(c.ksmScale), c.ksmScale); err != nil {
 			return err
 		}
@@ -441,10 +466,18 @@ func (c *chaos) awaitTrueStatus(ended time.Time, machine *server.Machine) {
 		}
 		return nil
 	})
+}
+
+func (c *chaos) nodes() int { return cluster.MaxRealNodes + c.fakeNodes }
+
+// awaitAfter is await with a limit to the time since the end of the faults. Stalls of the machine do not count.
+func (c *chaos) awaitAfter(ended time.Time, machine *server.Machine, limit time.Duration, what string, ready func(ctx context.Context) error) {
+	c.t.Helper()
+	await(c.t, what, ready)
 	took := time.Since(ended)
 	stalled := machine.Stalled(ended, time.Now())
-	c.t.Logf("the status was true %s after the end; the machine had stalled for %s", took, stalled)
-	assert.LessOrEqual(c.t, took-stalled, 30*time.Second)
+	c.t.Logf("%s %s after the end; the machine had stalled for %s", what, took, stalled)
+	assert.LessOrEqual(c.t, took-stalled, limit, what)
 }
 
 // count reports the faults by kind.

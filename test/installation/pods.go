@@ -21,6 +21,9 @@ import (
 	"github.com/example/ksmscale/test/cluster/image"
 )
 
+// AutoscalerSyncPeriod is how often the HorizontalPodAutoscalers of StartRealNodes act.
+const AutoscalerSyncPeriod = 5 * time.Second
+
 const (
 	externalMetrics = "/apis/external.metrics.k8s.io/v1beta1"
 	apiService      = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io"
@@ -31,11 +34,11 @@ const (
 )
 
 // StartRealNodes starts a cluster whose two real nodes have all images of bin in root, for an installation as pods. The
-// HorizontalPodAutoscalers act every five seconds, and scale down without waiting. Call cluster.Isolate first.
+// HorizontalPodAutoscalers act every AutoscalerSyncPeriod, and scale down without waiting. Call cluster.Isolate first.
 func StartRealNodes(ctx context.Context, root string, progress io.Writer) (*cluster.Cluster, error) {
 	started, err := cluster.Start(ctx, cluster.Options{
 		RealNodes:                 cluster.MaxRealNodes,
-		HPASyncPeriod:             5 * time.Second,
+		HPASyncPeriod:             AutoscalerSyncPeriod,
 		HPADownscaleStabilization: new(time.Duration(0)),
 		Progress:                  progress,
 	})

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,8 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -42,16 +41,15 @@ func TestBesideAClusterAutoscaler(t *testing.T) {
 	assert.Contains(t, condition.Message, "Insufficient cpu")
 	removeCordoned(t, "cordoned-0", "cordoned-1")
 
-	autoscaled := sets.New[types.UID]()
 	settle := func(nodes, replicas int) {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			addNodes(t, ksmScale, autoscaled)
+			addNodes(t, ksmScale)
 			state, err := shared.walker.Replicas(t.Context(), ksmScale)
 			require.NoError(c, err)
 			require.True(c, state.Agree(nodes, []int32{int32(replicas)}), "%+v", state)
 		}, eventually, poll)
-		addNodes(t, ksmScale, autoscaled)
+		addNodes(t, ksmScale)
 		require.Equal(t, nodes, shared.nodes)
 	}
 	settle(8, 4)
@@ -82,20 +80,22 @@ func desired(t *testing.T, ksmScale *v1alpha1.KSMScale) int64 {
 	return response.list.Items[0].Value.Value()
 }
 
-// addNodes adds a node for each pod that the scheduler finds no node for, once.
-func addNodes(t *testing.T, ksmScale *v1alpha1.KSMScale, added sets.Set[types.UID]) {
+// addNodes adds the nodes that pods wait for. A new node can go to another pod than the one it was added for, so pods are compared with nodes
+// each time.
+func addNodes(t *testing.T, ksmScale *v1alpha1.KSMScale) {
 	t.Helper()
 	var pods corev1.PodList
 	require.NoError(t, shared.client.List(t.Context(), &pods, client.InNamespace(ksmScale.Spec.Namespace)))
-	before := added.Len()
+	needed := 0
 	for _, pod := range pods.Items {
-		for _, condition := range pod.Status.Conditions {
-			if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable && pod.DeletionTimestamp == nil {
-				added.Insert(pod.UID)
-			}
+		waits := slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+			return condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable
+		})
+		if pod.Spec.NodeName != "" || waits && pod.DeletionTimestamp == nil {
+			needed++
 		}
 	}
-	setNodes(t, shared.nodes+added.Len()-before)
+	setNodes(t, max(shared.nodes, needed))
 }
 
 // createWorkload creates pods each of which fills a node, and waits until they are there.
