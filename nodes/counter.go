@@ -22,6 +22,8 @@ type Counter struct {
 	mu sync.RWMutex
 	// listing is the current source of nodes; nil before the first list.
 	listing *Listing
+	// listings is the number of the last Listing.
+	listings int
 	// nodes are the registered nodes by name. kinds and rooms have their distinct traits and rooms.
 	nodes map[string]record
 	kinds sharing[string]
@@ -193,6 +195,9 @@ func (c *Counter) OnChange(notify func()) {
 func (c *Counter) replace(listing *Listing, all []observed) []func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.listing != nil && listing.number < c.listing.number {
+		return nil // Its reflector lists again before it is stopped.
+	}
 	c.asOf = c.clock.Now()
 	before := c.total
 	// A picture that a new label made possible is a change.

@@ -454,6 +454,7 @@ func TestNoCountOfALabelUntilNodesAreListedWithIt(t *testing.T) {
 	assert.Equal(t, 2, cluster.Nodes)
 
 	require.NoError(t, previous.Delete(node("a")))
+	require.NoError(t, previous.Replace(nil, ""))
 	require.NoError(t, second.Add(node("d", labelled("pool", "big"))))
 	cluster, _, _ = counter.Counter.Cluster(big)
 	assert.Equal(t, 3, cluster.Nodes, "the previous listing is ignored")

@@ -27,7 +27,9 @@ func usualLabels() sets.Set[string] {
 // later Listing has listed all nodes.
 type Listing struct {
 	counter *Counter
-	labels  sets.Set[string]
+	// number is higher than the numbers of all earlier Listings.
+	number int
+	labels sets.Set[string]
 	// listed is closed after the first list.
 	listed chan struct{}
 }
@@ -36,9 +38,10 @@ var _ toolscache.TransformingStore = (*Listing)(nil)
 
 // Listing returns a Listing for the labels that are named now. The Counter keeps its answers until the first Replace.
 func (c *Counter) Listing() *Listing {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return &Listing{counter: c, labels: c.named, listed: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listings++
+	return &Listing{counter: c, number: c.listings, labels: c.named, listed: make(chan struct{})}
 }
 
 // Transformer returns the function that reduces a node. It is part of toolscache.TransformingStore.
