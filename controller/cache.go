@@ -23,8 +23,8 @@ import (
 )
 
 // cacheOptions limit the cache, so it does not grow with the cluster. Of most kinds it has the objects with the label of a KSMScale. It
-// has only the Secrets in the namespace of the controller. Nodes have a store of their own, see nodes.Counter.
-func cacheOptions(namespace string) cache.Options {
+// has only one Secret, the certificate of the adapter. Nodes have a store of their own, see nodes.Counter.
+func cacheOptions(certificate client.ObjectKey) cache.Options {
 	return cache.Options{DefaultTransform: withOwnManagedFields, ByObject: map[client.Object]cache.ByObject{
 		&corev1.Pod{}:                            {Label: ofAnyKSMScale(), Transform: cache.TransformStripManagedFields()},
 		&corev1.Service{}:                        {Label: ofAnyKSMScale()},
@@ -33,8 +33,11 @@ func cacheOptions(namespace string) cache.Options {
 		&autoscalingv2.HorizontalPodAutoscaler{}: {Label: ofAnyKSMScale()},
 		&policyv1.PodDisruptionBudget{}:          {Label: ofAnyKSMScale()},
 		&rbacv1.ClusterRoleBinding{}:             {Label: ofAnyKSMScale()},
-		&corev1.Secret{}:                         {Namespaces: map[string]cache.Config{namespace: {}}},
-		&apiregistrationv1.APIService{}:          {Field: fields.OneTermEqualSelector("metadata.name", v1alpha1.APIServiceName)},
+		&corev1.Secret{}: {
+			Namespaces: map[string]cache.Config{certificate.Namespace: {}},
+			Field:      fields.OneTermEqualSelector("metadata.name", certificate.Name),
+		},
+		&apiregistrationv1.APIService{}: {Field: fields.OneTermEqualSelector("metadata.name", v1alpha1.APIServiceName)},
 	}}
 }
 

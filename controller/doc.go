@@ -3,6 +3,7 @@
 //
 //   - objects: a KSMScale and a planned shard to the desired objects
 //   - observation: what exists, as one Snapshot
+//   - objectcounts: how many objects the cluster has, for the first sizes
 //   - partition: a plan and a Snapshot to a Decision
 //   - status: plan, Snapshot, Decision and errors to the status
 //   - metrics: KSMScales and their status to Prometheus metrics

@@ -23,6 +23,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/flags"
 	"github.com/example/ksmscale/controller/metrics"
+	"github.com/example/ksmscale/controller/objectcounts"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/registration"
 	"github.com/example/ksmscale/loads"
@@ -59,7 +60,7 @@ func Run(ctx context.Context, options *flags.Options) error {
 	if err := manager.Add(meter); err != nil {
 		return fmt.Errorf("measure loads: %w", err)
 	}
-	measurements := observation.NewMeasurements(manager.GetCache(), clock.RealClock{}, options.SizeInterval, changes.notify)
+	measurements := observation.NewMeasurements(manager.GetCache(), clock.RealClock{}, options.SizeInterval, options.MeasureInterval, changes.notify)
 	if err := manager.Add(measurements); err != nil {
 		return fmt.Errorf("read measurements: %w", err)
 	}
@@ -69,7 +70,7 @@ func Run(ctx context.Context, options *flags.Options) error {
 		MeasureInterval: options.GateMeasureInterval(), CountInterval: options.GateCountInterval(),
 		Sizing: Sizing{
 			Settings: &options.Sizing, Measurements: measurements,
-			Counter: observation.NewObjectCounter(manager.GetAPIReader(), manager.GetRESTMapper(), clock.RealClock{}),
+			Counter: objectcounts.NewCounter(manager.GetAPIReader(), manager.GetRESTMapper(), clock.RealClock{}),
 		},
 	}).AddToManager(manager, counter, changes); err != nil {
 		return err
@@ -107,7 +108,7 @@ func registrationOptions(options *flags.Options) registration.Options {
 	}
 }
 
-// watchNodes has the manager watch nodes for a counter. It returns the plans that follow them.
+// watchNodes configures the manager to watch nodes for a counter. It returns the plans that follow them.
 func watchNodes(ctx context.Context, manager ctrl.Manager, counter *nodes.Counter) (*plans.Source, error) {
 	watched, err := nodes.ListerWatcher(manager.GetConfig(), manager.GetHTTPClient())
 	if err != nil {
@@ -137,7 +138,7 @@ func newManager(options *flags.Options) (ctrl.Manager, error) {
 	}
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
-		Cache:  cacheOptions(options.Namespace),
+		Cache:  cacheOptions(options.Certificate().Secret),
 		// With a cache that lags behind our own writes, the controller would repeat them.
 		Client: client.Options{Cache: &client.CacheOptions{
 			EnableReadYourWritesConsistency: new(true),

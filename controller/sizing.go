@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/controller/objectcounts"
 	"github.com/example/ksmscale/controller/objects"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/controller/partition"
@@ -38,7 +39,7 @@ type Sizing struct {
 
 // ObjectCounter counts the objects of resources in the cluster.
 type ObjectCounter interface {
-	// Count returns the number of objects of each resource, or observation.NotCounted.
+	// Count returns the number of objects of each resource, or objectcounts.NotCounted.
 	Count(ctx context.Context, resources []string) map[string]int64
 }
 
@@ -87,7 +88,7 @@ func (r *Reconciler) countObjects(ctx context.Context, ksmScale *v1alpha1.KSMSca
 		return nil
 	}
 	counts := r.Sizing.Counter.Count(ctx, objects.ExportedResources(ksmScale))
-	if !slices.ContainsFunc(slices.Collect(maps.Values(counts)), func(count int64) bool { return count != observation.NotCounted }) {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(counts)), func(count int64) bool { return count != objectcounts.NotCounted }) {
 		return nil
 	}
 	return counts

@@ -21,6 +21,7 @@ import (
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/completeness"
 	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/objectcounts"
 	"github.com/example/ksmscale/controller/observation"
 	"github.com/example/ksmscale/sizing"
 )
@@ -45,7 +46,7 @@ type counted map[string]int64
 func (c counted) Count(_ context.Context, resources []string) map[string]int64 {
 	counts := map[string]int64{}
 	for _, resource := range resources {
-		counts[resource] = observation.NotCounted
+		counts[resource] = objectcounts.NotCounted
 		if count, ok := c[resource]; ok {
 			counts[resource] = count
 		}

@@ -74,23 +74,29 @@ func TestCacheHasOurManagedFieldsOnly(t *testing.T) {
 		{Manager: "kube-controller-manager", Operation: update, Subresource: "status"},
 		{Manager: objects.FieldOwner, Operation: update, Subresource: "scale"},
 	}}}
-	kept, err := cacheOptions("ksmscale-system").DefaultTransform(deployment)
+	kept, err := cacheOptions(certificateKey).DefaultTransform(deployment)
 	require.NoError(t, err)
 	assert.Equal(t, []metav1.ManagedFieldsEntry{{Manager: objects.FieldOwner, Operation: apply}}, kept.(*appsv1.Deployment).ManagedFields)
 
 	missed := toolscache.DeletedFinalStateUnknown{Key: "a"}
-	kept, err = cacheOptions("ksmscale-system").DefaultTransform(missed)
+	kept, err = cacheOptions(certificateKey).DefaultTransform(missed)
 	require.NoError(t, err)
 	assert.Equal(t, missed, kept)
 }
 
+// certificateKey is the only Secret that the controller reads from its cache.
+var certificateKey = client.ObjectKey{Namespace: "ksmscale-system", Name: "certificate"}
+
 func TestCacheIsNarrow(t *testing.T) {
 	ours := labels.Set{v1alpha1.LabelKSMScale: "main"}
-	for object, by := range cacheOptions("ksmscale-system").ByObject {
+	for object, by := range cacheOptions(certificateKey).ByObject {
 		switch object.(type) {
 		case *corev1.Secret:
 			assert.Contains(t, by.Namespaces, "ksmscale-system")
 			assert.Len(t, by.Namespaces, 1)
+			require.NotNil(t, by.Field)
+			assert.True(t, by.Field.Matches(labels.Set{"metadata.name": certificateKey.Name}))
+			assert.False(t, by.Field.Matches(labels.Set{"metadata.name": "other"}))
 		default:
 			if by.Field != nil {
 				assert.True(t, by.Field.Matches(labels.Set{"metadata.name": v1alpha1.APIServiceName}), "%T", object)

@@ -92,7 +92,7 @@ func (w *world) List(_ context.Context, list client.ObjectList, _ ...client.List
 				shard := v1alpha1.Shard{KSMScale: "main", ID: id, Total: total}
 				list.Items = append(list.Items, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
 					Name: shard.Name(), Labels: shard.Selector(), OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.ksmScale, v1alpha1.GroupVersion.WithKind("KSMScale"))},
-				}})
+				}, Status: appsv1.DeploymentStatus{ReadyReplicas: int32(len(w.podsOf(shard)))}})
 			}
 		}
 	case *corev1.PodList:

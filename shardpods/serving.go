@@ -19,7 +19,8 @@ import (
 // parallelReads limits the number of simultaneous connections of ReadEach.
 const parallelReads = 16
 
-// Serving returns the pods of a KSMScale's shards that are ready and have an address.
+// Serving returns the pods of a KSMScale's shards that are ready and have an address. It leaves out a shard with more ready pods than its
+// Deployment counts, because one of them only looks like a pod of the Deployment.
 func Serving(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale) ([]corev1.Pod, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
@@ -33,7 +34,14 @@ func Serving(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMS
 		return nil, fmt.Errorf("list the Deployments of KSMScale %s: %w", ksmScale.Name, err)
 	}
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
-	return slices.DeleteFunc(Of(ours, pods.Items), func(pod corev1.Pod) bool { return !isReady(&pod) || pod.Status.PodIP == "" }), nil
+	var serving []corev1.Pod
+	for i := range ours {
+		ready := slices.DeleteFunc(Of(ours[i:i+1], pods.Items), func(pod corev1.Pod) bool { return !isReady(&pod) })
+		if len(ready) <= int(ours[i].Status.ReadyReplicas) {
+			serving = append(serving, ready...)
+		}
+	}
+	return slices.DeleteFunc(serving, func(pod corev1.Pod) bool { return pod.Status.PodIP == "" }), nil
 }
 
 func isReady(pod *corev1.Pod) bool {

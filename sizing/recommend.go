@@ -146,6 +146,10 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 	}
 	next.ReplicasPerShard = ReplicasForAvailability
 	sized := in.shards(next.Shards)
+	// A first number that differs from the number that runs is a change as well.
+	if in.ApplyShards && previous.Shards == 0 && figures.Total > 0 && next.Shards != 0 && next.Shards != figures.Total {
+		previous.Shards, state.Shards.ChangedAt = figures.Total, now
+	}
 	reshards := in.ApplyShards && previous.Shards != 0 && next.Shards != previous.Shards
 	memoryFigures := figures
 	if sized < figures.Total {

@@ -449,3 +449,22 @@ func TestMemoryFallsByTwoStepsAtLeast(t *testing.T) {
 	use(239, 125, 3*day+time.Hour)
 	assert.Equal(t, int64(191), use(239, 111, 4*day), "to the most that was needed")
 }
+
+// It begins the time in which the number does not follow single peaks, as any other reshard.
+func TestTheFirstNumberOfRunningShardsIsAReshard(t *testing.T) {
+	settings := sizing.DefaultSettings()
+	settings.ShrinkAfter = 0
+	in := sizing.Input{
+		Previous: sizing.Recommendation{MemoryRequestBytes: 900 << 20, MilliCPURequest: 900}, Figures: measured(3, 270_000, 100<<20),
+		Bounds: sizing.DefaultBounds(), Size: sizing.DefaultSizeBounds(), ApplyShards: true,
+	}
+	next, state := settings.Recommend(in, sizing.State{}, at(0))
+	assert.EqualValues(t, 5, next.Shards)
+	assert.Equal(t, at(0), state.Shards.ChangedAt)
+	assert.EqualValues(t, 900<<20, next.MemoryRequestBytes, "no request falls together with the number")
+	assert.EqualValues(t, 900, next.MilliCPURequest)
+
+	in.Figures.Total = 0
+	_, state = settings.Recommend(in, sizing.State{}, at(0))
+	assert.Zero(t, state.Shards.ChangedAt, "nothing runs")
+}

@@ -36,6 +36,8 @@ type Measurements struct {
 	*poller[gateReadings]
 	objects client.Reader
 	read    func(context.Context, *corev1.Pod) (measurements.Measurement, error)
+	// gateInterval is the time between two measurements of a gate.
+	gateInterval time.Duration
 	// seen are the last measurements of shards. Only the goroutine of Start uses it.
 	seen map[v1alpha1.Shard]seenMeasurement
 	// processes is what each pod's process had used at the last reading. Only the goroutine of Start uses it.
@@ -62,9 +64,10 @@ type gateReadings struct {
 
 func (r gateReadings) equal(other gateReadings) bool { return reflect.DeepEqual(r, other) }
 
-// NewMeasurements returns Measurements that reads KSMScales, Deployments and pods from a cache, and a gate of each pod at an interval.
-func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval time.Duration, notify func()) *Measurements {
-	m := &Measurements{objects: objects, counts: partitionCounts{}, read: func(ctx context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
+// NewMeasurements returns Measurements that reads KSMScales, Deployments and pods from a cache, and a gate of each pod at an interval. Each gate
+// measures at gateInterval.
+func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval, gateInterval time.Duration, notify func()) *Measurements {
+	m := &Measurements{objects: objects, counts: partitionCounts{}, gateInterval: gateInterval, read: func(ctx context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
 		return measurements.Read(ctx, telemetry.Client{}, telemetry.URL(pod.Status.PodIP, v1alpha1.PortGate))
 	}}
 	m.poller = &poller[gateReadings]{
@@ -74,8 +77,11 @@ func NewMeasurements(objects client.Reader, clock clock.WithTicker, interval tim
 	return m
 }
 
-// Of returns the measurements of a KSMScale's shards.
+// Of returns the measurements of a KSMScale's shards. It returns nil until gates have been read for the first time.
 func (m *Measurements) Of(ksmScale string) map[v1alpha1.Shard]Measurement {
+	if !m.Latest().known {
+		return nil
+	}
 	shards := map[v1alpha1.Shard]Measurement{}
 	for shard, measurement := range m.Latest().Objects.shards {
 		if shard.KSMScale == ksmScale {
@@ -107,10 +113,12 @@ func (m *Measurements) list(ctx context.Context) (gateReadings, error) {
 		reading, isRead := readings[pods[i].UID]
 		shard, isShard := v1alpha1.ShardOf(pods[i].Labels)
 		if !isRead || !isShard {
+			// The next reading tells what it has used in the meantime.
+			processes[pods[i].UID] = m.processes[pods[i].UID]
 			continue
 		}
 		processes[pods[i].UID] = reading.Process
-		if reading.MeasuredAt.IsZero() {
+		if m.isOld(reading.MeasuredAt) {
 			continue
 		}
 		highest := shards[shard]
@@ -124,6 +132,11 @@ func (m *Measurements) list(ctx context.Context) (gateReadings, error) {
 	m.processes = processes
 	m.keep(shards, all.Items)
 	return gateReadings{shards, m.counts.add(pods, readings, m.clock.Now())}, nil
+}
+
+// isOld reports whether a gate has measured nothing for longer than a measurement counts. A gate keeps the last figures if a scrape fails.
+func (m *Measurements) isOld(measuredAt time.Time) bool {
+	return m.clock.Now().Sub(measuredAt) >= keptFor+2*m.gateInterval
 }
 
 // keep adds the recent measurements of shards that have none now, and remembers all.

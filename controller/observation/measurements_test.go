@@ -39,7 +39,7 @@ func deploymentOf(id int32) *appsv1.Deployment {
 	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "monitoring", Name: fixtures.Shard(id).Name(), Labels: fixtures.Shard(id).Selector(),
 		OwnerReferences: []metav1.OwnerReference{{APIVersion: "monitor.example.com/v1alpha1", Kind: "KSMScale", Name: "main", UID: fixtures.KSMScale().UID, Controller: new(true)}},
-	}}
+	}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2}}
 }
 
 func measuring(t *testing.T, readings map[string]measurements.Measurement, objects ...client.Object) (*Measurements, chan struct{}) {
@@ -48,7 +48,7 @@ func measuring(t *testing.T, readings map[string]measurements.Measurement, objec
 	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)))
 	changed := make(chan struct{}, 1)
 	objects = append(objects, fixtures.KSMScale())
-	m := NewMeasurements(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), clocktesting.NewFakeClock(fixtures.Time), time.Minute, func() { changed <- struct{}{} })
+	m := NewMeasurements(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), clocktesting.NewFakeClock(fixtures.Time), time.Minute, 5*time.Minute, func() { changed <- struct{}{} })
 	m.read = func(_ context.Context, pod *corev1.Pod) (measurements.Measurement, error) {
 		reading, known := readings[pod.Name]
 		if !known {
@@ -146,6 +146,45 @@ func TestNoMeasurementIsKeptOfADeletedKSMScale(t *testing.T) {
 	require.NoError(t, writer.Delete(t.Context(), fixtures.KSMScale()))
 	recreated := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.UID = "another" })
 	require.NoError(t, writer.Create(t.Context(), recreated))
+	pollOnce(t, m, changed)
+	assert.Empty(t, m.Of("main"))
+}
+
+// A gate keeps its last figures while it cannot measure.
+func TestOldFiguresAreNoMeasurement(t *testing.T) {
+	name := fixtures.Shard(0).Name() + "-a"
+	readings := map[string]measurements.Measurement{name: reading(10, 5, fixtures.Time.Add(-keptFor-10*time.Minute))}
+	m, changed := measuring(t, readings, deploymentOf(0), podOf(0, "a"))
+	assert.Nil(t, m.Of("main"), "no gate has been read yet")
+	pollOnce(t, m, changed)
+	assert.NotNil(t, m.Of("main"))
+	assert.Empty(t, m.Of("main"))
+	readings[name] = reading(10, 5, fixtures.Time.Add(-keptFor-9*time.Minute))
+	pollOnce(t, m, changed)
+	assert.NotEmpty(t, m.Of("main"), "two intervals of the gate may pass")
+}
+
+func TestCPUUseAfterAMissedReading(t *testing.T) {
+	name := fixtures.Shard(0).Name() + "-a"
+	readings := map[string]measurements.Measurement{name: reading(10, 5, fixtures.Time)}
+	m, changed := measuring(t, readings, deploymentOf(0), podOf(0, "a"))
+	pollOnce(t, m, changed)
+	delete(readings, name)
+	pollOnce(t, m, changed)
+	readings[name] = reading(10, 17, fixtures.Time.Add(2*time.Minute))
+	pollOnce(t, m, changed)
+	assert.InDelta(t, 0.1, m.Of("main")[fixtures.Shard(0)].CPUCores, 1e-9)
+}
+
+// Who creates pods can add one that looks like a pod of a Deployment.
+func TestAShardWithMorePodsThanItsDeploymentIsNotMeasured(t *testing.T) {
+	one := deploymentOf(0)
+	one.Status.ReadyReplicas = 1
+	readings := map[string]measurements.Measurement{}
+	for _, suffix := range []string{"a", "forged"} {
+		readings[fixtures.Shard(0).Name()+"-"+suffix] = reading(10, 5, fixtures.Time)
+	}
+	m, changed := measuring(t, readings, one, podOf(0, "a"), podOf(0, "forged"))
 	pollOnce(t, m, changed)
 	assert.Empty(t, m.Of("main"))
 }

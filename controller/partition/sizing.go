@@ -25,14 +25,17 @@ func SizingInput(planned plans.Planned, snapshot observation.Snapshot, isNewLead
 	ksmScale := planned.KSMScale
 	serving := servingPartition(ksmScale, snapshot)
 	_, maxReplicasPerShard := scaling.ReplicaBounds(ksmScale.Spec.Sharding)
+	measured := firstMeasured(ksmScale, serving, snapshot)
+	busy := serving != 0 && (isNewLeader || isBusy(snapshot))
+	unobserved := slices.ContainsFunc(snapshot.Deployments, observation.IsUnobserved)
 	return sizing.Input{
-		Previous:    previousRecommendation(ksmScale, serving, snapshot),
-		Figures:     firstMeasured(ksmScale, serving, snapshot),
+		Previous:    previousRecommendation(ksmScale, serving, snapshot, measured.Measured() && !busy && !unobserved),
+		Figures:     measured,
 		Bounds:      shardBounds(&ksmScale.Spec),
 		Size:        sizeBounds(&ksmScale.Spec),
 		ApplyShards: ksmScale.Spec.AutoSharding() != nil, ShardCount: planned.Total,
-		Busy:       serving != 0 && (isNewLeader || isBusy(snapshot)),
-		Unobserved: slices.ContainsFunc(snapshot.Deployments, observation.IsUnobserved),
+		Busy:       busy,
+		Unobserved: unobserved,
 		Nodes:      int32(min(planned.Cluster.Nodes, math.MaxInt32)), CalculatedReplicas: int32(min(planned.Calculated, math.MaxInt32)),
 		MaxReplicasPerShard: maxReplicasPerShard,
 	}
@@ -77,8 +80,9 @@ func isBusy(snapshot observation.Snapshot) bool {
 }
 
 // previousRecommendation is the recommendation in the status, or the requests in effect if that was lost. With spec.sharding.auto, its number
-// of shards is the number in effect, or 0 while that is another one: spec.sharding.auto is new, or the KSMScale was unsharded.
-func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot) sizing.Recommendation {
+// of shards is the number in effect, or 0 while that is another one: spec.sharding.auto is new, or the KSMScale was unsharded. A number beyond
+// the bounds counts while no other can be chosen, because it is brought within them at once.
+func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot observation.Snapshot, canChoose bool) sizing.Recommendation {
 	var previous sizing.Recommendation
 	if recorded := ksmScale.Status.Recommendation; recorded != nil {
 		previous = sizing.Recommendation{
@@ -97,8 +101,8 @@ func previousRecommendation(ksmScale *v1alpha1.KSMScale, serving int32, snapshot
 		inEffect = serving
 	}
 	bounds := shardBounds(&ksmScale.Spec)
-	isWithin := inEffect >= bounds.MinShards && inEffect <= bounds.MaxShards // Otherwise it is brought within them first.
-	if inEffect == 1 || isWithin && ksmScale.Status.Recommendation != nil && inEffect != previous.Shards {
+	isWithin := inEffect >= bounds.MinShards && inEffect <= bounds.MaxShards
+	if inEffect == 1 || (isWithin || canChoose) && ksmScale.Status.Recommendation != nil && inEffect != previous.Shards {
 		inEffect = 0
 	}
 	previous.Shards = inEffect
@@ -201,12 +205,15 @@ func sizeBounds(spec *v1alpha1.KSMScaleSpec) sizing.SizeBounds {
 // becomes the desired number.
 func WithRecommendation(ksmScale *v1alpha1.KSMScale, in sizing.Input, next sizing.Recommendation) *v1alpha1.KSMScale {
 	recommended, before := ksmScale.DeepCopy(), ksmScale.Status.Recommendation
-	if next.Shards == 0 && before == nil {
-		return recommended
-	}
 	applies := ksmScale.Spec.AutoSharding() != nil && next.Shards != 0
-	if next.Shards == 0 {
-		next.Shards = before.Shards // It is still to be chosen.
+	switch { // The number of shards may be still to be chosen.
+	case next.Shards != 0:
+	case before != nil:
+		next.Shards = before.Shards
+	case next.MemoryRequestBytes != 0:
+		next.Shards = in.ShardCount
+	default:
+		return recommended
 	}
 	status := &v1alpha1.Recommendation{
 		Shards: next.Shards, ReplicasPerShard: next.ReplicasPerShard, Message: next.Basis, ReplicaAdvice: next.ReplicaAdvice, Series: in.Figures.Series(),

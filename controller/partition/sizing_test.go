@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -45,6 +46,8 @@ func measuredShards(total int32, series int64) observation.Snapshot {
 }
 
 func TestTheNumberOfShardsInEffect(t *testing.T) {
+	unmeasured := measuredShards(12, 1)
+	unmeasured.Measurements = nil
 	recommendedFive := func(k *v1alpha1.KSMScale) { k.Status.Recommendation = &v1alpha1.Recommendation{Shards: 5} }
 	for _, test := range []struct {
 		name     string
@@ -57,7 +60,8 @@ func TestTheNumberOfShardsInEffect(t *testing.T) {
 		{"the status was lost, so it is the partition that serves", auto(0), measuredShards(4, 1), 4},
 		{"it was unsharded before", auto(1), measuredShards(1, 1), 0},
 		{"auto is new, so it is still to be chosen", auto(4, recommendedFive), measuredShards(4, 1), 0},
-		{"auto is new, and the number in effect is beyond its bounds", auto(12, recommendedFive), measuredShards(12, 1), 12},
+		{"auto is new, and the number in effect is beyond its bounds", auto(12, recommendedFive), measuredShards(12, 1), 0},
+		{"and not measured, so it is brought within them", auto(12, recommendedFive), unmeasured, 12},
 		{"only recommended", fixtures.KSMScale(recommendedFive), measuredShards(3, 1), 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -174,6 +178,23 @@ func TestRequestsInEffectCountIfTheStatusWasLost(t *testing.T) {
 	set := lost.DeepCopy()
 	set.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("300Mi")}
 	assert.Zero(t, inputOf(set, unmeasured).Previous.MemoryRequestBytes, "spec.resources has this request")
+}
+
+// The number of shards is still to be chosen, and the pods of the new partition get the size that is known.
+func TestRequestsInEffectCountBeforeTheNumberIsChosen(t *testing.T) {
+	snapshot := measuredShards(1, 1)
+	snapshot.Measurements = nil
+	snapshot.Deployments[0].Spec.Template.Spec.Containers = []corev1.Container{{Name: "kube-state-metrics", Resources: corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("300Mi")},
+	}}}
+	lost := auto(0, func(k *v1alpha1.KSMScale) { k.Spec.AutoResources = &v1alpha1.AutoResources{} })
+	in := inputOf(lost, snapshot)
+	next, _ := sizing.DefaultSettings().Recommend(in, sizing.State{}, fixtures.Time)
+	require.Zero(t, next.Shards)
+	recorded := WithRecommendation(lost, in, next)
+	resources := objects.MonitorResources(recorded)
+	assert.Equal(t, "300Mi", resources.Requests.Memory().String())
+	assert.EqualValues(t, 3, recorded.TotalShards(), "spec.sharding.shardCount")
 }
 
 // A recommendation survives the way into the status and out of it, so it changes by steps only.

@@ -35,16 +35,16 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 		return nil
 	}
 	before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionScrapable)
-	gap := int64(0)
+	wasNear := ""
 	if before != nil && before.Status == metav1.ConditionFalse {
-		gap = nearGap
+		wasNear = before.Reason
 	}
-	condition, isMeasured := scrapeNearLimit(in, gap)
+	condition, isMeasured := scrapeNearLimit(in, wasNear)
 	shards := in.Snapshot.Shards()
 	unmeasured := slices.IndexFunc(shards, func(shard v1alpha1.Shard) bool { return shouldBeMeasured(in, shard) })
 	switch {
 	case condition.Reason != "":
-	case isMeasured && unmeasured >= 0:
+	case in.Snapshot.Measurements != nil && unmeasured >= 0: // A new leader has read no measurements yet.
 		shard := shards[unmeasured]
 		condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured
 		condition.Message = fmt.Sprintf("There is no measurement of shard %d of %d, although a pod has been ready for %s: a scrape takes more than a minute, or the controller cannot read the gate. "+
@@ -53,7 +53,7 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 	case isMeasured:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, v1alpha1.ReasonWithinLimits, "The scrape of each shard is within the limits of spec.monitoring"
 	case before != nil:
-		condition = *before // A new leader has read no measurements yet.
+		condition = *before
 	default:
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "No gate has measured a scrape yet"
 	}
@@ -61,8 +61,8 @@ func scrapableConditions(in conditionInput) []metav1.Condition {
 }
 
 // scrapeNearLimit returns the condition for the first shard whose scrape is near a limit, without a reason if there is none. It also
-// reports whether any shard was measured.
-func scrapeNearLimit(in conditionInput, gap int64) (condition metav1.Condition, isMeasured bool) {
+// reports whether any shard was measured. wasNear is the reason of the condition while it was False.
+func scrapeNearLimit(in conditionInput, wasNear string) (condition metav1.Condition, isMeasured bool) {
 	condition = metav1.Condition{Type: v1alpha1.ConditionScrapable, Status: metav1.ConditionFalse}
 	for _, shard := range in.Snapshot.Shards() {
 		measurement, ok := in.Snapshot.Measurements[shard]
@@ -70,7 +70,7 @@ func scrapeNearLimit(in conditionInput, gap int64) (condition metav1.Condition, 
 			continue
 		}
 		isMeasured = true
-		if condition.Reason, condition.Message = nearLimit(in.KSMScale.Spec.Monitoring, measurement, gap); condition.Reason != "" {
+		if condition.Reason, condition.Message = nearLimit(in.KSMScale.Spec.Monitoring, measurement, wasNear); condition.Reason != "" {
 			condition.Message = fmt.Sprintf("A scrape of shard %d of %d %s", shard.ID, shard.Total, condition.Message)
 			break
 		}
@@ -87,19 +87,26 @@ func shouldBeMeasured(in conditionInput, shard v1alpha1.Shard) bool {
 	})
 }
 
-// nearLimit describes the limit that a scrape is near; empty if it is near none.
-func nearLimit(monitoring v1alpha1.MonitoringConfig, measurement observation.Measurement, gap int64) (reason, message string) {
-	if limit := monitoring.BodySizeLimit; limit != nil && isNear(measurement.ExpositionBytes, limit.Value(), nearBodySizeLimit-gap) {
+// nearLimit describes the limit that a scrape is near; empty if it is near none. Only the limit that it was near has a gap.
+func nearLimit(monitoring v1alpha1.MonitoringConfig, measurement observation.Measurement, wasNear string) (reason, message string) {
+	if limit := monitoring.BodySizeLimit; limit != nil && isNear(measurement.ExpositionBytes, limit.Value(), nearBodySizeLimit-gapOf(v1alpha1.ReasonNearBodySizeLimit, wasNear)) {
 		return v1alpha1.ReasonNearBodySizeLimit, fmt.Sprintf("has more than %s of spec.monitoring.bodySizeLimit, which is %s. The scraper refuses a larger one, and the metrics of the shard are then missing: "+
 			"raise the limit of the scraper and bodySizeLimit, raise the number of shards, or set spec.sharding.auto.targetScrapeBytes to %d or less",
 			partOf(measurement.ExpositionBytes, limit.Value(), "three quarters"), limit, threeQuarters(limit))
 	}
-	if timeout := monitoring.ScrapeTimeout; timeout != nil && isNear(int64(measurement.ScrapeSeconds*float64(time.Second)), int64(timeout.Duration), nearScrapeTimeout-gap) {
+	if timeout := monitoring.ScrapeTimeout; timeout != nil && isNear(int64(measurement.ScrapeSeconds*float64(time.Second)), int64(timeout.Duration), nearScrapeTimeout-gapOf(v1alpha1.ReasonNearScrapeTimeout, wasNear)) {
 		return v1alpha1.ReasonNearScrapeTimeout, fmt.Sprintf("takes more than %s of spec.monitoring.scrapeTimeout, which is %s. A slower scrape fails, and the metrics of the shard are then missing: "+
 			"raise scrapeTimeout, raise the number of shards, or give kube-state-metrics more CPU",
 			partOf(int64(measurement.ScrapeSeconds*float64(time.Second)), int64(timeout.Duration), "half"), timeout.Duration)
 	}
 	return "", ""
+}
+
+func gapOf(reason, wasNear string) int64 {
+	if reason == wasNear {
+		return nearGap
+	}
+	return 0
 }
 
 // isNear reports whether a value is above a part of a limit, in percent.

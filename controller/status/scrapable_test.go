@@ -40,18 +40,20 @@ func TestScrapable(t *testing.T) {
 			}
 		}
 	}
-	before := func(status metav1.ConditionStatus) func(*world) {
+	before := func(status metav1.ConditionStatus, reason string) func(*world) {
 		return func(w *world) {
-			w.ksmScale.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionScrapable, Status: status, Reason: "Before"}}
+			w.ksmScale.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionScrapable, Status: status, Reason: reason}}
 		}
 	}
+	noMeasurement := func(w *world) { w.observed.Measurements = map[v1alpha1.Shard]observation.Measurement{} }
 	for _, test := range []struct {
 		name                    string
 		overrides               []func(*world)
 		status, reason, message string
 	}{
 		{"not measured", []func(*world){limited}, "Unknown", v1alpha1.ReasonNotMeasured, "No gate"},
-		{"not measured by this leader", []func(*world){limited, before(metav1.ConditionTrue)}, "True", "Before", ""},
+		{"not measured by this leader", []func(*world){limited, before(metav1.ConditionTrue, "Before")}, "True", "Before", ""},
+		{"no shard is measured any more", []func(*world){limited, before(metav1.ConditionTrue, "Before"), noMeasurement, readyFor(time.Hour)}, "Unknown", v1alpha1.ReasonNotMeasured, "There is no measurement of shard 0 of 3"},
 		{"small and quick", []func(*world){limited, timed, measured(0, 75e6, 5)}, "True", v1alpha1.ReasonWithinLimits, ""},
 		{"one shard is too large to be measured", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Hour)}, "Unknown", v1alpha1.ReasonNotMeasured, "There is no measurement of shard 1 of 3"},
 		{"the pods of one shard are new", []func(*world){limited, measured(0, 1, 1), unmeasured(1), readyFor(time.Minute)}, "True", v1alpha1.ReasonWithinLimits, ""},
@@ -60,8 +62,9 @@ func TestScrapable(t *testing.T) {
 		{"what to do", []func(*world){limited, measured(0, 101e6, 1)}, "False", v1alpha1.ReasonNearBodySizeLimit, "targetScrapeBytes to 75000000 or less"},
 		{"near the timeout", []func(*world){limited, timed, measured(0, 1, 5.1)}, "False", v1alpha1.ReasonNearScrapeTimeout, "shard 0 of 3 takes more than half of spec.monitoring.scrapeTimeout, which is 10s"},
 		{"slow without a timeout", []func(*world){limited, measured(0, 1, 60)}, "True", v1alpha1.ReasonWithinLimits, ""},
-		{"still near", []func(*world){limited, measured(0, 71e6, 1), before(metav1.ConditionFalse)}, "False", v1alpha1.ReasonNearBodySizeLimit, ""},
-		{"no longer near", []func(*world){limited, measured(0, 69e6, 1), before(metav1.ConditionFalse)}, "True", v1alpha1.ReasonWithinLimits, ""},
+		{"still near", []func(*world){limited, measured(0, 71e6, 1), before(metav1.ConditionFalse, v1alpha1.ReasonNearBodySizeLimit)}, "False", v1alpha1.ReasonNearBodySizeLimit, ""},
+		{"no longer near", []func(*world){limited, measured(0, 69e6, 1), before(metav1.ConditionFalse, v1alpha1.ReasonNearBodySizeLimit)}, "True", v1alpha1.ReasonWithinLimits, ""},
+		{"was near another limit", []func(*world){limited, timed, measured(0, 1, 4.6), before(metav1.ConditionFalse, v1alpha1.ReasonNearBodySizeLimit)}, "True", v1alpha1.ReasonWithinLimits, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			computed := newWorld(test.overrides...).status()

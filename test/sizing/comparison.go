@@ -10,7 +10,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/example/ksmscale/controller/observation"
+	"github.com/example/ksmscale/controller/objectcounts"
 	"github.com/example/ksmscale/sizing"
 	"github.com/example/ksmscale/test/cluster"
 )
@@ -33,7 +33,7 @@ func estimate(ctx context.Context, local *cluster.Cluster) (sizing.Estimate, err
 		return sizing.Estimate{}, fmt.Errorf("create client: %w", err)
 	}
 	exported := strings.Split(strings.TrimPrefix(resources, "--resources="), ",")
-	counted := sizing.EstimateOf(observation.NewObjectCounter(reader, reader.RESTMapper(), clock.RealClock{}).Count(ctx, exported))
+	counted := sizing.EstimateOf(objectcounts.NewCounter(reader, reader.RESTMapper(), clock.RealClock{}).Count(ctx, exported))
 	if len(counted.Uncounted) > 0 {
 		return counted, fmt.Errorf("cannot count %s", strings.Join(counted.Uncounted, ", "))
 	}

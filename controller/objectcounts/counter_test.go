@@ -1,4 +1,4 @@
-package observation
+package objectcounts
 
 import (
 	"context"
@@ -25,8 +25,10 @@ type countingReader struct {
 	client.Reader
 	remaining map[string]int64
 	// err is the error of each request; nil for none.
-	err      error
-	requests int
+	err error
+	// withoutCounts is whether the API server does not report how many objects remain.
+	withoutCounts bool
+	requests      int
 }
 
 func (r *countingReader) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
@@ -43,9 +45,16 @@ func (r *countingReader) List(_ context.Context, list client.ObjectList, options
 	if kind == "SecretList" {
 		return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", errors.New("no"))
 	}
+	if r.withoutCounts {
+		list.SetContinue("more")
+		return nil
+	}
 	partial, ok := list.(*metav1.PartialObjectMetadataList)
 	if !ok {
 		return errors.New("lists are of metadata")
+	}
+	if group := list.GetObjectKind().GroupVersionKind().Group; group == "example.com" {
+		kind = group + "/" + kind
 	}
 	count := r.remaining[kind]
 	if count > 0 {
@@ -58,15 +67,16 @@ func (r *countingReader) List(_ context.Context, list client.ObjectList, options
 }
 
 func TestObjectsAreCounted(t *testing.T) {
-	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, appsv1.SchemeGroupVersion})
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, {Group: "example.com", Version: "v1"}, appsv1.SchemeGroupVersion})
 	for _, kind := range []schema.GroupVersionKind{
+		{Group: "example.com", Version: "v1", Kind: "Deployment"}, // Another API group has a resource of this name.
 		corev1.SchemeGroupVersion.WithKind("Pod"), corev1.SchemeGroupVersion.WithKind("Node"), corev1.SchemeGroupVersion.WithKind("Secret"), appsv1.SchemeGroupVersion.WithKind("Deployment"),
 	} {
 		mapper.Add(kind, meta.RESTScopeNamespace)
 	}
-	reader := &countingReader{remaining: map[string]int64{"PodList": 20_000, "NodeList": 1}}
+	reader := &countingReader{remaining: map[string]int64{"PodList": 20_000, "NodeList": 1, "example.com/DeploymentList": 7}}
 	now := clocktesting.NewFakeClock(fixtures.Time)
-	counter := NewObjectCounter(reader, mapper, now)
+	counter := NewCounter(reader, mapper, now)
 	wanted := map[string]int64{"pods": 20_000, "nodes": 1, "deployments": 0, "secrets": NotCounted, "widgets": NotCounted}
 	resources := slices.Collect(maps.Keys(wanted))
 	for range 2 {
@@ -86,8 +96,10 @@ func TestObjectsAreCountedAfterFailure(t *testing.T) {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	reader := &countingReader{remaining: map[string]int64{"PodList": 3}, err: errors.New("unavailable")}
-	counter := NewObjectCounter(reader, mapper, clocktesting.NewFakeClock(fixtures.Time))
+	counter := NewCounter(reader, mapper, clocktesting.NewFakeClock(fixtures.Time))
 	assert.Equal(t, map[string]int64{"pods": NotCounted}, counter.Count(t.Context(), []string{"pods"}))
-	reader.err = nil
+	reader.err, reader.withoutCounts = nil, true
+	assert.Equal(t, map[string]int64{"pods": NotCounted}, counter.Count(t.Context(), []string{"pods"}))
+	reader.withoutCounts = false
 	assert.Equal(t, map[string]int64{"pods": 3}, counter.Count(t.Context(), []string{"pods"}))
 }

@@ -1,18 +1,20 @@
-package observation
+package objectcounts
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/example/ksmscale/gate/exposition"
 )
 
 // NotCounted is the count of a resource that could not be counted.
@@ -21,26 +23,26 @@ const NotCounted = -1
 // countedFor is how long a count is used again. KSMScales that are created together start with the same counts.
 const countedFor = 10 * time.Second
 
-// ObjectCounter counts the objects of a cluster. It lists one object of a resource and reads how many remain, so a count costs one small
-// request. The right to list is optional: ClusterRole ksmscale-object-counts grants it. Create it with NewObjectCounter.
-type ObjectCounter struct {
+// Counter counts the objects of a cluster. It lists one object of a resource and reads how many remain, so a count costs one small
+// request. The right to list is optional: ClusterRole ksmscale-object-counts grants it. Create it with NewCounter.
+type Counter struct {
 	reader client.Reader
 	mapper meta.RESTMapper
 
-	// counting is locked while objects are counted, so that nobody else counts the same ones.
+	// counting is locked while objects are counted, so that two callers do not count the same ones.
 	counting sync.Mutex
 	// counted has the count of each resource for as long as it is used again.
 	counted *cache.Expiring
 }
 
-// NewObjectCounter returns an ObjectCounter that reads from the API server.
-func NewObjectCounter(reader client.Reader, mapper meta.RESTMapper, source clock.Clock) *ObjectCounter {
-	return &ObjectCounter{reader: reader, mapper: mapper, counted: cache.NewExpiringWithClock(source)}
+// NewCounter returns an Counter that reads from the API server.
+func NewCounter(reader client.Reader, mapper meta.RESTMapper, source clock.Clock) *Counter {
+	return &Counter{reader: reader, mapper: mapper, counted: cache.NewExpiringWithClock(source)}
 }
 
 // Count returns the number of objects of each resource, by the names that kube-state-metrics has for resources, such as pods. A resource
 // that the API server does not have, or does not let the controller list, has NotCounted. Counts may be up to ten seconds old.
-func (c *ObjectCounter) Count(ctx context.Context, resources []string) map[string]int64 {
+func (c *Counter) Count(ctx context.Context, resources []string) map[string]int64 {
 	c.counting.Lock()
 	defer c.counting.Unlock()
 	counts := make(map[string]int64, len(resources))
@@ -51,7 +53,7 @@ func (c *ObjectCounter) Count(ctx context.Context, resources []string) map[strin
 }
 
 // recentCount counts unless there is a recent count. After a failure that may pass, the next call counts again.
-func (c *ObjectCounter) recentCount(ctx context.Context, resource string) int64 {
+func (c *Counter) recentCount(ctx context.Context, resource string) int64 {
 	if recent, ok := c.counted.Get(resource); ok {
 		return recent.(int64)
 	}
@@ -68,8 +70,9 @@ func (c *ObjectCounter) recentCount(ctx context.Context, resource string) int64 
 	return count
 }
 
-func (c *ObjectCounter) count(ctx context.Context, resource string) (int64, error) {
-	kind, err := c.mapper.KindFor(schema.GroupVersionResource{Resource: resource})
+func (c *Counter) count(ctx context.Context, resource string) (int64, error) {
+	// Other API groups have resources of the same names.
+	kind, err := c.mapper.KindFor(exposition.Resources[resource].GroupVersionResource)
 	if err != nil {
 		return 0, err
 	}
@@ -79,8 +82,12 @@ func (c *ObjectCounter) count(ctx context.Context, resource string) (int64, erro
 		return 0, err
 	}
 	count := int64(len(list.Items))
-	if list.RemainingItemCount != nil {
-		count += *list.RemainingItemCount
+	switch {
+	case list.RemainingItemCount != nil:
+		return count + *list.RemainingItemCount, nil
+	case list.Continue != "":
+		return 0, errors.New("the API server does not report how many objects remain")
+	default:
+		return count, nil
 	}
-	return count, nil
 }
