@@ -1,9 +1,12 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
@@ -25,7 +28,7 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	desired := sets.New(observed.DesiredKinds(ksmScale)...)
 	// Deletion comes first, so Prometheus scrapes nothing twice for longer than necessary.
 	errs := []error{r.pruneMonitors(ctx, ksmScale, observed, desired)}
-	for kind := range desired.Intersection(observed.Installed) {
+	for _, kind := range sets.List(desired.Intersection(observed.Installed)) {
 		switch kind {
 		case monitoringv1alpha1.ScrapeConfigsKind:
 			for _, scrapeConfig := range objects.ScrapeConfigs(ksmScale) {
@@ -48,7 +51,10 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 // pruneMonitors deletes the objects of a KSMScale whose kind is not desired.
 func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Monitoring, desired sets.Set[string]) error {
 	var errs []error
-	for _, object := range observed.Objects {
+	// The order decides the text of the error, which must not change by itself.
+	inOrder := func(a, b observation.MonitorKey) int { return cmp.Compare(a.Kind+a.String(), b.Kind+b.String()) }
+	for _, key := range slices.SortedFunc(maps.Keys(observed.Objects), inOrder) {
+		object := observed.Objects[key]
 		if desired.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
 			continue
 		}

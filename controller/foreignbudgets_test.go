@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
@@ -108,4 +109,22 @@ func TestPodDisruptionBudgetsThatCannotBeListed(t *testing.T) {
 	refusal = errors.New("timeout")
 	require.Error(t, r.Budgets.Poll(t.Context()))
 	see(metav1.ConditionTrue, v1alpha1.ReasonSinglePodDisruptionBudget, "it does not notice a new one: list in namespace monitoring: timeout")
+}
+
+// A PodDisruptionBudget of a shard that was restored without owner references is ours before it is adopted.
+func TestOrphanedPodDisruptionBudget(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 45}, nil)
+	_, err := reconcileMain(t, r)
+	require.NoError(t, err)
+	var orphan policyv1.PodDisruptionBudget
+	require.NoError(t, r.Client.Get(t.Context(), client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}, &orphan))
+	orphan.OwnerReferences = nil
+	require.NoError(t, r.Client.Update(t.Context(), &orphan))
+	changed := newChanges()
+	r.Budgets = observation.NewForeignBudgets(r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
+	require.NoError(t, r.Budgets.Poll(t.Context()))
+	<-changed
+	for namespace, foreign := range r.Budgets.Latest().Objects {
+		assert.Empty(t, foreign, namespace)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -155,4 +156,36 @@ func TestMonitoringStaysUntilTheFirstLook(t *testing.T) {
 	_, err := reconcileMain(t, w.Reconciler)
 	require.NoError(t, err)
 	assert.Equal(t, before.ResourceVersion, readMain(t, w.Reconciler).ResourceVersion)
+}
+
+// The message of the condition has this text, and each change of it would be a write of the status.
+func TestErrorsOfMonitorsHaveAnOrder(t *testing.T) {
+	r, _ := newReconciler(t, planner{nodes: 45}, nil)
+	live, ok := r.Client.(client.WithWatch)
+	require.True(t, ok)
+	r.Uncached = interceptor.NewClient(live, interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return errors.New("no")
+		},
+		Delete: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.DeleteOption) error {
+			return errors.New("no to " + object.GetName())
+		},
+	})
+	ksmScale := readMain(t, r)
+	ksmScale.Spec.Monitoring = v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor, Rules: true}
+	observed := observation.Monitoring{
+		Known: true, Installed: sets.New(monitoringv1.ServiceMonitorsKind, monitoringv1.PrometheusRuleKind),
+		Objects: map[observation.MonitorKey]metav1.PartialObjectMetadata{}, Rules: observation.RuleOwner{KSMScale: ksmScale.Name},
+	}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		object := metav1.PartialObjectMetadata{
+			TypeMeta:   metav1.TypeMeta{Kind: monitoringv1alpha1.ScrapeConfigsKind},
+			ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{{UID: ksmScale.UID, Controller: new(true)}}},
+		}
+		observed.Objects[observation.MonitorKey{Kind: object.Kind, ObjectKey: client.ObjectKey{Name: name}}] = object
+	}
+	for range 20 {
+		require.EqualError(t, r.applyMonitors(t.Context(), ksmScale, observed), "delete ScrapeConfig a: no to a\ndelete ScrapeConfig b: no to b\n"+
+			"delete ScrapeConfig c: no to c\ndelete ScrapeConfig d: no to d\nget PrometheusRule ksm-main: no\nget ServiceMonitor ksm-main: no")
+	}
 }

@@ -33,7 +33,7 @@ type Reconciler struct {
 	APIReader client.Reader
 	// Uncached reads and writes the objects of the Prometheus Operator. A cache cannot watch kinds that may not be installed.
 	Uncached client.Client
-	// Plans makes the plan, and NodeKinds has the kinds of nodes in the cluster.
+	// Plans returns the plan, and NodeKinds has the kinds of nodes in the cluster.
 	Plans     Plans
 	NodeKinds NodeKinds
 	// Foreign lists the autoscalers of others.

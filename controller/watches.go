@@ -183,7 +183,7 @@ func (r *Reconciler) allKSMScales(ctx context.Context, _ client.Object) []reconc
 }
 
 // waitingKSMScales requests a reconcile of every KSMScale with a shard that waits for its turn. A change of the replicas of a Deployment also
-// looks like a turn, so most turns end while nobody waits.
+// looks like a turn, so the result is usually empty.
 func (r *Reconciler) waitingKSMScales(context.Context, client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, name := range r.outdated.names(func(shards sets.Set[v1alpha1.Shard]) bool { return shards.Len() > 0 }) {

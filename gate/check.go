@@ -30,6 +30,14 @@ var (
 	errSuspects = errors.New("kube-state-metrics exposes objects that belonged to other shards in the last list; the gate lists them again")
 )
 
+// unlistedError has the resources that the API server does not list. Anyone who can connect to the gate reads this text. So it leaves out the
+// errors, which can contain names of namespaces and the address of the API server.
+type unlistedError struct{ resources sets.Set[string] }
+
+func (e unlistedError) Error() string {
+	return fmt.Sprintf("the gate cannot list %s: see its log for the reason", strings.Join(sets.List(e.resources), ", "))
+}
+
 // incompleteError has the number of missing objects, by resource.
 type incompleteError struct{ missing map[string]int }
 
@@ -189,16 +197,20 @@ func (c *check) verdict() error {
 		return foreignError{foreign}
 	}
 	var errs []error
+	unlisted := sets.New[string]()
 	var nothing, suspects = len(c.listings) > 0, false
 	for _, list := range c.listings {
 		nothing = nothing && !list.listed && list.isUnlistable()
 		suspects = suspects || list.suspects.Len() > 0
 		if list.err != nil && !list.isUnlistable() {
-			errs = append(errs, list.err)
+			unlisted.Insert(list.Name)
 		}
 	}
 	if nothing {
 		return errNothingToList
+	}
+	if unlisted.Len() > 0 {
+		errs = append(errs, unlistedError{unlisted})
 	}
 	if suspects {
 		errs = append(errs, errSuspects)

@@ -177,10 +177,10 @@ func TestOpensAfterTheDeadlineThoughAnotherDefinitionHasCome(t *testing.T) {
 	f.discovers = true
 	f.api.refusing(undecryptable, "*")
 	f.start(t)
-	f.becomes(t, "unable to decrypt")
+	f.becomes(t, "cannot list nodes, pods")
 	f.clock.Step(2 * f.deadline)
 	f.define(1)
-	f.becomes(t, "unable to decrypt")
+	f.becomes(t, "cannot list nodes, pods")
 	f.api.accepting()
 	f.becomes(t, "")
 }

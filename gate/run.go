@@ -27,6 +27,10 @@ import (
 const (
 	// headerTimeout is how long a client has to send its request.
 	headerTimeout = 10 * time.Second
+	// writeTimeout is far above the time to answer a request. The answers are small, and only a probe waits.
+	writeTimeout = 30 * time.Second
+	// idleTimeout is how long a client may keep a connection without a request. It is above the usual intervals of scrapes.
+	idleTimeout = 2 * time.Minute
 	// probeTimeout is how long a readiness probe waits for the gate to open. It is slightly shorter than the kubelet's
 	// timeout and the period of its probes, so one probe always waits.
 	probeTimeout = 800 * time.Millisecond
@@ -47,7 +51,7 @@ func Run(ctx context.Context, options *Options) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: options.Address, Handler: handler(gate, registry), ReadHeaderTimeout: headerTimeout}
+	server := newServer(options.Address, handler(gate, registry))
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error {
 		gate.Run(ctx)
@@ -64,6 +68,11 @@ func Run(ctx context.Context, options *Options) error {
 		return server.Close()
 	})
 	return running.Wait()
+}
+
+// newServer returns a server that closes the connections of clients that do not read or send.
+func newServer(address string, handler http.Handler) *http.Server {
+	return &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
 }
 
 func newGate(ctx context.Context, options *Options, registry prometheus.Registerer) (*Gate, error) {

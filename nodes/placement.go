@@ -31,7 +31,7 @@ func newPlacement(spec *v1alpha1.KSMScaleSpec) *placement {
 	if spec.Strategy() != v1alpha1.ZoneAware {
 		return nil
 	}
-	p := &placement{NodeSelector: spec.NodeSelector(), Tolerations: spec.Tolerations()}
+	p := &placement{NodeSelector: spec.PodNodeSelector(), Tolerations: spec.Tolerations()}
 	if spec.Template == nil {
 		return p
 	}

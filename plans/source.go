@@ -207,10 +207,10 @@ func (s *Source) One(ksmScale *v1alpha1.KSMScale) (Planned, error) {
 	return New(ksmScale, cluster, asOf), nil
 }
 
-// last returns the plan of a KSMScale of the cache. It makes the plan again only if the KSMScale or a count of nodes has
+// last returns the plan of a KSMScale of the cache. It computes the plan again only if the KSMScale or a count of nodes has
 // changed. The result is false if there is no plan yet.
 func (s *Source) last(ksmScale *v1alpha1.KSMScale) (Planned, bool) {
-	// The version is read before the count, so a change in between makes the plan again at the next request.
+	// The version is read before the count, so after a change in between the next request computes the plan again.
 	version := s.nodes.Version()
 	s.mu.Lock()
 	before, known := s.plans[ksmScale.Name]

@@ -81,7 +81,7 @@ func (c Client) Read(ctx context.Context, url string) (Families, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("kube-state-metrics answered %s", response.Status)
+		return nil, fmt.Errorf("the server answered %s", response.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(io.LimitReader(response.Body, maxSize))

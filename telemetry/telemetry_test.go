@@ -17,7 +17,7 @@ func TestReadIsNotRedirected(t *testing.T) {
 	}))
 	defer server.Close()
 	_, err := Client{}.Read(t.Context(), server.URL)
-	assert.ErrorContains(t, err, "302 Found")
+	assert.ErrorContains(t, err, "the server answered 302 Found", "kube-state-metrics and gates answer")
 	assert.Equal(t, 1, requests)
 }
 

@@ -32,9 +32,9 @@ type Toleration struct {
 	TolerationSeconds *int64 `json:"tolerationSeconds,omitempty"`
 }
 
-// NodeSelector has the labels of the nodes that pods may run on. It is spec.template.nodeSelector, with
+// PodNodeSelector has the labels of the nodes that pods may run on. It is spec.template.nodeSelector, with
 // kubernetes.io/os: linux unless that sets the key.
-func (s *KSMScaleSpec) NodeSelector() map[string]string {
+func (s *KSMScaleSpec) PodNodeSelector() map[string]string {
 	selector := map[string]string{corev1.LabelOSStable: string(corev1.Linux)}
 	if s.Template != nil {
 		for key, value := range s.Template.NodeSelector {
@@ -45,7 +45,7 @@ func (s *KSMScaleSpec) NodeSelector() map[string]string {
 }
 
 // OperatingSystem is the operating system of the nodes that pods may run on.
-func (s *KSMScaleSpec) OperatingSystem() string { return s.NodeSelector()[corev1.LabelOSStable] }
+func (s *KSMScaleSpec) OperatingSystem() string { return s.PodNodeSelector()[corev1.LabelOSStable] }
 
 // Tolerations converts spec.template.tolerations to the type of the libraries.
 func (s *KSMScaleSpec) Tolerations() []corev1.Toleration {

@@ -54,7 +54,7 @@ type Options struct {
 	SizeInterval, MeasureInterval time.Duration
 	// CountInterval is the time between two counts of objects of a gate.
 	CountInterval time.Duration
-	// Sizing are the times that figures have to ask for another size.
+	// Sizing are the times for which figures must recommend another size before it applies.
 	Sizing sizing.Settings
 	// ConcurrentReconciles is how many KSMScales are reconciled at the same time. It limits the requests to the API server, because a
 	// reconcile sends one after the other.

@@ -31,10 +31,7 @@ func MonitoringName(ksmScale *v1alpha1.KSMScale) string { return "ksm-" + ksmSca
 
 // monitoringLabels returns the labels of these objects. A label of the spec never replaces a label that identifies the object.
 func monitoringLabels(ksmScale *v1alpha1.KSMScale) map[string]string {
-	labels := map[string]string{}
-	for key, value := range ksmScale.Spec.Monitoring.Labels {
-		labels[key] = string(value)
-	}
+	labels := asStrings(ksmScale.Spec.Monitoring.Labels)
 	maps.Copy(labels, IdentityLabels(ksmScale))
 	return labels
 }

@@ -14,7 +14,7 @@ func podSpec(ksmScale *v1alpha1.KSMScale, planned scaling.Shard, gateOptions Gat
 	containers := []*corev1ac.ContainerApplyConfiguration{monitorContainer(ksmScale, shard), gateContainer(ksmScale, shard, gateOptions)}
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(ServiceAccountOf(ksmScale)).
-		WithNodeSelector(ksmScale.Spec.NodeSelector()).
+		WithNodeSelector(ksmScale.Spec.PodNodeSelector()).
 		WithTopologySpreadConstraints(spreads(planned)...).
 		WithAffinity(avoidSiblings(shard)).
 		WithTerminationGracePeriodSeconds(int64((leaveDelay + leaveGrace).Seconds()))

@@ -23,9 +23,7 @@ const (
 func podLabels(ksmScale *v1alpha1.KSMScale, shard v1alpha1.Shard) map[string]string {
 	labels := map[string]string{}
 	if ksmScale.Spec.Template != nil {
-		for key, value := range ksmScale.Spec.Template.Labels {
-			labels[key] = string(value)
-		}
+		labels = asStrings(ksmScale.Spec.Template.Labels)
 	}
 	maps.Copy(labels, ShardLabels(ksmScale, shard))
 	return labels

@@ -50,11 +50,9 @@ func listForeignBudgets(ctx context.Context, ksmScales, budgets client.Reader) (
 	err := listInNamespaces(ctx, ksmScales, budgets, newList, func(namespace string, list *policyv1.PodDisruptionBudgetList, all []v1alpha1.KSMScale) {
 		foreign[namespace] = nil
 		for _, budget := range SortedByName(list.Items) {
-			owner := metav1.GetControllerOf(budget)
-			owned := owner != nil && slices.ContainsFunc(all, func(ksmScale v1alpha1.KSMScale) bool { return ksmScale.UID == owner.UID })
 			// An empty selector selects every pod. The API server accepts only valid selectors.
 			selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
-			if err == nil && !owned && budget.DeletionTimestamp == nil {
+			if err == nil && !isOwnedByAny(budget, all) && budget.DeletionTimestamp == nil {
 				foreign[namespace] = append(foreign[namespace], foreignBudget{budget.Name, selector})
 			}
 		}

@@ -29,7 +29,7 @@ type Reader struct {
 	VerticalAutoscalers *VerticalAutoscalers
 	Budgets             *ForeignBudgets
 	Monitors            *Monitors
-	// Measurements has what gates have measured; nil if nobody reads them.
+	// Measurements has what gates have measured; nil to skip them.
 	Measurements Measured
 }
 

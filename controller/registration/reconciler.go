@@ -41,6 +41,8 @@ type Reconciler struct {
 	Registration *State
 	// Certificate is the Secret with the certificate of the adapter and its CA.
 	Certificate client.ObjectKey
+	// ManagesCertificate is whether the controller creates the certificate; false if something else does.
+	ManagesCertificate bool
 
 	handshake handshake
 	// mu serializes Reconcile and trustBefore, so a reconcile does not remove a CA whose Secret is about to be written.
@@ -90,6 +92,10 @@ func (r *Reconciler) register(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{}, fmt.Errorf("get the Secret of the adapter's certificate: %w", err)
 	}
 	ca := certificate.Data[caCertificateKey]
+	if len(ca) == 0 && !r.ManagesCertificate {
+		return ctrl.Result{}, fmt.Errorf("the Secret %s has no CA in key %s: configure the issuer of the adapter's certificate to write its CA to this key, or set --manage-certificate=true",
+			r.Certificate, caCertificateKey)
+	}
 	if len(ca) == 0 {
 		log.FromContext(ctx).V(1).Info("The adapter has no certificate yet")
 		return ctrl.Result{}, nil

@@ -50,7 +50,7 @@ func newRegistering(t *testing.T, existing ...client.Object) *registering {
 	r := &registering{}
 	r.Reconciler = &Reconciler{
 		Client: c, APIReader: c, Clock: clocktesting.NewFakePassiveClock(fixtures.Time), Adapter: fixtures.Adapter,
-		Registration: NewState(func() {}), Certificate: key,
+		Registration: NewState(func() {}), Certificate: key, ManagesCertificate: true,
 		handshake: func(_ context.Context, address string, config *tls.Config) error {
 			assert.Equal(t, "10.0.0.1:6443", address)
 			assert.Equal(t, "ksmscale-adapter.ksmscale-system.svc", config.ServerName)
@@ -101,6 +101,17 @@ func TestNothingIsRegisteredWithoutACertificate(t *testing.T) {
 	assert.Zero(t, r.again(t))
 	err := r.Client.Get(t.Context(), client.ObjectKey{Name: v1alpha1.APIServiceName}, &apiregistrationv1.APIService{})
 	assert.True(t, apierrors.IsNotFound(err), err)
+}
+
+// An ACME issuer writes no CA.
+func TestCertificateOfOthersWithoutACA(t *testing.T) {
+	r := newRegistering(t)
+	r.ManagesCertificate = false
+	_, err := r.Reconcile(t.Context(), ctrl.Request{})
+	require.ErrorContains(t, err, "the Secret "+r.Certificate.String()+" has no CA in key ca.crt: configure the issuer")
+	assert.Equal(t, err, r.Registration.Err())
+	r.has(t, newCA(t, fixtures.Time.Add(time.Hour)))
+	assert.NoError(t, r.Registration.Err())
 }
 
 func TestCAChanges(t *testing.T) {

@@ -33,7 +33,8 @@ func AddToManager(manager ctrl.Manager, options Options, notify func()) (*State,
 		return state, nil
 	}
 	apiService := &Reconciler{
-		Clock: clock.RealClock{}, Adapter: options.Adapter, Registration: state, Certificate: options.Certificate.Secret, handshake: shakeHands,
+		Clock: clock.RealClock{}, Adapter: options.Adapter, Registration: state, handshake: shakeHands,
+		Certificate: options.Certificate.Secret, ManagesCertificate: options.ManageCertificate,
 	}
 	if err := apiService.AddToManager(manager, options.Controller); err != nil {
 		return nil, err

@@ -332,6 +332,26 @@ func TestShardCountWithoutSharding(t *testing.T) {
 	assert.NotContains(t, ready.Message, "shardCount")
 }
 
+func TestShardingThatAffectsOneShard(t *testing.T) {
+	// The API server fills in these defaults.
+	defaults := v1alpha1.ShardingConfig{ShardCount: 3, ReplicationStrategy: v1alpha1.RoundRobin, MinReplicasPerShard: 1}
+	remark := func(change func(*v1alpha1.ShardingConfig)) string {
+		sharding := defaults
+		change(&sharding)
+		ksmScale := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Spec.Sharding = &sharding })
+		return ignoredShardCount(conditionInput{Input: Input{KSMScale: ksmScale}})
+	}
+	assert.Contains(t, remark(func(*v1alpha1.ShardingConfig) {}), "or remove spec.sharding", "it has only defaults")
+	assert.NotEmpty(t, remark(func(s *v1alpha1.ShardingConfig) { s.ShardCount = 5 }))
+	for name, change := range map[string]func(*v1alpha1.ShardingConfig){
+		"minimum": func(s *v1alpha1.ShardingConfig) { s.MinReplicasPerShard = 2 },
+		"maximum": func(s *v1alpha1.ShardingConfig) { s.MaxReplicasPerShard = 3 },
+		"zones":   func(s *v1alpha1.ShardingConfig) { s.ReplicationStrategy = v1alpha1.ZoneAware },
+	} {
+		assert.Empty(t, remark(change), name)
+	}
+}
+
 func TestStatusCounts(t *testing.T) {
 	w := newWorld(func(w *world) {
 		w.nodes = 3000

@@ -61,11 +61,16 @@ func calculated(in conditionInput) metav1.Condition {
 	return condition
 }
 
-// ignoredShardCount points out that spec.sharding is set but off, which is easily overlooked. The API server sets a default for shardCount,
-// so it is not known whether the user has set it.
+// ignoredShardCount points out that spec.sharding is set but has no effect, which is easily overlooked. The bounds of replicas and the
+// strategy zone-aware also apply to one shard, so a spec with them is probably intended. The API server sets defaults, so the controller
+// cannot know whether the user has set shardCount.
 func ignoredShardCount(in conditionInput) string {
 	sharding := in.KSMScale.Spec.Sharding
-	if sharding == nil || sharding.Enabled {
+	if sharding == nil || sharding.Enabled || in.KSMScale.Spec.Strategy() == v1alpha1.ZoneAware {
+		return ""
+	}
+	lower, upper := scaling.ReplicaBounds(sharding)
+	if unboundedLower, unboundedUpper := scaling.ReplicaBounds(nil); lower != unboundedLower || upper != unboundedUpper {
 		return ""
 	}
 	return fmt.Sprintf("; spec.sharding.enabled is not true, so one set of pods exports all objects and shardCount has no effect: set enabled to true for %d shards, or remove spec.sharding", sharding.ShardCount)

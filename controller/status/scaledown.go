@@ -29,7 +29,7 @@ func onlySurplusPods(in conditionInput, autoscaling metav1.ConditionStatus) bool
 	return surplus
 }
 
-// scaleDownMessage says who removes the surplus pods, and when.
+// scaleDownMessage returns who removes the surplus pods, and when.
 func scaleDownMessage(in conditionInput) string {
 	who := "the HorizontalPodAutoscalers remove"
 	if in.KSMScale.Spec.AutoscalingMode() == v1alpha1.ModeDirect {

@@ -12,7 +12,7 @@ import (
 )
 
 // sizedConditions has a condition that is False while a VerticalPodAutoscaler replaces the resources which KSMScale or the user sets. It
-// is empty if nobody else sets resources. This condition is a warning and does not affect Ready.
+// is empty if only KSMScale or the user sets resources. This condition is a warning and does not affect Ready.
 func sizedConditions(in conditionInput) []metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionSized}
 	autoscalers, spec := in.Snapshot.VerticalAutoscalers, in.KSMScale.Spec

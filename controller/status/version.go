@@ -33,7 +33,7 @@ func versionCondition(in conditionInput) metav1.Condition {
 		return versionByTag(in, "The controller cannot read the version of kube-state-metrics, because "+observation.WhyVersionIsUnreadable(&in.KSMScale.Spec.Metrics),
 			"make sure that it is v2.20.0 or newer")
 	case len(bugs) > 0:
-		oldest := slices.Min(slices.Collect(maps.Keys(bugs)))
+		oldest := slices.MinFunc(slices.Sorted(maps.Keys(bugs)), compareVersions)
 		return withBugs(oldest, bugs[oldest])
 	case malformed != "":
 		return versionUnknown(fmt.Sprintf("A kube-state-metrics reports version %q, which is not a version: set spec.monitorImage to an official image", Shortened(malformed, 64)))
@@ -47,7 +47,14 @@ func versionCondition(in conditionInput) metav1.Condition {
 	return condition
 }
 
-// versionByTag judges by the tag of the image, where the pods do not tell. The other arguments say why they do not, and the fix.
+// compareVersions orders versions by their numbers, because v2.10.0 is newer than v2.9.0.
+func compareVersions(a, b string) int {
+	// Only a valid version has known bugs.
+	order, _ := version.MustParseGeneric(a).Compare(b)
+	return order
+}
+
+// versionByTag judges by the tag of the image, where the pods do not report a version. The other arguments are the reason and the fix.
 func versionByTag(in conditionInput, why, fix string) metav1.Condition {
 	tag := tagVersion(in.KSMScale)
 	if tag == "" {

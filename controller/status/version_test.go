@@ -49,6 +49,7 @@ func TestVersionSupported(t *testing.T) {
 	}{
 		{"of all", []func(*world){run(true, "v2.20.0")}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "v2.20.0 has no known bugs"},
 		{"with bugs", []func(*world){run(true, "v2.10.1", "v2.20.0")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "kube-state-metrics v2.10.1 has known bugs in sharding (a shard that lists again"},
+		{"with bugs, of which the oldest", []func(*world){run(true, "v2.10.1", "v2.9.2")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "kube-state-metrics v2.9.2 has known bugs"},
 		{"with bugs, and the fix", []func(*world){run(false, "v2.10.1")}, metav1.ConditionFalse, v1alpha1.ReasonKnownBugs, "set spec.monitorImage to v2.20.0 or newer"},
 		{"not of all", []func(*world){run(false, "v2.20.0")}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "by the tag of spec.monitorImage, because the controller has not read"},
 		{"of none", []func(*world){run(true)}, metav1.ConditionTrue, v1alpha1.ReasonNoKnownBugs, "v2.20.0 has no known bugs in sharding. This is by the tag"},

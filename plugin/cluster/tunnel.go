@@ -114,7 +114,7 @@ func (c *Cluster) portForwardDialer(pod *corev1.Pod) (streamhttp.Dialer, error) 
 	}), nil
 }
 
-// readGate asks the gate of a pod why it is closed.
+// readGate reads from the gate of a pod why it is closed.
 func (c *Cluster) readGate(ctx context.Context, pod *corev1.Pod) (string, error) {
 	answer, err := c.getFromGate(ctx, pod, "/readyz", maxGateAnswer)
 	return strings.TrimSpace(answer), err

@@ -327,10 +327,12 @@ func TestScrapesPassNetworkPolicies(t *testing.T) {
 		return object[*networkingv1.NetworkPolicy](t, "networkPolicy: {enabled: true, "+text+"}", "NetworkPolicy ksmscale-system/ksmscale-"+component).Spec.Ingress[0].From
 	}
 	peers := from("adapter", "adapterFrom: [{ipBlock: {cidr: 10.0.0.1/32}}], "+prometheus)
-	require.Len(t, peers, 2)
+	require.Len(t, peers, 3)
 	assert.Equal(t, "10.0.0.1/32", peers[0].IPBlock.CIDR)
 	assert.Equal(t, from("controller", prometheus)[0], peers[1])
-	assert.Len(t, from("adapter", "adapterFrom: [{ipBlock: {cidr: 10.0.0.1/32}}]"), 1)
+	peers = from("adapter", "adapterFrom: [{ipBlock: {cidr: 10.0.0.1/32}}]")
+	require.Len(t, peers, 2)
+	assert.Equal(t, deployment(t, "controller", "").Spec.Selector, peers[1].PodSelector, "the controller reads the adapters' certificates")
 	assert.Empty(t, from("adapter", prometheus), "the API server need not be listed")
 }
 
