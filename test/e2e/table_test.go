@@ -50,10 +50,10 @@ func writeTable(t *testing.T) {
 	require.NoError(t, err)
 	text := fmt.Sprintf(`# What Prometheus would miss
 
-This table has the events of `+"`make e2e-full`"+`, and how many object-seconds of metrics Prometheus would have lost. The command
-auditor (test/e2e/auditor) scrapes each shard's Service once a second. With autosharding it scrapes each ready pod. It compares the pods and
-ConfigMaps in the scrapes with the objects of the API server. Kubernetes was %s and kube-state-metrics %s, unless the event has
-other versions.
+This table has the events of `+"`make e2e-full`"+` and `+"`make e2e-sizes`"+`, and how many object-seconds of metrics Prometheus would have
+lost. The command auditor (test/e2e/auditor) scrapes each shard's Service once a second. With autosharding it scrapes each ready pod. It
+compares the pods and ConfigMaps in the scrapes with the objects of the API server. Kubernetes was %s and kube-state-metrics %s,
+unless the event has other versions.
 
 - **Object-seconds** are the sum over all objects.
 - **Scrapes missed** are scrapes that lack an object, at intervals of 15 and 30 seconds with the worst offset.
@@ -63,8 +63,9 @@ other versions.
 
 Each row was measured once, on two nodes. They and the control plane ran on one machine of 2 cores. Each test has three shards of one
 replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s, which keeps the events short: pods wait for
-one interval, and shards for two. Rollouts replace the pods of one shard after the other. No other version of KSMScale is
-published yet, so an upgrade is to the same program under the name of another version.
+one interval, and shards for two. Where shards size themselves, the controller decides after seconds instead of hours
+and days. Rollouts replace the pods of one shard after the other. No other version of KSMScale is published yet, so an upgrade is to the
+same program under the name of another version.
 
 | event | CPU limit of each KSM | on | took | objects | object-seconds missing | most at once | longest gap | scrapes missed | exported twice | slow answers |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
