@@ -1,6 +1,7 @@
 package sizing
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -129,10 +130,7 @@ type State struct {
 // request falls together with a change of it, and memory may rise with it: fewer shards are larger.
 func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendation, State) {
 	if in.Unobserved {
-		in.Busy, in.Unobserved = true, false
-		next, changed := s.Recommend(in, state, now)
-		state.KilledAt, state.Shards.ChangedAt = changed.KilledAt, changed.Shards.ChangedAt
-		return next, state
+		return s.whileUnobserved(in, state, now)
 	}
 	previous, figures := in.Previous, in.Figures
 	if in.Busy {
@@ -146,11 +144,10 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 	}
 	next.ReplicasPerShard = ReplicasForAvailability
 	sized := in.shards(next.Shards)
-	// A first number that differs from the number that runs is a change as well.
-	if in.ApplyShards && previous.Shards == 0 && figures.Total > 0 && next.Shards != 0 && next.Shards != figures.Total {
-		previous.Shards, state.Shards.ChangedAt = figures.Total, now
+	reshards := in.reshards(next.Shards)
+	if reshards {
+		state.Shards.ChangedAt = now
 	}
-	reshards := in.ApplyShards && previous.Shards != 0 && next.Shards != previous.Shards
 	memoryFigures := figures
 	if sized < figures.Total {
 		memoryFigures = in.Figures // Fewer shards are larger, and their first pods cannot wait until a rollout is over.
@@ -166,6 +163,20 @@ func (s Settings) Recommend(in Input, state State, now time.Time) (Recommendatio
 		next.MilliCPURequest, state.CPU = s.cpu(in, figures, sized, state, now)
 	}
 	return in.describe(next, figures), state
+}
+
+// whileUnobserved is Recommend for Busy, but times go on.
+func (s Settings) whileUnobserved(in Input, state State, now time.Time) (Recommendation, State) {
+	in.Busy, in.Unobserved = true, false
+	next, changed := s.Recommend(in, state, now)
+	state.KilledAt, state.Shards.ChangedAt = changed.KilledAt, changed.Shards.ChangedAt
+	return next, state
+}
+
+// reshards is whether the next number of shards changes the number that runs. A first number can change it too.
+func (in Input) reshards(next int32) bool {
+	current := cmp.Or(in.Previous.Shards, in.Figures.Total)
+	return in.ApplyShards && current != 0 && next != 0 && next != current
 }
 
 // hasResharded is whether the number of shards has changed within ReshardHold. Without ApplyShards only the recommendation has.
