@@ -144,7 +144,7 @@ func (c *check) list(ctx context.Context) {
 				return nil
 			}
 			list.fail(err, c.clock.Now())
-			if !list.isUnlistable() && ctx.Err() == nil {
+			if !list.isUnlistable() && !errors.Is(ctx.Err(), context.Canceled) {
 				klog.FromContext(ctx).Error(err, "Cannot list a resource that kube-state-metrics exports", "resource", list.Name, "namespace", list.namespace)
 				c.metrics.listErrors.WithLabelValues(list.Name).Inc()
 			}

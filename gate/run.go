@@ -27,8 +27,8 @@ import (
 const (
 	// headerTimeout is how long a client has to send its request.
 	headerTimeout = 10 * time.Second
-	// writeTimeout is far above the time to answer a request. The answers are small, and only a probe waits.
-	writeTimeout = 30 * time.Second
+	// requestTimeout is far above the time to answer a request. The answers are small, and only a probe waits.
+	requestTimeout = 30 * time.Second
 	// idleTimeout is how long a client may keep a connection without a request. It is above the usual intervals of scrapes.
 	idleTimeout = 2 * time.Minute
 	// probeTimeout is how long a readiness probe waits for the gate to open. It is slightly shorter than the kubelet's
@@ -72,7 +72,10 @@ func Run(ctx context.Context, options *Options) error {
 
 // newServer returns a server that closes the connections of clients that do not read or send.
 func newServer(address string, handler http.Handler) *http.Server {
-	return &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
+	return &http.Server{
+		Addr: address, Handler: handler,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+	}
 }
 
 func newGate(ctx context.Context, options *Options, registry prometheus.Registerer) (*Gate, error) {

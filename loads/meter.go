@@ -111,7 +111,7 @@ func (m *Meter) measure(ctx context.Context) error {
 		if ksmScale.Spec.Strategy() != v1alpha1.LeastLoaded {
 			continue
 		}
-		pods, err := shardpods.Serving(ctx, m.objects, ksmScale)
+		pods, err := shardpods.Serving(ctx, m.objects, ksmScale, m.clock.Now())
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,9 +20,12 @@ import (
 // parallelReads limits the number of simultaneous connections of ReadEach.
 const parallelReads = 16
 
-// Serving returns the pods of a KSMScale's shards that are ready and have an address. It leaves out a shard with more ready pods than its
-// Deployment counts, because one of them only looks like a pod of the Deployment.
-func Serving(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale) ([]corev1.Pod, error) {
+// countedWithin is how long a Deployment takes to count a pod that has become ready.
+const countedWithin = 10 * time.Second
+
+// Serving returns the pods of a KSMScale's shards that have been ready for ten seconds and have an address. It leaves out a shard with more
+// such pods than its Deployment counts, because one of them only looks like a pod of the Deployment.
+func Serving(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMScale, now time.Time) ([]corev1.Pod, error) {
 	ofKSMScale := []client.ListOption{
 		client.InNamespace(ksmScale.Spec.Namespace), client.MatchingLabels{v1alpha1.LabelKSMScale: ksmScale.Name},
 	}
@@ -36,7 +40,7 @@ func Serving(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMS
 	ours := slices.DeleteFunc(deployments.Items, func(deployment appsv1.Deployment) bool { return !metav1.IsControlledBy(&deployment, ksmScale) })
 	var serving []corev1.Pod
 	for i := range ours {
-		ready := slices.DeleteFunc(Of(ours[i:i+1], pods.Items), func(pod corev1.Pod) bool { return !isReady(&pod) })
+		ready := slices.DeleteFunc(Of(ours[i:i+1], pods.Items), func(pod corev1.Pod) bool { return !isServing(&pod, now) })
 		if len(ready) <= int(ours[i].Status.ReadyReplicas) {
 			serving = append(serving, ready...)
 		}
@@ -44,9 +48,9 @@ func Serving(ctx context.Context, objects client.Reader, ksmScale *v1alpha1.KSMS
 	return slices.DeleteFunc(serving, func(pod corev1.Pod) bool { return pod.Status.PodIP == "" }), nil
 }
 
-func isReady(pod *corev1.Pod) bool {
+func isServing(pod *corev1.Pod, now time.Time) bool {
 	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
-		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && now.Sub(condition.LastTransitionTime.Time) >= countedWithin
 	})
 }
 

@@ -464,7 +464,8 @@ func TestTheFirstNumberOfRunningShardsIsAReshard(t *testing.T) {
 	assert.EqualValues(t, 900<<20, next.MemoryRequestBytes, "no request falls together with the number")
 	assert.EqualValues(t, 900, next.MilliCPURequest)
 
-	in.Figures.Total = 0
-	_, state = settings.Recommend(in, sizing.State{}, at(0))
+	in.Figures = sizing.Figures{Version: "v2.20.0", Estimate: &sizing.Estimate{Series: 800_000}}
+	next, state = settings.Recommend(in, sizing.State{}, at(0))
+	assert.EqualValues(t, 5, next.Shards)
 	assert.Zero(t, state.Shards.ChangedAt, "nothing runs")
 }

@@ -98,7 +98,7 @@ func (m *Measurements) list(ctx context.Context) (gateReadings, error) {
 	}
 	var pods []corev1.Pod
 	for i := range all.Items {
-		serving, err := shardpods.Serving(ctx, m.objects, &all.Items[i])
+		serving, err := shardpods.Serving(ctx, m.objects, &all.Items[i], m.clock.Now())
 		if err != nil {
 			return gateReadings{}, err
 		}

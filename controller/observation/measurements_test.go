@@ -188,3 +188,21 @@ func TestAShardWithMorePodsThanItsDeploymentIsNotMeasured(t *testing.T) {
 	pollOnce(t, m, changed)
 	assert.Empty(t, m.Of("main"))
 }
+
+// A Deployment counts a ready pod a moment after the pod is ready.
+func TestPodsThatAreNotCountedYetAreNotMeasuredYet(t *testing.T) {
+	one := deploymentOf(0)
+	one.Status.ReadyReplicas = 1
+	justReady := func(p *corev1.Pod) {
+		for i := range p.Status.Conditions {
+			p.Status.Conditions[i].LastTransitionTime = metav1.NewTime(fixtures.Time.Add(-9 * time.Second))
+		}
+	}
+	readings := map[string]measurements.Measurement{}
+	for series, suffix := range []string{"a", "new"} {
+		readings[fixtures.Shard(0).Name()+"-"+suffix] = reading(int64(series+1), 5, fixtures.Time)
+	}
+	m, changed := measuring(t, readings, one, podOf(0, "a"), podOf(0, "new", justReady))
+	pollOnce(t, m, changed)
+	assert.EqualValues(t, 1, m.Of("main")[fixtures.Shard(0)].Series)
+}

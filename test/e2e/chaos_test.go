@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
+	"github.com/example/ksmscale/scaling"
 	"github.com/example/ksmscale/test/cluster"
 	clusteraudit "github.com/example/ksmscale/test/cluster/audit"
 	"github.com/example/ksmscale/test/e2e/audit"
@@ -159,8 +160,8 @@ func TestChaos(t *testing.T) {
 	stop()
 	c.awaitEnd()
 	ended := time.Now()
-	c.awaitRightReplicas(ended, machine)
 	c.awaitTrueStatus(ended, machine)
+	c.awaitRightReplicas(machine)
 	awaitReady(t, ksmScale)
 	report := running.reportAfter(t, tail)
 	c.count(length)
@@ -428,27 +429,37 @@ func (c *chaos) update(ctx context.Context, spec func(*v1alpha1.KSMScaleSpec)) e
 	})
 }
 
-// awaitRightReplicas checks that each shard has the replicas for the current nodes within one sync of its autoscaler.
-func (c *chaos) awaitRightReplicas(ended time.Time, machine *server.Machine) {
+// awaitRightReplicas checks that each shard has the replicas for the current nodes within one sync of its autoscaler. While a reshard is under
+// way, this begins once all shards exist: each waits for a ready pod of the one before.
+func (c *chaos) awaitRightReplicas(machine *server.Machine) {
 	c.t.Helper()
-	require.NoError(c.t, shared.client.Get(c.t.Context(), client.ObjectKeyFromObject(c.ksmScale), c.ksmScale))
-	total := int(c.ksmScale.Spec.Sharding.ShardCount)
-	// newKSMScale has one replica for each node, over all shards.
-	want := int32(max(chaosReplicas, (c.nodes()+total-1)/total))
-	selector := client.MatchingLabels{v1alpha1.LabelKSMScale: c.ksmScale.Name, v1alpha1.LabelTotalShards: strconv.Itoa(total)}
-	c.awaitAfter(ended, machine, installation.AutoscalerSyncPeriod+returns, fmt.Sprintf("%d shards of %d replicas", total, want), func(ctx context.Context) error {
+	want := map[string]int32{}
+	for _, shard := range scaling.New(c.ksmScale, scaling.Cluster{Nodes: c.nodes()}).Shards {
+		want[shard.Name()] = shard.Replicas
+	}
+	selector := client.MatchingLabels{v1alpha1.LabelKSMScale: c.ksmScale.Name, v1alpha1.LabelTotalShards: strconv.Itoa(len(want))}
+	replicas := func(ctx context.Context) (map[string]int32, error) {
 		var list appsv1.DeploymentList
-		if err := shared.client.List(ctx, &list, client.InNamespace(monitoringNamespace), selector); err != nil {
-			return err
-		}
-		var has []int32
+		err := shared.client.List(ctx, &list, client.InNamespace(monitoringNamespace), selector)
+		has := map[string]int32{}
 		for _, deployment := range list.Items {
-			has = append(has, *deployment.Spec.Replicas)
+			has[deployment.Name] = *deployment.Spec.Replicas
 		}
-		if !slices.Equal(has, slices.Repeat([]int32{want}, total)) {
-			return fmt.Errorf("shards of %v replicas", has)
+		return has, err
+	}
+	await(c.t, fmt.Sprintf("%d shards", len(want)), func(ctx context.Context) error {
+		has, err := replicas(ctx)
+		if err == nil && len(has) != len(want) {
+			err = fmt.Errorf("%d shards", len(has))
 		}
-		return nil
+		return err
+	})
+	c.awaitAfter(time.Now(), machine, installation.AutoscalerSyncPeriod+returns, fmt.Sprintf("replicas %v", want), func(ctx context.Context) error {
+		has, err := replicas(ctx)
+		if err == nil && !maps.Equal(has, want) {
+			err = fmt.Errorf("replicas %v", has)
+		}
+		return err
 	})
 }
 
@@ -470,13 +481,13 @@ func (c *chaos) awaitTrueStatus(ended time.Time, machine *server.Machine) {
 
 func (c *chaos) nodes() int { return cluster.MaxRealNodes + c.fakeNodes }
 
-// awaitAfter is await with a limit to the time since the end of the faults. Stalls of the machine do not count.
-func (c *chaos) awaitAfter(ended time.Time, machine *server.Machine, limit time.Duration, what string, ready func(ctx context.Context) error) {
+// awaitAfter is await with a limit to the time since a beginning. Stalls of the machine do not count.
+func (c *chaos) awaitAfter(began time.Time, machine *server.Machine, limit time.Duration, what string, ready func(ctx context.Context) error) {
 	c.t.Helper()
 	await(c.t, what, ready)
-	took := time.Since(ended)
-	stalled := machine.Stalled(ended, time.Now())
-	c.t.Logf("%s %s after the end; the machine had stalled for %s", what, took, stalled)
+	took := time.Since(began)
+	stalled := machine.Stalled(began, time.Now())
+	c.t.Logf("%s after %s; the machine had stalled for %s", what, took, stalled)
 	assert.LessOrEqual(c.t, took-stalled, limit, what)
 }
 
