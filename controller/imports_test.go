@@ -22,7 +22,7 @@ func TestImportsFollowTheData(t *testing.T) {
 	for folder, allowed := range map[string][]string{
 		"objects":      {"api/v1alpha1", "scaling", "ksmflags", "deploy/prometheus"},
 		"observation":  {"api/v1alpha1", "telemetry", "measurements", "completeness", "shardpods", "controller/objects"},
-		"objectcounts": {"gate/exposition"},
+		"objectcounts": {"gate/apiserver", "gate/exposition"},
 		"partition":    {"api/v1alpha1", "plans", "scaling", "sizing", "controller/objects", "controller/observation"},
 		"status":       {"api/v1alpha1", "completeness", "plans", "scaling", "controller/objects", "controller/observation", "controller/partition"},
 		"registration": {"api/v1alpha1", "controller/objects"},

@@ -2,7 +2,6 @@ package objectcounts
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/example/ksmscale/gate/apiserver"
 	"github.com/example/ksmscale/gate/exposition"
 )
 
@@ -35,7 +35,7 @@ type Counter struct {
 	counted *cache.Expiring
 }
 
-// NewCounter returns an Counter that reads from the API server.
+// NewCounter returns a Counter that reads from the API server.
 func NewCounter(reader client.Reader, mapper meta.RESTMapper, source clock.Clock) *Counter {
 	return &Counter{reader: reader, mapper: mapper, counted: cache.NewExpiringWithClock(source)}
 }
@@ -81,13 +81,5 @@ func (c *Counter) count(ctx context.Context, resource string) (int64, error) {
 	if err := c.reader.List(ctx, &list, client.Limit(1)); err != nil {
 		return 0, err
 	}
-	count := int64(len(list.Items))
-	switch {
-	case list.RemainingItemCount != nil:
-		return count + *list.RemainingItemCount, nil
-	case list.Continue != "":
-		return 0, errors.New("the API server does not report how many objects remain")
-	default:
-		return count, nil
-	}
+	return apiserver.CountOf(&list)
 }

@@ -63,12 +63,21 @@ func (o *Objects) countIn(ctx context.Context, kind exposition.Resource, namespa
 	if err != nil {
 		return 0, fmt.Errorf("count %s: %w", kind.In(namespace), err)
 	}
+	count, err := CountOf(list)
+	if err != nil {
+		return 0, fmt.Errorf("count %s: %w", kind.In(namespace), err)
+	}
+	return count, nil
+}
+
+// CountOf returns the number of objects from the first page of their list. It returns an error if the list has more pages and no number.
+func CountOf(list *metav1.PartialObjectMetadataList) (int64, error) {
 	count := int64(len(list.Items))
 	switch {
 	case list.RemainingItemCount != nil:
 		return count + *list.RemainingItemCount, nil
 	case list.Continue != "":
-		return 0, fmt.Errorf("count %s: %w", kind.In(namespace), errNoRemainingItemCount)
+		return 0, errNoRemainingItemCount
 	default:
 		return count, nil
 	}
