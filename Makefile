@@ -20,7 +20,7 @@ BUILD := $(CURDIR)/test/cluster/build.sh
 # See environment in test/cluster/process.go.
 ONE_THREAD := $(if $(filter 1 2,$(shell nproc 2>/dev/null)),-exec 'env GOMAXPROCS=1')
 UNIT := ./api/... ./oci/... ./gate/... ./ksmflags/... ./shardpods/... ./scaling/... ./sizing/... ./nodes/... \
-	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... \
+	./loads/... ./completeness/... ./telemetry/... ./plans/... ./plugin/... ./adapter/... ./controller/... ./cmd/... ./config/... \
 	./test/changes/... ./test/churn/... ./test/cluster/... ./test/docs/... ./test/installation/... ./test/panels/... \
 	./test/performance/... ./test/prometheus/server/... ./test/replica/... ./test/rights/... ./test/sizing/... ./test/specs/... \
 	./test/vulncheck/... ./test/walk/...

@@ -118,7 +118,7 @@ type TLSConfig struct {
 	// certificate about a minute after the Secret changes. No pod is replaced.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.tls.secretName must be the name of a Secret, such as kube-state-metrics-tls"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.metrics.tls.secretName must be the name of a Secret, such as kube-state-metrics-tls"
 	// +required
 	SecretName string `json:"secretName,omitempty"`
 }
@@ -150,7 +150,7 @@ type ConfigMapKey struct {
 	// name is the name of the ConfigMap.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.metrics.customResourceState.configMap.name must be the name of a ConfigMap, such as custom-resource-state"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.metrics.customResourceState.configMap.name must be the name of a ConfigMap, such as custom-resource-state"
 	// +required
 	Name string `json:"name,omitempty"`
 	// key is the key that has the configuration.

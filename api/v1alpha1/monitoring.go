@@ -58,7 +58,7 @@ type MonitoringConfig struct {
 	// labels are added to the objects for the Prometheus Operator, for a Prometheus that selects them by label. An
 	// example is release: kube-prometheus-stack.
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.monitoring.labels must be the key of a label, such as release"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.monitoring.labels must be the key of a label, such as release"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// tlsConfig configures how Prometheus verifies kube-state-metrics, which serves with TLS if spec.metrics.tls is set.
@@ -90,7 +90,7 @@ type ScrapeTLSConfig struct {
 	// KSMScale>.<spec.namespace>.svc. A certificate for *.<spec.namespace>.svc is valid for it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.monitoring.tlsConfig.serverName must be one name of the certificate, without a wildcard, such as ksm.monitoring.svc for *.monitoring.svc"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.monitoring.tlsConfig.serverName must be one name of the certificate, without a wildcard, such as ksm.monitoring.svc for *.monitoring.svc"
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
 	// insecureSkipVerify makes Prometheus accept any certificate. Another server can then send false metrics and read
@@ -123,7 +123,7 @@ type KeySelector struct {
 	// name is the name of the Secret or ConfigMap.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be the name of a Secret or ConfigMap in spec.namespace, such as kube-state-metrics-tls"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="name must be the name of a Secret or ConfigMap in spec.namespace, such as kube-state-metrics-tls"
 	// +required
 	Name string `json:"name,omitempty"`
 	// key is a key of the Secret or ConfigMap.

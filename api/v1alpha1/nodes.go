@@ -33,7 +33,7 @@ type NodesConfig struct {
 type NodeSelector struct {
 	// matchLabels are labels that a node must have, with these values.
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.nodes.selector.matchLabels must be the key of a label, such as node-role.kubernetes.io/worker"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.nodes.selector.matchLabels must be the key of a label, such as node-role.kubernetes.io/worker"
 	// +optional
 	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
 	// matchExpressions are further requirements. A node must meet all of them.
@@ -50,7 +50,7 @@ type NodeSelectorRequirement struct {
 	// key is the key of a label.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
-	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be the key of a label, such as node-role.kubernetes.io/worker"
+	// +kubebuilder:validation:XValidation:rule="self.indexOf('/') <= 253 && self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$')",message="must be the key of a label, such as node-role.kubernetes.io/worker"
 	// +required
 	Key string `json:"key,omitempty"`
 	// operator compares the label with values. NotIn also selects nodes without the label, as in all label selectors.
@@ -67,7 +67,7 @@ type NodeSelectorRequirement struct {
 // LabelValue is the value of a label or a taint.
 //
 // +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="must be the value of a label: at most 63 letters, digits, '-', '_' and '.', such as team-a"
+// +kubebuilder:validation:XValidation:rule="self.matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$')",message="must be the value of a label: at most 63 letters, digits, '-', '_' and '.', such as team-a"
 type LabelValue string
 
 // IgnoredTaint selects taints.
@@ -75,7 +75,7 @@ type IgnoredTaint struct {
 	// key is the key of the taint.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
-	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be the key of a taint, such as node-role.kubernetes.io/control-plane"
+	// +kubebuilder:validation:XValidation:rule="self.indexOf('/') <= 253 && self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$')",message="must be the key of a taint, such as node-role.kubernetes.io/control-plane"
 	// +required
 	Key string `json:"key,omitempty"`
 	// value is the value of the taint. Without it, any value matches.

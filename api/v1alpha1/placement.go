@@ -10,7 +10,7 @@ import corev1 "k8s.io/api/core/v1"
 type Toleration struct {
 	// key is the key of the taint. Without it, any key matches.
 	// +kubebuilder:validation:MaxLength=317
-	// +kubebuilder:validation:XValidation:rule="self == '' || !format.qualifiedName().validate(self).hasValue()",message="must be the key of a taint, such as node-role.kubernetes.io/control-plane"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.indexOf('/') <= 253 && self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$')",message="must be the key of a taint, such as node-role.kubernetes.io/control-plane"
 	// +optional
 	Key string `json:"key,omitempty"`
 	// operator compares the value of the taint with value. The default is Equal. Lt and Gt need Kubernetes 1.35 or

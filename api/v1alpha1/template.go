@@ -31,13 +31,13 @@ type PodTemplate struct {
 	ExtraArgs []string `json:"extraArgs,omitempty"`
 	// labels are added to the pods.
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.labels must be the key of a label, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.template.labels must be the key of a label, such as example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'ksmscale.example.com', 'shard-id', 'total-shards', 'sharding-enabled', 'pod-template-hash']))",message="spec.template.labels must not set a label that identifies pods of a shard (app.kubernetes.io/name, /instance and /component, ksmscale.example.com, shard-id, total-shards, sharding-enabled, pod-template-hash): use another name, such as example.com/team"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// annotations are added to the pods.
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.annotations must be the key of an annotation, such as example.com/owner"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.template.annotations must be the key of an annotation, such as example.com/owner"
 	// +kubebuilder:validation:XValidation:rule="!('ksmscale.example.com/shard-assignment' in self) && !('ksmscale.example.com/web-config' in self)",message="spec.template.annotations must not set ksmscale.example.com/shard-assignment or ksmscale.example.com/web-config, because KSMScale sets them: use another name, such as example.com/owner"
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -45,7 +45,7 @@ type PodTemplate struct {
 	// exports. The default is a service account that KSMScale creates with these rights.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.serviceAccountName must be the name of a service account: remove it, and KSMScale creates one"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.template.serviceAccountName must be the name of a service account: remove it, and KSMScale creates one"
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 	// imagePullSecrets are the Secrets for pulling the images.
@@ -104,7 +104,7 @@ type PodTemplate struct {
 	// nodeSelector has labels that a node must have to run the pods. KSMScale adds kubernetes.io/os: linux, unless you
 	// set that key.
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.template.nodeSelector must be the key of a label, such as node-role.kubernetes.io/worker"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.template.nodeSelector must be the key of a label, such as node-role.kubernetes.io/worker"
 	// +optional
 	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 	// tolerations are the tolerations of the pods.
@@ -118,7 +118,7 @@ type PodTemplate struct {
 	// priorityClassName is the PriorityClass of the pods.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.template.priorityClassName must be the name of a PriorityClass, such as system-cluster-critical"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.template.priorityClassName must be the name of a PriorityClass, such as system-cluster-critical"
 	// +optional
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 	// hostNetwork gives the pods the network of their nodes, with ports 8080 to 8082. A node then fits one pod of

@@ -129,14 +129,14 @@ type KSMScaleSpec struct {
 	// team. A change of pod labels would restart every shard: use spec.template.labels for pods. Selectors do not
 	// change.
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.commonLabels must be the key of a label, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.commonLabels must be the key of a label, such as example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('ksmscale.example.com/') && !(key in ['app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'ksmscale.example.com', 'shard-id', 'total-shards', 'sharding-enabled']))",message="spec.commonLabels must not set a label that identifies objects of KSMScale (app.kubernetes.io/name, /instance and /component, ksmscale.example.com and ksmscale.example.com/*, shard-id, total-shards, sharding-enabled): use another name, such as example.com/team"
 	// +optional
 	CommonLabels map[string]LabelValue `json:"commonLabels,omitempty"`
 	// commonAnnotations are added to every object of this KSMScale except its pods. Use spec.template.annotations for
 	// pods.
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && !format.qualifiedName().validate(key).hasValue())",message="each key of spec.commonAnnotations must be the key of an annotation, such as example.com/owner"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 317 && key.indexOf('/') <= 253 && key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$'))",message="each key of spec.commonAnnotations must be the key of an annotation, such as example.com/owner"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('ksmscale.example.com/') && !key.startsWith('deployment.kubernetes.io/') && !key.startsWith('kubectl.kubernetes.io/'))",message="spec.commonAnnotations must not set ksmscale.example.com/*, deployment.kubernetes.io/* or kubectl.kubernetes.io/*, because KSMScale, the Deployment controller and kubectl write them: use another name, such as example.com/owner"
 	// +optional
 	CommonAnnotations map[string]AnnotationValue `json:"commonAnnotations,omitempty"`
