@@ -18,44 +18,59 @@ import (
 	"github.com/example/ksmscale/controller/observation"
 )
 
-// applyMonitors applies the desired objects for the Prometheus Operator of the installed kinds, and deletes other objects of the KSMScale. A
-// kind may disappear meanwhile. The next poll notices that, so such an error does not matter.
+// applyMonitors applies the desired objects for the Prometheus Operator of the installed kinds. It deletes other objects of the KSMScale once
+// their successors exist. A kind may disappear meanwhile. The next poll notices that, so such an error does not matter.
 func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Monitoring) error {
 	if !observed.Known {
 		return nil
 	}
 	a := applier{Reconciler: r, Client: r.Uncached, owner: ksmScale}
 	desired := sets.New(observed.DesiredKinds(ksmScale)...)
-	// Deletion comes first, so Prometheus scrapes nothing twice for longer than necessary.
-	errs := []error{r.pruneMonitors(ctx, ksmScale, observed, desired)}
+	applied := sets.New[string]()
+	var errs []error
 	for _, kind := range sets.List(desired.Intersection(observed.Installed)) {
-		switch kind {
-		case monitoringv1alpha1.ScrapeConfigsKind:
-			for _, scrapeConfig := range objects.ScrapeConfigs(ksmScale) {
-				errs = append(errs, apply(ctx, a, scrapeConfig, &monitoringv1alpha1.ScrapeConfig{}, objects.ExtractScrapeConfig))
-			}
-		case monitoringv1.ServiceMonitorsKind:
-			errs = append(errs, apply(ctx, a, objects.ServiceMonitor(ksmScale), &monitoringv1.ServiceMonitor{}, objects.ExtractServiceMonitor))
-		case monitoringv1.PrometheusRuleKind:
-			errs = append(errs, apply(ctx, a, objects.PrometheusRule(ksmScale, observed.Rules.Deduplicate), &monitoringv1.PrometheusRule{}, objects.ExtractPrometheusRule))
+		err := applyMonitorsOf(ctx, a, kind, observed.Rules.Deduplicate)
+		if err == nil {
+			applied.Insert(kind)
+		} else if !observation.IsGone(err) {
+			errs = append(errs, err)
 		}
 	}
-	for i, err := range errs {
-		if observation.IsGone(err) {
-			errs[i] = nil
-		}
+	// Prometheus scrapes shards twice until the other objects are deleted. Without their successors, it would not scrape them at all.
+	keep := desired.Clone()
+	if kind := objects.ScrapingKind(ksmScale); kind != "" && !applied.Has(kind) {
+		keep.Insert(monitoringv1alpha1.ScrapeConfigsKind, monitoringv1.ServiceMonitorsKind)
 	}
-	return errors.Join(errs...)
+	if !observed.HasRules() {
+		keep.Insert(monitoringv1.PrometheusRuleKind)
+	}
+	return errors.Join(append(errs, r.pruneMonitors(ctx, ksmScale, observed, keep))...)
 }
 
-// pruneMonitors deletes the objects of a KSMScale whose kind is not desired.
-func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Monitoring, desired sets.Set[string]) error {
+// applyMonitorsOf applies the objects of one kind.
+func applyMonitorsOf(ctx context.Context, a applier, kind string, deduplicate bool) error {
+	switch kind {
+	case monitoringv1alpha1.ScrapeConfigsKind:
+		var errs []error
+		for _, scrapeConfig := range objects.ScrapeConfigs(a.owner) {
+			errs = append(errs, apply(ctx, a, scrapeConfig, &monitoringv1alpha1.ScrapeConfig{}, objects.ExtractScrapeConfig))
+		}
+		return errors.Join(errs...)
+	case monitoringv1.ServiceMonitorsKind:
+		return apply(ctx, a, objects.ServiceMonitor(a.owner), &monitoringv1.ServiceMonitor{}, objects.ExtractServiceMonitor)
+	default:
+		return apply(ctx, a, objects.PrometheusRule(a.owner, deduplicate), &monitoringv1.PrometheusRule{}, objects.ExtractPrometheusRule)
+	}
+}
+
+// pruneMonitors deletes the objects of a KSMScale. It keeps the objects of some kinds.
+func (r *Reconciler) pruneMonitors(ctx context.Context, ksmScale *v1alpha1.KSMScale, observed observation.Monitoring, keep sets.Set[string]) error {
 	var errs []error
 	// The order decides the text of the error, which must not change by itself.
 	inOrder := func(a, b observation.MonitorKey) int { return cmp.Compare(a.Kind+a.String(), b.Kind+b.String()) }
 	for _, key := range slices.SortedFunc(maps.Keys(observed.Objects), inOrder) {
 		object := observed.Objects[key]
-		if desired.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
+		if keep.Has(object.Kind) || !observation.IsOwnedBy(&object, ksmScale) || object.DeletionTimestamp != nil {
 			continue
 		}
 		if err := r.Uncached.Delete(ctx, &object, client.Preconditions{UID: new(object.UID)}); err != nil && !observation.IsGone(err) {

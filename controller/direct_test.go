@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -78,6 +79,29 @@ func TestDirectScalesAtThePaceOfAnAutoscaler(t *testing.T) {
 	assert.Equal(t, 5*time.Minute, requeueAfter)
 	replicas, _ = reconcileAt(t, r, time.Hour+5*time.Minute, 75)
 	assert.Equal(t, []int32{2, 2, 1}, replicas)
+}
+
+// Growing delays after errors would slow the steps down.
+func TestDirectKeepsItsPaceWhileMonitorsAreRefused(t *testing.T) {
+	r, _ := newReconciler(t, planner{}, func(kind, _ string) error {
+		if kind == monitoringv1alpha1.ScrapeConfigsKind {
+			return errors.New("refused")
+		}
+		return nil
+	})
+	r.Monitors = observation.NewMonitors(fixtures.InstalledKinds(observation.MonitorKinds), r.Client, r.Client, clocktesting.NewFakeClock(fixtures.Time), func() {})
+	require.NoError(t, r.Monitors.Poll(t.Context()))
+	setMode(t, r, v1alpha1.ModeDirect)
+	r.Clock, r.Plans = clocktesting.NewFakePassiveClock(fixtures.Time), planner{nodes: 60}
+	_, err := reconcileMain(t, r)
+	require.ErrorContains(t, err, "refused", "no step is due")
+
+	replicas, requeueAfter := reconcileAt(t, r, time.Minute, 450)
+	assert.Equal(t, []int32{6, 5, 5}, replicas)
+	assert.Equal(t, 15*time.Second, requeueAfter)
+	_, requeueAfter = reconcileAt(t, r, time.Hour, 75)
+	assert.Equal(t, time.Minute, requeueAfter, "monitors are tried again earlier than the next step")
+	assert.True(t, meta.IsStatusConditionFalse(readMain(t, r).Status.Conditions, v1alpha1.ConditionMonitoring))
 }
 
 func TestDirectRemovesNothingForAWindowAfterARestart(t *testing.T) {

@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -158,34 +160,100 @@ func TestMonitoringStaysUntilTheFirstLook(t *testing.T) {
 	assert.Equal(t, before.ResourceVersion, readMain(t, w.Reconciler).ResourceVersion)
 }
 
-// The message of the condition has this text, and each change of it would be a write of the status.
-func TestErrorsOfMonitorsHaveAnOrder(t *testing.T) {
+// unsettled has objects of a KSMScale that are not desired, and counts those that are deleted. Every read fails with get, and every deletion
+// with remove, if they are set.
+type unsettled struct {
+	*Reconciler
+	ksmScale    *v1alpha1.KSMScale
+	observed    observation.Monitoring
+	deleted     []string
+	get, remove error
+}
+
+func newUnsettled(t *testing.T, monitoring v1alpha1.MonitoringConfig, installed ...string) *unsettled {
+	t.Helper()
 	r, _ := newReconciler(t, planner{nodes: 45}, nil)
 	live, ok := r.Client.(client.WithWatch)
 	require.True(t, ok)
+	w := &unsettled{Reconciler: r, ksmScale: readMain(t, r), observed: observation.Monitoring{
+		Known: true, Installed: sets.New(installed...), Objects: map[observation.MonitorKey]metav1.PartialObjectMetadata{},
+	}}
+	w.ksmScale.Spec.Monitoring = monitoring
 	r.Uncached = interceptor.NewClient(live, interceptor.Funcs{
-		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
-			return errors.New("no")
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			return cmp.Or(w.get, c.Get(ctx, key, object, options...))
 		},
 		Delete: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.DeleteOption) error {
-			return errors.New("no to " + object.GetName())
+			w.deleted = append(w.deleted, object.GetName())
+			if w.remove != nil {
+				return fmt.Errorf("%w to %s", w.remove, object.GetName())
+			}
+			return nil
 		},
 	})
-	ksmScale := readMain(t, r)
-	ksmScale.Spec.Monitoring = v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor, Rules: true}
-	observed := observation.Monitoring{
-		Known: true, Installed: sets.New(monitoringv1.ServiceMonitorsKind, monitoringv1.PrometheusRuleKind),
-		Objects: map[observation.MonitorKey]metav1.PartialObjectMetadata{}, Rules: observation.RuleOwner{KSMScale: ksmScale.Name},
+	return w
+}
+
+func (w *unsettled) add(kind, name string, owner client.Object) {
+	object := metav1.PartialObjectMetadata{
+		TypeMeta: metav1.TypeMeta{Kind: kind},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{v1alpha1.LabelKSMScale: owner.GetName()},
+			OwnerReferences: []metav1.OwnerReference{{UID: owner.GetUID(), Controller: new(true)}},
+		},
 	}
+	w.observed.Objects[observation.MonitorKey{Kind: kind, ObjectKey: client.ObjectKey{Name: name}}] = object
+}
+
+// The message of the condition has this text, and each change of it would be a write of the status.
+func TestErrorsOfMonitorsHaveAnOrder(t *testing.T) {
+	w := newUnsettled(t, v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, monitoringv1.PrometheusRuleKind)
+	w.observed.Rules.KSMScale = w.ksmScale.Name
+	w.get, w.remove = errors.New("no"), errors.New("no")
 	for _, name := range []string{"a", "b", "c", "d"} {
-		object := metav1.PartialObjectMetadata{
-			TypeMeta:   metav1.TypeMeta{Kind: monitoringv1alpha1.ScrapeConfigsKind},
-			ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{{UID: ksmScale.UID, Controller: new(true)}}},
-		}
-		observed.Objects[observation.MonitorKey{Kind: object.Kind, ObjectKey: client.ObjectKey{Name: name}}] = object
+		w.add(monitoringv1alpha1.ScrapeConfigsKind, name, w.ksmScale)
 	}
 	for range 20 {
-		require.EqualError(t, r.applyMonitors(t.Context(), ksmScale, observed), "delete ScrapeConfig a: no to a\ndelete ScrapeConfig b: no to b\n"+
-			"delete ScrapeConfig c: no to c\ndelete ScrapeConfig d: no to d\nget PrometheusRule ksm-main: no\nget ServiceMonitor ksm-main: no")
+		require.EqualError(t, w.applyMonitors(t.Context(), w.ksmScale, w.observed), "get PrometheusRule ksm-main: no\n"+
+			"delete ScrapeConfig a: no to a\ndelete ScrapeConfig b: no to b\ndelete ScrapeConfig c: no to c\ndelete ScrapeConfig d: no to d")
 	}
+}
+
+// Prometheus scrapes the shards by their old objects until the new ones exist.
+func TestOldMonitorsStayUntilTheirSuccessorsExist(t *testing.T) {
+	serviceMonitor := v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringServiceMonitor}
+	all := []string{monitoringv1alpha1.ScrapeConfigsKind, monitoringv1.ServiceMonitorsKind}
+	for _, test := range []struct {
+		name       string
+		monitoring v1alpha1.MonitoringConfig
+		installed  []string
+		get        error
+		deleted    []string
+	}{
+		{"the new kind is not installed", serviceMonitor, []string{monitoringv1alpha1.ScrapeConfigsKind}, nil, nil},
+		{"the new object is refused", serviceMonitor, all, errors.New("no"), nil},
+		{"the new object exists", serviceMonitor, all, nil, []string{"ksm-main"}},
+		{"no object is desired", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, all, nil, []string{"ksm-main"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newUnsettled(t, test.monitoring, test.installed...)
+			w.get = test.get
+			w.add(monitoringv1alpha1.ScrapeConfigsKind, "ksm-main", w.ksmScale)
+			require.ErrorIs(t, w.applyMonitors(t.Context(), w.ksmScale, w.observed), test.get)
+			assert.Equal(t, test.deleted, w.deleted)
+		})
+	}
+}
+
+// Without its rules, Prometheus would have no alert about the KSMScale that cannot create them.
+func TestRulesStayUntilAnotherKSMScaleHasThem(t *testing.T) {
+	w := newUnsettled(t, v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, monitoringv1.PrometheusRuleKind)
+	first := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "first", "first" })
+	w.observed.Rules.KSMScale = first.Name
+	w.add(monitoringv1.PrometheusRuleKind, "ksm-main", w.ksmScale)
+	require.NoError(t, w.applyMonitors(t.Context(), w.ksmScale, w.observed))
+	assert.Empty(t, w.deleted)
+	w.add(monitoringv1.PrometheusRuleKind, "ksm-first", first)
+	require.NoError(t, w.applyMonitors(t.Context(), w.ksmScale, w.observed))
+	assert.Equal(t, []string{"ksm-main"}, w.deleted)
 }

@@ -137,10 +137,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		ExternalMetrics: externalMetrics(r.Registration.Err()), Adapter: r.Adapter, NodeKinds: r.NodeKinds.Kinds(), Now: wholeSeconds(r.Clock),
 		ScaleDownNotBefore: r.scaleDownNotBefore(planned, after),
 	}))
-	if err := errors.Join(failures.Apply, failures.Scale, failures.Monitoring, err); err != nil {
-		return ctrl.Result{}, err
+	if err := errors.Join(failures.Apply, failures.Scale, err); err != nil {
+		return ctrl.Result{}, errors.Join(err, failures.Monitoring)
 	}
-	return ctrl.Result{RequeueAfter: scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)}, nil
+	next := scaling.Sooner(scaling.Sooner(decision.RecheckAfter, nextScaling), after.Versions.RecheckAfter)
+	if failures.Monitoring != nil && next > 0 {
+		// An error would replace the time of the next step of shards by a growing delay.
+		ctrl.LoggerFrom(ctx).Error(failures.Monitoring, "Objects of the Prometheus Operator are not as desired")
+		return ctrl.Result{RequeueAfter: min(next, retryMax)}, nil
+	}
+	return ctrl.Result{RequeueAfter: next}, failures.Monitoring
 }
 
 // forget drops the memories of a KSMScale that no longer exists.

@@ -38,7 +38,7 @@ type Counter struct {
 	more     chan struct{}
 	asOf     time.Time
 	onChange []func()
-	// version is the number of changes of pictures.
+	// version is the number of changes of pictures and of rooms.
 	version uint64
 }
 
@@ -86,7 +86,7 @@ func (c *Counter) AsOf() time.Time {
 	return c.asOf
 }
 
-// Version changes with each change of a picture. Heartbeats do not change it.
+// Version changes with each change of a picture, or of the CPU and memory of a node. Heartbeats do not change it.
 func (c *Counter) Version() uint64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -260,6 +260,10 @@ func (c *Counter) update(listing *Listing, node observed, deleted bool) []func()
 		return c.changed("", node.traits)
 	}
 	c.release(before)
+	if before.kind.key == node.traits {
+		c.version++ // Its room has changed.
+		return c.onChange
+	}
 	return c.changed(before.kind.key, node.traits)
 }
 

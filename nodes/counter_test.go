@@ -468,6 +468,8 @@ func TestKinds(t *testing.T) {
 		return scaling.NodeKind{CPU: 32000, Memory: 4 << 30, OS: "linux", Nodes: nodes}
 	}
 	counter := newCounter()
+	changes := 0
+	counter.OnChange(func() { changes++ })
 	assert.Empty(t, counter.Kinds())
 	counter.OnAdd(node("a", room("1500m", "1Gi")))
 	counter.OnAdd(node("b", room("1.5", "1024Mi")))
@@ -477,7 +479,9 @@ func TestKinds(t *testing.T) {
 
 	counter.OnUpdate(nil, node("a", room("1500m", "1Gi")))
 	assert.ElementsMatch(t, []scaling.NodeKind{small(2), large(1)}, counter.Kinds(), "a heartbeat")
+	before := changes
 	counter.OnUpdate(nil, node("a", room("32", "4Gi")))
+	assert.Equal(t, before+1, changes)
 	assert.ElementsMatch(t, []scaling.NodeKind{small(1), large(2)}, counter.Kinds())
 	counter.OnDelete(node("b", room("1500m", "1Gi")))
 	counter.OnDelete(node("unknown", room("1", "1Gi")))

@@ -3,6 +3,7 @@ package observation
 import (
 	"errors"
 	"maps"
+	"slices"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,6 +47,14 @@ func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 		kinds = append(kinds, monitoringv1.PrometheusRuleKind)
 	}
 	return kinds
+}
+
+// HasRules reports whether the KSMScale that should have the rules has them, or no KSMScale should.
+func (m Monitoring) HasRules() bool {
+	isOwners := func(object metav1.PartialObjectMetadata) bool {
+		return object.Kind == monitoringv1.PrometheusRuleKind && object.Labels[v1alpha1.LabelKSMScale] == m.Rules.KSMScale
+	}
+	return m.Rules.KSMScale == "" || slices.ContainsFunc(slices.Collect(maps.Values(m.Objects)), isOwners)
 }
 
 // knows reports whether the objects of a kind are known.
