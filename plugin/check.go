@@ -23,7 +23,7 @@ func (o *options) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			results := check.Run(command.Context(), c, pre)
+			results := check.Run(command.Context(), c, pre, o.pause)
 			if err := o.print(map[string]any{"checks": results}, func(p *printer.Painter) { check.Write(p, results) }); err != nil {
 				return err
 			}

@@ -24,6 +24,7 @@ import (
 	"github.com/example/ksmscale/controller/fixtures"
 	"github.com/example/ksmscale/controller/flags"
 	"github.com/example/ksmscale/plugin/check"
+	"github.com/example/ksmscale/plugin/verify"
 )
 
 // component is a Deployment of the installation, with available pods.
@@ -151,6 +152,40 @@ func TestCheckFinds(t *testing.T) {
 			assert.Contains(t, stdout, test.expected)
 		})
 	}
+}
+
+// The clock of the user is 20 seconds ahead, so each lease of 15 seconds looks expired.
+func TestCheckOfTheLeaderWithAnotherClock(t *testing.T) {
+	renew := func(lease *coordinationv1.Lease) {
+		lease.Spec.RenewTime.Time = lease.Spec.RenewTime.Add(2 * time.Second)
+	}
+	for name, test := range map[string]struct {
+		second   func(*coordinationv1.Lease)
+		code     int
+		expected string
+	}{
+		"a leader":           {renew, exitAsDesired, "OK      leader: controller-1 leads\n"},
+		"none":               {func(*coordinationv1.Lease) {}, exitNotYet, "FAILED  leader: no controller leads: controller-1 has not renewed its lease for 22s; until one leads,"},
+		"another leader":     {func(lease *coordinationv1.Lease) { renew(lease); lease.Spec.HolderIdentity = new("controller-2_b") }, exitAsDesired, "OK      leader: controller-2 leads\n"},
+		"a leader that ends": {func(lease *coordinationv1.Lease) { renew(lease); lease.Spec.HolderIdentity = new("") }, exitNotYet, "FAILED  leader: no controller leads since 2025-12-31T23:59:40Z, when the last one ended; until"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			looks := 0
+			code, stdout, stderr := world{
+				objects: []client.Object{component("controller", 1), lease("controller-1_a", 22*time.Second)},
+				readLease: func(lease *coordinationv1.Lease) {
+					if looks++; looks == 2 {
+						test.second(lease)
+					}
+				},
+			}.run(t, "check")
+			assert.Empty(t, stderr)
+			assert.Equal(t, test.code, code, stdout)
+			assert.Contains(t, stdout, test.expected)
+			assert.Equal(t, 2, looks)
+		})
+	}
+	assert.Greater(t, verify.PauseLength, 2*flags.NewOptions().RetryPeriod, "a leader renews its lease between two looks")
 }
 
 // Users get the rights that check --pre names, so these are the kinds of the installation.

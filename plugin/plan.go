@@ -222,14 +222,16 @@ func (r planRow) shards() string {
 
 // planChanges prints what differs between the cluster and a KSMScale.
 func (o *options) planChanges(ctx context.Context, c *cluster.Cluster, live, desired *v1alpha1.KSMScale) error {
+	counted := []*v1alpha1.KSMScale{desired}
 	if live != nil {
 		if live.Spec.Namespace != desired.Spec.Namespace {
 			return fmt.Errorf("spec.namespace must stay %s: it cannot be changed; create another KSMScale, and then delete this one", live.Spec.Namespace)
 		}
 		desired = desired.DeepCopy()
 		desired.Status, desired.UID = *live.Status.DeepCopy(), live.UID
+		counted = []*v1alpha1.KSMScale{desired, live}
 	}
-	picture, err := c.Counted(ctx, desired)
+	pictures, err := c.Counted(ctx, counted...)
 	if err != nil {
 		return err
 	}
@@ -237,9 +239,13 @@ func (o *options) planChanges(ctx context.Context, c *cluster.Cluster, live, des
 	if err != nil {
 		return err
 	}
-	planned := plans.New(desired, picture, time.Time{})
+	planned := plans.New(desired, pictures[0], time.Time{})
+	var before *plans.Planned
+	if live != nil {
+		before = new(plans.New(live, pictures[1], time.Time{}))
+	}
 	result := plannedChanges{
-		Name: desired.Name, TotalShards: planned.Total, Plan: rowOf(picture.Nodes, planned.Plan), Changes: changes.To(live, planned, snapshot),
+		Name: desired.Name, TotalShards: planned.Total, Plan: rowOf(planned.Cluster.Nodes, planned.Plan), Changes: changes.To(before, planned, snapshot),
 	}
 	requested := objects.MonitorResources(desired).Requests
 	result.MemoryRequestBytes = requested.Memory().Value()

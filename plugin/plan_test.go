@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,20 +53,39 @@ func TestPlanOfTheLargeSeed(t *testing.T) {
 
 const header = "apiVersion: monitor.example.com/v1alpha1\nkind: KSMScale\nmetadata: {name: main}\n"
 
+const (
+	noChange = `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
+No pod changes.
+
+Recommended: 3 shards (measured: 600000 series in 3 shards)
+`
+	rolloutOfAll = `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
+
+Rollout: shards 0, 1, 2, one after the other
+  pods   3 now, 3 started, at most 4 at a time, 3 afterwards
+  time   about 1m48s
+
+Recommended: 3 shards (measured: 600000 series in 3 shards)
+`
+)
+
 func TestPlanOfChanges(t *testing.T) {
 	cluster := append(append(threeShards(), ready()), nodesOf(45)...)
 	grown := append(append(threeShards(), ready()), nodesOf(61)...)
+	zones := append(append(threeShards(), ready()), zoned(nodesOf(45))...)
+	zoneAware := ready(func(k *v1alpha1.KSMScale) { k.Spec.Sharding.ReplicationStrategy = v1alpha1.ZoneAware })
+	acrossZones := append(append(threeShards(), zoneAware), zoned(nodesOf(45))...)
+	withoutZones := append(append(threeShards(), zoneAware), nodesOf(45)...)
+	file := func(strategy v1alpha1.ReplicationStrategy) string {
+		return fmt.Sprintf("%sspec: {nodesPerMonitor: 15, monitorImage: %s, sharding: {enabled: true, shardCount: 3, replicationStrategy: %s}}", header, fixtures.Image, strategy)
+	}
 	for name, test := range map[string]struct {
 		world
 		args     []string
 		code     int
 		expected string
 	}{
-		"nothing": {world: world{objects: cluster}, args: []string{"main"}, expected: `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
-No pod changes.
-
-Recommended: 3 shards (measured: 600000 series in 3 shards)
-`},
+		"nothing": {world: world{objects: cluster}, args: []string{"main"}, expected: noChange},
 		"scaling": {world: world{objects: grown}, args: []string{"main"}, code: exitNotYet, expected: `KSMScale main: 3 shards, 61 nodes, 5 pods: 2/2/1 by shard
 
 Scaling: shard 0 from 1 to 2, shard 1 from 1 to 2
@@ -86,14 +106,13 @@ Recommended: 3 shards (measured: 600000 series in 3 shards)
 `},
 		"a rollout, of a file": {
 			world: world{objects: cluster, stdin: header + "spec: {nodesPerMonitor: 15, monitorImage: example.com/kube-state-metrics:v2.18.0, sharding: {enabled: true, shardCount: 3}}"},
-			args:  []string{"-f", "-"}, code: exitNotYet, expected: `KSMScale main: 3 shards, 45 nodes, 3 pods: 1/1/1 by shard
-
-Rollout: shards 0, 1, 2, one after the other
-  pods   3 now, 3 started, at most 4 at a time, 3 afterwards
-  time   about 1m48s
-
-Recommended: 3 shards (measured: 600000 series in 3 shards)
-`},
+			args:  []string{"-f", "-"}, code: exitNotYet, expected: rolloutOfAll},
+		"to zone-aware":                     {world: world{objects: zones, stdin: file(v1alpha1.ZoneAware)}, args: []string{"-f", "-"}, code: exitNotYet, expected: rolloutOfAll},
+		"from zone-aware":                   {world: world{objects: acrossZones, stdin: file(v1alpha1.RoundRobin)}, args: []string{"-f", "-"}, code: exitNotYet, expected: rolloutOfAll},
+		"still zone-aware":                  {world: world{objects: acrossZones, stdin: file(v1alpha1.ZoneAware)}, args: []string{"-f", "-"}, expected: noChange},
+		"to zone-aware, without any zone":   {world: world{objects: cluster, stdin: file(v1alpha1.ZoneAware)}, args: []string{"-f", "-"}, expected: noChange},
+		"from zone-aware, without any zone": {world: world{objects: withoutZones, stdin: file(v1alpha1.RoundRobin)}, args: []string{"-f", "-"}, expected: noChange},
+		"to least-loaded":                   {world: world{objects: zones, stdin: file(v1alpha1.LeastLoaded)}, args: []string{"-f", "-"}, expected: noChange},
 		"a version that was not measured": {world: world{objects: append(append(threeShards(), ready(func(k *v1alpha1.KSMScale) {
 			k.Spec.MonitorImage = "example.com/kube-state-metrics:v2.10.1"
 		})), nodesOf(45)...)}, args: []string{"main", "--shard-count", "1"}, code: exitNotYet, expected: `KSMScale main: 1 shard, 45 nodes, 3 pods

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,7 +62,7 @@ func (o *options) report(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
-	r := &reporter{Cluster: c, ksmScale: ksmScale, now: o.clock.Now()}
+	r := &reporter{Cluster: c, ksmScale: ksmScale, now: o.clock.Now(), pause: o.pause}
 	r.collect(ctx)
 	archive, err := r.archive()
 	if err != nil {
@@ -100,6 +101,7 @@ type reporter struct {
 	*cluster.Cluster
 	ksmScale *v1alpha1.KSMScale
 	now      time.Time
+	pause    func(context.Context) error
 	entries  []entry
 	problems []string
 }
@@ -121,7 +123,7 @@ func (r *reporter) collect(ctx context.Context) {
 		return err
 	})
 	r.addText("check.txt", func(p *printer.Painter) error {
-		check.Write(p, check.Run(ctx, r.Cluster, false))
+		check.Write(p, check.Run(ctx, r.Cluster, false, r.pause))
 		return nil
 	})
 	text, err := redacted(r.ksmScale)
@@ -171,17 +173,20 @@ func (r *reporter) addObjects(ctx context.Context, name string, list client.Obje
 	r.add(name, text, err)
 }
 
-// addEvents adds the events of the shards and of the KSMScale.
+// addEvents adds the events of the shards and of the KSMScale. It does not list all events, because a large cluster has very many.
+// The KSMScale has no namespace, so its events are in the namespace default.
 func (r *reporter) addEvents(ctx context.Context, namespace string) {
-	var list corev1.EventList
-	err := r.Client.List(ctx, &list)
+	var list, ofKSMScale corev1.EventList
+	shardsErr := r.Client.List(ctx, &list, client.InNamespace(namespace))
 	prefix := v1alpha1.ShardNamePrefix(r.ksmScale.Name)
 	list.Items = slices.DeleteFunc(list.Items, func(event corev1.Event) bool {
-		ofShards := event.InvolvedObject.Namespace == namespace && strings.HasPrefix(event.InvolvedObject.Name, prefix)
-		return !ofShards && (event.InvolvedObject.Kind != "KSMScale" || event.InvolvedObject.Name != r.ksmScale.Name)
+		return event.InvolvedObject.Namespace != namespace || !strings.HasPrefix(event.InvolvedObject.Name, prefix)
 	})
+	ksmScaleErr := r.Client.List(ctx, &ofKSMScale, client.InNamespace(metav1.NamespaceDefault),
+		client.MatchingFields{"involvedObject.kind": "KSMScale", "involvedObject.name": r.ksmScale.Name})
+	list.Items = append(list.Items, ofKSMScale.Items...)
 	text, redactErr := redacted(&list)
-	r.add("events.yaml", text, errors.Join(err, redactErr))
+	r.add("events.yaml", text, errors.Join(shardsErr, ksmScaleErr, redactErr))
 }
 
 // addPods adds the logs of the containers of pods, and the metrics of their gates.

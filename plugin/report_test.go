@@ -2,11 +2,13 @@ package plugin
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +47,14 @@ func filesOf(t *testing.T, archive string) map[string]string {
 	}
 }
 
+// eventOf is an event in the namespace of its object. Objects without a namespace have their events in the namespace default.
+func eventOf(object corev1.ObjectReference, message string) client.Object {
+	return &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: cmp.Or(object.Namespace, metav1.NamespaceDefault), Name: strings.ToLower(object.Kind) + "-" + object.Name},
+		InvolvedObject: object, Message: message,
+	}
+}
+
 // A report has what a maintainer needs, and none of what is secret: a Secret, environment variables, annotations of others, and tokens in logs.
 func TestReport(t *testing.T) {
 	objects := append(threeShards(), ready(func(k *v1alpha1.KSMScale) {
@@ -54,10 +64,13 @@ func TestReport(t *testing.T) {
 	}), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "tls", Labels: map[string]string{v1alpha1.LabelKSMScale: "main", "app.kubernetes.io/name": "ksmscale"}},
 		Data:       map[string][]byte{"password": []byte(password)},
-	}, component("controller", 1), &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "event"}, Message: "Readiness probe failed",
-		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "monitoring", Name: "ksm-main-shard-0-of-3-a"},
-	}, &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "other"}, Message: password})
+	}, component("controller", 1),
+		eventOf(corev1.ObjectReference{Kind: "KSMScale", Name: "main"}, "Shard 2 has no ready pod"),
+		eventOf(corev1.ObjectReference{Kind: "KSMScale", Name: "other"}, password),
+		eventOf(corev1.ObjectReference{Kind: "Node", Name: "main"}, password),
+		eventOf(corev1.ObjectReference{Kind: "Pod", Namespace: "monitoring", Name: "ksm-main-shard-0-of-3-a"}, "Readiness probe failed"),
+		eventOf(corev1.ObjectReference{Kind: "Pod", Namespace: "monitoring", Name: "prometheus-0"}, password),
+		eventOf(corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "ksm-main-shard-0-of-3-a"}, password))
 	deployment := objects[0].(*appsv1.Deployment)
 	deployment.Spec.Template.Annotations = map[string]string{"vault.example.org/token": password, v1alpha1.AnnotationShardAssignment: "Shard 0 of 3"}
 	deployment.Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "PROXY", Value: password}}
@@ -80,8 +93,24 @@ func TestReport(t *testing.T) {
 	} {
 		assert.Contains(t, files["ksmscale-main/"+name], expected, name)
 	}
+	assert.Contains(t, files["ksmscale-main/events.yaml"], "Shard 2 has no ready pod")
 	assert.Contains(t, files["ksmscale-main/ksmscale.yaml"], "value: REDACTED")
 	assert.Contains(t, files["ksmscale-main/shards/ksm-main-shard-0-of-3-a/gate.log"], "token=REDACTED")
+}
+
+// Shards in the namespace default have their events next to the events of the KSMScale, and the report has each event once.
+func TestReportOfShardsInDefault(t *testing.T) {
+	file := t.TempDir() + "/report.tar.gz"
+	w := world{objects: []client.Object{
+		ready(func(k *v1alpha1.KSMScale) { k.Spec.Namespace = metav1.NamespaceDefault }),
+		eventOf(corev1.ObjectReference{Kind: "KSMScale", Name: "main"}, "Shard 2 has no ready pod"),
+		eventOf(corev1.ObjectReference{Kind: "Pod", Namespace: metav1.NamespaceDefault, Name: "ksm-main-shard-0-of-3-a"}, "Readiness probe failed"),
+	}}
+	code, _, stderr := w.run(t, "report", "main", "--file", file)
+	assert.Zero(t, code, stderr)
+	events := filesOf(t, file)["ksmscale-main/events.yaml"]
+	assert.Equal(t, 1, strings.Count(events, "Shard 2 has no ready pod"))
+	assert.Equal(t, 1, strings.Count(events, "Readiness probe failed"))
 }
 
 // What cannot be read is named, and the rest is written.

@@ -113,13 +113,17 @@ func (o *options) status(ctx context.Context, args []string, flags statusOptions
 	if err != nil {
 		return err
 	}
-	began, last := o.clock.Now(), []byte(nil)
-	for {
+	began, last, ready := o.clock.Now(), []byte(nil), false
+	for look := 1; ; look++ {
 		overviews, err := overviewsOf(ctx, c, args)
+		if look > 1 && ctx.Err() != nil {
+			// The user ends the command during a request. The result is the status of the last complete look.
+			return asDesired(ready)
+		}
 		if err != nil {
 			return err
 		}
-		ready := !slices.ContainsFunc(overviews, func(one overview) bool { return one.Ready != metav1.ConditionTrue })
+		ready = !slices.ContainsFunc(overviews, func(one overview) bool { return one.Ready != metav1.ConditionTrue })
 		isLast := flags.isLast(ready, o.clock.Since(began))
 		if last, err = o.printStatus(overviews, flags, isLast, last); err != nil {
 			return err

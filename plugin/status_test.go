@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"testing"
 
@@ -117,6 +118,66 @@ func TestStatusNamesWhatItWaitsFor(t *testing.T) {
 	assert.Equal(t, exitNotYet, code)
 	assert.Equal(t, "Waiting for KSMScale main: 2 of 3 desired pods exist\n", stderr)
 	assert.Contains(t, stdout, "KSMScale main: not Ready, Scaling\n")
+}
+
+// Ctrl-C ends the command in a request as it does between two looks. Without a complete look there is no result, so it is an error.
+func TestStatusIsInterrupted(t *testing.T) {
+	unready := ready(notReady(v1alpha1.ReasonScaling, "2 of 3 desired pods exist"))
+	for name, test := range map[string]struct {
+		ksmScale *v1alpha1.KSMScale
+		flag     string
+		look     int
+		code     int
+		stderr   string
+	}{
+		"--watch of a ready one":    {ready(), "--watch", 2, exitAsDesired, ""},
+		"--watch of an unready one": {unready, "--watch", 2, exitNotYet, ""},
+		"--wait":                    {unready, "--wait", 3, exitNotYet, "Waiting for KSMScale main: 2 of 3 desired pods exist\n"},
+		"the first look":            {ready(), "--watch", 1, exitError, "error: context canceled\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			looks := 0
+			interrupted := func(list client.ObjectList) error {
+				if _, areKSMScales := list.(*v1alpha1.KSMScaleList); areKSMScales {
+					looks++
+				}
+				if looks == test.look {
+					cancel()
+				}
+				return ctx.Err()
+			}
+			code, _, stderr := world{objects: []client.Object{test.ksmScale}, refused: interrupted}.runUntil(ctx, t, "status", test.flag)
+			assert.Equal(t, test.code, code)
+			assert.Equal(t, test.stderr, stderr)
+			assert.Equal(t, test.look, looks)
+		})
+	}
+}
+
+// An interrupted request to a gate is no error of the look, and the gate has not answered.
+func TestStatusIsInterruptedAtAGate(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looks := 0
+	w := world{objects: append(threeShards(fixtures.NotReady), ready()), refused: func(list client.ObjectList) error {
+		if _, areKSMScales := list.(*v1alpha1.KSMScaleList); areKSMScales {
+			looks++
+		}
+		return nil
+	}}
+	w.readGate = func(string) (string, error) {
+		if looks == 2 {
+			cancel()
+		}
+		return "it waits", ctx.Err()
+	}
+	code, stdout, stderr := w.runUntil(ctx, t, "status", "--watch")
+	assert.Equal(t, exitAsDesired, code)
+	assert.Empty(t, stderr)
+	assert.Contains(t, stdout, "it waits")
+	assert.NotContains(t, stdout, "context canceled")
 }
 
 // An API server that does not answer is one error, whatever the command needs of it.

@@ -1,12 +1,14 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/example/ksmscale/plugin/cluster"
 	"github.com/example/ksmscale/plugin/printer"
 	"github.com/example/ksmscale/plugin/verify"
 )
@@ -42,17 +44,13 @@ func (o *options) verify(ctx context.Context, name string, flags verifyOptions) 
 		return err
 	}
 	complete := true
-	for {
-		ksmScale, err := c.KSMScale(ctx, name)
-		if err != nil {
-			return err
-		}
-		v := verify.Verifier{Cluster: c, KSMScale: ksmScale, CAFile: flags.caFile, Pause: o.pause}
-		result, err := v.Verify(ctx)
-		if ctx.Err() != nil {
+	for look := 1; ; look++ {
+		result, err := o.lookAtMetrics(ctx, c, name, flags)
+		if look > 1 && ctx.Err() != nil {
+			// The user ends the command during a request. Only complete looks count.
 			return asDesired(complete)
 		}
-		if err != nil {
+		if err := cmp.Or(ctx.Err(), err); err != nil {
 			return err
 		}
 		complete = complete && result.Complete
@@ -66,6 +64,16 @@ func (o *options) verify(ctx context.Context, name string, flags verifyOptions) 
 			return asDesired(complete)
 		}
 	}
+}
+
+// lookAtMetrics compares the metrics of the shards with the cluster.
+func (o *options) lookAtMetrics(ctx context.Context, c *cluster.Cluster, name string, flags verifyOptions) (verify.Result, error) {
+	ksmScale, err := c.KSMScale(ctx, name)
+	if err != nil {
+		return verify.Result{}, err
+	}
+	v := verify.Verifier{Cluster: c, KSMScale: ksmScale, CAFile: flags.caFile, Pause: o.pause}
+	return v.Verify(ctx)
 }
 
 // pause waits between two looks. It returns an error if the user ends the command.

@@ -1,13 +1,16 @@
 package plugin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -173,6 +176,36 @@ func TestVerifyNames(t *testing.T) {
 			assert.Equal(t, exitError, code)
 			assert.Empty(t, stdout)
 			assert.Contains(t, stderr, test.expected)
+		})
+	}
+}
+
+// Ctrl-C during a request ends the command like Ctrl-C between two looks.
+func TestVerifyIsInterrupted(t *testing.T) {
+	for name, test := range map[string]struct {
+		look, code int
+		stderr     string
+	}{
+		"the first look":  {1, exitError, "error: context canceled\n"},
+		"the second look": {2, exitAsDesired, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			looks := 0
+			w := verifyWorld(exact(), exact())
+			w.refused = func(list client.ObjectList) error {
+				if _, areDeployments := list.(*appsv1.DeploymentList); areDeployments {
+					looks++
+				}
+				if looks == test.look {
+					cancel()
+				}
+				return ctx.Err()
+			}
+			code, _, stderr := w.runUntil(ctx, t, "verify", "main", "--watch")
+			assert.Equal(t, test.code, code)
+			assert.Equal(t, test.stderr, strings.TrimPrefix(stderr, "00:00:00\n"))
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/meta/testrestmapper"
@@ -51,7 +52,9 @@ type world struct {
 	refused func(client.ObjectList) error
 	// gates has the answers of closed gates, by the name of the pod.
 	gates map[string]string
-	stdin string
+	// readGate answers in place of gates, unless it is nil.
+	readGate func(pod string) (string, error)
+	stdin    string
 	// listed are the objects of the cluster, and exposed are the objects in the metrics of pods, for one look after the other.
 	listed  []runtime.Object
 	exposed []map[string]gate.Exposed
@@ -72,6 +75,8 @@ type world struct {
 	hidesSecrets bool
 	// dropsTolerance is whether the API server drops the tolerance of HorizontalPodAutoscalers.
 	dropsTolerance bool
+	// readLease changes a lease that the plugin reads; nil for the lease of objects.
+	readLease func(*coordinationv1.Lease)
 	// clock is nil for a clock that stands still.
 	clock clock.Clock
 }
@@ -89,15 +94,14 @@ func (w world) interceptors(t *testing.T) interceptor.Funcs {
 			if _, isSecret := object.(*corev1.Secret); isSecret && w.hidesSecrets {
 				t.Error("the plugin reads Secret", key)
 			}
-			return c.Get(ctx, key, object, options...)
+			err := c.Get(ctx, key, object, options...)
+			if lease, isLease := object.(*coordinationv1.Lease); isLease && w.readLease != nil {
+				w.readLease(lease)
+			}
+			return err
 		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
-			if strings.HasPrefix(list.GetObjectKind().GroupVersionKind().Kind, "Secret") {
-				t.Error("the plugin lists Secrets")
-			}
-			if _, areSecrets := list.(*corev1.SecretList); areSecrets {
-				t.Error("the plugin lists Secrets")
-			}
+			listsTooMuch(t, list, options)
 			if w.refused != nil {
 				if err := w.refused(list); err != nil {
 					return err
@@ -123,13 +127,40 @@ func (w world) interceptors(t *testing.T) interceptor.Funcs {
 	}
 }
 
+// listsTooMuch fails the test if the plugin lists what it must not list.
+func listsTooMuch(t *testing.T, list client.ObjectList, options []client.ListOption) {
+	t.Helper()
+	if _, areSecrets := list.(*corev1.SecretList); areSecrets || strings.HasPrefix(list.GetObjectKind().GroupVersionKind().Kind, "Secret") {
+		t.Error("the plugin lists Secrets")
+	}
+	if _, areEvents := list.(*corev1.EventList); areEvents && (&client.ListOptions{}).ApplyOptions(options).Namespace == "" {
+		t.Error("the plugin lists the events of all namespaces")
+	}
+}
+
+// indexed indexes a field of events, because the fake client selects by indexed fields only.
+func indexed(builder *fake.ClientBuilder, field string, value func(*corev1.ObjectReference) string) {
+	builder.WithIndex(&corev1.Event{}, field, func(event client.Object) []string {
+		return []string{value(&event.(*corev1.Event).InvolvedObject)}
+	})
+}
+
 // run runs the plugin in the world, and returns its exit code and what it printed.
 func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return w.runUntil(t.Context(), t, args...)
+}
+
+// runUntil is run until a context is done.
+func (w world) runUntil(ctx context.Context, t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	scheme, err := cluster.NewScheme()
 	require.NoError(t, err)
 	mapper := mapperOf{testrestmapper.TestOnlyStaticRESTMapper(scheme), w.unserved}
-	objects := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(w.objects...).WithInterceptorFuncs(w.interceptors(t)).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(w.objects...).WithInterceptorFuncs(w.interceptors(t))
+	indexed(builder, "involvedObject.kind", func(involved *corev1.ObjectReference) string { return involved.Kind })
+	indexed(builder, "involvedObject.name", func(involved *corev1.ObjectReference) string { return involved.Name })
+	objects := builder.Build()
 	names := metadatafake.NewTestScheme()
 	require.NoError(t, metav1.AddMetaToScheme(names))
 	var out, errOut bytes.Buffer
@@ -161,6 +192,9 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 			}
 			return nil, errors.New("connection refused")
 		}, GateAnswer: func(_ context.Context, pod *corev1.Pod) (string, error) {
+			if w.readGate != nil {
+				return w.readGate(pod.Name)
+			}
 			answer, known := w.gates[pod.Name]
 			if !known {
 				return "", errors.New("connection refused\nand more")
@@ -168,7 +202,7 @@ func (w world) run(t *testing.T, args ...string) (code int, stdout, stderr strin
 			return answer, nil
 		}}, nil
 	}
-	code = o.run(t.Context(), args)
+	code = o.run(ctx, args)
 	return code, out.String(), errOut.String()
 }
 
@@ -266,11 +300,21 @@ func threeShards(overrides ...func(*corev1.Pod)) []client.Object {
 	return all
 }
 
+// zoned are nodes in two zones.
+func zoned(nodes []client.Object) []client.Object {
+	for i, node := range nodes {
+		node.GetLabels()[corev1.LabelTopologyZone] = fmt.Sprint("zone-", i%2)
+	}
+	return nodes
+}
+
 // nodesOf are some nodes.
 func nodesOf(count int) []client.Object {
 	var all []client.Object
 	for i := range count {
-		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + string(rune('a'+i/26)) + string(rune('a'+i%26))}})
+		all = append(all, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+			Name: "node-" + string(rune('a'+i/26)) + string(rune('a'+i%26)), Labels: map[string]string{corev1.LabelOSStable: string(corev1.Linux)},
+		}})
 	}
 	return all
 }

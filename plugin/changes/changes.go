@@ -55,8 +55,8 @@ type Change struct {
 	MemoryPerPodBytes int64 `json:"memoryPerPodBytes,omitempty"`
 }
 
-// To returns what has to change in a snapshot for a plan. live is the KSMScale in the cluster, or nil.
-func To(live *v1alpha1.KSMScale, planned plans.Planned, snapshot observation.Snapshot) []Change {
+// To returns what has to change in a snapshot for a plan. live is the plan of the KSMScale in the cluster, or nil.
+func To(live *plans.Planned, planned plans.Planned, snapshot observation.Snapshot) []Change {
 	estimated := estimateOf(planned.KSMScale)
 	targets := partition.Targets(planned, snapshot)
 	var podsNow, started int64
@@ -122,7 +122,7 @@ func joined(totals []int32) string {
 
 // rollout reports the shards whose pods are replaced: all if the pod template changes with the spec, and else those whose rollout is
 // under way or waits for its turn.
-func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (Change, bool) {
+func rollout(live *plans.Planned, planned plans.Planned, snapshot *observation.Snapshot, podsNow int64, estimated estimate) (Change, bool) {
 	var took time.Duration
 	var names []string
 	var replaced, afterwards int64
@@ -135,7 +135,7 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 		afterwards += replicas
 		underWay := observation.IsUnobserved(*deployment) || observation.IsRollingOut(*deployment)
 		switch {
-		case live != nil && hasOtherTemplate(live, planned.KSMScale, shard):
+		case live != nil && hasOtherTemplate(live, planned, shard):
 		case underWay:
 			replicas -= int64(deployment.Status.UpdatedReplicas)
 		default:
@@ -162,12 +162,14 @@ func rollout(live *v1alpha1.KSMScale, planned plans.Planned, snapshot *observati
 	}, true
 }
 
-// hasOtherTemplate reports whether a changed spec has other pods of a shard. The options of gates are the same before and after.
-func hasOtherTemplate(before, after *v1alpha1.KSMScale, shard scaling.Shard) bool {
-	template := func(ksmScale *v1alpha1.KSMScale) any {
+// hasOtherTemplate reports whether a changed spec has other pods of a shard. The options of gates are the same before and after. Each
+// plan has a shard of its own, because spec.sharding.replicationStrategy and the nodes decide how pods spread over zones.
+func hasOtherTemplate(before *plans.Planned, planned plans.Planned, after scaling.Shard) bool {
+	template := func(ksmScale *v1alpha1.KSMScale, shard scaling.Shard) any {
 		return objects.Deployment(ksmScale, shard, objects.GateOptions{}).Spec.Template
 	}
-	return !equality.Semantic.DeepEqual(template(before), template(after))
+	current := scaling.NewPartition(before.KSMScale, before.Cluster, planned.Total).Shards[after.ID]
+	return !equality.Semantic.DeepEqual(template(before.KSMScale, current), template(planned.KSMScale, after))
 }
 
 // scalingOf reports the shards whose replicas change.

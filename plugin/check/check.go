@@ -45,13 +45,17 @@ type Result struct {
 	Fix     string  `json:"fix,omitempty"`
 }
 
-// Run runs all checks, in the order in which to fix failures. With pre, it checks before the installation.
-func Run(ctx context.Context, c *cluster.Cluster, pre bool) []Result {
-	return checker{c}.all(ctx, pre)
+// Run runs all checks, in the order in which to fix failures. With pre, it checks before the installation. pause waits between two looks,
+// for longer than a leader takes to renew its lease.
+func Run(ctx context.Context, c *cluster.Cluster, pre bool, pause func(context.Context) error) []Result {
+	return checker{c, pause}.all(ctx, pre)
 }
 
 // checker checks a cluster.
-type checker struct{ *cluster.Cluster }
+type checker struct {
+	*cluster.Cluster
+	pause func(context.Context) error
+}
 
 func (c checker) all(ctx context.Context, pre bool) []Result {
 	results := []Result{c.checkVersion(), c.checkTolerance(ctx)}

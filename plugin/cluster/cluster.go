@@ -141,28 +141,38 @@ func (c *Cluster) Snapshot(ctx context.Context, ksmScale *v1alpha1.KSMScale) (ob
 	return observation.Owned(ctx, c.Client, ksmScale, observation.LabelledKSMScale(ksmScale.Name))
 }
 
-// Counted returns the picture of the cluster for a spec. Without the right to list nodes, it is the picture in the status.
-func (c *Cluster) Counted(ctx context.Context, ksmScale *v1alpha1.KSMScale) (scaling.Cluster, error) {
+// Counted returns the picture of the cluster for each spec, from one list of the nodes. Without the right to list nodes, it returns the
+// pictures in the status.
+func (c *Cluster) Counted(ctx context.Context, ksmScales ...*v1alpha1.KSMScale) ([]scaling.Cluster, error) {
 	var list corev1.NodeList
 	err := c.Client.List(ctx, &list)
-	if apierrors.IsForbidden(err) && ksmScale.Status.Nodes != nil {
-		return Reported(ksmScale), nil
+	pictures := make([]scaling.Cluster, len(ksmScales))
+	areReported := !slices.ContainsFunc(ksmScales, func(one *v1alpha1.KSMScale) bool { return one.Status.Nodes == nil })
+	if apierrors.IsForbidden(err) && areReported {
+		for i, one := range ksmScales {
+			pictures[i] = Reported(one)
+		}
+		return pictures, nil
 	}
 	if err != nil {
-		return scaling.Cluster{}, fmt.Errorf("list nodes: %w", err)
+		return nil, fmt.Errorf("list nodes: %w", err)
 	}
 	counter := nodes.NewCounter(clock.RealClock{})
-	// The first request names the labels of the spec, so the listing keeps them.
-	counter.Cluster(&ksmScale.Spec)
+	// The first requests name the labels of the specs, so the listing keeps them.
+	for _, one := range ksmScales {
+		counter.Cluster(&one.Spec)
+	}
 	objects := make([]any, len(list.Items))
 	for i := range list.Items {
 		objects[i] = &list.Items[i]
 	}
 	if err := counter.Listing().Replace(objects, list.ResourceVersion); err != nil {
-		return scaling.Cluster{}, fmt.Errorf("count nodes: %w", err)
+		return nil, fmt.Errorf("count nodes: %w", err)
 	}
-	picture, _, _ := counter.Cluster(&ksmScale.Spec)
-	return picture, nil
+	for i, one := range ksmScales {
+		pictures[i], _, _ = counter.Cluster(&one.Spec)
+	}
+	return pictures, nil
 }
 
 // Reported is the picture of the cluster in the status of a KSMScale.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
+	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,6 +14,9 @@ import (
 	"github.com/example/ksmscale/gate"
 	"github.com/example/ksmscale/gate/exposition"
 )
+
+// parallelReviews limits the number of simultaneous requests about rights. There is a right for each resource in each namespace.
+const parallelReviews = 16
 
 // Right is a right that a command needs.
 type Right struct {
@@ -67,14 +70,18 @@ func (c *Cluster) Lacking(ctx context.Context, rights []Right) ([]Right, error) 
 	})
 }
 
-// refused returns the rights that are not allowed, in their order. It asks about all of them at the same time.
+// refused returns the rights that are not allowed, in their order. It requests several reviews at the same time.
 func refused(rights []Right, allowed func(Right) (bool, error)) ([]Right, error) {
 	verdicts, errs := make([]bool, len(rights)), make([]error, len(rights))
-	var all sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(parallelReviews)
 	for i := range rights {
-		all.Go(func() { verdicts[i], errs[i] = allowed(rights[i]) })
+		group.Go(func() error {
+			verdicts[i], errs[i] = allowed(rights[i])
+			return nil
+		})
 	}
-	all.Wait()
+	_ = group.Wait() // The errors are in errs.
 	var lacking []Right
 	for i := range rights {
 		if !verdicts[i] {
