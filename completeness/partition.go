@@ -10,11 +10,14 @@ import (
 const (
 	// Rounds is in how many rounds, one after the other, an object must be missing.
 	Rounds = 3
-	// keptRounds is how many rounds a partition remembers. The round before the first one bounds it too, and gates may be
+	// comparedRounds is how many complete rounds are compared. The round before the first one bounds it too, and gates may be
 	// read in the middle of a round.
-	keptRounds = 2 * (Rounds + 1)
-	// staleAfter is the number of intervals after which the last round no longer describes the present.
+	comparedRounds = 2 * (Rounds + 1)
+	// staleAfter is the number of intervals after which the last complete round no longer describes the present.
 	staleAfter = 10
+	// keptRounds is how many rounds a partition remembers, and for how many intervals. While a gate is silent, each interval
+	// adds an incomplete round. The rounds before the last complete one are still compared then.
+	keptRounds = staleAfter + Rounds + 1
 	// maxWait is the time for the first rounds.
 	maxWait = 10 * time.Minute
 )
@@ -31,7 +34,7 @@ type Reading struct {
 type Partition struct {
 	total  int32
 	rounds []round
-	// since is when the partition got its first reading.
+	// since is when readings were first added to the partition.
 	since time.Time
 }
 
@@ -59,7 +62,7 @@ func (p *Partition) Add(total int32, readings []Reading, now time.Time) {
 		p.rounds[at].readings[reading.Pod] = reading
 	}
 	p.rounds = slices.DeleteFunc(p.rounds, func(r round) bool {
-		return now.Sub(r.at) > staleAfter*r.interval || r.at.After(now.Add(r.interval))
+		return r.isOlder(keptRounds, now) || r.at.After(now.Add(r.interval))
 	})
 	p.rounds = p.rounds[max(0, len(p.rounds)-keptRounds):]
 }
@@ -97,8 +100,8 @@ func (r Result) Total() int64 {
 	return total
 }
 
-// Result compares the last rounds. Only rounds with a reading of each shard count. A resource that some gate could not
-// count in a round is compared in the other rounds.
+// Result compares the last complete rounds. A resource that some gate could not count in a round is compared in the other
+// rounds.
 func (p *Partition) Result(now time.Time) Result {
 	result := Result{Resources: map[string]Missing{}}
 	var complete []round
@@ -107,7 +110,8 @@ func (p *Partition) Result(now time.Time) Result {
 			complete = append(complete, r)
 		}
 	}
-	if len(complete) < Rounds {
+	complete = complete[max(0, len(complete)-comparedRounds):]
+	if len(complete) < Rounds || complete[len(complete)-1].isOlder(staleAfter, now) {
 		return Result{Waiting: now.Sub(p.since) < maxWait}
 	}
 	last := complete[len(complete)-1]
@@ -165,6 +169,11 @@ func exposedResources(rounds []round) map[string]bool {
 		}
 	}
 	return exposed
+}
+
+// isOlder reports whether more than a number of intervals have passed since a round.
+func (r round) isOlder(intervals int, now time.Time) bool {
+	return now.Sub(r.at) > time.Duration(intervals)*r.interval
 }
 
 // isComplete reports whether there is a reading of each shard.

@@ -103,3 +103,49 @@ func TestAGateWhoseClockIsAhead(t *testing.T) {
 	}
 	assert.True(t, partition.Result(now).Known, "as soon as the clock is right again")
 }
+
+// The gate of one shard stays silent. Meanwhile the other one adds an incomplete round each minute.
+func TestASilentGate(t *testing.T) {
+	var partition Partition
+	for minute := range time.Duration(20) {
+		now := start.Add(minute * time.Minute)
+		shards := 2
+		if minute > 8 {
+			shards = 1
+		}
+		var readings []Reading
+		for id := range shards {
+			readings = append(readings, Reading{Pod: fmt.Sprint(id), Shard: int32(id), Counts: measurements.Counts{
+				RoundAt: now, Interval: time.Minute, Resources: map[string]measurements.Count{"pods": {Before: 2, After: 2, Exposed: 1}},
+			}})
+		}
+		partition.Add(2, readings, now)
+		assert.Equal(t, minute >= Rounds-1 && minute <= 18, partition.Result(now).Known, "after %d minutes", minute)
+	}
+}
+
+// A gate can report any time, so neither times nor intervals bound the number of rounds.
+func TestRoundsAreBounded(t *testing.T) {
+	var partition Partition
+	for minute := range time.Duration(100) {
+		now := start.Add(minute * time.Minute)
+		partition.Add(1, []Reading{{Counts: measurements.Counts{RoundAt: now, Interval: 24 * time.Hour}}}, now)
+	}
+	assert.Len(t, partition.rounds, keptRounds)
+}
+
+// An older version of kube-state-metrics may not have the metric, and then the objects that it lacks are not missing for long.
+func TestWhatWasExposedIsForgotten(t *testing.T) {
+	var partition Partition
+	for minute := range time.Duration(2 * keptRounds) {
+		now := start.Add(minute * time.Minute)
+		counts := measurements.Counts{RoundAt: now, Interval: time.Minute, Resources: map[string]measurements.Count{"storageclasses": {Before: 1, After: 1, Exposed: 1}}}
+		if minute >= keptRounds {
+			counts.Resources, counts.Uncounted = map[string]measurements.Count{"storageclasses": {Before: 1, After: 1}}, unexposed
+		}
+		partition.Add(1, []Reading{{Counts: counts}}, now)
+		if minute >= Rounds {
+			assert.Equal(t, minute >= keptRounds+comparedRounds-1, len(partition.Result(now).NotCompared) > 0, "after %d minutes", minute)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func Run(ctx context.Context, options *flags.Options) error {
 	if err != nil {
 		return err
 	}
-	gateImage, err := readGateImage(ctx, manager.GetAPIReader(), options)
+	gateImage, err := options.ReadGateImage(ctx, manager.GetAPIReader())
 	if err != nil {
 		return err
 	}

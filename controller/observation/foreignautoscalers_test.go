@@ -47,10 +47,34 @@ func TestForeignAutoscalers(t *testing.T) {
 			<-changed
 			require.NoError(t, c.Create(t.Context(), test.autoscaler))
 			require.NoError(t, foreign.Poll(t.Context()))
-			assert.Equal(t, test.want, foreign.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: ours}])
+			assert.Equal(t, test.want, foreign.Latest().Objects.names[client.ObjectKey{Namespace: "monitoring", Name: ours}])
 			assert.Len(t, changed, min(len(test.want), 1))
 		})
 	}
+}
+
+// The first KSMScale of a namespace waits for a poll that covers the namespace. A later one does not.
+func TestAutoscalersOfANewKSMScale(t *testing.T) {
+	c, changed := newClient(t), newChanges()
+	foreign := NewForeignAutoscalers(c, c, clocktesting.NewFakeClock(fixtures.Time), changed.notify)
+	isUnknown := func(namespace string) bool { return foreignAutoscalers(namespace, nil, foreign.Latest()).Unknown }
+	assert.True(t, isUnknown("monitoring"), "before the first poll")
+	later := fixtures.Shard(0)
+	later.KSMScale = "later"
+	require.NoError(t, c.Create(t.Context(), fixtures.ForeignAutoscaler(later.Name())))
+	require.NoError(t, foreign.Poll(t.Context()))
+	require.Len(t, changed, 1)
+	<-changed
+	assert.False(t, isUnknown("monitoring"))
+	assert.Len(t, foreign.Latest().Objects.names[client.ObjectKey{Namespace: "monitoring", Name: later.Name()}], 1, "the KSMScale does not exist yet")
+	require.NoError(t, c.Create(t.Context(), fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.UID, k.Spec.Namespace = "new", "new", "new" })))
+	assert.True(t, isUnknown("new"))
+	require.NoError(t, foreign.Poll(t.Context()))
+	require.Len(t, changed, 1)
+	<-changed
+	assert.False(t, isUnknown("new"))
+	require.NoError(t, foreign.Poll(t.Context()))
+	assert.Empty(t, changed, "nothing changed")
 }
 
 func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
@@ -64,11 +88,11 @@ func TestForeignAutoscalersAreLookedForAgain(t *testing.T) {
 	require.NoError(t, c.Create(t.Context(), foreign))
 	go func() { ended <- f.Start(ctx) }()
 	<-changed
-	assert.Len(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
+	assert.Len(t, f.Latest().Objects.names[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}], 1)
 	require.NoError(t, c.Delete(t.Context(), foreign))
 	clock.Step(foreignInterval)
 	<-changed
-	assert.Empty(t, f.Latest().Objects[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
+	assert.Empty(t, f.Latest().Objects.names[client.ObjectKey{Namespace: "monitoring", Name: fixtures.Shard(0).Name()}])
 	cancel()
 	assert.NoError(t, <-ended)
 }

@@ -131,7 +131,7 @@ func (m *Measurements) list(ctx context.Context) (gateReadings, error) {
 	}
 	m.processes = processes
 	m.keep(shards, all.Items)
-	return gateReadings{shards, m.counts.add(pods, readings, m.clock.Now())}, nil
+	return gateReadings{shards, m.counts.add(all.Items, pods, readings, m.clock.Now())}, nil
 }
 
 // isOld reports whether a gate has measured nothing for longer than a measurement counts. A gate keeps the last figures if a scrape fails.

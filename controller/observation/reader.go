@@ -85,9 +85,10 @@ func (r Reader) Read(ctx context.Context, ksmScale *v1alpha1.KSMScale) (Snapshot
 		snapshot.Measurements = r.Measurements.Of(ksmScale.Name)
 		snapshot.Completeness = r.Measurements.Completeness(ksmScale.Name, ksmScale.TotalShards())
 	}
-	snapshot.ForeignAutoscalers = foreignAutoscalers(snapshot.Deployments, r.Autoscalers.Latest())
+	snapshot.ForeignAutoscalers = foreignAutoscalers(ksmScale.Spec.Namespace, snapshot.Deployments, r.Autoscalers.Latest())
 	if r.VerticalAutoscalers != nil {
-		snapshot.VerticalAutoscalers = foreignAutoscalers(snapshot.Deployments, r.VerticalAutoscalers.Latest())
+		latest := r.VerticalAutoscalers.Latest()
+		snapshot.VerticalAutoscalers = Foreign{Names: namesOf(snapshot.Deployments, latest.Objects), Unknown: !latest.known, Err: latest.err}
 	}
 	snapshot.ForeignBudgets = foreignBudgets(snapshot.Deployments, r.Budgets.Latest())
 	snapshot.LimitRanges = r.limitRanges(ctx, ksmScale.Spec.Namespace, snapshot.Deployments)

@@ -48,11 +48,11 @@ func listVerticalAutoscalers(ctx context.Context, ksmScales, autoscalers client.
 		list.SetGroupVersionKind(VerticalAutoscalerKind.GroupVersion().WithKind(VerticalAutoscalerKind.Kind + "List"))
 		return list
 	}
-	err := listInNamespaces(ctx, ksmScales, autoscalers, newList, func(namespace string, list *unstructured.UnstructuredList, all []v1alpha1.KSMScale) {
+	err := listInNamespaces(ctx, ksmScales, autoscalers, newList, func(namespace string, list *unstructured.UnstructuredList, _ []v1alpha1.KSMScale) {
 		slices.SortFunc(list.Items, func(a, b unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
 		for _, autoscaler := range list.Items {
 			deployment, _, _ := unstructured.NestedString(autoscaler.Object, "spec", "targetRef", "name")
-			if key := (client.ObjectKey{Namespace: namespace, Name: deployment}); resizes(autoscaler) && isShardName(key, all) {
+			if key := (client.ObjectKey{Namespace: namespace, Name: deployment}); resizes(autoscaler) && isShardName(deployment) {
 				resizing[key] = append(resizing[key], autoscaler.GetName())
 			}
 		}
@@ -63,11 +63,10 @@ func listVerticalAutoscalers(ctx context.Context, ksmScales, autoscalers client.
 	return resizing, err
 }
 
-// isShardName reports whether a Deployment of this name can be the Deployment of a shard.
-func isShardName(deployment client.ObjectKey, ksmScales []v1alpha1.KSMScale) bool {
-	return slices.ContainsFunc(ksmScales, func(ksmScale v1alpha1.KSMScale) bool {
-		return ksmScale.Spec.Namespace == deployment.Namespace && strings.HasPrefix(deployment.Name, v1alpha1.ShardNamePrefix(ksmScale.Name))
-	})
+// isShardName reports whether a Deployment of this name can be the Deployment of a shard, also of a KSMScale that does not exist yet.
+func isShardName(deployment string) bool {
+	prefix, suffix, _ := strings.Cut(v1alpha1.ShardNamePrefix("/"), "/")
+	return strings.HasPrefix(deployment, prefix) && strings.Contains(deployment, suffix)
 }
 
 const verticalModeOff = "Off"

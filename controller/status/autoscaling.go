@@ -11,6 +11,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -24,6 +25,9 @@ import (
 // autoscalingCondition is False while replicas cannot follow the nodes.
 func autoscalingCondition(in conditionInput) metav1.Condition {
 	condition := scaledBy(in)
+	if before := meta.FindStatusCondition(in.KSMScale.Status.Conditions, condition.Type); before != nil && condition == *before {
+		return condition // It stays until the first list, and its message has the remarks already.
+	}
 	if condition.Status == metav1.ConditionTrue {
 		condition.Message += unnoticed("HorizontalPodAutoscalers of others", in.Snapshot.ForeignAutoscalers.Err)
 	}
@@ -78,12 +82,16 @@ func directScaling(in conditionInput) metav1.Condition {
 
 // manualScaling is True: replicas are left to others on purpose.
 func manualScaling(in conditionInput) metav1.Condition {
+	listed, before := in.Snapshot.ForeignAutoscalers, meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionAutoscaling)
+	if listed.Unknown && listed.Err == nil && before != nil && before.Reason == v1alpha1.ReasonManualScaling {
+		return *before // It may name autoscalers that a new leader has not listed yet.
+	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonManualScaling,
 		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " has the desired replicas of each shard",
 	}
-	for _, deployment := range slices.Sorted(maps.Keys(in.Snapshot.ForeignAutoscalers.Names)) {
-		condition.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployment], " and "), deployment)
+	for _, deployment := range slices.Sorted(maps.Keys(listed.Names)) {
+		condition.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(listed.Names[deployment], " and "), deployment)
 	}
 	return condition
 }
@@ -94,6 +102,10 @@ func autoscalersAct(in conditionInput) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse}
 	if condition.Reason, condition.Message = unregistered(in.Snapshot.APIService, in.Adapter, in.ExternalMetrics); condition.Reason != "" {
 		return condition
+	}
+	listed, before := in.Snapshot.ForeignAutoscalers, meta.FindStatusCondition(in.KSMScale.Status.Conditions, condition.Type)
+	if listed.Unknown && listed.Err == nil && before != nil && before.Reason == v1alpha1.ReasonForeignAutoscaler {
+		return *before // A new leader has not listed the autoscaler yet.
 	}
 	if message := foreignAutoscaler(in, "until then neither autoscaler acts"); message != "" {
 		condition.Reason, condition.Message = v1alpha1.ReasonForeignAutoscaler, message

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/example/ksmscale/api/v1alpha1"
@@ -90,6 +91,47 @@ func TestForeignAutoscalerOfAShard(t *testing.T) {
 	})
 	condition := meta.FindStatusCondition(w.status().Conditions, v1alpha1.ConditionAutoscaling)
 	assert.Equal(t, "False ForeignAutoscaler", string(condition.Status)+" "+condition.Reason)
+}
+
+// Each new leader begins without a list, and its first status must not differ from the last one of its predecessor.
+func TestAutoscalingBeforeTheFirstList(t *testing.T) {
+	const hpa, direct, none = v1alpha1.ModeHorizontalPodAutoscaler, v1alpha1.ModeDirect, v1alpha1.ModeNone
+	foreign := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonForeignAutoscaler, Message: "own; uninstalling"}
+	manual := metav1.Condition{Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonManualScaling, Message: "own; uninstalling"}
+	for _, test := range []struct {
+		name   string
+		mode   v1alpha1.AutoscalingMode
+		before *metav1.Condition
+		err    error
+		want   string
+	}{
+		{"HorizontalPodAutoscaler, at first", hpa, nil, nil, "True FollowingNodes"},
+		{"HorizontalPodAutoscaler", hpa, &foreign, nil, "False ForeignAutoscaler"},
+		{"HorizontalPodAutoscaler, after a list that failed", hpa, &foreign, errors.New("timeout"), "True FollowingNodes"},
+		{"Direct, at first", direct, nil, nil, "Unknown Starting"},
+		{"Direct", direct, &foreign, nil, "False ForeignAutoscaler"},
+		{"Direct, after a list that failed", direct, &foreign, errors.New("timeout"), "False ListFailed"},
+		{"None, at first", none, nil, nil, "True ManualScaling"},
+		{"None", none, &manual, nil, "True ManualScaling"},
+		{"None, after another mode", none, &foreign, nil, "True ManualScaling"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			computed := newWorld(func(w *world) {
+				w.ksmScale.Spec.Autoscaling = &v1alpha1.AutoscalingConfig{Mode: test.mode}
+				if test.before != nil {
+					test.before.LastTransitionTime = metav1.NewTime(fixtures.Time)
+					w.ksmScale.Status.Conditions = []metav1.Condition{*test.before}
+				}
+				w.observed.ForeignAutoscalers.Unknown, w.observed.ForeignAutoscalers.Err = true, test.err
+				w.externalMetrics.ReleaseErr = errors.New("refused")
+			}).status()
+			condition := meta.FindStatusCondition(computed.Conditions, v1alpha1.ConditionAutoscaling)
+			assert.Equal(t, test.want, string(condition.Status)+" "+condition.Reason)
+			if test.before != nil && test.err == nil && test.before.Reason == condition.Reason {
+				assert.Equal(t, test.before.Message, condition.Message, "its remarks are not repeated")
+			}
+		})
+	}
 }
 
 func TestManualScaling(t *testing.T) {

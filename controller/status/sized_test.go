@@ -28,6 +28,9 @@ func TestSized(t *testing.T) {
 	}
 	failing := func(err error) func(*world) { return func(w *world) { w.observed.VerticalAutoscalers.Err = err } }
 	unlisted := func(w *world) { w.observed.VerticalAutoscalers.Unknown = true }
+	before := func(w *world) {
+		w.ksmScale.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionSized, Status: metav1.ConditionFalse, Reason: "Before"}}
+	}
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "verticalpodautoscalers"}, "", errors.New("no"))
 	for _, test := range []struct {
 		name                    string
@@ -38,6 +41,7 @@ func TestSized(t *testing.T) {
 		{"beside autoResources", []func(*world){auto, resized}, "False", v1alpha1.ReasonForeignVerticalPodAutoscaler, "VerticalPodAutoscaler own changes the resources of the pods of Deployment ksm-main-shard-0-of-3. spec.autoResources"},
 		{"beside resources", []func(*world){resources, resized}, "False", v1alpha1.ReasonForeignVerticalPodAutoscaler, "remove spec.resources"},
 		{"before the first list", []func(*world){auto, unlisted}, "Unknown", v1alpha1.ReasonStarting, "has not listed"},
+		{"before the first list of a new leader", []func(*world){resources, unlisted, before}, "False", "Before", ""},
 		{"without the right", []func(*world){auto, unlisted, failing(forbidden)}, "Unknown", v1alpha1.ReasonForbidden, "verticalpodautoscalers"},
 		{"after a list that failed", []func(*world){auto, failing(errors.New("timeout"))}, "True", v1alpha1.ReasonFollowingUsage, "does not notice a new one: timeout"},
 	} {
@@ -53,6 +57,8 @@ func TestSized(t *testing.T) {
 	for name, overrides := range map[string][]func(*world){
 		"without autoResources":                    {resources},
 		"before the first list, with resources":    {resources, unlisted},
+		"after the first list of a new leader":     {resources, before},
+		"after a list of a new leader that failed": {resources, before, unlisted, failing(forbidden)},
 		"where a VerticalPodAutoscaler is allowed": {none, resized},
 	} {
 		t.Run(name, func(t *testing.T) {

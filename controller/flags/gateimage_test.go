@@ -1,4 +1,4 @@
-package controller
+package flags
 
 import (
 	"testing"
@@ -8,8 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-
-	"github.com/example/ksmscale/controller/flags"
 )
 
 func TestGateImage(t *testing.T) {
@@ -29,7 +27,7 @@ func TestGateImage(t *testing.T) {
 		{pod: "gone", err: "read the image of the gates from the controller's pod"},
 	} {
 		t.Run(test.pod+test.flag, func(t *testing.T) {
-			image, err := readGateImage(t.Context(), pods, &flags.Options{Namespace: "ksmscale-system", PodName: test.pod, GateImage: test.flag})
+			image, err := (&Options{Namespace: "ksmscale-system", PodName: test.pod, GateImage: test.flag}).ReadGateImage(t.Context(), pods)
 			assert.Equal(t, test.image, image)
 			if test.err == "" {
 				require.NoError(t, err)
