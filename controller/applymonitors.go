@@ -38,7 +38,9 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	}
 	// Prometheus scrapes shards twice until the other objects are deleted. Without their successors, it would not scrape them at all.
 	keep := desired.Clone()
-	if kind := objects.ScrapingKind(ksmScale); kind != "" && !applied.Has(kind) {
+	// By default, no object is desired where ScrapeConfigs are not installed.
+	isDesired := ksmScale.Spec.Monitoring.Type != "" || observed.Installed.Has(monitoringv1alpha1.ScrapeConfigsKind)
+	if kind := objects.ScrapingKind(ksmScale); kind != "" && isDesired && !applied.Has(kind) {
 		keep.Insert(monitoringv1alpha1.ScrapeConfigsKind, monitoringv1.ServiceMonitorsKind)
 	}
 	if !observed.HasRules() {

@@ -98,9 +98,9 @@ func TestDirectKeepsItsPaceWhileMonitorsAreRefused(t *testing.T) {
 
 	replicas, requeueAfter := reconcileAt(t, r, time.Minute, 450)
 	assert.Equal(t, []int32{6, 5, 5}, replicas)
-	assert.Equal(t, 15*time.Second, requeueAfter)
-	_, requeueAfter = reconcileAt(t, r, time.Hour, 75)
-	assert.Equal(t, time.Minute, requeueAfter, "monitors are tried again earlier than the next step")
+	assert.Equal(t, 10*time.Second, requeueAfter, "monitors are tried again earlier than the next step")
+	_, requeueAfter = reconcileAt(t, r, 72*time.Second, 450)
+	assert.Equal(t, 3*time.Second, requeueAfter)
 	assert.True(t, meta.IsStatusConditionFalse(readMain(t, r).Status.Conditions, v1alpha1.ConditionMonitoring))
 }
 

@@ -233,12 +233,17 @@ func TestOldMonitorsStayUntilTheirSuccessorsExist(t *testing.T) {
 		{"the new kind is not installed", serviceMonitor, []string{monitoringv1alpha1.ScrapeConfigsKind}, nil, nil},
 		{"the new object is refused", serviceMonitor, all, errors.New("no"), nil},
 		{"the new object exists", serviceMonitor, all, nil, []string{"ksm-main"}},
+		{"no object is desired where ScrapeConfigs are not installed", v1alpha1.MonitoringConfig{}, []string{monitoringv1.ServiceMonitorsKind}, nil, []string{"ksm-main"}},
 		{"no object is desired", v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone}, all, nil, []string{"ksm-main"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newUnsettled(t, test.monitoring, test.installed...)
 			w.get = test.get
-			w.add(monitoringv1alpha1.ScrapeConfigsKind, "ksm-main", w.ksmScale)
+			old := monitoringv1alpha1.ScrapeConfigsKind
+			if test.monitoring.Type == "" {
+				old = monitoringv1.ServiceMonitorsKind
+			}
+			w.add(old, "ksm-main", w.ksmScale)
 			require.ErrorIs(t, w.applyMonitors(t.Context(), w.ksmScale, w.observed), test.get)
 			assert.Equal(t, test.deleted, w.deleted)
 		})

@@ -25,6 +25,9 @@ import (
 // syncInterval is the time between two attempts until the nodes have been counted.
 const syncInterval = time.Second
 
+// monitorsRetry is the longest time between two attempts to write objects of the Prometheus Operator while shards have a next step.
+const monitorsRetry = 10 * time.Second
+
 // Reconciler applies the objects of a KSMScale, and writes its status.
 type Reconciler struct {
 	// Client reads from a cache that already has the writes of the controller.
@@ -144,7 +147,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if failures.Monitoring != nil && next > 0 {
 		// An error would replace the time of the next step of shards by a growing delay.
 		ctrl.LoggerFrom(ctx).Error(failures.Monitoring, "Objects of the Prometheus Operator are not as desired")
-		return ctrl.Result{RequeueAfter: min(next, retryMax)}, nil
+		return ctrl.Result{RequeueAfter: min(next, monitorsRetry)}, nil
 	}
 	return ctrl.Result{RequeueAfter: next}, failures.Monitoring
 }

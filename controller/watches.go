@@ -49,7 +49,7 @@ const (
 )
 
 // AddToManager fills in the fields that are not set. It configures the manager to call Reconcile after a change of a KSMScale, of one of its
-// objects, of the number of nodes, or after a change that the channel announces.
+// objects, of the nodes, or after a change that the channel announces.
 func (r *Reconciler) AddToManager(manager ctrl.Manager, counter *nodes.Counter, changes changeChannel) error {
 	if err := r.addClients(manager); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (c changeChannel) notify() {
 	}
 }
 
-// nodeChanges announces changes of the number of nodes.
+// nodeChanges announces changes of the nodes.
 func nodeChanges(counter *nodes.Counter) changeChannel {
 	changes := newChanges()
 	counter.OnChange(changes.notify)

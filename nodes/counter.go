@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -182,8 +183,8 @@ func (c *Counter) Keep(inUse func() ([]*v1alpha1.KSMScaleSpec, error)) error {
 	return nil
 }
 
-// OnChange registers a function that is called after each change of a picture, from the goroutine of the watch. It must
-// not block. Heartbeats are no changes.
+// OnChange registers a function that is called after each change of a picture, or of the CPU and memory of a node, from the
+// goroutine of the watch. It must not block. Heartbeats are no changes.
 func (c *Counter) OnChange(notify func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,7 +200,7 @@ func (c *Counter) replace(listing *Listing, all []observed) []func() {
 		return nil // Its reflector lists again before it is stopped.
 	}
 	c.asOf = c.clock.Now()
-	before := c.total
+	before, roomsBefore := c.total, c.rooms
 	// A picture that a new label made possible is a change.
 	changed := c.listing == nil || !c.listing.labels.IsSuperset(listing.labels)
 	c.listing = listing
@@ -221,7 +222,8 @@ func (c *Counter) replace(listing *Listing, all []observed) []func() {
 		c.recount(known)
 		changed = changed || known.tally != was
 	}
-	if !changed && c.total == before {
+	sameNumber := func(a, b *shared[room]) bool { return a.nodes == b.nodes }
+	if !changed && c.total == before && maps.EqualFunc(c.rooms, roomsBefore, sameNumber) {
 		return nil
 	}
 	c.version++
@@ -260,11 +262,12 @@ func (c *Counter) update(listing *Listing, node observed, deleted bool) []func()
 		return c.changed("", node.traits)
 	}
 	c.release(before)
-	if before.kind.key == node.traits {
-		c.version++ // Its room has changed.
+	toCall := c.changed(before.kind.key, node.traits)
+	if toCall == nil && before.room.key != node.room {
+		c.version++
 		return c.onChange
 	}
-	return c.changed(before.kind.key, node.traits)
+	return toCall
 }
 
 func (c *Counter) release(of record) {

@@ -482,6 +482,9 @@ func TestKinds(t *testing.T) {
 	before := changes
 	counter.OnUpdate(nil, node("a", room("32", "4Gi")))
 	assert.Equal(t, before+1, changes)
+	counter.OnUpdate(nil, node("a", room("16", "4Gi"), func(n *corev1.Node) { n.Status.Conditions = nil }))
+	assert.Equal(t, before+2, changes, "with another condition at the same time")
+	counter.OnUpdate(nil, node("a", room("32", "4Gi")))
 	assert.ElementsMatch(t, []scaling.NodeKind{small(1), large(2)}, counter.Kinds())
 	counter.OnDelete(node("b", room("1500m", "1Gi")))
 	counter.OnDelete(node("unknown", room("1", "1Gi")))

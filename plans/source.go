@@ -207,7 +207,7 @@ func (s *Source) One(ksmScale *v1alpha1.KSMScale) (Planned, error) {
 	return New(ksmScale, cluster, asOf), nil
 }
 
-// last returns the plan of a KSMScale of the cache. It computes the plan again only if the KSMScale or a count of nodes has
+// last returns the plan of a KSMScale of the cache. It computes the plan again only if the KSMScale or the nodes have
 // changed. The result is false if there is no plan yet.
 func (s *Source) last(ksmScale *v1alpha1.KSMScale) (Planned, bool) {
 	// The version is read before the count, so after a change in between the next request computes the plan again.

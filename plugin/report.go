@@ -176,17 +176,16 @@ func (r *reporter) addObjects(ctx context.Context, name string, list client.Obje
 // addEvents adds the events of the shards and of the KSMScale. It does not list all events, because a large cluster has very many.
 // The KSMScale has no namespace, so its events are in the namespace default.
 func (r *reporter) addEvents(ctx context.Context, namespace string) {
-	var list, ofKSMScale corev1.EventList
-	shardsErr := r.Client.List(ctx, &list, client.InNamespace(namespace))
+	var list corev1.EventList
+	err := r.Client.List(ctx, &list, client.InNamespace(namespace))
 	prefix := v1alpha1.ShardNamePrefix(r.ksmScale.Name)
 	list.Items = slices.DeleteFunc(list.Items, func(event corev1.Event) bool {
 		return event.InvolvedObject.Namespace != namespace || !strings.HasPrefix(event.InvolvedObject.Name, prefix)
 	})
-	ksmScaleErr := r.Client.List(ctx, &ofKSMScale, client.InNamespace(metav1.NamespaceDefault),
-		client.MatchingFields{"involvedObject.kind": "KSMScale", "involvedObject.name": r.ksmScale.Name})
-	list.Items = append(list.Items, ofKSMScale.Items...)
 	text, redactErr := redacted(&list)
-	r.add("events.yaml", text, errors.Join(shardsErr, ksmScaleErr, redactErr))
+	r.add("events.yaml", text, errors.Join(err, redactErr))
+	r.addObjects(ctx, "ksmscale-events.yaml", &corev1.EventList{}, client.InNamespace(metav1.NamespaceDefault),
+		client.MatchingFields{"involvedObject.kind": "KSMScale", "involvedObject.name": r.ksmScale.Name})
 }
 
 // addPods adds the logs of the containers of pods, and the metrics of their gates.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
+	"github.com/example/ksmscale/controller/objects"
 )
 
 func TestForeignAutoscalers(t *testing.T) {
@@ -51,6 +52,19 @@ func TestForeignAutoscalers(t *testing.T) {
 			assert.Len(t, changed, min(len(test.want), 1))
 		})
 	}
+}
+
+// After a deletion with --cascade=orphan, the autoscaler of a shard belongs to no KSMScale until it is created again.
+func TestOrphanedAutoscalersAreNotForeign(t *testing.T) {
+	orphan := fixtures.ForeignAutoscaler(fixtures.Shard(0).Name(), func(a *autoscalingv2.HorizontalPodAutoscaler) {
+		a.Labels = map[string]string{v1alpha1.LabelKSMScale: "main"}
+		a.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: objects.FieldOwner, Operation: metav1.ManagedFieldsOperationApply}}
+	})
+	_, isForeign := foreignTarget(orphan, nil)
+	assert.False(t, isForeign)
+	orphan.ManagedFields = nil
+	_, isForeign = foreignTarget(orphan, nil)
+	assert.True(t, isForeign, "only labelled like ours")
 }
 
 // The first KSMScale of a namespace waits for a poll that covers the namespace. A later one does not.

@@ -49,6 +49,14 @@ func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 	return kinds
 }
 
+// RulesStay reports whether a KSMScale has a PrometheusRule that stays until the KSMScale with the rules has created its own.
+func (m Monitoring) RulesStay(ksmScale *v1alpha1.KSMScale) bool {
+	isOwn := func(object metav1.PartialObjectMetadata) bool {
+		return object.Kind == monitoringv1.PrometheusRuleKind && IsOwnedBy(&object, ksmScale)
+	}
+	return m.Rules.KSMScale != ksmScale.Name && !m.HasRules() && slices.ContainsFunc(slices.Collect(maps.Values(m.Objects)), isOwn)
+}
+
 // HasRules reports whether the KSMScale that should have the rules has them, or no KSMScale should.
 func (m Monitoring) HasRules() bool {
 	isOwners := func(object metav1.PartialObjectMetadata) bool {

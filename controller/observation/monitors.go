@@ -87,6 +87,11 @@ func (m *Monitors) list(ctx context.Context) (Monitoring, error) {
 			monitoring.Failed[kind.Kind] = err
 		}
 	}
+	// A ServiceMonitor stays until its successor exists, also if no KSMScale requests one any more.
+	for _, object := range monitoring.Objects {
+		isServiceMonitor := object.Kind == monitoringv1.ServiceMonitorsKind
+		monitoring.Rules.Deduplicate = monitoring.Rules.Deduplicate || isServiceMonitor && isOwnedByAny(&object, ksmScales.Items)
+	}
 	return monitoring, nil
 }
 

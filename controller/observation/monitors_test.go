@@ -42,12 +42,14 @@ func TestMonitorsTellOfChangesOnly(t *testing.T) {
 	assert.False(t, notified())
 	assert.Len(t, monitors.Latest().Installed, 3)
 
-	monitor := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "uid", Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
+	monitor := &monitoringv1.ServiceMonitor{ObjectMeta: metav1.ObjectMeta{Namespace: "monitoring", Name: "ksm-main", UID: "monitor", OwnerReferences: []metav1.OwnerReference{{UID: fixtures.KSMScale().UID, Controller: new(true)}}, Labels: map[string]string{v1alpha1.LabelKSMScale: "main"}}}
 	require.NoError(t, objects.Create(t.Context(), monitor))
 	assert.True(t, notified(), "an object has come")
 	assert.Equal(t, fixtures.ServiceMonitorKind, monitors.Latest().Objects[MonitorKey{fixtures.ServiceMonitorKind, client.ObjectKeyFromObject(monitor)}].Kind)
+	assert.True(t, monitors.Latest().Rules.Deduplicate, "it stays until it has a successor")
 	kinds = nil
 	assert.True(t, notified(), "kinds have gone")
+	assert.False(t, monitors.Latest().Rules.Deduplicate)
 	assert.Empty(t, monitors.Latest().Installed)
 }
 

@@ -66,12 +66,11 @@ func remarks(ksmScale *v1alpha1.KSMScale, created []string, monitoring observati
 	}
 	text := failed.String()
 	spec, rules := ksmScale.Spec, monitoring.Rules
-	if spec.Monitoring.Rules && rules.KSMScale != "" && rules.KSMScale != ksmScale.Name {
-		if monitoring.HasRules() {
-			text += "; KSMScale " + rules.KSMScale + " has the rules of all KSMScales"
-		} else {
-			text += "; KSMScale " + rules.KSMScale + " gets the rules of all KSMScales, and an earlier PrometheusRule stays until then"
-		}
+	switch {
+	case monitoring.RulesStay(ksmScale):
+		text += "; PrometheusRule " + objects.MonitoringName(ksmScale) + " stays until KSMScale " + rules.KSMScale + " has the rules of all KSMScales"
+	case spec.Monitoring.Rules && rules.KSMScale != "" && rules.KSMScale != ksmScale.Name:
+		text += "; KSMScale " + rules.KSMScale + " has the rules of all KSMScales"
 	}
 	// This may be intended, because the Prometheus Operator can also add a token by itself.
 	if spec.Metrics.AuthFilter && spec.Monitoring.Authorization.Credentials.Name == "" && slices.Contains(created, objects.ScrapingKind(ksmScale)) {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/example/ksmscale/api/v1alpha1"
 	"github.com/example/ksmscale/controller/fixtures"
@@ -45,6 +46,39 @@ func TestMonitoringCondition(t *testing.T) {
 			got := monitoringCondition(in)
 			assert.Equal(t, string(test.status)+" "+test.reason, string(got.Status)+" "+got.Reason)
 			assert.Contains(t, got.Message, test.message)
+		})
+	}
+}
+
+func TestMonitoringConditionNamesTheRulesThatStay(t *testing.T) {
+	rule := func(owner *v1alpha1.KSMScale) metav1.PartialObjectMetadata {
+		return metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: fixtures.RuleKind}, ObjectMeta: metav1.ObjectMeta{
+			Name: "ksm-" + owner.Name, Labels: map[string]string{v1alpha1.LabelKSMScale: owner.Name},
+			OwnerReferences: []metav1.OwnerReference{{UID: owner.UID, Controller: new(true)}},
+		}}
+	}
+	ksmScale := fixtures.MonitoredBy(v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true})
+	first := fixtures.KSMScale(func(k *v1alpha1.KSMScale) { k.Name, k.UID = "first", "first" })
+	const hers, stays = "; KSMScale first has the rules of all KSMScales", "; PrometheusRule ksm-main stays until KSMScale first has the rules of all KSMScales"
+	for name, test := range map[string]struct {
+		rules   []metav1.PartialObjectMetadata
+		message string
+	}{
+		"no rules yet":   {nil, hers},
+		"only its own":   {[]metav1.PartialObjectMetadata{rule(ksmScale)}, stays},
+		"both":           {[]metav1.PartialObjectMetadata{rule(ksmScale), rule(first)}, hers},
+		"only the first": {[]metav1.PartialObjectMetadata{rule(first)}, hers},
+	} {
+		t.Run(name, func(t *testing.T) {
+			monitoring := observation.Monitoring{
+				Known: true, Installed: sets.New(fixtures.RuleKind), Objects: map[observation.MonitorKey]metav1.PartialObjectMetadata{},
+				Rules: observation.RuleOwner{KSMScale: first.Name},
+			}
+			for _, object := range test.rules {
+				monitoring.Objects[observation.MonitorKey{Kind: object.Kind, ObjectKey: client.ObjectKeyFromObject(&object)}] = object
+			}
+			got := monitoringCondition(conditionInput{Input: Input{KSMScale: ksmScale, Snapshot: observation.Snapshot{Monitoring: monitoring}}})
+			assert.Equal(t, "spec.monitoring.type is None"+test.message, got.Message)
 		})
 	}
 }
