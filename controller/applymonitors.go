@@ -38,9 +38,10 @@ func (r *Reconciler) applyMonitors(ctx context.Context, ksmScale *v1alpha1.KSMSc
 	}
 	// Prometheus scrapes shards twice until the other objects are deleted. Without their successors, it would not scrape them at all.
 	keep := desired.Clone()
-	// By default, no object is desired where ScrapeConfigs are not installed.
-	isDesired := ksmScale.Spec.Monitoring.Type != "" || observed.Installed.Has(monitoringv1alpha1.ScrapeConfigsKind)
-	if kind := objects.ScrapingKind(ksmScale); kind != "" && isDesired && !applied.Has(kind) {
+	// By default, no object is desired where ScrapeConfigs are not installed. While they cannot be listed, that is unknown.
+	kind := objects.ScrapingKind(ksmScale)
+	isDesired := ksmScale.Spec.Monitoring.Type != "" || observed.Installed.Has(kind) || observed.Failed[kind] != nil
+	if kind != "" && isDesired && !applied.Has(kind) {
 		keep.Insert(monitoringv1alpha1.ScrapeConfigsKind, monitoringv1.ServiceMonitorsKind)
 	}
 	if !observed.HasRules() {

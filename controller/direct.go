@@ -25,7 +25,7 @@ func (r *Reconciler) scaleDirectly(ctx context.Context, planned plans.Planned, o
 		r.histories.forget(planned.KSMScale.Name)
 		return 0, nil
 	}
-	// The controller would fight an autoscaler of others that it does not know yet. The poll that covers the KSMScale triggers a reconcile.
+	// The controller would fight an autoscaler of others that it does not know yet. The poll that covers the namespace triggers a reconcile.
 	if observed.ForeignAutoscalers.Unknown {
 		return 0, nil
 	}

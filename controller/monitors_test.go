@@ -250,6 +250,14 @@ func TestOldMonitorsStayUntilTheirSuccessorsExist(t *testing.T) {
 	}
 }
 
+func TestOldMonitorsStayWhileScrapeConfigsCannotBeListed(t *testing.T) {
+	w := newUnsettled(t, v1alpha1.MonitoringConfig{}, monitoringv1.ServiceMonitorsKind)
+	w.observed.Failed = map[string]error{monitoringv1alpha1.ScrapeConfigsKind: errors.New("no")}
+	w.add(monitoringv1.ServiceMonitorsKind, "ksm-main", w.ksmScale)
+	require.NoError(t, w.applyMonitors(t.Context(), w.ksmScale, w.observed))
+	assert.Empty(t, w.deleted)
+}
+
 // Without its rules, Prometheus would have no alert about the KSMScale that cannot create them.
 func TestRulesStayUntilAnotherKSMScaleHasThem(t *testing.T) {
 	w := newUnsettled(t, v1alpha1.MonitoringConfig{Type: v1alpha1.MonitoringNone, Rules: true}, monitoringv1.PrometheusRuleKind)

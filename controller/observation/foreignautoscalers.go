@@ -65,9 +65,7 @@ func listForeignAutoscalers(ctx context.Context, ksmScales, autoscalers client.R
 func foreignTarget(autoscaler *autoscalingv2.HorizontalPodAutoscaler, ksmScales []v1alpha1.KSMScale) (client.ObjectKey, bool) {
 	target := autoscaler.Spec.ScaleTargetRef
 	key := client.ObjectKey{Namespace: autoscaler.Namespace, Name: target.Name}
-	// An orphan of ours belongs to no KSMScale while its KSMScale is created again.
-	isOrphan := len(autoscaler.OwnerReferences) == 0 && autoscaler.Labels[v1alpha1.LabelKSMScale] != "" && appliedEntry(autoscaler) != nil
-	isOurs := isOrphan || isOwnedByAny(autoscaler, ksmScales)
+	isOurs := isOwnedByAny(autoscaler, ksmScales)
 	return key, target.Kind == "Deployment" && autoscaler.DeletionTimestamp == nil && !isOurs && isShardName(target.Name)
 }
 

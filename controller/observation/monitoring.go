@@ -3,7 +3,6 @@ package observation
 import (
 	"errors"
 	"maps"
-	"slices"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -51,18 +50,26 @@ func (m Monitoring) DesiredKinds(ksmScale *v1alpha1.KSMScale) []string {
 
 // RulesStay reports whether a KSMScale has a PrometheusRule that stays until the KSMScale with the rules has created its own.
 func (m Monitoring) RulesStay(ksmScale *v1alpha1.KSMScale) bool {
-	isOwn := func(object metav1.PartialObjectMetadata) bool {
-		return object.Kind == monitoringv1.PrometheusRuleKind && IsOwnedBy(&object, ksmScale)
-	}
-	return m.Rules.KSMScale != ksmScale.Name && !m.HasRules() && slices.ContainsFunc(slices.Collect(maps.Values(m.Objects)), isOwn)
+	isOwn := func(rule *metav1.PartialObjectMetadata) bool { return IsOwnedBy(rule, ksmScale) }
+	return m.Rules.KSMScale != ksmScale.Name && !m.HasRules() && m.hasRule(isOwn)
 }
 
 // HasRules reports whether the KSMScale that should have the rules has them, or no KSMScale should.
 func (m Monitoring) HasRules() bool {
-	isOwners := func(object metav1.PartialObjectMetadata) bool {
-		return object.Kind == monitoringv1.PrometheusRuleKind && object.Labels[v1alpha1.LabelKSMScale] == m.Rules.KSMScale
+	isOwners := func(rule *metav1.PartialObjectMetadata) bool {
+		return rule.Labels[v1alpha1.LabelKSMScale] == m.Rules.KSMScale
 	}
-	return m.Rules.KSMScale == "" || slices.ContainsFunc(slices.Collect(maps.Values(m.Objects)), isOwners)
+	return m.Rules.KSMScale == "" || m.hasRule(isOwners)
+}
+
+// hasRule reports whether some PrometheusRule meets a condition.
+func (m Monitoring) hasRule(meets func(*metav1.PartialObjectMetadata) bool) bool {
+	for _, object := range m.Objects {
+		if object.Kind == monitoringv1.PrometheusRuleKind && meets(&object) {
+			return true
+		}
+	}
+	return false
 }
 
 // knows reports whether the objects of a kind are known.

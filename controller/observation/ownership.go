@@ -1,6 +1,7 @@
 package observation
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,14 +16,10 @@ func IsOwnedBy(object client.Object, ksmScale *v1alpha1.KSMScale) bool {
 	return metav1.IsControlledBy(object, ksmScale) || IsOrphan(object, ksmScale)
 }
 
-// isOwnedByAny reports whether an object belongs to one of some KSMScales.
+// isOwnedByAny reports whether an object belongs to one of some KSMScales, or is an orphan. An orphan belongs to no KSMScale until its
+// KSMScale is created again.
 func isOwnedByAny(object client.Object, ksmScales []v1alpha1.KSMScale) bool {
-	for i := range ksmScales {
-		if IsOwnedBy(object, &ksmScales[i]) {
-			return true
-		}
-	}
-	return false
+	return isOrphan(object) || slices.ContainsFunc(ksmScales, func(ksmScale v1alpha1.KSMScale) bool { return metav1.IsControlledBy(object, &ksmScale) })
 }
 
 // IsOrphan reports whether the controller applied an object for a KSMScale of this name and the object has no owner now. This happens
@@ -30,8 +27,12 @@ func isOwnedByAny(object client.Object, ksmScales []v1alpha1.KSMScale) bool {
 // an object that has another owner or only has our labels.
 func IsOrphan(object client.Object, ksmScale *v1alpha1.KSMScale) bool {
 	inNamespace := object.GetNamespace() == "" || object.GetNamespace() == ksmScale.Spec.Namespace
-	return inNamespace && len(object.GetOwnerReferences()) == 0 &&
-		object.GetLabels()[v1alpha1.LabelKSMScale] == ksmScale.Name && appliedEntry(object) != nil
+	return inNamespace && isOrphan(object) && object.GetLabels()[v1alpha1.LabelKSMScale] == ksmScale.Name
+}
+
+// isOrphan reports whether the controller applied an object for some KSMScale and the object has no owner now.
+func isOrphan(object client.Object) bool {
+	return len(object.GetOwnerReferences()) == 0 && object.GetLabels()[v1alpha1.LabelKSMScale] != "" && appliedEntry(object) != nil
 }
 
 // AppliedAt returns when the controller last applied a change of an object, in whole seconds by the clock of the API server. It returns the

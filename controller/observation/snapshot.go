@@ -54,7 +54,7 @@ type Snapshot struct {
 type Foreign struct {
 	// Names has the names of these objects, by the name of the Deployment.
 	Names map[string][]string
-	// Unknown reports that no successful list of them covers the KSMScale yet, and Err is the error of the last list.
+	// Unknown reports that no successful list of them covers the namespace yet, and Err is the error of the last list.
 	Unknown bool
 	Err     error
 }

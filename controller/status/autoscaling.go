@@ -80,18 +80,27 @@ func directScaling(in conditionInput) metav1.Condition {
 	return condition
 }
 
+// untilListed returns the previous condition if it has a reason that names autoscalers of others, and a new leader has not listed these
+// yet. Otherwise it returns nil.
+func untilListed(in conditionInput, reason string) *metav1.Condition {
+	listed, before := in.Snapshot.ForeignAutoscalers, meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionAutoscaling)
+	if listed.Unknown && listed.Err == nil && before != nil && before.Reason == reason {
+		return before
+	}
+	return nil
+}
+
 // manualScaling is True: replicas are left to others on purpose.
 func manualScaling(in conditionInput) metav1.Condition {
-	listed, before := in.Snapshot.ForeignAutoscalers, meta.FindStatusCondition(in.KSMScale.Status.Conditions, v1alpha1.ConditionAutoscaling)
-	if listed.Unknown && listed.Err == nil && before != nil && before.Reason == v1alpha1.ReasonManualScaling {
-		return *before // It may name autoscalers that a new leader has not listed yet.
+	if before := untilListed(in, v1alpha1.ReasonManualScaling); before != nil {
+		return *before
 	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionAutoscaling, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonManualScaling,
 		Message: "spec.autoscaling.mode None leaves the replicas to others; external metric " + v1alpha1.MetricDesiredReplicas + " has the desired replicas of each shard",
 	}
-	for _, deployment := range slices.Sorted(maps.Keys(listed.Names)) {
-		condition.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(listed.Names[deployment], " and "), deployment)
+	for _, deployment := range slices.Sorted(maps.Keys(in.Snapshot.ForeignAutoscalers.Names)) {
+		condition.Message += fmt.Sprintf("; %s scales Deployment %s", strings.Join(in.Snapshot.ForeignAutoscalers.Names[deployment], " and "), deployment)
 	}
 	return condition
 }
@@ -103,9 +112,8 @@ func autoscalersAct(in conditionInput) metav1.Condition {
 	if condition.Reason, condition.Message = unregistered(in.Snapshot.APIService, in.Adapter, in.ExternalMetrics); condition.Reason != "" {
 		return condition
 	}
-	listed, before := in.Snapshot.ForeignAutoscalers, meta.FindStatusCondition(in.KSMScale.Status.Conditions, condition.Type)
-	if listed.Unknown && listed.Err == nil && before != nil && before.Reason == v1alpha1.ReasonForeignAutoscaler {
-		return *before // A new leader has not listed the autoscaler yet.
+	if before := untilListed(in, v1alpha1.ReasonForeignAutoscaler); before != nil {
+		return *before
 	}
 	if message := foreignAutoscaler(in, "until then neither autoscaler acts"); message != "" {
 		condition.Reason, condition.Message = v1alpha1.ReasonForeignAutoscaler, message
