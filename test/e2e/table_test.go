@@ -56,6 +56,8 @@ compares the pods and ConfigMaps in the scrapes with the objects of the API serv
 unless the event has other versions.
 
 - **Object-seconds** are the sum over all objects.
+- **A gap** lasts from the last look before it to the first look after it. A look waits for all answers: some seconds with 100m, or if
+  one fails. So one look that missed something can count as 8 seconds.
 - **Scrapes missed** are scrapes that lack an object, at intervals of 15 and 30 seconds with the worst offset.
 - **Exported twice** is the largest number of objects that two Services of the same partition exported at one time.
 - **Slow answers** took longer than 10 seconds, after which Prometheus gives up by default. A KSM with little CPU answers slowly while it
