@@ -63,8 +63,8 @@ unless the event has other versions.
 - **Slow answers** took longer than 10 seconds, after which Prometheus gives up by default. A KSM with little CPU answers slowly while it
   collects garbage, even without an event.
 
-Each row was measured once, on two nodes. They and the control plane ran on one machine of 2 cores. Each test has three shards of one
-replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s, which keeps the events short: pods wait for
+Each row was measured once, on two nodes. They and the control plane ran on one machine of 2 cores. The rows of 2026-11-28 are of commit
+11e386f. Each test has three shards of one replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s, which keeps the events short: pods wait for
 one interval, and shards for two. Where shards size themselves, the controller decides after seconds instead of hours
 and days. Rollouts replace the pods of one shard after the other. No other version of KSMScale is published yet, so an upgrade is to the
 same program under the name of another version.
