@@ -64,10 +64,10 @@ unless the event has other versions.
   collects garbage, even without an event.
 
 Each row was measured once, on two nodes. They and the control plane ran on one machine of 2 cores. The rows of 2026-11-28 are of commit
-11e386f. Each test has three shards of one replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s, which keeps the events short: pods wait for
-one interval, and shards for two. Where shards size themselves, the controller decides after seconds instead of hours
-and days. Rollouts replace the pods of one shard after the other. No other version of KSMScale is published yet, so an upgrade is to the
-same program under the name of another version.
+11e386f. Each test has three shards of one replica, unless the event has other numbers. `+"`spec.monitoring.interval`"+` is %s,
+which keeps the events short: pods wait for one interval, and shards for two. Where shards size themselves, the controller decides after
+seconds instead of hours and days. Rollouts replace the pods of one shard after the other. No other version of KSMScale is published yet,
+so an upgrade is to the same program under the name of another version.
 
 | event | CPU limit of each KSM | on | took | objects | object-seconds missing | most at once | longest gap | scrapes missed | exported twice | slow answers |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
